@@ -1,0 +1,43 @@
+"""The errors that a user can cause, each one line that names the thing, its value, the limit and the way out."""
+
+from __future__ import annotations
+
+
+class DelaytoolError(Exception):
+    """An error that the user can mend. The command line prints it as one line and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+class DataError(DelaytoolError):
+    """Event data that cannot be read or used."""
+
+
+class RecipeError(DelaytoolError):
+    """A recipe with an unknown key or an impossible value."""
+
+
+class CheckpointError(DelaytoolError):
+    """A run folder or checkpoint that cannot be read or used."""
+
+
+class NetworkError(DelaytoolError):
+    """An integer network, or a file that should hold one, that breaks the contract."""
+
+
+class ExportError(DelaytoolError):
+    """A trained network that the target's limits do not admit."""
+
+
+class BackendError(DelaytoolError):
+    """A runtime backend that cannot run the network."""
+
+
+class MissingExtraError(DelaytoolError):
+    """A feature whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs {package}, which is not installed; "
+            f"install it with: pip install 'delaytool[{extra}]'"
+        )
