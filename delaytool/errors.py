@@ -38,6 +38,5 @@ class MissingExtraError(DelaytoolError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs {package}, which is not installed; "
-            f"install it with: pip install 'delaytool[{extra}]'"
+            f"{feature} needs {package}, which is not installed; install it with: pip install 'delaytool[{extra}]'"
         )

@@ -66,8 +66,7 @@ class InputEncoding:
         _require(self.channel_bins >= 1, f"encoding: channel_bins {self.channel_bins} is below 1")
         _require(
             self.n_units % self.channel_bins == 0,
-            f"encoding: channel_bins {self.channel_bins} does not divide the {self.n_units} units; "
-            "choose a divisor",
+            f"encoding: channel_bins {self.channel_bins} does not divide the {self.n_units} units; choose a divisor",
         )
         _require(
             self.values in ("count", "binary"),
@@ -266,9 +265,7 @@ class Readout:
         _require(
             bool(np.isfinite(self.scale)) and self.scale > 0, f"readout: scale {self.scale} is not a positive number"
         )
-        _require(
-            0 <= self.start < self.stop, f"readout: the window {self.start}..{self.stop} holds no step"
-        )
+        _require(0 <= self.start < self.stop, f"readout: the window {self.start}..{self.stop} holds no step")
 
 
 @dataclass(frozen=True)
@@ -372,7 +369,9 @@ class IntegerNetwork:
         except FileNotFoundError:
             raise NetworkError(f"{path}: no such file; give the network that `delaytool export` wrote") from None
         except IsADirectoryError:
-            raise NetworkError(f"{path}: this is a folder; give the network file that `delaytool export` wrote") from None
+            raise NetworkError(
+                f"{path}: this is a folder; give the network file that `delaytool export` wrote"
+            ) from None
         except OSError as error:
             raise NetworkError(f"{path}: not a readable HDF5 file ({_first_line(error)}); export it again") from None
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
