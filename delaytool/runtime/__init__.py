@@ -1,0 +1,1 @@
+"""Running and judging integer networks. Nothing here imports PyTorch."""

@@ -1,0 +1,41 @@
+"""What a backend recorded: spikes, currents and membranes of every layer at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One array a layer, in the network's order.
+
+    spikes   (sample, step, neuron) bool
+    u, v     (sample, step, neuron) int32: after the step's update; v after the reset
+    """
+
+    spikes: tuple[np.ndarray, ...]
+    u: tuple[np.ndarray, ...]
+    v: tuple[np.ndarray, ...]
+
+    @property
+    def n_samples(self) -> int:
+        return self.spikes[0].shape[0]
+
+    @property
+    def readout(self) -> np.ndarray:
+        """(sample, step, class) int32: the last layer's membrane."""
+        return self.v[-1]
+
+    def events(self) -> np.ndarray:
+        """(sample, layer) int64: spikes fired."""
+        return np.stack([layer.sum(axis=(1, 2), dtype=np.int64) for layer in self.spikes], axis=1)
+
+
+def padded_input(frames: np.ndarray, n_steps: int) -> np.ndarray:
+    """Frames (sample, time, channel) lengthened with silence, or cut, to (sample, n_steps, channel)."""
+    given = frames.shape[1]
+    if given >= n_steps:
+        return frames[:, :n_steps]
+    return np.pad(frames, ((0, 0), (0, n_steps - given), (0, 0)))
