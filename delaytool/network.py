@@ -31,8 +31,9 @@ MAX_BIAS_MANTISSA = 4095
 MIN_BIAS_MANTISSA = -4096
 MAX_BIAS_EXPONENT = 7
 MAX_WEIGHT_EXPONENT = 7
-# A backend may sum a step's input in 32 bits, the shift by STATE_SHIFT included.
-MAX_INPUT_SUM = ((1 << 31) - 1 - STATE_LIMIT) >> STATE_SHIFT
+MAX_DELAY = (1 << 15) - 1
+# Backends hold a step's sums in 32 bits, Lava among them, so a network whose sums could leave them is refused.
+ACCUMULATOR_LIMIT = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,6 @@ class IntegerNetwork:
 
     def _check_layer(self, layer: IntegerLayer) -> None:
         where = f"layer {layer.name}"
-        reach = np.zeros(layer.n_neurons, np.int64)
         for number, group in enumerate(layer.synapses):
             at = f"{where}, synapse group {number}"
             _in_range(at, "source", group.source, 0, len(self.layers))
@@ -310,16 +310,34 @@ class IntegerNetwork:
                 f"{at}: its shape is {group.shape}, the populations that it joins need {expected}",
             )
             _in_range(at, "exponent", group.exponent, 0, MAX_WEIGHT_EXPONENT)
-            _array_in_range(at, "delay", group.delay, 0, (1 << 15) - 1)
-            # The largest input sum that one step can bring: every synapse delivers at most once a step.
-            target, _, weight, _ = group.listed()
-            size = np.abs(weight.astype(np.int64)) << group.exponent
-            np.add.at(reach, target, size * self.max_payload_of(group.source))
+            _array_in_range(at, "delay", group.delay, 0, MAX_DELAY)
+        low, high = self.input_bounds(layer)
+        largest = int(max(high.max(), -low.min()))
+        charge = largest << STATE_SHIFT
+        # A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no
+        # further than this geometric series.
+        excess = max(0, charge - 2 * STATE_LIMIT)
+        current = max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
         _require(
-            int(reach.max(initial=0)) <= MAX_INPUT_SUM,
-            f"{where}: one step's input can reach {int(reach.max(initial=0))}, beyond the {MAX_INPUT_SUM} that "
-            "32-bit accumulators hold; export with smaller weight exponents or a smaller max_count",
+            charge + current + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
+            f"{where}: one step's input can reach {largest}, beyond what 32-bit accumulators hold; "
+            "export with smaller weight exponents or a smaller max_count",
         )
+
+    def input_bounds(self, layer: IntegerLayer) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest sum that one step can bring to each neuron of a layer, before the shift.
+
+        Exact bounds, (n_neurons,) int64 each: a synapse delivers at most once a step, with at most the largest
+        payload of its source, and which synapses do is free.
+        """
+        low = np.zeros(layer.n_neurons, np.int64)
+        high = np.zeros(layer.n_neurons, np.int64)
+        for group in layer.synapses:
+            target, _, weight, _ = group.listed()
+            charge = (weight.astype(np.int64) << group.exponent) * self.max_payload_of(group.source)
+            np.add.at(low, target, np.minimum(charge, 0))
+            np.add.at(high, target, np.maximum(charge, 0))
+        return low, high
 
     def n_neurons_of(self, source: int) -> int:
         """Size of a population as synapse groups number them: 0 the input, k layer k - 1."""
