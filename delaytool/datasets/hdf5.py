@@ -1,0 +1,224 @@
+"""Read SHD's and SSC's HDF5 layout: spikes/times, spikes/units, labels, and extra/speaker, extra/keys if present."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from delaytool.datasets.events import EventData, check_times, check_units, ragged
+from delaytool.errors import DataError
+
+DEFAULT_UNITS = 700
+SAMPLES_AT_ONCE = 1024
+EXTENSIONS = (".h5", ".hdf5")
+SPLIT_STEMS = {"train": ("train",), "validation": ("valid", "validation"), "test": ("test",)}
+FAMILIES = ("", "shd_", "ssc_")
+
+_LAYOUT = "SHD's layout has spikes/times, spikes/units and labels"
+
+
+def read_file(
+    path: str | os.PathLike[str], n_units: int | None = None, n_classes: int | None = None, name: str | None = None
+) -> EventData:
+    """Read one HDF5 file of SHD's layout.
+
+    n_units    units of the recording; None: what the file says (an attribute or dataset `n_units`), else 700
+    n_classes  classes; None: as many as `extra/keys` names, else the largest label + 1
+    name       what messages call the data; None: the path
+
+    Raises DataError for a path that is missing, a folder, not HDF5 or truncated, for missing or ill-shaped
+    datasets, and for values that `EventData.check` refuses.
+    """
+    where = str(path) if name is None else name
+    if n_units is not None and n_units < 1:
+        raise DataError(f"{where}: data.n_units {n_units} is below 1; give the data's number of units")
+    if not os.path.exists(path):
+        raise DataError(f"{where}: no such file; give an HDF5 file of events")
+    if os.path.isdir(path):
+        raise DataError(f"{where}: this is a folder; give an HDF5 file of events")
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, where, n_units, n_classes)
+    except PermissionError:
+        raise DataError(f"{where}: no permission to read it; change the file's rights") from None
+    except (OSError, RuntimeError, KeyError) as error:
+        # h5py reports a damaged file with any of these, when opening it or only when reading.
+        raise DataError(f"{where}: {_reason(error)}") from None
+
+
+def read_folder(
+    path: str | os.PathLike[str], n_units: int | None = None, n_classes: int | None = None
+) -> dict[str, EventData]:
+    """Read a folder's train, validation and test files: 'train' always, 'validation' and 'test' where present.
+
+    A file instead of a folder is returned whole as {'all': ...}. The classes of the training file hold for
+    the others. Raises DataError as `find_files` and `read_file` do.
+    """
+    if os.path.isfile(path):
+        return {"all": read_file(path, n_units, n_classes)}
+    files = find_files(path)
+    train = read_file(files["train"], n_units, n_classes)
+    rest = {
+        split: read_file(file, n_units if n_units is not None else train.n_units, train.n_classes)
+        for split, file in files.items()
+        if split != "train"
+    }
+    return {"train": train, **rest}
+
+
+def find_files(path: str | os.PathLike[str], needed: str | None = "train") -> dict[str, Path]:
+    """Which file of a folder is which split, of 'train', 'validation' and 'test'.
+
+    Raises DataError where the folder is missing, a split has several files, SHD and SSC are mixed, or the
+    split `needed` has no file (None: none is needed).
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise DataError(f"{folder}: no such folder; give a folder with train.h5, or one HDF5 file")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: not a folder; give a folder with train.h5")
+    found: dict[str, list[Path]] = {}
+    families: set[str] = set()
+    for split, stems in SPLIT_STEMS.items():
+        for family in FAMILIES:
+            for stem in stems:
+                for extension in EXTENSIONS:
+                    file = folder / f"{family}{stem}{extension}"
+                    if file.exists():
+                        found.setdefault(split, []).append(file)
+                        families.add(family)
+    several = [file.name for files in found.values() if len(files) > 1 for file in files]
+    if several or len(families) > 1:
+        names = several or [file.name for files in found.values() for file in files]
+        raise DataError(
+            f"{folder}: it is ambiguous which data set to read, there are {', '.join(names)}; "
+            "keep one data set's files with one file a split, or give one file"
+        )
+    if needed is not None and needed not in found:
+        looked = ", ".join(f"{family}{stem}.h5" for stem in SPLIT_STEMS[needed] for family in FAMILIES)
+        there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+        raise DataError(f"{folder}: no {needed} file; looked for {looked} (or .hdf5), there is {there}")
+    return {split: files[0] for split, files in found.items()}
+
+
+def _read(file: h5py.File, name: str, n_units: int | None, n_classes: int | None) -> EventData:
+    times, units = _dataset(file, "spikes/times", name), _dataset(file, "spikes/units", name)
+    labels = _numbers(file, "labels", name)
+    for dataset, key, kinds, wanted in ((times, "times", "f", "seconds as floats"), (units, "units", "iu", "integers")):
+        base = h5py.check_vlen_dtype(dataset.dtype)
+        if dataset.ndim != 1 or base is None or np.dtype(base).kind not in kinds:
+            raise DataError(
+                f"{name}: spikes/{key} has shape {dataset.shape} and type {base or dataset.dtype}; it must hold one "
+                f"variable-length array a sample, {wanted}"
+            )
+        if dataset.shape[0] != labels.size:
+            raise DataError(
+                f"{name}: spikes/{key} has {dataset.shape[0]} samples, labels has {labels.size}; they must agree"
+            )
+    speakers = _numbers(file, "extra/speaker", name) if "extra/speaker" in file else None
+    class_names = _class_names(file)
+    if n_classes is None:
+        n_classes = len(class_names) or int(labels.max(initial=-1)) + 1
+    if n_units is None:
+        n_units = _told_units(file, name) or DEFAULT_UNITS
+    all_times, all_units, offsets = _events(times, units, name, n_units)
+    return EventData(
+        times=all_times,
+        units=all_units,
+        offsets=offsets,
+        labels=labels,
+        n_units=n_units,
+        n_classes=n_classes,
+        speakers=speakers,
+        name=name,
+        class_names=class_names if len(class_names) == n_classes else (),
+    ).check()
+
+
+def _events(
+    times: h5py.Dataset, units: h5py.Dataset, name: str, n_units: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the events chunk by chunk: h5py reads a slice of variable-length data much quicker than its rows."""
+    n_samples = times.shape[0]
+    offsets = np.zeros(n_samples + 1, np.int64)
+    all_times, all_units = np.empty(0, np.float32), np.empty(0, np.int32)
+    for low in range(0, n_samples, SAMPLES_AT_ONCE):
+        some_times, some_units = times[low : low + SAMPLES_AT_ONCE], units[low : low + SAMPLES_AT_ONCE]
+        lengths = np.fromiter(map(len, some_times), np.int64, len(some_times))
+        others = np.fromiter(map(len, some_units), np.int64, len(some_units))
+        if not np.array_equal(lengths, others):
+            at = int(np.argmax(lengths != others))
+            raise DataError(ragged(name, low + at, lengths[at], others[at]))
+        span = offsets[low : low + lengths.size + 1]
+        span[1:] = span[0] + np.cumsum(lengths)
+        # SHD's times are float16: cast before anything is computed. Checked here, before int32 could wrap a unit.
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
+            new_times = np.concatenate(some_times).astype(np.float32)
+        new_units = np.concatenate(some_units)
+        check_times(name, new_times, span, low)
+        check_units(name, new_units, span, n_units, low)
+        start, stop = int(span[0]), int(span[-1])
+        if stop > all_times.size:
+            # Growing in place spares the second copy that joining a list of chunks would need.
+            room = max(stop, int(1.5 * all_times.size))
+            all_times.resize(room, refcheck=False)
+            all_units.resize(room, refcheck=False)
+        all_times[start:stop] = new_times
+        all_units[start:stop] = new_units
+    all_times.resize(int(offsets[-1]), refcheck=False)
+    all_units.resize(int(offsets[-1]), refcheck=False)
+    return all_times, all_units, offsets
+
+
+def _dataset(file: h5py.File, key: str, name: str) -> h5py.Dataset:
+    found = file.get(key)
+    if not isinstance(found, h5py.Dataset):
+        there: list[str] = []
+        file.visit(there.append)
+        raise DataError(f"{name}: no dataset {key}; {_LAYOUT}, this file has {', '.join(there[:8]) or 'nothing'}")
+    return found
+
+
+def _numbers(file: h5py.File, key: str, name: str) -> np.ndarray:
+    """(n_samples,) int64 of a dataset of integers."""
+    dataset = _dataset(file, key, name)
+    if dataset.ndim != 1 or dataset.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: {key} has shape {dataset.shape} and type {dataset.dtype}; it must hold one integer a sample"
+        )
+    return dataset[()].astype(np.int64)
+
+
+def _class_names(file: h5py.File) -> tuple[str, ...]:
+    keys = file.get("extra/keys")
+    if not isinstance(keys, h5py.Dataset) or keys.ndim != 1 or keys.dtype.kind not in "SO":
+        return ()
+    return tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in keys[()])
+
+
+def _told_units(file: h5py.File, name: str) -> int | None:
+    """The number of units that the file itself tells, or None."""
+    told = file.attrs.get("n_units")
+    for key in ("n_units", "extra/n_units"):
+        dataset = file.get(key)
+        if told is None and isinstance(dataset, h5py.Dataset):
+            told = dataset[()]
+    if told is None:
+        return None
+    value = np.asarray(told)
+    if value.size != 1 or value.dtype.kind not in "iu" or value.item() < 1:
+        raise DataError(f"{name}: its n_units {told!r} is not a positive integer; mend it, or set data.n_units")
+    return int(value.item())
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error.args[0] if error.args else error)
+    if "truncated" in text:
+        return "the HDF5 file is truncated; copy or download it again"
+    if "signature" in text:
+        return f"not an HDF5 file; give an HDF5 file of events ({_LAYOUT})"
+    line = (text.strip().splitlines() or [type(error).__name__])[0]
+    return f"the HDF5 file cannot be read, it may be damaged ({line}); copy or download it again"
