@@ -1,0 +1,1 @@
+"""Float networks whose synapses learn delays. Needs PyTorch."""

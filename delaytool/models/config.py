@@ -1,0 +1,54 @@
+"""The model part of a recipe: what the network is, before it has seen data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelConfig(BaseModel):
+    """A feed-forward network of LIF layers with a delay per synapse (arXiv 2306.17670)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: tuple[int, ...] = Field(default=(256, 256), description="neurons of each hidden layer")
+    kernel_count: int = Field(default=1, ge=1, le=64, description="taps a synapse (m in nL-mKC)")
+    max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
+    delays: Literal["learned", "fixed"] = Field(
+        default="learned", description="'fixed': random, rounded, never trained"
+    )
+    interpolation: Literal["gauss", "triangle", "max"] = "gauss"
+    tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
+    threshold: float = Field(default=1.0, gt=0)
+    surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
+    detach_reset: bool = True
+    batch_norm: bool = True
+    bias: bool = False
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="one mask for all time steps")
+    tail: Literal["per-layer", "shared"] = Field(
+        default="per-layer",
+        description="where the steps after the input go: 'per-layer' lengthens the run by tail_steps at each layer "
+        "(the paper's right padding); 'shared' lets every layer run the whole time, as a chip does",
+    )
+    tail_steps: int | None = Field(default=None, ge=0, description="steps a layer adds; default: half of max_delay")
+    convolution: Literal["auto", "fft", "direct"] = "auto"
+
+    @property
+    def kernel_size(self) -> int:
+        """Taps of a kernel (Td)."""
+        return self.max_delay + 1
+
+    @property
+    def tail_per_layer(self) -> int:
+        return self.max_delay // 2 if self.tail_steps is None else self.tail_steps
+
+    @property
+    def n_layers(self) -> int:
+        """Hidden layers and the readout."""
+        return len(self.hidden) + 1
+
+    def steps_of(self, layer: int, n_frames: int) -> int:
+        """Time steps of a layer's own run (0 the first), which are also the readout's for the last layer."""
+        layers = self.n_layers if self.tail == "shared" else layer + 1
+        return n_frames + layers * self.tail_per_layer

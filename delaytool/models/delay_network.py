@@ -1,0 +1,85 @@
+"""The feed-forward spiking network with learned delays (arXiv 2306.17670)."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from delaytool.models.config import ModelConfig
+from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.neurons import leaky_integrator, lif
+
+
+class HiddenLayer(nn.Module):
+    """Delayed synapses, batch norm over time and batch, LIF, dropout with one mask for all time steps."""
+
+    def __init__(self, n_in: int, n_out: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.synapses = DelayedLinear(n_in, n_out, config)
+        self.norm = nn.BatchNorm1d(n_out) if config.batch_norm else None
+
+    def current(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+        """What the neurons integrate, (n_steps, batch, n_out)."""
+        out = self.synapses(x, n_steps, sigma)
+        if self.norm is not None:
+            out = self.norm(out.flatten(0, 1)).view_as(out)
+        return out
+
+    def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+        config = self.config
+        current = self.current(x, n_steps, sigma)
+        spikes = lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset)
+        if self.training and config.dropout > 0:
+            mask = functional.dropout(torch.ones_like(spikes[0]), config.dropout)
+            spikes = spikes * mask
+        return spikes
+
+
+class DelayNetwork(nn.Module):
+    """Hidden layers and a readout that never fires.
+
+    sigma is a plain number that the trainer lowers; None means rounded delays and single taps, which is how the
+    network is evaluated and exported.
+    """
+
+    def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_in = n_in
+        self.n_classes = n_classes
+        sizes = [n_in, *config.hidden]
+        self.hidden = nn.ModuleList(HiddenLayer(before, after, config) for before, after in itertools.pairwise(sizes))
+        self.readout = DelayedLinear(sizes[-1], n_classes, config)
+        for layer in self.delayed_layers():
+            layer.reset_parameters()
+
+    def delayed_layers(self) -> list[DelayedLinear]:
+        """Every layer of synapses, in order, the readout's last."""
+        return [layer.synapses for layer in self.hidden] + [self.readout]  # type: ignore[misc]
+
+    def layer_names(self) -> list[str]:
+        return [f"hidden{index + 1}" for index in range(len(self.hidden))] + ["readout"]
+
+    def forward(self, frames: Tensor, sigma: float | None = None) -> Tensor:
+        """Frames (batch, time, channel) to the readout's membrane (time, batch, class)."""
+        return self.traced(frames, sigma)[1]
+
+    def traced(self, frames: Tensor, sigma: float | None = None) -> tuple[list[Tensor], Tensor]:
+        """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
+        x = frames.to(self.readout.weight.dtype).transpose(0, 1)
+        n_frames = x.shape[0]
+        spikes = []
+        for index, layer in enumerate(self.hidden):
+            x = layer(x, self.config.steps_of(index, n_frames), sigma)
+            spikes.append(x)
+        out = self.readout(x, self.config.steps_of(len(self.hidden), n_frames), sigma)
+        return spikes, leaky_integrator(out, self.config.tau)
+
+
+def class_scores(membrane: Tensor) -> Tensor:
+    """Sum over time of the softmax of the readout's membrane: (time, batch, class) to (batch, class)."""
+    return functional.softmax(membrane, dim=-1).sum(0)

@@ -1,0 +1,57 @@
+"""Synapses that learn a weight and a delay each: the layer that the project exists for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from delaytool.models.config import ModelConfig
+from delaytool.models.convolution import delayed_sum
+from delaytool.models.interpolation import kernel, single_tap_kernel
+
+
+class DelayedLinear(nn.Module):
+    """Every input reaches every output through `kernel_count` taps (weight, delay).
+
+    weight   (n_out, n_in, taps)
+    delay    (n_out, n_in, taps), steps, within 0..max_delay
+    """
+
+    def __init__(self, n_in: int, n_out: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        shape = (n_out, n_in, config.kernel_count)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.delay = nn.Parameter(torch.empty(shape), requires_grad=config.delays == "learned")
+        self.bias = nn.Parameter(torch.zeros(n_out)) if config.bias else None
+
+    def reset_parameters(self) -> None:
+        """Kaiming-uniform weights; delays uniform over the kernel, as in the reference code.
+
+        The reference draws positions from [-ceil(Td / 2), Td // 2] and clamps them to +-(Td // 2), which in delays is
+        [0, 2 (Td // 2) + 1 or 0] clamped to the kernel.
+        """
+        size = self.config.kernel_size
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+        nn.init.uniform_(self.delay, 0.0, size // 2 - (-size // 2))
+        with torch.no_grad():
+            self.delay.clamp_(0, self.config.max_delay)
+            if self.config.delays == "fixed":
+                self.delay.round_()
+
+    @torch.no_grad()
+    def clamp_delays(self) -> None:
+        """Keep delays inside the kernel; call it after every optimiser step."""
+        self.delay.clamp_(0, self.config.max_delay)
+
+    def kernel(self, sigma: float | None) -> Tensor:
+        """(n_out, n_in, kernel_size); sigma None: delays rounded, one tap each, the weights exactly."""
+        size = self.config.kernel_size
+        if sigma is None or self.config.delays == "fixed":
+            return single_tap_kernel(self.weight, self.delay, size)
+        return kernel(self.weight, self.delay, sigma, size, self.config.interpolation)
+
+    def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+        """(time, batch, n_in) to (n_steps, batch, n_out)."""
+        out = delayed_sum(x, self.kernel(sigma), n_steps, self.config.convolution)
+        return out if self.bias is None else out + self.bias

@@ -1,0 +1,109 @@
+"""The trainer's own simulation of an integer network, in PyTorch and independent of the runtime's engines.
+
+It works a layer at a time over the whole run, by matrix products in floating point that are exact because every
+partial sum is an integer below the format's integer limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from delaytool.errors import BackendError
+from delaytool.network import (
+    DECAY_UNITY,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    IntegerLayer,
+    IntegerNetwork,
+    Synapses,
+)
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """spikes bool, u and v int32, each (sample, step, neuron)."""
+
+    spikes: Tensor
+    u: Tensor
+    v: Tensor
+
+
+def _decayed(state: Tensor, decay: int) -> Tensor:
+    product = state * (DECAY_UNITY - decay)
+    return torch.sign(product) * (product.abs() >> 12)
+
+
+def arriving_input(synapses: Synapses, sent: Tensor, exact: torch.dtype) -> Tensor:
+    """Input sums of one group: sent (sample, step, n_in) to (sample, step, n_out) int64, in chip time.
+
+    exact is a floating format that holds every partial sum exactly.
+    """
+    n_out, n_in = synapses.shape
+    samples, steps, _ = sent.shape
+    target, pre, weight, delay = (torch.from_numpy(array.astype("int64")) for array in synapses.listed())
+    total = torch.zeros(samples, steps, n_out, dtype=exact)
+    spikes = sent.to(exact)
+    for value in torch.unique(delay).tolist():
+        late = 1 + value
+        if late >= steps:
+            continue
+        chosen = delay == value
+        matrix = torch.zeros(n_in, n_out, dtype=exact)
+        matrix.index_put_((pre[chosen], target[chosen]), weight[chosen].to(exact), accumulate=True)
+        total[:, late:] += spikes[:, : steps - late] @ matrix
+    return total.to(torch.int64) << synapses.exponent
+
+
+def layer_input(network: IntegerNetwork, layer: IntegerLayer, sent: list[Tensor]) -> Tensor:
+    """Input sums of a layer from what the input (0) and the layers before it sent: (sample, step, neuron) int64."""
+    low, high = network.input_bounds(layer)
+    largest = int(max(high.max(initial=0), -low.min(initial=0)))
+    exact = torch.float32 if largest < 1 << 24 else torch.float64
+    return torch.stack([arriving_input(group, sent[group.source], exact) for group in layer.synapses]).sum(0)
+
+
+def integrate(layer: IntegerLayer, arriving: Tensor) -> LayerTrace:
+    """The contract's neuron over a whole run: input sums (sample, step, neuron) int64 to the layer's trace."""
+    bias = torch.from_numpy(layer.bias)
+    u = torch.zeros_like(arriving[:, 0])
+    v = torch.zeros_like(u)
+    spikes, currents, membranes = [], [], []
+    for current in arriving.unbind(1):
+        u = _decayed(u, layer.du + 1) + (current << STATE_SHIFT)
+        u = torch.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, u)
+        u = torch.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u)
+        v = (_decayed(v, layer.dv) + u + bias).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+        fired = v > (layer.threshold << STATE_SHIFT)
+        v = v.masked_fill(fired, 0)
+        spikes.append(fired)
+        currents.append(u.to(torch.int32))
+        membranes.append(v.to(torch.int32))
+    return LayerTrace(torch.stack(spikes, 1), torch.stack(currents, 1), torch.stack(membranes, 1))
+
+
+@torch.no_grad()
+def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
+    """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
+
+    Raises BackendError for recurrent networks: a layer at a time needs every source before its target.
+    """
+    steps = network.n_steps
+    kept = frames[:, :steps]
+    padded = torch.zeros(frames.shape[0], steps, frames.shape[2])
+    padded[:, : kept.shape[1]] = kept
+    sent: list[Tensor] = [padded]
+    traces = []
+    for index, layer in enumerate(network.layers):
+        for group in layer.synapses:
+            if group.source > index:
+                raise BackendError(
+                    f"layer {layer.name}: it listens to {network.name_of(group.source)}, which is not before it; "
+                    "PyTorch's simulation runs feed-forward networks, use --backend engine or reference"
+                )
+        trace = integrate(layer, layer_input(network, layer, sent))
+        traces.append(trace)
+        sent.append(trace.spikes.to(torch.float32))
+    return traces

@@ -1,0 +1,96 @@
+"""The network against the same network built from dcls and spikingjelly, as the reference code builds it."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from delaytool.models.config import ModelConfig
+from delaytool.models.delay_network import DelayNetwork, class_scores
+
+
+@pytest.mark.parametrize("sigma", [3.0, 0.23, None])
+@pytest.mark.parametrize("taps", [1, 3])
+def test_outputs_and_gradients_equal_the_reference_formulation(sigma, taps):
+    dcls = pytest.importorskip("DCLS.construct.modules", reason="the oracle dcls 0.1.1 is not installed")
+    neuron = pytest.importorskip(
+        "spikingjelly.activation_based.neuron", reason="the oracle spikingjelly 2.0.0 is not installed"
+    )
+    from spikingjelly.activation_based import layer, surrogate
+
+    torch.manual_seed(0)
+    size, sizes, tau = 9, [7, 6, 5, 4], 1.5
+    config = ModelConfig(hidden=(6, 5), kernel_count=taps, max_delay=size - 1, tau=tau)
+    model = DelayNetwork(7, 4, config).double()
+    frames = torch.poisson(torch.full((8, 12, 7), 0.6, dtype=torch.float64))
+
+    convolutions, nodes, norms = [], [], []
+    x = frames.transpose(0, 1)
+    for index, ours in enumerate(model.delayed_layers()):
+        theirs = dcls.Dcls1d(
+            sizes[index], sizes[index + 1], kernel_count=taps, dilated_kernel_size=size, bias=False, version="gauss"
+        ).double()
+        theirs.weight.data.copy_(ours.weight.data)
+        theirs.P.data.copy_(size // 2 - ours.delay.data)
+        theirs.SIG.data.fill_(sigma or 0.0)
+        if sigma is None:  # the reference evaluates so
+            theirs.version = theirs.DCK.version = "max"
+            theirs.P.data.round_()
+        convolutions.append(theirs)
+        node = neuron.LIFNode(
+            tau=tau, v_threshold=1.0 if index < 2 else 1e9, surrogate_function=surrogate.ATan(alpha=5.0),
+            detach_reset=True, step_mode="m", decay_input=False, store_v_seq=True,
+        )  # fmt: skip
+        nodes.append(node)
+        x = theirs(functional.pad(x.permute(1, 2, 0), (size - 1, (size - 1) // 2))).permute(2, 0, 1)
+        if index < 2:
+            norm = layer.BatchNorm1d(sizes[index + 1], step_mode="m").double()
+            norms.append(norm)
+            x = norm(x.unsqueeze(3)).squeeze(3)
+        x = node(x)
+    their_scores = torch.softmax(nodes[-1].v_seq, dim=2).sum(0)
+
+    scores = class_scores(model(frames, sigma))
+    tolerance = dict(rtol=1e-10, atol=1e-10) if sigma is not None else dict(rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(scores, their_scores, **tolerance)
+    labels = torch.arange(8) % 4
+    functional.cross_entropy(scores, labels).backward()
+    functional.cross_entropy(their_scores, labels).backward()
+    for ours, theirs in zip(model.delayed_layers(), convolutions, strict=True):
+        torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, **tolerance)
+        if sigma is not None:
+            torch.testing.assert_close(ours.delay.grad, -theirs.P.grad[0], **tolerance)
+    for ours, theirs in zip(model.hidden, norms, strict=True):
+        torch.testing.assert_close(ours.norm.weight.grad, theirs.weight.grad, **tolerance)
+        torch.testing.assert_close(ours.norm.running_var, theirs.running_var, **tolerance)
+
+
+def test_the_run_lengthens_at_each_layer_as_in_the_paper():
+    config = ModelConfig(hidden=(8, 8), max_delay=24)
+    model = DelayNetwork(10, 3, config)
+    spikes, membrane = model.traced(torch.zeros(2, 100, 10))
+    assert [len(layer) for layer in spikes] + [len(membrane)] == [112, 124, 136]
+    shared = DelayNetwork(10, 3, config.model_copy(update={"tail": "shared"}))
+    spikes, membrane = shared.traced(torch.zeros(2, 100, 10))
+    assert [len(layer) for layer in spikes] + [len(membrane)] == [136, 136, 136]
+
+
+def test_dropout_uses_one_mask_for_all_time_steps():
+    torch.manual_seed(0)
+    config = ModelConfig(hidden=(200,), max_delay=2, dropout=0.5, batch_norm=False)
+    model = DelayNetwork(50, 3, config)
+    frames = torch.ones(4, 30, 50)
+    model.eval()
+    (without,), _ = model.traced(frames, 1.0)
+    model.train()
+    (spikes,), _ = model.traced(frames, 1.0)
+    kept = (spikes == 2 * without).all(0)  # (batch, neuron): inverted dropout doubles what it keeps
+    assert torch.equal(kept, ~(spikes == 0).all(0) | (without == 0).all(0))
+    active = (without > 0).any(0)
+    assert 0.3 < kept[active].float().mean() < 0.7
+
+
+def test_fixed_delays_are_whole_and_take_no_gradient():
+    model = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays="fixed"))
+    for layer in model.delayed_layers():
+        assert torch.equal(layer.delay, layer.delay.round())
+        assert not layer.delay.requires_grad

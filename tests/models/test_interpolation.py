@@ -1,0 +1,69 @@
+"""Kernels against dcls 0.1.1, outputs and gradients."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delaytool.models.interpolation import NEGLIGIBLE, kernel, single_tap_kernel, spread
+
+VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}
+
+
+def random_taps(seed, n_out, n_in, taps, size):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(n_out, n_in, taps, generator=generator, dtype=torch.float64)
+    delay = torch.rand(n_out, n_in, taps, generator=generator, dtype=torch.float64) * (size - 1)
+    return weight.requires_grad_(), delay.requires_grad_()
+
+
+@pytest.mark.parametrize("interpolation", list(VERSIONS))
+@given(
+    seed=st.integers(0, 2**31), n_out=st.integers(1, 5), n_in=st.integers(1, 5), taps=st.integers(1, 4),
+    half=st.integers(1, 15), sigma=st.floats(0.0, 15.0),
+)  # fmt: skip
+def test_kernel_and_gradients_equal_dcls(interpolation, seed, n_out, n_in, taps, half, sigma):
+    dcls = pytest.importorskip("DCLS.construct.modules", reason="the oracle dcls 0.1.1 is not installed")
+    size = 2 * half + 1
+    weight, delay = random_taps(seed, n_out, n_in, taps, size)
+    ours = kernel(weight, delay, sigma, size, interpolation)
+
+    oracle = dcls.ConstructKernel1d(n_out, n_in, 1, taps, (size,), VERSIONS[interpolation])
+    their_weight = weight.detach().clone().requires_grad_()
+    position = (half - delay.detach()).clone().requires_grad_()
+    width = torch.full((1, n_out, n_in, taps), sigma, dtype=torch.float64)
+    theirs = oracle(their_weight, position.unsqueeze(0), width)
+    # The oracle's kernel cross-correlates: its last tap is delay 0.
+    torch.testing.assert_close(ours, theirs.flip(-1), rtol=1e-10, atol=1e-10)
+
+    probe = torch.randn(ours.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    (ours * probe).sum().backward()
+    (theirs.flip(-1) * probe).sum().backward()
+    torch.testing.assert_close(weight.grad, their_weight.grad, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(delay.grad, -position.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_a_narrow_gauss_has_no_denormals_and_finite_gradients():
+    delay = torch.linspace(0, 24, 97).reshape(1, 97, 1).requires_grad_()
+    weight = torch.ones(1, 97, 1, requires_grad=True)
+    taps = spread(delay, 0.01, 25, "gauss")
+    positive = taps[taps > 0]
+    assert positive.min() > NEGLIGIBLE / 2
+    assert (taps == 0).any()
+    kernel(weight, delay, 0.01, 25, "gauss").square().sum().backward()
+    assert torch.isfinite(delay.grad).all()
+
+
+def test_a_single_tap_carries_its_weight_exactly_and_taps_on_one_delay_add():
+    weight = torch.tensor([[[0.1, 0.2, -0.7]]], dtype=torch.float32)
+    delay = torch.tensor([[[2.4, 1.6, 5.0]]])
+    taps = single_tap_kernel(weight, delay, 6)
+    expected = torch.zeros(1, 1, 6)
+    expected[0, 0, 2] = weight[0, 0, 0] + weight[0, 0, 1]
+    expected[0, 0, 5] = weight[0, 0, 2]
+    assert torch.equal(taps, expected)
+
+
+def test_gauss_at_the_final_width_leaves_a_fifth_of_the_mass_beside_an_integer_tap():
+    taps = spread(torch.tensor([12.0], dtype=torch.float64), 0.23, 25, "gauss")
+    assert 0.20 < 1 - taps[0, 12].item() < 0.22
