@@ -1,0 +1,34 @@
+"""From the readout's membranes to classes: one function for every backend, so equal bits give equal predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from delaytool.errors import DataError
+from delaytool.network import IntegerNetwork
+
+
+def decode(network: IntegerNetwork, v_readout: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Readout membranes (sample, step, class), integers, to (predictions (sample,) int64, scores (sample, class)).
+
+    'softmax-sum' adds softmax(v / scale) over the steps of the readout's window, in float64; 'sum' adds v itself.
+    The largest score wins, the lowest class on a tie. Raises DataError where the shape does not fit the network.
+    """
+    readout = network.readout
+    if v_readout.ndim != 3 or v_readout.shape[1] < readout.stop or v_readout.shape[2] != network.n_classes:
+        raise DataError(
+            f"readout membranes have shape {v_readout.shape}, the network needs (samples, {network.n_steps} steps, "
+            f"{network.n_classes} classes); record v of the last layer"
+        )
+    window = v_readout[:, readout.start : readout.stop]
+    if readout.method == "sum":
+        scores = window.sum(axis=1, dtype=np.int64)
+        return scores.argmax(axis=1), scores.astype(np.float64)
+    logits = window.astype(np.float64) / readout.scale
+    logits -= logits.max(axis=2, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=2, keepdims=True)
+    scores = np.zeros((v_readout.shape[0], network.n_classes))
+    for step in range(window.shape[1]):  # in this order whatever the batch, so that scores keep their last bit
+        scores += logits[:, step]
+    return scores.argmax(axis=1), scores

@@ -1,0 +1,184 @@
+"""The engine is the reference, bit for bit, whatever the network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import random_network
+
+from delaytool.errors import BackendError, DataError
+from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.runtime import engine, event_driven, reference
+from delaytool.runtime.counters import count
+from delaytool.runtime.trace import Trace
+
+SEEDS = st.integers(0, 2**32 - 1)
+METHODS = [method for method in engine.METHODS if method != "auto"]
+
+
+def assert_equal(found: Trace, expected: Trace) -> None:
+    for kind in ("spikes", "u", "v"):
+        for layer, (ours, theirs) in enumerate(zip(getattr(found, kind), getattr(expected, kind), strict=True)):
+            np.testing.assert_array_equal(ours, theirs, err_msg=f"{kind} of layer {layer}", strict=True)
+
+
+def assert_same_counts(found: engine.EngineTrace, network: IntegerNetwork, frames: np.ndarray, trace: Trace) -> None:
+    expected = count(network, frames, trace)
+    for name in ("input_spikes", "spikes", "synaptic_events", "neuron_updates"):
+        np.testing.assert_array_equal(getattr(found.counters, name), getattr(expected, name), err_msg=name)
+
+
+def drawn(seed: int, **limits: object) -> tuple[IntegerNetwork, np.ndarray]:
+    network, frames = random_network(np.random.default_rng(seed), **limits)  # type: ignore[arg-type]
+    # The generator may lower max_count after it has chosen it, to keep the sums in 32 bits.
+    return network, np.minimum(frames, np.uint8(network.encoding.max_payload))
+
+
+def small_network(**changes: object) -> IntegerNetwork:
+    encoding = InputEncoding(n_units=3, n_steps=6, max_count=4)
+    weight = np.array([[64, -32, 0], [2, 0, 0]])
+    hidden = IntegerLayer(
+        "hidden", 2, (DenseSynapses(0, weight, np.array([[0, 3, 0], [1, 0, 0]])),), dv=409, threshold=60
+    )
+    readout = IntegerLayer(
+        "readout", 2, (DenseSynapses(1, [[8, 2], [-8, 2]], [[0, 1], [2, 0]]),), dv=0, threshold=131071
+    )
+    network = IntegerNetwork(encoding, (hidden, readout), Readout("sum", 1.0, 0, 8), n_steps=8)
+    return replace(network, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=SEEDS)
+def test_equals_the_reference(method: str, seed: int) -> None:
+    network, frames = drawn(seed)
+    expected = reference.run(network, frames)
+    found = engine.run(network, frames, method=method, threads=1)
+    assert_equal(found, expected)
+    assert_same_counts(found, network, frames, expected)
+    assert found.method == method
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_the_reference_on_wider_networks(method: str, seed: int) -> None:
+    network, frames = drawn(seed, n_layers=2, max_neurons=70, max_steps=40, n_samples=5, other_sources=seed > 1)
+    assert_equal(engine.run(network, frames, method=method, threads=2), reference.run(network, frames))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=SEEDS, data=st.data())
+def test_records_what_is_asked(method: str, seed: int, data: st.DataObject) -> None:
+    network, frames = drawn(seed, max_steps=20)
+    n_layers = len(network.layers)
+    choice = st.one_of(st.booleans(), st.lists(st.integers(-n_layers, n_layers - 1), max_size=2))
+    record = engine.Record(data.draw(choice), data.draw(choice), data.draw(choice))
+    full = engine.run(network, frames, method=method, threads=1)
+    part = engine.run(network, frames, method=method, threads=1, record=record)
+    kept = record.kept(n_layers)
+    for row, kind in enumerate(("spikes", "u", "v")):
+        for layer in range(n_layers):
+            expected = getattr(full, kind)[layer]
+            expected = expected if kept[row, layer] else expected[:, :0]
+            np.testing.assert_array_equal(getattr(part, kind)[layer], expected, strict=True)
+    np.testing.assert_array_equal(part.counters.synaptic_events, full.counters.synaptic_events)
+    assert part.n_samples == frames.shape[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_threads_change_nothing(method: str) -> None:
+    rng = np.random.default_rng(5)
+    network, _ = random_network(rng, max_steps=30)
+    frames = rng.integers(0, network.encoding.max_payload + 1, (37, 20, network.encoding.n_channels))
+    one = engine.run(network, frames, threads=1, method=method)
+    assert_equal(engine.run(network, frames, threads=3, method=method), one)
+    assert_equal(engine.run(network, frames, method=method), one)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_samples", [0, 1])
+@pytest.mark.parametrize("n_frames", [0, 1, 30])
+def test_few_samples_and_frames(method: str, n_samples: int, n_frames: int) -> None:
+    network = small_network()
+    frames = np.ones((n_samples, n_frames, 3), np.int64)
+    assert_equal(engine.run(network, frames, method=method), reference.run(network, frames))
+
+
+def test_readout_recording_is_enough_to_classify() -> None:
+    network = small_network()
+    frames = np.ones((2, 6, 3), np.uint8)
+    trace = engine.run(network, frames, record="readout")
+    np.testing.assert_array_equal(trace.readout, reference.run(network, frames).readout)
+    assert trace.v[0].size == 0
+    assert sum(array.size for array in (*trace.spikes, *trace.u)) == 0
+
+
+def test_counts_are_counts() -> None:
+    network = small_network()
+    frames = np.zeros((1, 6, 3), np.uint8)
+    frames[0, 0] = (3, 1, 4)  # two synapses of channel 0, one of channel 1; channel 2's weights are zero
+    counters = engine.run(network, frames).counters
+    assert counters.input_spikes.tolist() == [3]
+    assert counters.spikes.tolist() == [[1, 0]]
+    assert counters.synaptic_events.tolist() == [[3, 2]]
+    assert counters.neuron_updates.tolist() == [[16, 16]]
+    assert counters.total()["synaptic_events"] == 5
+
+
+def test_narrow_sums_only_where_none_can_overflow() -> None:
+    def pending(weights: list[int]) -> type:
+        group = DenseSynapses(0, [weights], np.zeros((1, len(weights))).astype(int))
+        layer = IntegerLayer("readout", 1, (group,), dv=0, threshold=131071)
+        encoding = InputEncoding(n_units=len(weights), values="binary")
+        return event_driven.pending_dtype(IntegerNetwork(encoding, (layer,), Readout("sum", 1.0, 0, 1), n_steps=1))
+
+    assert pending([16384, 16383]) is np.int16
+    assert pending([16384, 16384]) is np.int32
+    assert pending([-16384, -16384]) is np.int16
+    assert pending([-16384, -16384, -1]) is np.int32
+    assert pending([32767, -32768]) is np.int16
+
+
+def test_synapses_take_32_bits_where_they_fit() -> None:
+    assert event_driven.build(small_network()).synapses.itemsize == 4
+    group = DenseSynapses(0, [[254 << 10, 2, 2]], [[32767, 0, 1]])
+    layer = IntegerLayer("readout", 1, (group,), dv=0, threshold=131071)
+    network = small_network(layers=(layer,))
+    assert event_driven.build(network).synapses.itemsize == 8
+    frames = np.ones((1, 6, 3), np.uint8)
+    assert_equal(engine.run(network, frames), reference.run(network, frames))
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((1, 6, 4), np.uint8), "shape (1, 6, 4), the network reads (samples, steps, 3 channels)"),
+        (np.zeros((6, 3), np.uint8), "shape (6, 3)"),
+        (np.zeros((1, 6, 3)), "float64"),
+        (np.full((1, 6, 3), -1), "value -1"),
+        (np.full((1, 6, 3), 5), "value 5, the network's encoding admits 0..4"),
+    ],
+)
+def test_frames_that_the_encoding_does_not_admit(frames: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        engine.run(small_network(), frames)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads 0"),
+        ({"record": "everything"}, "record 'everything'"),
+        ({"record": engine.Record(v=(2,))}, "layer 2"),
+        ({"method": "magic"}, "method 'magic'"),
+    ],
+)
+def test_unknown_options(options: dict, message: str) -> None:
+    with pytest.raises(BackendError) as error:
+        engine.run(small_network(), np.zeros((1, 6, 3), np.uint8), **options)
+    assert message in str(error.value)
