@@ -41,6 +41,7 @@ def load(
     test_fraction: float = 0.2,
     split_by: str = "auto",
     n_units: int | None = None,
+    protocol: str = "honest",
     root: str | os.PathLike[str] | None = None,
 ) -> Splits:
     """Load `source`: 'digits', 'shd', 'ssc', a folder with train.h5 (and valid.h5, test.h5), or one .h5 file.
@@ -49,6 +50,9 @@ def load(
     off the training part with a fixed seed; a missing validation part is `validation_fraction` of what is left,
     chosen with `seed` as `split_validation` says (`split_by`). n_units None: what the file tells, else 700.
     `root`: where downloads are kept (see `fetch`).
+
+    protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
+    serves as validation too, which is how accuracies on SHD have been published.
 
     Raises DataError for sources that cannot be read or split, MissingExtraError where an extra is missing.
     """
@@ -66,6 +70,8 @@ def load(
     if "validation" in parts:
         validation = parts["validation"]
         validation_told = f"{_short(validation)} ({len(validation)} samples)"
+    elif protocol == "paper":
+        validation, validation_told = test, "the test part itself (as in published practice)"
     else:
         whole = train
         method = resolve_method(whole, split_by)
@@ -87,6 +93,7 @@ def load_for_evaluation(
     test_fraction: float = 0.2,
     split_by: str = "auto",
     n_units: int | None = None,
+    protocol: str = "honest",
     root: str | os.PathLike[str] | None = None,
 ) -> EventData:
     """One part of `source`, to evaluate a network on; the same samples that `load` with the same arguments gives.
@@ -114,6 +121,7 @@ def load_for_evaluation(
         test_fraction=test_fraction,
         split_by=split_by,
         n_units=n_units,
+        protocol=protocol,
         root=root,
     )
     data: EventData = getattr(parts, split)
