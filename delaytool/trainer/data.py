@@ -1,0 +1,66 @@
+"""A recipe's data as frames on the training device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from delaytool import datasets
+from delaytool.errors import DataError
+from delaytool.network import InputEncoding
+from delaytool.trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Part:
+    """frames (sample, time, channel) uint8; labels (sample,) int64."""
+
+    frames: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Part:
+        return Part(self.frames.to(device), self.labels.to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The three parts, how they were made in words, and the encoding that made frames of events."""
+
+    train: Part
+    validation: Part
+    test: Part
+    encoding: InputEncoding
+    n_classes: int
+    split: str
+
+
+def load_data(recipe: Recipe, encoding: InputEncoding | None = None) -> TrainingData:
+    """Read, split and bin what the recipe names; `encoding` overrides the recipe's (a checkpoint's, already resolved).
+
+    Raises DataError.
+    """
+    data = recipe.data
+    splits = datasets.load(
+        data.source,
+        seed=recipe.seed,
+        validation_fraction=data.validation_fraction,
+        test_fraction=data.test_fraction,
+        split_by=data.split_by,
+        n_units=data.n_units,
+        protocol=recipe.protocol,
+    )
+    if encoding is None:
+        encoding = datasets.resolve_encoding(data.encoding(splits.train.n_units), splits.train)
+    parts = {}
+    for name in ("train", "validation", "test"):
+        events = getattr(splits, name)
+        frames = datasets.bin_events(events, encoding)
+        if not frames.any():
+            raise DataError(f"{events.name}: not one spike falls into the {name} frames; check data.time_step_ms")
+        parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(events.labels))
+    return TrainingData(**parts, encoding=encoding, n_classes=splits.train.n_classes, split=splits.description)

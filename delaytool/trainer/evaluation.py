@@ -1,0 +1,60 @@
+"""How a float network does on frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from delaytool.models.delay_network import DelayNetwork, class_scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: mean cross-entropy; spikes: mean spikes a sample, one number a hidden layer."""
+
+    loss: float
+    predictions: np.ndarray
+    labels: np.ndarray
+    spikes: tuple[float, ...]
+
+    @property
+    def correct(self) -> int:
+        return int((self.predictions == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """In 0..1."""
+        return self.correct / len(self.labels)
+
+
+@torch.no_grad()
+def evaluate(
+    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None = None
+) -> Evaluation:
+    """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
+
+    The network's mode (training or evaluation) is left as it was.
+    """
+    was_training = model.training
+    model.eval()
+    predictions, losses = [], []
+    spikes = torch.zeros(len(model.hidden), dtype=torch.float64)
+    for start in range(0, len(frames), batch_size):
+        batch, truth = frames[start : start + batch_size], labels[start : start + batch_size]
+        layers, membrane = model.traced(batch, sigma)
+        scores = class_scores(membrane)
+        losses.append(functional.cross_entropy(scores, truth, reduction="sum").double().cpu())
+        predictions.append(scores.argmax(1).cpu())
+        for index, layer in enumerate(layers):
+            spikes[index] += layer.sum(dtype=torch.float64).cpu()
+    model.train(was_training)
+    return Evaluation(
+        loss=float(sum(losses)) / len(frames),
+        predictions=torch.cat(predictions).numpy(),
+        labels=labels.cpu().numpy(),
+        spikes=tuple((spikes / len(frames)).tolist()),
+    )

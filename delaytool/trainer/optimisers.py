@@ -1,0 +1,70 @@
+"""Two Adams, as in the reference code: one for weights and batch norm, one for delays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.recipe import TrainerConfig
+
+
+class Optimisers:
+    """Weights with weight decay, all else but delays without, delays on their own; schedules step once an epoch."""
+
+    def __init__(self, model: DelayNetwork, config: TrainerConfig) -> None:
+        layers = model.delayed_layers()
+        weights = [layer.weight for layer in layers]
+        delays = [layer.delay for layer in layers if layer.delay.requires_grad]
+        apart = {id(parameter) for parameter in (*weights, *(layer.delay for layer in layers))}
+        others = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": config.weight_decay}]
+        if others:
+            groups.append({"params": others, "weight_decay": 0.0})
+        self._weights = Adam(groups, lr=config.lr)
+        self._all: list[tuple[Optimizer, LRScheduler]] = [(self._weights, _schedule(self._weights, config))]
+        self._delays = Adam(delays, lr=config.delay_lr) if delays else None
+        if self._delays is not None:
+            self._all.append((self._delays, CosineAnnealingLR(self._delays, config.epochs)))
+
+    def zero_grad(self) -> None:
+        for optimiser, _ in self._all:
+            optimiser.zero_grad(set_to_none=True)
+
+    def step(self, move_delays: bool = True) -> None:
+        for optimiser, _ in self._all:
+            if move_delays or optimiser is not self._delays:
+                optimiser.step()
+
+    def next_epoch(self) -> None:
+        for _, schedule in self._all:
+            schedule.step()
+
+    def rates(self) -> dict[str, float]:
+        """The learning rates in force."""
+        return {
+            "lr": self._weights.param_groups[0]["lr"],
+            "delay_lr": self._delays.param_groups[0]["lr"] if self._delays else 0.0,
+        }
+
+    def state(self) -> list[dict[str, Any]]:
+        return [
+            {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+            for optimiser, schedule in self._all
+        ]
+
+    def restore(self, state: list[dict[str, Any]]) -> None:
+        for (optimiser, schedule), saved in zip(self._all, state, strict=True):
+            optimiser.load_state_dict(saved["optimiser"])
+            schedule.load_state_dict(saved["schedule"])
+
+
+def _schedule(optimiser: Optimizer, config: TrainerConfig) -> LRScheduler:
+    if config.lr_schedule == "one-cycle":
+        # The reference steps it once an epoch; it begins at lr / 25 and also moves Adam's first beta.
+        return OneCycleLR(optimiser, max_lr=config.lr, total_steps=max(2, config.epochs))
+    if config.lr_schedule == "cosine":
+        return CosineAnnealingLR(optimiser, config.epochs)
+    return LambdaLR(optimiser, lambda _: 1.0)

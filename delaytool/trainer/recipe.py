@@ -1,0 +1,239 @@
+"""Recipes: everything that decides a run, as TOML, validated before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from delaytool.errors import RecipeError
+from delaytool.models.config import ModelConfig
+from delaytool.network import InputEncoding
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PRESETS = resources.files("delaytool.models") / "presets"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What is learned from, and how events become frames."""
+
+    source: str = Field(default="digits", description="'digits', 'shd', 'ssc', a folder or an HDF5 file")
+    time_step_ms: float = Field(default=10.0, gt=0, le=1000.0)
+    channel_bins: int = Field(default=1, ge=1)
+    values: Literal["count", "binary"] = "count"
+    start: Literal["first-spike", "zero"] = "first-spike"
+    n_steps: int | None = Field(default=None, ge=1, description="frames of a sample; default: the longest in training")
+    max_count: int | None = Field(
+        default=None, ge=1, le=255, description="counts saturate; default: training's largest"
+    )
+    n_units: int | None = Field(default=None, ge=1, description="units of the data; default: what the file tells")
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    split_by: Literal["auto", "speaker", "stratified"] = "auto"
+
+    def encoding(self, n_units: int) -> InputEncoding:
+        """The encoding as far as the recipe decides it."""
+        return InputEncoding(
+            n_units=n_units,
+            time_step_ms=self.time_step_ms,
+            channel_bins=self.channel_bins,
+            values=self.values,
+            start=self.start,
+            n_steps=self.n_steps,
+            max_count=self.max_count,
+        )
+
+
+class TrainerConfig(_Section):
+    """How it is learned. The defaults are the recipe of arXiv 2306.17670 for SHD."""
+
+    epochs: int = Field(default=150, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    lr: float = Field(default=5e-3, gt=0, description="peak learning rate of weights and batch norm")
+    lr_schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
+    delay_lr: float = Field(default=0.1, ge=0, description="learning rate of delays, in steps; cosine to 0")
+    sigma_start: float | None = Field(default=None, ge=0, description="default: half the kernel")
+    sigma_end: float = Field(default=0.23, ge=0)
+    sigma_epochs: float = Field(default=0.25, gt=0, le=1, description="share of the epochs over which sigma decays")
+    single_tap_epochs: float = Field(
+        default=0.0, ge=0, le=1, description="share of the epochs, at the end, trained with rounded delays and one tap"
+    )
+    device: str = "auto"
+
+    def sigma(self, epoch: int, kernel_size: int) -> float | None:
+        """Width in steps during an epoch (from 0); None once delays are rounded.
+
+        The paper's schedule: sigma_start, multiplied after every epoch by (end / start)^(1 / n) for the first n epochs.
+        """
+        if epoch >= self.epochs - round(self.single_tap_epochs * self.epochs):
+            return None
+        start = float(kernel_size // 2) if self.sigma_start is None else self.sigma_start
+        if start <= self.sigma_end:
+            return start
+        steps = max(1, int(self.sigma_epochs * self.epochs))
+        return start * (self.sigma_end / start) ** (min(epoch, steps) / steps)
+
+
+class Recipe(_Section):
+    """A whole run."""
+
+    name: str = Field(default="run", min_length=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    protocol: Literal["honest", "paper"] = Field(
+        default="honest", description="'honest': the best epoch is chosen on validation; 'paper': on test, as published"
+    )
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        kernel = self.model.max_delay + 1
+        frames = self.data.n_steps
+        if frames is not None and kernel > 64 * frames:
+            raise ValueError(f"model.max_delay: {self.model.max_delay} steps dwarfs data.n_steps {frames}")
+        return self
+
+    def to_toml(self) -> str:
+        """The recipe with every default written out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+    def digest(self) -> str:
+        """SHA-256 of the recipe's values."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def preset_names() -> list[str]:
+    """Recipes that come with delaytool."""
+    return sorted(entry.name.removesuffix(".toml") for entry in PRESETS.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
+    """A preset's name or a TOML file, with `section.key=value` overrides, to a validated recipe.
+
+    Raises RecipeError: one line that names the key, its value and what is possible.
+    """
+    values = _read(name_or_path, seen=())
+    for override in overrides:
+        _apply(values, override)
+    return validated(values, name_or_path)
+
+
+def validated(values: Mapping[str, Any], origin: str) -> Recipe:
+    """Values as TOML gives them to a Recipe. Raises RecipeError."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{origin}: {_told(error)}") from None
+
+
+def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name_or_path in preset_names():
+        text = (PRESETS / f"{name_or_path}.toml").read_text()
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise RecipeError(f"recipe {name_or_path}: no such file or preset; presets are {', '.join(preset_names())}")
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe {name_or_path}: cannot be read ({error}); give a TOML text file") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {name_or_path}: not valid TOML ({error}); mend that line") from None
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base in seen:
+        raise RecipeError(f"recipe {name_or_path}: extends {base!r}, which extends it in turn; break the circle")
+    return _merged(_read(str(base), (*seen, name_or_path)), values)
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {override}: not of the form section.key=value, for example trainer.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string, so that a shell needs no second pair of quotes
+    *sections, last = key.strip().split(".")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {override}: {section} is a value, not a section")
+    if text.strip() == "none":
+        place.pop(last, None)
+        _known(key.strip(), f"--set {override}")
+    else:
+        place[last] = value
+
+
+def _known(key: str, origin: str) -> None:
+    if key not in all_keys():
+        raise RecipeError(f"{origin}: {_unknown(key)}")
+
+
+def all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]:
+    """Every key of a recipe, dotted."""
+    keys = []
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            keys += all_keys(annotation, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def _unknown(key: str) -> str:
+    keys = all_keys()
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
+    same_name = [known for known in keys if known.split(".")[-1] == key.split(".")[-1]]
+    hint = (same_name or near or [None])[0]
+    return f"{key}: unknown key; " + (f"did you mean {hint}?" if hint else f"the keys are {', '.join(keys)}")
+
+
+def _told(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown(key)
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if not key:
+        return message
+    return f"{key}: value {first['input']!r} is not possible; {message}"
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
