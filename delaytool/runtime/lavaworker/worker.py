@@ -1,0 +1,77 @@
+# pyright: reportMissingImports=false
+"""Run jobs in Lava. A job is a folder with network.h5 and frames.npy; the worker adds trace.npz to it.
+
+Usage: worker.main(["stock" or "cached", JOB_FOLDER, ...])
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from delaytool.network import IntegerNetwork
+from delaytool.runtime.lavaworker import shim
+from delaytool.runtime.trace import padded_input
+
+RUN_SAMPLES = 100  # samples of one cached run: bounds the memory of its recorders
+
+
+def main(arguments: list[str]) -> None:
+    variant, *folders = arguments
+    shim.apply()
+    for folder in folders:
+        network = IntegerNetwork.load(os.path.join(folder, "network.h5"))
+        frames = padded_input(np.load(os.path.join(folder, "frames.npy")), network.n_steps)
+        samples = run_cached(network, frames, folder) if variant == "cached" else run_stock(network, frames, folder)
+        trace: dict[str, Any] = {
+            f"{name}{index}": layer[name].reshape(len(frames), network.n_steps, -1)
+            for index, layer in enumerate(samples)
+            for name in ("spikes", "u", "v")
+        }
+        np.savez(os.path.join(folder, "trace.npz"), **trace)
+
+
+def run_stock(network: IntegerNetwork, frames: np.ndarray, folder: str) -> list[dict[str, np.ndarray]]:
+    """Lava's models untouched. Each sample gets a fresh graph: nothing in Lava clears delayed charge in flight."""
+    return joined([run_graph(network, sample, folder, {}) for sample in frames])
+
+
+def run_cached(network: IntegerNetwork, frames: np.ndarray, folder: str) -> list[dict[str, np.ndarray]]:
+    """Our cached connection models, many samples in one run."""
+    from delaytool.runtime.lavaworker.processes import CACHED_MODELS
+
+    parts = [frames[start : start + RUN_SAMPLES] for start in range(0, len(frames), RUN_SAMPLES)]
+    return joined([run_graph(network, part.reshape(-1, part.shape[-1]), folder, CACHED_MODELS) for part in parts])
+
+
+def joined(runs: list[list[dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
+    """Runs after each other, each one dictionary a layer, as one such list."""
+    return [{name: np.concatenate([run[i][name] for run in runs]) for name in runs[0][i]} for i in range(len(runs[0]))]
+
+
+def run_graph(network: IntegerNetwork, frames: np.ndarray, folder: str, models: dict) -> list[dict[str, np.ndarray]]:
+    """Run frames (step, channel) in one graph; one {spikes, u, v: (step, neuron)} a layer."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from delaytool.runtime.lavaworker import graph, processes
+
+    built = graph.build(network, reset_every_sample=bool(models))
+    source = processes.Frames(frames)
+    for port in built.inputs:
+        source.s_out.connect(port)
+    paths = [os.path.join(folder, f"layer{index}.npz") for index in range(len(built.neurons))]
+    for neurons, path, layer in zip(built.neurons, paths, network.layers, strict=True):
+        recorder = processes.Recorder(layer.n_neurons, len(frames), path)
+        neurons.s_out.connect(recorder.spikes)
+        recorder.u.connect_var(neurons.u)
+        recorder.v.connect_var(neurons.v)
+    configuration = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
+    last = built.neurons[-1]
+    try:
+        last.run(condition=RunSteps(num_steps=len(frames)), run_cfg=configuration)
+    finally:
+        last.stop()
+    return [dict(np.load(path)) for path in paths]
