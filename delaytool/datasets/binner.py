@@ -125,7 +125,7 @@ def _longest(train: EventData, encoding: InputEncoding) -> int:
     longest, at = 0.0, 0
     for low, high in runs(train.offsets):
         sample, step = _steps(train, encoding, low, high)
-        if step.max() + 1 > longest:
+        if step.max(initial=-1) + 1 > longest:
             longest, at = float(step.max()) + 1, low + int(sample[np.argmax(step)])
     if longest > MAX_STEPS:
         raise DataError(

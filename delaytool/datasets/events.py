@@ -62,11 +62,18 @@ class EventData:
         given = np.asarray(labels, dtype=np.int64).reshape(-1)
         if n_classes is None:
             n_classes = int(given.max(initial=-1)) + 1
-        return EventData(
+        offsets = np.concatenate([[0], np.cumsum([some.size for some in times])]).astype(np.int64)
+        all_units = np.concatenate(units) if units else np.empty(0, np.int32)
+        if all_units.size and all_units.dtype.kind not in "iu":
+            raise DataError(f"{name}: units are {all_units.dtype}, not integers; give whole unit numbers")
+        check_units(name, all_units, offsets, n_units)  # before int32 could wrap one
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
             # Cast before anything is computed: SHD's float16 overflows at 65504.
-            times=_joined(times, np.float32),
-            units=_joined(units, np.int32),
-            offsets=np.concatenate([[0], np.cumsum([some.size for some in times], dtype=np.int64)]).astype(np.int64),
+            all_times = (np.concatenate(times) if times else np.empty(0)).astype(np.float32)
+        return EventData(
+            times=all_times,
+            units=all_units.astype(np.int32),
+            offsets=offsets,
             labels=given,
             n_units=n_units,
             n_classes=n_classes,
@@ -102,10 +109,10 @@ class EventData:
         starts = self.offsets[chosen]
         for low, high in runs(offsets):
             # An event's place in the source is its place here, moved by as much as its sample's start moved.
-            here = np.arange(offsets[low], offsets[high])
-            source = here + np.repeat(starts[low:high] - offsets[low:high], lengths[low:high])
-            times[here[0] : here[0] + here.size] = self.times[source]
-            units[here[0] : here[0] + here.size] = self.units[source]
+            start, stop = int(offsets[low]), int(offsets[high])
+            source = np.arange(start, stop) + np.repeat(starts[low:high] - offsets[low:high], lengths[low:high])
+            times[start:stop] = self.times[source]
+            units[start:stop] = self.units[source]
         return EventData(
             times=times,
             units=units,
@@ -172,8 +179,8 @@ def check_labels(name: str, labels: np.ndarray, n_classes: int) -> None:
     if bad.any():
         sample = int(np.argmax(bad))
         raise DataError(
-            f"{name}: sample {sample}: label {labels[sample]} is outside 0..{n_classes - 1}, the {n_classes} classes "
-            "of the data; mend the labels, or give the class's name in extra/keys and samples of it in training"
+            f"{name}: sample {sample}: label {labels[sample]} is outside 0..{n_classes - 1}, as there are {n_classes} "
+            "classes; mend the label, or give data of the same classes"
         )
 
 
@@ -185,25 +192,19 @@ def ragged(name: str, sample: int, n_times: int, n_units: int) -> str:
     )
 
 
-def runs(offsets: np.ndarray, most_events: int = EVENTS_AT_ONCE, most_samples: int | None = None) -> Iterator[Any]:
-    """Yield (low, high) sample ranges of about `most_events` events; never an empty range, never half a sample.
-
-    Ranges without any event are skipped only where `most_samples` is None.
-    """
+def runs(
+    offsets: np.ndarray, most_events: int = EVENTS_AT_ONCE, most_samples: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield (low, high) ranges of whole samples, in order, that stay within both limits where one sample does."""
     n_samples = offsets.size - 1
     low = 0
     while low < n_samples:
         high = int(np.searchsorted(offsets, offsets[low] + most_events, side="right")) - 1
-        high = max(high, low + 1)
         if most_samples is not None:
-            high = min(high, low + max(most_samples, 1))
-        if most_samples is not None or offsets[high] > offsets[low]:
-            yield low, high
+            high = min(high, low + most_samples)
+        high = max(high, low + 1)
+        yield low, high
         low = high
-
-
-def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate(arrays).astype(dtype) if arrays else np.empty(0, dtype)
 
 
 def _first(bad: np.ndarray, values: np.ndarray, offsets: np.ndarray) -> tuple[int, Any]:
