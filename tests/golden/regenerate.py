@@ -1,0 +1,86 @@
+"""Write the golden vectors: run every case of cases.py in stock Lava and store network, input and trace.
+
+    python tests/golden/regenerate.py [--check] [--lava-python PYTHON] [CASE ...]
+
+--check compares what Lava says now with the stored files and writes nothing. Needs delaytool, and an interpreter
+with lava-nc 0.10.0 (this one, or the one given). See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from golden.cases import CASES  # noqa: E402
+
+from delaytool.network import IntegerNetwork  # noqa: E402
+from delaytool.runtime import lava  # noqa: E402
+from delaytool.runtime.trace import Trace  # noqa: E402
+
+
+def store(path: Path, network: IntegerNetwork, frames: np.ndarray, trace: Trace, about: str) -> None:
+    """The network in delaytool's own layout, and beside it a group `golden` with the input and the trace."""
+    network.save(path)
+    with h5py.File(path, "a") as file:
+        group = file.create_group("golden")
+        group.attrs["about"] = about
+        group.attrs["made_by"] = "lava-nc 0.10.0, DelayDense, DelaySparse and LIF, tag fixed_pt"
+        group.create_dataset("frames", data=frames, compression="gzip")
+        for name in ("spikes", "u", "v"):
+            for index, array in enumerate(getattr(trace, name)):
+                stored = array.astype(np.uint8) if name == "spikes" else array
+                group.create_dataset(
+                    f"{name}/{index}", data=stored, compression="gzip", compression_opts=9, shuffle=True
+                )
+
+
+def load(path: Path) -> tuple[IntegerNetwork, np.ndarray, Trace]:
+    network = IntegerNetwork.load(path)
+    with h5py.File(path, "r") as file:
+        group = file["golden"]
+        count = range(len(network.layers))
+        trace = Trace(
+            spikes=tuple(group[f"spikes/{index}"][()].astype(np.bool_) for index in count),
+            u=tuple(group[f"u/{index}"][()] for index in count),
+            v=tuple(group[f"v/{index}"][()] for index in count),
+        )
+        return network, group["frames"][()], trace
+
+
+def same(first: Trace, second: Trace) -> bool:
+    names = ("spikes", "u", "v")
+    return all(
+        np.array_equal(one, other)
+        for name in names
+        for one, other in zip(getattr(first, name), getattr(second, name), strict=True)
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with the stored files, write nothing")
+    parser.add_argument("--lava-python", help="an interpreter with lava-nc 0.10.0")
+    parser.add_argument("case", nargs="*", help="only these cases", default=list(CASES))
+    arguments = parser.parse_args()
+    made = {name: CASES[name]() for name in arguments.case}
+    traces = lava.run_many(list(made.values()), variant="stock", python=arguments.lava_python)
+    differing = []
+    for (name, (network, frames)), trace in zip(made.items(), traces, strict=True):
+        path = FOLDER / f"{name}.h5"
+        if not arguments.check:
+            store(path, network, frames, trace, (CASES[name].__doc__ or "").strip())
+        if not same(load(path)[2], trace):
+            differing.append(name)
+        print(f"{name}: {trace.events().sum()} spikes, {'DIFFERS' if name in differing else 'ok'}")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
