@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -97,7 +98,7 @@ def _download(name: str, split: str, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _short_timeout():
+def _short_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
@@ -123,7 +124,7 @@ def _read_checksums(folder: Path) -> dict[str, str]:
         known = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
             raise ValueError
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError):
         raise DataError(f"{path}: not a readable list of checksums; delete it to record them anew") from None

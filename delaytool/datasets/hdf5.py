@@ -44,7 +44,7 @@ def read_file(
             return _read(file, where, n_units, n_classes)
     except PermissionError:
         raise DataError(f"{where}: no permission to read it; change the file's rights") from None
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         # h5py reports a damaged file with any of these, when opening it or only when reading.
         raise DataError(f"{where}: {_reason(error)}") from None
 

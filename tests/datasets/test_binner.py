@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.datasets import EventData, bin_events, digest, resolve_encoding
@@ -53,6 +53,7 @@ def slow_frames(data: EventData, encoding: InputEncoding) -> np.ndarray:
     return frames
 
 
+@settings(deadline=None)
 @given(samples, encodings)
 def test_equal_to_the_slow_binner(samples: list[Any], encoding: InputEncoding) -> None:
     data = made(samples)
@@ -61,6 +62,7 @@ def test_equal_to_the_slow_binner(samples: list[Any], encoding: InputEncoding) -
     np.testing.assert_array_equal(frames, slow_frames(data, encoding))
 
 
+@settings(deadline=None)
 @given(samples.filter(any), encodings)
 def test_resolved_from_the_training_data(samples: list[Any], encoding: InputEncoding) -> None:
     data = made(samples)

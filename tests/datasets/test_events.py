@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.datasets import EventData
@@ -26,6 +26,7 @@ def numbered(sizes: list[int]) -> EventData:
     )
 
 
+@settings(deadline=None)
 @given(lengths, st.data())
 def test_subset_keeps_each_samples_events(sizes: list[int], draw: st.DataObject) -> None:
     data = numbered(sizes)
@@ -40,6 +41,7 @@ def test_subset_keeps_each_samples_events(sizes: list[int], draw: st.DataObject)
     np.testing.assert_array_equal(part.speakers, part.labels * 7)
 
 
+@settings(deadline=None)
 @given(lengths, st.integers(1, 7), st.one_of(st.none(), st.integers(1, 4)))
 def test_runs_cover_every_sample_once(sizes: list[int], most_events: int, most_samples: int | None) -> None:
     offsets = np.concatenate([[0], np.cumsum(sizes)])
