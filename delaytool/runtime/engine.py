@@ -1,57 +1,39 @@
-"""The fast exact engine: `run` gives the bits of `reference.run`, and counts what they cost on a chip."""
+"""The fast exact engine: `run` gives the bits of `reference.run`, and counts what they cost on a chip.
+
+Two methods, one result. 'event' (`event_driven.py`) spends its time on spikes: few samples, sparse or silent
+networks, feedback, streams. 'batched' (`bit_sliced.py`) spends it on synapses, for up to 1024 samples and steps at
+once: test sets. 'auto' estimates both.
+"""
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import numba
 import numpy as np
 
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
-from delaytool.runtime import event_driven
-from delaytool.runtime.counters import Counters, neuron_updates
+from delaytool.runtime import bit_sliced, event_driven
+from delaytool.runtime.counters import Counters, fan_out, neuron_updates
+from delaytool.runtime.digest import digests
+from delaytool.runtime.engine_record import Record, layers_of, new_recording
 from delaytool.runtime.trace import Trace
 
-METHODS = ("auto", "event")
+__all__ = ["METHODS", "EngineTrace", "Record", "checked_frames", "chosen_method", "run"]
 
+METHODS = ("auto", "event", "batched")
+# Digests are taken from full traces of so many bytes at a time.
+DIGEST_BYTES = 64 << 20
+# Spike rows of one word's samples may take so many bytes; beyond it 'auto' takes 'event'.
+MAX_ROWS_BYTES = 1 << 30
 
-@dataclass(frozen=True)
-class Record:
-    """What a run keeps: for each kind True (all layers), False (none) or the indices of layers, -1 the readout."""
-
-    spikes: bool | Collection[int] = False
-    u: bool | Collection[int] = False
-    v: bool | Collection[int] = False
-
-    @staticmethod
-    def named(name: str) -> Record:
-        """'all', 'spikes' (of every layer), 'readout' (v of the last layer: enough to classify) or 'nothing'."""
-        names = {
-            "all": Record(spikes=True, u=True, v=True),
-            "spikes": Record(spikes=True),
-            "readout": Record(v=(-1,)),
-            "nothing": Record(),
-        }
-        if name not in names:
-            raise BackendError(f"engine: record {name!r} is unknown; choose one of {', '.join(names)}, or a Record")
-        return names[name]
-
-    def kept(self, n_layers: int) -> np.ndarray:
-        """(3, layer) bool: spikes, u, v."""
-        table = np.zeros((3, n_layers), bool)
-        for row, choice in zip(table, (self.spikes, self.u, self.v), strict=True):
-            if isinstance(choice, bool):
-                row[:] = choice
-                continue
-            for layer in choice:
-                if not -n_layers <= layer < n_layers:
-                    raise BackendError(f"engine: record names layer {layer}; the network has 0..{n_layers - 1}")
-                row[layer] = True
-        return table
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,11 +44,13 @@ class EngineTrace(Trace):
     `counters`, which are always there.
 
     counters   spikes, synaptic events, neuron updates
-    method     the method that ran: 'event'
+    method     the method that ran: 'event' or 'batched'
+    digests    (sample, layer, kind) uint64 where the record asked for them
     """
 
     counters: Counters
     method: str
+    digests: np.ndarray | None = None
 
 
 def run(
@@ -76,47 +60,53 @@ def run(
     threads: int | None = None,
     record: str | Record = "all",
     method: str = "auto",
+    announce: Callable[[str], None] | None = None,
 ) -> EngineTrace:
     """Frames (sample, time, channel), integers, to the trace that `reference.run` gives, bit for bit.
 
-    threads   samples run in so many threads; None: one for each core that this process may use
-    record    what to keep: 'all', 'spikes', 'readout', 'nothing', or a Record that names layers
-    method    'auto' or 'event'
+    threads    samples run in so many threads; None: one for each core that this process may use
+    record     what to keep: 'all', 'spikes', 'readout', 'digests', 'nothing', or a Record that names layers
+    method     'auto', 'event' or 'batched'
+    announce   called with a line of text before a kernel is compiled, which takes seconds, once for an installation
 
     Raises DataError for frames that the network's encoding does not admit, BackendError for unknown options.
     """
     if method not in METHODS:
         raise BackendError(f"engine: method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     frames = checked_frames(network, frames)
-    kept = (Record.named(record) if isinstance(record, str) else record).kept(len(network.layers))
+    record = Record.named(record) if isinstance(record, str) else record
+    kept = record.kept(len(network.layers))
     n_threads = _n_threads(threads)
-    tables = _tables(network)
-    n_samples, n_layers = frames.shape[0], len(network.layers)
-    recording = event_driven.new_recording(tables, kept, n_samples, network.n_steps)
-    counters = Counters(
-        input_spikes=np.zeros(n_samples, np.int64),
-        spikes=np.zeros((n_samples, n_layers), np.int64),
-        synaptic_events=np.zeros((n_samples, n_layers), np.int64),
-        neuron_updates=neuron_updates(network, n_samples, network.n_steps),
+    method = chosen_method(network, frames) if method == "auto" else method
+    if record.digests:
+        return _run_digested(network, frames, n_threads, kept, method, announce)
+    return _run(network, frames, n_threads, kept, method, announce)
+
+
+def chosen_method(network: IntegerNetwork, frames: np.ndarray) -> str:
+    """'event' or 'batched', whichever should be faster on these frames.
+
+    Times in ns from measurements on one machine (docs/performance.md); their ratios matter, and those only roughly.
+    The spikes of the hidden layers are not known before the run: their rate is taken to be that of 1 step in 25.
+    """
+    n_samples, n_steps = frames.shape[0], network.n_steps
+    samples = bit_sliced.samples_per_word(network, n_samples)
+    n_planes = _n_planes(frames)
+    n_digits = sum(
+        2.7 * group.n_synapses * (n_planes if group.source == 0 else 1)
+        for layer in network.layers
+        for group in layer.synapses
     )
-
-    def run_range(first: int, last: int) -> None:
-        event_driven.run_samples(
-            tables,
-            event_driven.new_state(tables),
-            frames,
-            first,
-            last,
-            network.n_steps,
-            recording,
-            counters.input_spikes,
-            counters.spikes,
-            counters.synaptic_events,
-        )
-
-    _in_threads(run_range, n_samples, n_threads)
-    spikes, u, v = event_driven.layers_of(tables, recording, kept, n_samples, network.n_steps)
-    return EngineTrace(spikes=spikes, u=u, v=v, counters=counters, method="event")
+    n_neurons = sum(layer.n_neurons for layer in network.layers)
+    if bit_sliced.rows_bytes(network, samples, n_planes) > MAX_ROWS_BYTES or n_digits > 1e9:
+        return "event"
+    words = -(-n_samples // samples) * -(-n_steps // (bit_sliced.WORD_BITS // samples))
+    batched = words * (1.6 * n_digits + 600 * n_neurons)
+    fans = fan_out(network)
+    events = float(np.count_nonzero(frames, axis=(0, 1)) @ fans[0].sum(axis=1))
+    events += n_samples * n_steps / 25 * sum(float(fan.sum()) for fan in fans[1:])
+    event = 1.1 * events + 1.0 * n_neurons * n_samples * n_steps
+    return "batched" if batched < event else "event"
 
 
 def checked_frames(network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
@@ -134,7 +124,84 @@ def checked_frames(network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
         if low < 0 or high > encoding.max_payload:
             worst = low if low < 0 else high
             raise DataError(f"frames hold the value {worst}, the network's encoding admits 0..{encoding.max_payload}")
-    return np.ascontiguousarray(frames, dtype=np.uint8)
+    frames = np.ascontiguousarray(frames, dtype=np.uint8)
+    # To numba a read-only array is another type, which would be compiled for anew.
+    return frames if frames.flags.writeable else frames.copy()
+
+
+def _run(
+    network: IntegerNetwork,
+    frames: np.ndarray,
+    n_threads: int,
+    kept: np.ndarray,
+    method: str,
+    announce: Callable[[str], None] | None,
+) -> EngineTrace:
+    n_samples, n_layers = frames.shape[0], len(network.layers)
+    recording = new_recording(network, kept, n_samples)
+    counters = Counters(
+        input_spikes=np.zeros(n_samples, np.int64),
+        spikes=np.zeros((n_samples, n_layers), np.int64),
+        synaptic_events=np.zeros((n_samples, n_layers), np.int64),
+        neuron_updates=neuron_updates(network, n_samples, network.n_steps),
+    )
+    outputs = (recording, counters.input_spikes, counters.spikes, counters.synaptic_events)
+    if method == "event":
+        unit = 1
+        tables = _built_once(network, "event", lambda: event_driven.build(network))
+        kernel = event_driven.run_samples
+    else:
+        unit = bit_sliced.samples_per_word(network, n_samples)
+        planes = _n_planes(frames)
+        tables = _built_once(network, ("batched", unit, planes), lambda: bit_sliced.build(network, unit, planes))
+        kernel = bit_sliced.run_samples
+
+    if announce is not None and not _is_compiled(kernel, (tables, frames, 0, 0, *outputs)):
+        announce(f"compiling the {method} engine, once for this installation (some seconds)")
+    _in_threads(lambda first, last: kernel(tables, frames, first, last, *outputs), n_samples, n_threads, unit)
+    spikes, u, v = layers_of(network, recording, n_samples)
+    return EngineTrace(spikes=spikes, u=u, v=v, counters=counters, method=method)
+
+
+def _run_digested(
+    network: IntegerNetwork,
+    frames: np.ndarray,
+    n_threads: int,
+    kept: np.ndarray,
+    method: str,
+    announce: Callable[[str], None] | None,
+) -> EngineTrace:
+    """Full traces of some samples at a time, of which digests and what `kept` asks remain."""
+    n_samples = frames.shape[0]
+    per_sample = 9 * network.n_steps * sum(layer.n_neurons for layer in network.layers)
+    at_once = max(1, DIGEST_BYTES // per_sample)
+    if method == "batched":
+        unit = bit_sliced.samples_per_word(network, n_samples)
+        at_once = -(-at_once // unit) * unit
+    everything = np.ones_like(kept)
+    parts, found = [], []
+    for first in range(0, max(1, n_samples), at_once):
+        part = _run(network, frames[first : first + at_once], n_threads, everything, method, announce)
+        found.append(digests(part))
+        parts.append(
+            [
+                tuple(array if keep else array[:, :0] for array, keep in zip(arrays, row, strict=True))
+                for arrays, row in zip((part.spikes, part.u, part.v), kept, strict=True)
+            ]
+            + [part.counters]
+        )
+    spikes, u, v = (
+        tuple(np.concatenate(arrays) for arrays in zip(*(part[kind] for part in parts), strict=True))
+        for kind in range(3)
+    )
+    names = ("input_spikes", "spikes", "synaptic_events", "neuron_updates")
+    counters = Counters(*(np.concatenate([getattr(part[3], name) for part in parts]) for name in names))
+    return EngineTrace(spikes, u, v, counters, method, np.concatenate(found))
+
+
+def _n_planes(frames: np.ndarray) -> int:
+    """Binary digits of the largest input value."""
+    return max(1, int(frames.max(initial=0)).bit_length())
 
 
 def _n_threads(threads: int | None) -> int:
@@ -145,24 +212,39 @@ def _n_threads(threads: int | None) -> int:
     return threads
 
 
-def _in_threads(work: Callable[[int, int], None], n_samples: int, n_threads: int) -> None:
+def _in_threads(work: Callable[[int, int], None], n_samples: int, n_threads: int, unit: int) -> None:
     """Call work(first, last) over all samples. The kernels release the interpreter's lock, so threads are enough."""
-    if n_threads == 1 or n_samples < 2:
+    n_units = -(-n_samples // unit)
+    if n_threads == 1 or n_units < 2:
         work(0, n_samples)
         return
     # Several ranges a thread: samples differ in their number of spikes.
-    bounds = np.unique(np.linspace(0, n_samples, min(n_samples, 8 * n_threads) + 1).astype(int))
+    bounds = np.unique(np.linspace(0, n_units, min(n_units, 8 * n_threads) + 1).astype(int)) * unit
+    bounds[-1] = n_samples
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(work, bounds[:-1], bounds[1:]))
+        list(pool.map(work, bounds[:-1].tolist(), bounds[1:].tolist()))
 
 
-_built: dict[int, event_driven.Tables] = {}
+def _is_compiled(kernel: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether numba has a kernel for arguments of these types, in this process or in its cache on disk."""
+    types = tuple(numba.typeof(argument) for argument in arguments)
+    if types in kernel.overloads:
+        return True
+    try:
+        return any(key[0] == types for key in kernel._cache._cache_file._load_index())
+    except (AttributeError, TypeError, OSError):  # numba's inside: elsewhere in another version
+        return False
 
 
-def _tables(network: IntegerNetwork) -> event_driven.Tables:
-    """Build a network's tables once, for as long as the network lives."""
-    key = id(network)
-    if key not in _built:
-        _built[key] = event_driven.build(network)
-        weakref.finalize(network, _built.pop, key, None)
-    return _built[key]
+_built: dict[int, dict[Hashable, Any]] = {}
+
+
+def _built_once(network: IntegerNetwork, key: Hashable, build: Callable[[], T]) -> T:
+    """What `build` makes of a network, made once for as long as the network lives."""
+    if id(network) not in _built:
+        _built[id(network)] = {}
+        weakref.finalize(network, _built.pop, id(network), None)
+    tables = _built[id(network)]
+    if key not in tables:
+        tables[key] = build()
+    return tables[key]

@@ -37,6 +37,7 @@ class Tables(NamedTuple):
     weight_bits    width of the weight in a word
     fan_out        (sending neuron, L) int64, inputs first: synapses from it to there
     pending_type   (0,) int16 or int32: of the type that holds every sum of the windows
+    n_steps        steps of a sample
     """
 
     neuron_start: np.ndarray
@@ -54,6 +55,7 @@ class Tables(NamedTuple):
     weight_bits: int
     fan_out: np.ndarray
     pending_type: np.ndarray
+    n_steps: int
 
     @property
     def bytes_per_synapse(self) -> int:
@@ -67,19 +69,6 @@ class State(NamedTuple):
     v: np.ndarray
     pending: np.ndarray
     cursor: np.ndarray
-
-
-class Recording(NamedTuple):
-    """Flat outputs; layer l of a sample begins at start[kind, l] + sample * n_steps * n_neurons, or is not kept: -1.
-
-    start    (3, L) int64: of spikes, u and v
-    spikes   uint8; u, v int32
-    """
-
-    start: np.ndarray
-    spikes: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
 
 
 def build(network: IntegerNetwork) -> Tables:
@@ -121,6 +110,7 @@ def build(network: IntegerNetwork) -> Tables:
         weight_bits=weight_bits,
         fan_out=np.concatenate(fan_out(network)),
         pending_type=np.zeros(0, pending_dtype(network)),
+        n_steps=network.n_steps,
     )
 
 
@@ -158,32 +148,6 @@ def new_state(tables: Tables) -> State:
         pending=np.zeros(int(tables.window_start[-1]), tables.pending_type.dtype),
         cursor=np.zeros(len(tables.rows), np.int64),
     )
-
-
-def new_recording(tables: Tables, kept: np.ndarray, n_samples: int, n_steps: int) -> Recording:
-    """Room for what `kept` (3, L) bool asks: spikes, u, v of each layer."""
-    sizes = np.diff(tables.neuron_start) * n_samples * n_steps
-    begin = np.cumsum(np.where(kept, sizes, 0), axis=1)
-    start = np.where(kept, begin - sizes, -1)
-    spikes, u, v = (int(total) for total in begin[:, -1])
-    return Recording(start, np.zeros(spikes, np.uint8), np.zeros(u, np.int32), np.zeros(v, np.int32))
-
-
-def layers_of(
-    tables: Tables, recording: Recording, kept: np.ndarray, n_samples: int, n_steps: int
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Spikes, u and v of each layer (sample, step, neuron); of a layer that was not kept, no steps."""
-    sizes = np.diff(tables.neuron_start)
-
-    def views(kind: int, flat: np.ndarray) -> tuple[np.ndarray, ...]:
-        result = []
-        for layer, size in enumerate(sizes):
-            shape = (n_samples, n_steps if kept[kind, layer] else 0, int(size))
-            first = max(0, int(recording.start[kind, layer]))
-            result.append(flat[first : first + int(np.prod(shape))].reshape(shape))
-        return tuple(result)
-
-    return views(0, recording.spikes.view(np.bool_)), views(1, recording.u), views(2, recording.v)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -296,12 +260,18 @@ def _slide(tables, state, layer):
 
 
 @njit(nogil=True, cache=True)
-def run_samples(tables, state, frames, first, last, n_steps, recording, input_spikes, spikes, events):
+def run_samples(tables, frames, first, last, recording, input_spikes, spikes, events):
     """Run samples first..last, one after another, in one state's memory."""
-    fired = np.zeros(state.u.size, np.uint8)
+    n_neurons = tables.neuron_start[-1]
+    u = np.zeros(n_neurons, np.int32)
+    v = np.zeros(n_neurons, np.int32)
+    pending = np.zeros(tables.window_start[-1], tables.pending_type.dtype)
+    cursor = np.zeros(tables.rows.size, np.int64)
+    state = State(u, v, pending, cursor)
+    fired = np.zeros(n_neurons, np.uint8)
     for sample in range(first, last):
-        state.u[:] = 0
-        state.v[:] = 0
-        state.pending[:] = 0
-        state.cursor[:] = 0
-        advance(tables, state, frames[sample], n_steps, sample, recording, input_spikes, spikes, events, fired)
+        u[:] = 0
+        v[:] = 0
+        pending[:] = 0
+        cursor[:] = 0
+        advance(tables, state, frames[sample], tables.n_steps, sample, recording, input_spikes, spikes, events, fired)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from random_networks import random_network
 
 from delaytool.errors import BackendError, DataError
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import engine, event_driven, reference
+from delaytool.runtime import bit_sliced, engine, event_driven, reference
 from delaytool.runtime.counters import count
+from delaytool.runtime.digest import differing, digests
 from delaytool.runtime.trace import Trace
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -150,6 +152,90 @@ def test_synapses_take_32_bits_where_they_fit() -> None:
     assert event_driven.build(network).synapses.itemsize == 8
     frames = np.ones((1, 6, 3), np.uint8)
     assert_equal(engine.run(network, frames), reference.run(network, frames))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_digests_stand_for_the_traces(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    network, _ = drawn(3, max_steps=20)
+    frames = rng.integers(0, network.encoding.max_payload + 1, (70, 20, network.encoding.n_channels))
+    expected = engine.run(network, frames)
+    monkeypatch.setattr(engine, "DIGEST_BYTES", 10_000)
+    found = engine.run(network, frames, record="digests", method=method)
+    np.testing.assert_array_equal(found.digests, digests(expected))
+    np.testing.assert_array_equal(found.readout, expected.readout)
+    assert_same_counts(found, network, frames, expected)
+    assert differing(found.digests, digests(expected)).size == 0
+
+
+@given(seed=SEEDS, data=st.data())
+def test_one_wrong_value_shows_in_its_digest(seed: int, data: st.DataObject) -> None:
+    network, frames = drawn(seed, max_steps=20)
+    right = reference.run(network, frames)
+    kind = data.draw(st.sampled_from(["spikes", "u", "v"]))
+    layer = data.draw(st.integers(0, len(network.layers) - 1))
+    arrays = [array.copy() for array in getattr(right, kind)]
+    at = tuple(data.draw(st.integers(0, size - 1)) for size in arrays[layer].shape)
+    arrays[layer][at] ^= 1
+    wrong = digests(replace(right, **{kind: tuple(arrays)})) != digests(right)
+    assert [tuple(map(int, place)) for place in np.argwhere(wrong)] == [
+        (at[0], layer, ["spikes", "u", "v"].index(kind))
+    ]
+
+
+def test_choice_of_method() -> None:
+    rng = np.random.default_rng(0)
+    weight = 2 * rng.integers(-100, 100, (64, 64))
+    layer = IntegerLayer(
+        "hidden", 64, (DenseSynapses(0, weight, rng.integers(0, 25, (64, 64))),), dv=2048, threshold=300
+    )
+    network = IntegerNetwork(InputEncoding(64, values="binary"), (layer,), Readout("sum", 1.0, 0, 50), n_steps=50)
+    frames = (rng.random((100, 50, 64)) < 0.1).astype(np.uint8)
+    assert engine.run(network, frames, record="nothing").method == "batched"
+    assert engine.run(network, frames[:1], record="nothing").method == "event"
+    assert engine.run(network, frames[:, :1], record="nothing", method="batched").method == "batched"
+
+
+def test_signed_digits() -> None:
+    values = np.concatenate([np.arange(-600, 600), [2**24, -(2**24), 254 << 7, -256 << 7]])
+    digits = bit_sliced.signed_digits(values)
+    np.testing.assert_array_equal(sum(digit << power for power, digit in enumerate(digits)), values)
+    for low, high in pairwise(digits):
+        assert not (low & high).any()
+
+
+def test_blocks_without_and_with_feedback() -> None:
+    def network(*synapses: tuple[int, int, int]) -> IntegerNetwork:
+        """Layers of one neuron, joined by (source, layer, delay)."""
+        layers = tuple(
+            IntegerLayer(
+                f"l{index}",
+                1,
+                tuple(
+                    DenseSynapses(source, [[64]], [[delay]]) for source, target, delay in synapses if target == index
+                ),
+                dv=0,
+                threshold=0,
+            )
+            for index in range(3)
+        )
+        return IntegerNetwork(InputEncoding(1, values="binary"), layers, Readout("sum", 1.0, 0, 9), n_steps=9)
+
+    assert bit_sliced.run_order(network((0, 0, 0), (1, 1, 0), (2, 2, 0))) == ([0, 1, 2], None)
+    assert bit_sliced.run_order(network((0, 2, 0), (3, 1, 0), (2, 0, 0))) == ([2, 1, 0], None)
+    assert bit_sliced.run_order(network((0, 0, 0), (1, 1, 0), (2, 0, 3), (2, 2, 0))) == ([0, 1, 2], 1)
+    assert bit_sliced.run_order(network((0, 0, 0), (1, 0, 7), (1, 1, 0), (2, 2, 9))) == ([0, 1, 2], 8)
+
+
+def test_compilation_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    network, frames = small_network(), np.zeros((1, 6, 3), np.uint8)
+    engine.run(network, frames, method="event")
+    engine.run(network, frames, method="event", announce=lines.append)
+    assert lines == []
+    monkeypatch.setattr(engine, "_is_compiled", lambda kernel, arguments: False)
+    engine.run(network, frames, method="event", announce=lines.append)
+    assert lines == ["compiling the event engine, once for this installation (some seconds)"]
 
 
 @pytest.mark.parametrize(
