@@ -26,12 +26,15 @@ class ModelConfig(BaseModel):
     batch_norm: bool = True
     bias: bool = False
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="one mask for all time steps")
-    tail: Literal["per-layer", "shared"] = Field(
-        default="per-layer",
-        description="where the steps after the input go: 'per-layer' lengthens the run by tail_steps at each layer "
-        "(the paper's right padding); 'shared' lets every layer run the whole time, as a chip does",
+    timing: Literal["paper", "chip"] = Field(
+        default="paper",
+        description="'paper': a spike arrives after its delay, and each layer runs tail_steps longer than the one "
+        "before it; 'chip': it takes one step more, and every layer runs the whole time, biases included, which is "
+        "what the integer contract does",
     )
-    tail_steps: int | None = Field(default=None, ge=0, description="steps a layer adds; default: half of max_delay")
+    tail_steps: int | None = Field(
+        default=None, ge=0, description="steps that each layer adds to the run; default: half of max_delay"
+    )
     convolution: Literal["auto", "fft", "direct"] = "auto"
 
     @property
@@ -49,6 +52,11 @@ class ModelConfig(BaseModel):
         return len(self.hidden) + 1
 
     def steps_of(self, layer: int, n_frames: int) -> int:
-        """Time steps of a layer's own run (0 the first), which are also the readout's for the last layer."""
-        layers = self.n_layers if self.tail == "shared" else layer + 1
-        return n_frames + layers * self.tail_per_layer
+        """Time steps that a layer runs (0 the first)."""
+        if self.timing == "chip":
+            return n_frames + self.n_layers * (self.tail_per_layer + 1)
+        return n_frames + (layer + 1) * self.tail_per_layer
+
+    def lateness_on_chip(self, layer: int) -> int:
+        """The chip's step in which a layer does what it does in step 0 here."""
+        return 0 if self.timing == "chip" else layer + 1

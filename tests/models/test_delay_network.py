@@ -69,9 +69,21 @@ def test_the_run_lengthens_at_each_layer_as_in_the_paper():
     model = DelayNetwork(10, 3, config)
     spikes, membrane = model.traced(torch.zeros(2, 100, 10))
     assert [len(layer) for layer in spikes] + [len(membrane)] == [112, 124, 136]
-    shared = DelayNetwork(10, 3, config.model_copy(update={"tail": "shared"}))
-    spikes, membrane = shared.traced(torch.zeros(2, 100, 10))
-    assert [len(layer) for layer in spikes] + [len(membrane)] == [136, 136, 136]
+
+
+def test_in_chip_time_every_layer_runs_the_whole_time_one_step_later():
+    config = ModelConfig(hidden=(8, 8), max_delay=24, batch_norm=False)
+    paper = DelayNetwork(10, 3, config)
+    chip = DelayNetwork(10, 3, config.model_copy(update={"timing": "chip"}))
+    chip.load_state_dict(paper.state_dict())
+    frames = torch.poisson(torch.full((2, 100, 10), 0.3))
+    spikes, membrane = paper.traced(frames)
+    late_spikes, late_membrane = chip.traced(frames)
+    assert [len(layer) for layer in (*late_spikes, late_membrane)] == [139, 139, 139]
+    # Until the first layer's run ends in paper time, the two are the same but for the lateness.
+    assert torch.equal(late_spikes[0][1:113], spikes[0])
+    assert torch.equal(late_spikes[1][2:114], spikes[1][:112])
+    torch.testing.assert_close(late_membrane[3:115], membrane[:112])
 
 
 def test_dropout_uses_one_mask_for_all_time_steps():

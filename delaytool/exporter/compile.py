@@ -1,0 +1,65 @@
+"""The exporter: its passes in order. Reading this list is reading the exporter."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from delaytool import __version__
+from delaytool.exporter.passes.check_limits import check_limits
+from delaytool.exporter.passes.choose_scale import choose_scale
+from delaytool.exporter.passes.fold_batch_norm import fold_batch_norm
+from delaytool.exporter.passes.merge_taps import merge_taps
+from delaytool.exporter.passes.quantise import quantise
+from delaytool.exporter.passes.round_delays import round_delays
+from delaytool.exporter.passes.write import write
+from delaytool.exporter.program import program_of
+from delaytool.exporter.report import LayerReport, layer_reports
+from delaytool.hw_configs import Target
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.network import InputEncoding, IntegerNetwork
+
+
+@dataclass(frozen=True)
+class Export:
+    """The network, and what was done to each layer."""
+
+    network: IntegerNetwork
+    layers: list[LayerReport]
+
+
+def export(
+    model: DelayNetwork,
+    encoding: InputEncoding,
+    target: Target,
+    path: str | os.PathLike[str],
+    calibration: np.ndarray,
+    *,
+    clip_delays: bool = False,
+    provenance: dict[str, Any] | None = None,
+) -> Export:
+    """Compile a trained network for a target and write it to `path`.
+
+    calibration   frames (sample, time, channel) that were not trained on: the scales are chosen by how well the
+                  integers follow the float network on them
+    provenance    JSON values to keep in the file
+    Raises ExportError.
+    """
+    program = program_of(model, encoding)
+    program = fold_batch_norm(program)
+    program = round_delays(program, target, clip=clip_delays)
+    program = merge_taps(program)
+    program = choose_scale(program, target, calibration)
+    network = quantise(program, target)
+    placements = check_limits(network, target)
+    layers = layer_reports(program, network, placements, target)
+    kept = {
+        "tool": f"delaytool {__version__}",
+        **(provenance or {}),
+        "calibration_samples": len(calibration),
+        "layers": [layer.as_dict() for layer in layers],
+    }
+    return Export(write(network, path, kept), layers)

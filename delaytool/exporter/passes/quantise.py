@@ -1,0 +1,116 @@
+"""Weights, biases, decays and thresholds become the target's integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from delaytool.errors import ExportError
+from delaytool.exporter.program import FloatLayer, Program, Scale
+from delaytool.hw_configs import Limits, Target
+from delaytool.network import (
+    DECAY_UNITY,
+    STATE_SHIFT,
+    DenseSynapses,
+    IntegerLayer,
+    IntegerNetwork,
+    Readout,
+    SparseSynapses,
+)
+
+
+def quantise(program: Program, target: Target) -> IntegerNetwork:
+    """The integer network of a program whose every layer has its scale.
+
+    The readout's window is the part of the chip's run that the float readout summed over. Raises ExportError
+    where a bias does not fit.
+    """
+    scale = program.layers[-1].scale
+    assert scale is not None, "choose_scale comes first"
+    stop = program.chip_steps
+    return IntegerNetwork(
+        encoding=program.encoding,
+        layers=tuple(integer_layer(layer, index, target) for index, layer in enumerate(program.layers)),
+        readout=Readout("softmax-sum", scale.per_unit * (1 << STATE_SHIFT), start=program.late[-1], stop=stop),
+        n_steps=stop,
+        target=target.name,
+    )
+
+
+def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer:
+    """One layer in integers; `index` from 0, so its source population is `index` (0 the input)."""
+    scale = layer.scale
+    assert scale is not None, "choose_scale comes first"
+    mantissa, exponent = quantised_bias(layer, scale, target)
+    return IntegerLayer(
+        name=layer.name,
+        n_neurons=layer.n_neurons,
+        synapses=(_group(layer, index, scale, target.limits),),
+        du=target.limits.decay_max,
+        dv=min(round(DECAY_UNITY / layer.tau), target.limits.decay_max),
+        threshold=scale.threshold,
+        bias_mantissa=mantissa,
+        bias_exponent=exponent,
+    )
+
+
+def quantised_weight(weight: np.ndarray, scale: Scale, limits: Limits) -> np.ndarray:
+    """The nearest representable integers, before the exponent; beyond the range the range's end."""
+    step = limits.weight_step
+    whole = np.round(weight * (scale.per_unit / (1 << scale.exponent) / step)) * step
+    return np.clip(whole, limits.weight_min, limits.weight_max).astype(np.int32)
+
+
+def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.ndarray, int]:
+    """(mantissas, exponent): the smallest exponent that holds every bias. Raises ExportError where none does."""
+    limits = target.limits
+    exact = layer.bias * scale.per_unit * (1 << STATE_SHIFT)
+    for exponent in range(limits.bias_exponent_max + 1):
+        mantissa = np.round(exact / (1 << exponent))
+        if mantissa.min() >= limits.bias_mantissa_min and mantissa.max() <= limits.bias_mantissa_max:
+            return mantissa.astype(np.int32), exponent
+    reach = limits.bias_mantissa_max << limits.bias_exponent_max
+    raise ExportError(
+        f"layer {layer.name}: bias {np.abs(layer.bias).max():.4g} becomes {np.abs(exact).max():.0f} at its scale, "
+        f"{target.name} holds {reach}; retrain with a smaller trainer.lr or more trainer.weight_decay"
+    )
+
+
+def _group(layer: FloatLayer, index: int, scale: Scale, limits: Limits) -> DenseSynapses | SparseSynapses:
+    weight = quantised_weight(layer.weight, scale, limits)
+    delay = layer.delay.astype(np.int32)
+    if weight.shape[2] == 1:
+        return DenseSynapses(index, weight[..., 0], delay[..., 0], scale.exponent)
+    target, pre, tap = np.nonzero(weight)
+    n_out, n_in, _ = weight.shape
+    return SparseSynapses(
+        index, n_out, n_in, target, pre, weight[target, pre, tap], delay[target, pre, tap], scale.exponent
+    )
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """How well the integers hold a layer's floats.
+
+    weight_error   root mean square of the weights' error over that of the weights
+    clipped_share  share of the weights beyond the range
+    """
+
+    weight_error: float
+    clipped_share: float
+
+
+def quantisation_of(layer: FloatLayer, target: Target) -> Quantisation:
+    """Compare a layer's weights with their integers."""
+    scale, limits = layer.scale, target.limits
+    assert scale is not None, "choose_scale comes first"
+    unit = scale.per_unit / (1 << scale.exponent)
+    weight = layer.weight[layer.weight != 0]
+    if not weight.size:
+        return Quantisation(0.0, 0.0)
+    error = quantised_weight(weight, scale, limits) / unit - weight
+    beyond = (weight * unit > limits.weight_max + 0.5) | (weight * unit < limits.weight_min - 0.5)
+    return Quantisation(
+        weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))), clipped_share=float(beyond.mean())
+    )

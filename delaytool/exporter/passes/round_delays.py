@@ -1,0 +1,33 @@
+"""Delays become whole steps, within what the target can wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from delaytool.errors import ExportError
+from delaytool.exporter.program import FloatLayer, Program
+from delaytool.hw_configs import Target
+
+
+def round_delays(program: Program, target: Target, clip: bool = False) -> Program:
+    """Round as the trainer's evaluation does (half to even). Delays over the limit: an error, or clipped and counted.
+
+    Raises ExportError naming the layer, the delay and the limit.
+    """
+    return replace(program, layers=tuple(_rounded(layer, target, clip) for layer in program.layers))
+
+
+def _rounded(layer: FloatLayer, target: Target, clip: bool) -> FloatLayer:
+    limit = target.limits.delay_max
+    # In float32, as trained: a delay must not round otherwise here than in the trainer's evaluation.
+    delay = np.round(layer.delay.astype(np.float32)).astype(np.float64)
+    over = delay > limit
+    if over.any() and not clip:
+        raise ExportError(
+            f"layer {layer.name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "
+            f"({int(over.sum())} of {delay.size} taps do); retrain with --set model.max_delay={limit} "
+            "or export with --clip-delays"
+        )
+    return replace(layer, delay=np.minimum(delay, limit), clipped_delays=int(over.sum()))
