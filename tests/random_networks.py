@@ -78,7 +78,7 @@ def random_network(
     start = int(rng.integers(0, n_steps))
     readout = Readout("softmax-sum", scale=1024.0, start=start, stop=int(rng.integers(start + 1, n_steps + 1)))
     network = _admitted(encoding, layers, readout, n_steps)
-    return network, _random_frames(rng, encoding, n_samples, n_steps)
+    return network, _random_frames(rng, network.encoding, n_samples, n_steps)
 
 
 def _random_group(

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def run_many(
         busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
         if busy:
             _run_worker([interpreter, "-c", _BOOTSTRAP, str(_package_folder()), variant, *busy], Path(name), timeout)
+            if not all((Path(folder) / "trace.npz").exists() for folder in busy):
+                raise BackendError(f"lava: {interpreter} ended without an error but wrote no trace; is it a Python?")
         return [_load_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
 
 
@@ -183,19 +186,24 @@ def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End the worker and the processes that Lava forked: first politely, so that shared memory is given back."""
+    """End the worker and the processes that Lava forked.
+
+    Politely first: Python's resource tracker, in the same group, outlives the signal and gives back the shared
+    memory that the others held.
+    """
     if not hasattr(os, "killpg"):
         process.kill()
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            continue
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(process.pid, number)
+            except (ProcessLookupError, PermissionError):
+                return
+            process.poll()  # reaps it, so that the group can vanish
+            time.sleep(0.05)
+            number = 0  # signalled once; from here only ask whether anyone is left
 
 
 def _explained(log: str, interpreter: str, code: int) -> str:

@@ -22,11 +22,16 @@ from lava.proc.sparse.process import DelaySparse
 
 
 class Frames(AbstractProcess):
-    """Sends frames (step, channel), one a step, as payloads."""
+    """Sends frames (step, channel), one a step, as payloads.
+
+    `link` goes to every recorder, so that populations which no synapse joins are still one graph: Lava runs only
+    what is connected.
+    """
 
     def __init__(self, frames: np.ndarray) -> None:
         super().__init__(frames=frames)
         self.s_out = OutPort(shape=(frames.shape[1],))
+        self.link = OutPort(shape=(1,))
 
 
 @implements(proc=Frames, protocol=LoihiProtocol)
@@ -34,6 +39,7 @@ class Frames(AbstractProcess):
 @tag("fixed_pt")
 class PyFrames(PyLoihiProcessModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    link: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params) -> None:
         super().__init__(proc_params)
@@ -41,6 +47,7 @@ class PyFrames(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         self.s_out.send(self.frames[self.time_step - 1])
+        self.link.send(np.zeros(1, np.int32))
 
 
 class Recorder(AbstractProcess):
@@ -51,6 +58,7 @@ class Recorder(AbstractProcess):
 
     def __init__(self, n_neurons: int, n_steps: int, path: str) -> None:
         super().__init__(n_neurons=n_neurons, n_steps=n_steps, path=path)
+        self.link = InPort(shape=(1,))
         self.spikes = InPort(shape=(n_neurons,))
         self.u = RefPort(shape=(n_neurons,))
         self.v = RefPort(shape=(n_neurons,))
@@ -60,6 +68,7 @@ class Recorder(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyRecorder(PyLoihiProcessModel):
+    link: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     u: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
     v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
@@ -72,6 +81,7 @@ class PyRecorder(PyLoihiProcessModel):
         self.record = {name: np.zeros(shape, np.int32) for name in ("spikes", "u", "v")}
 
     def run_spk(self) -> None:
+        self.link.recv()
         self.record["spikes"][self.time_step - 1] = self.spikes.recv()
 
     def post_guard(self) -> bool:

@@ -65,6 +65,7 @@ def run_graph(network: IntegerNetwork, frames: np.ndarray, folder: str, models: 
     paths = [os.path.join(folder, f"layer{index}.npz") for index in range(len(built.neurons))]
     for neurons, path, layer in zip(built.neurons, paths, network.layers, strict=True):
         recorder = processes.Recorder(layer.n_neurons, len(frames), path)
+        source.link.connect(recorder.link)
         neurons.s_out.connect(recorder.spikes)
         recorder.u.connect_var(neurons.u)
         recorder.v.connect_var(neurons.v)
