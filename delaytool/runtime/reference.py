@@ -58,8 +58,9 @@ def run_sample(network: IntegerNetwork, frames: np.ndarray) -> list[tuple[np.nda
         for index in range(len(layers)):
             for source, exponent, target, pre, weight, delay in synapses[index]:
                 payload = sent[source][pre]
-                charge = (weight.astype(np.int64) << exponent) * payload
-                np.add.at(pending[index], (step + 1 + delay, target), charge)
+                hit = np.flatnonzero(payload)
+                charge = (weight[hit].astype(np.int64) << exponent) * payload[hit]
+                np.add.at(pending[index], (step + 1 + delay[hit], target[hit]), charge)
     return [(spikes, u, v) for spikes, u, v in record]
 
 

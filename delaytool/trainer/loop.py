@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.errors import CheckpointError, RecipeError
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.trainer.augmentation import channel_dropout, time_jitter
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
@@ -178,7 +179,9 @@ class _Training:
         }
 
     def _step(self, train: Part, chosen: torch.Tensor, sigma: float | None) -> tuple[float, float]:
+        config = self.recipe.trainer
         frames, labels = train.frames[chosen], train.labels[chosen]
+        frames = channel_dropout(time_jitter(frames, config.time_jitter), config.channel_dropout)
         self.optimisers.zero_grad()
         scores = class_scores(self.model(frames, sigma))
         loss = functional.cross_entropy(scores, labels)
@@ -190,7 +193,7 @@ class _Training:
         if value != value:
             raise RecipeError(
                 "training diverged: the loss is NaN; lower trainer.lr "
-                f"(now {self.recipe.trainer.lr}) or trainer.delay_lr (now {self.recipe.trainer.delay_lr})"
+                f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
             )
         return value, float((scores.detach().argmax(1) == labels).sum())
 

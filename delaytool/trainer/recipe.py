@@ -75,6 +75,8 @@ class TrainerConfig(_Section):
     single_tap_epochs: float = Field(
         default=0.0, ge=0, le=1, description="share of the epochs, at the end, trained with rounded delays and one tap"
     )
+    time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
+    channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
     device: str = "auto"
 
     def sigma(self, epoch: int, kernel_size: int) -> float | None:
