@@ -23,9 +23,10 @@ from delaytool.runtime import bit_sliced, event_driven
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.digest import digests
 from delaytool.runtime.engine_record import Record, layers_of, new_recording
+from delaytool.runtime.stream import Stream, StreamStep
 from delaytool.runtime.trace import Trace
 
-__all__ = ["METHODS", "EngineTrace", "Record", "checked_frames", "chosen_method", "run"]
+__all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "checked_frames", "chosen_method", "run"]
 
 METHODS = ("auto", "event", "batched")
 # Digests are taken from full traces of so many bytes at a time.

@@ -13,6 +13,9 @@ Words and lanes are twice what AVX-512 holds: two independent halves keep its ad
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -27,6 +30,11 @@ _WORD = ir.VectorType(_I64, WORD_BITS // 64)
 _LANES = ir.VectorType(_I32, N_LANES)
 _SUMS = ir.VectorType(_I16, N_LANES)
 _MASK = ir.VectorType(ir.IntType(1), N_LANES)
+
+
+def _operation(definition: Callable[..., Any]) -> Callable[..., Any]:
+    """numba's `intrinsic`; callers leave out the typing context."""
+    return intrinsic(definition)
 
 
 class _Vector(types.Type):
@@ -82,7 +90,7 @@ def _constant(vector, value):
     return ir.Constant(vector, [value] * vector.count)
 
 
-@intrinsic
+@_operation
 def word_load(typing_context, array, offset):
     """The word at a byte offset of a uint8 array; it need not be aligned."""
 
@@ -93,7 +101,7 @@ def word_load(typing_context, array, offset):
     return word_type(array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def word_store(typing_context, word, array, offset):
     def codegen(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[1], args[1], args[2], _WORD)
@@ -103,7 +111,7 @@ def word_store(typing_context, word, array, offset):
     return types.void(word, array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def word_fill(typing_context, bit):
     """Every bit of the word equal to `bit` (0 or 1)."""
 
@@ -135,7 +143,7 @@ def _table(context, builder, table, words):
     return parts[0]
 
 
-@intrinsic
+@_operation
 def sum_bit(typing_context, a, b, c):
     """The sum bit of a full adder: a ^ b ^ c."""
 
@@ -145,7 +153,7 @@ def sum_bit(typing_context, a, b, c):
     return word_type(a, b, c), codegen
 
 
-@intrinsic
+@_operation
 def carry_bit(typing_context, a, b, c):
     """The carry bit of a full adder: the majority of a, b and c."""
 
@@ -157,7 +165,7 @@ def carry_bit(typing_context, a, b, c):
     return word_type(a, b, c), codegen
 
 
-@intrinsic
+@_operation
 def carry_bit_of_complements(typing_context, a, b, c):
     """The majority of a, not b and not c. (The sum bit is that of a, b and c.)"""
 
@@ -172,7 +180,7 @@ def carry_bit_of_complements(typing_context, a, b, c):
     return word_type(a, b, c), codegen
 
 
-@intrinsic
+@_operation
 def offset_at(typing_context, array, index):
     """An entry of an int32 array as int64; the index must not be negative (numpy's wrap from the end costs time)."""
 
@@ -183,7 +191,7 @@ def offset_at(typing_context, array, index):
     return types.int64(array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def sums_zero(typing_context):
     def codegen(context, builder, signature, args):
         return _constant(_SUMS, 0)
@@ -191,7 +199,7 @@ def sums_zero(typing_context):
     return sums_type(), codegen
 
 
-@intrinsic
+@_operation
 def sums_add_plane(typing_context, sums, planes, offset, value):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`, modulo 2^16."""
 
@@ -204,7 +212,7 @@ def sums_add_plane(typing_context, sums, planes, offset, value):
     return sums_type(sums, planes, types.int64, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def sums_store(typing_context, sums, array, offset):
     """Write 32 sums to an int32 array, sign extended."""
 
@@ -216,7 +224,7 @@ def sums_store(typing_context, sums, array, offset):
     return types.void(sums, array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_zero(typing_context):
     def codegen(context, builder, signature, args):
         return _constant(_LANES, 0)
@@ -224,7 +232,7 @@ def lanes_zero(typing_context):
     return lanes_type(), codegen
 
 
-@intrinsic
+@_operation
 def lanes_add_plane(typing_context, lanes, planes, offset, value):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`."""
 
@@ -237,7 +245,7 @@ def lanes_add_plane(typing_context, lanes, planes, offset, value):
     return lanes_type(lanes, planes, types.int64, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_load(typing_context, array, offset):
     """32 values of an int32 array."""
 
@@ -248,7 +256,7 @@ def lanes_load(typing_context, array, offset):
     return lanes_type(array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_store(typing_context, lanes, array, offset):
     def codegen(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[1], args[1], args[2], _LANES)
@@ -258,7 +266,7 @@ def lanes_store(typing_context, lanes, array, offset):
     return types.void(lanes, array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_add(typing_context, a, b):
     def codegen(context, builder, signature, args):
         return builder.add(args[0], args[1])
@@ -266,7 +274,7 @@ def lanes_add(typing_context, a, b):
     return lanes_type(a, b), codegen
 
 
-@intrinsic
+@_operation
 def lanes_add_scalar(typing_context, lanes, scalar):
     def codegen(context, builder, signature, args):
         return builder.add(args[0], _splat(builder, builder.trunc(args[1], _I32), _LANES))
@@ -274,7 +282,7 @@ def lanes_add_scalar(typing_context, lanes, scalar):
     return lanes_type(lanes, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_times_64(typing_context, lanes):
     """lanes << 6: from a sum of weights to units of the current."""
 
@@ -300,7 +308,7 @@ def _decayed(builder, lanes, kept, small):
     return builder.sub(builder.xor(result, sign), sign)
 
 
-@intrinsic
+@_operation
 def lanes_decayed(typing_context, lanes, kept):
     """lanes * kept / 4096, rounded toward zero; kept in 0..4096."""
 
@@ -310,7 +318,7 @@ def lanes_decayed(typing_context, lanes, kept):
     return lanes_type(lanes, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_decayed_small(typing_context, lanes, kept):
     """As `lanes_decayed`, for lanes within 2^23 and kept below 512."""
 
@@ -320,7 +328,7 @@ def lanes_decayed_small(typing_context, lanes, kept):
     return lanes_type(lanes, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_wrapped(typing_context, lanes):
     """One wrap into (-2^23, 2^23], as the contract has it."""
 
@@ -335,7 +343,7 @@ def lanes_wrapped(typing_context, lanes):
     return lanes_type(lanes), codegen
 
 
-@intrinsic
+@_operation
 def lanes_clipped(typing_context, lanes):
     """Clip into -2^23 + 1 .. 2^23 - 1."""
 
@@ -349,7 +357,7 @@ def lanes_clipped(typing_context, lanes):
     return lanes_type(lanes), codegen
 
 
-@intrinsic
+@_operation
 def lanes_above(typing_context, lanes, threshold):
     """32 bits, set where a lane is strictly above the threshold."""
 
@@ -360,7 +368,7 @@ def lanes_above(typing_context, lanes, threshold):
     return types.uint32(lanes, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def lanes_cleared(typing_context, lanes, mask):
     """Zero where a bit of the mask is set."""
 
@@ -371,7 +379,7 @@ def lanes_cleared(typing_context, lanes, mask):
     return lanes_type(lanes, types.uint32), codegen
 
 
-@intrinsic
+@_operation
 def lanes_counted(typing_context, lanes, mask):
     """One more where a bit of the mask is set."""
 
@@ -382,7 +390,7 @@ def lanes_counted(typing_context, lanes, mask):
     return lanes_type(lanes, types.uint32), codegen
 
 
-@intrinsic
+@_operation
 def store_bits(typing_context, bits, array, offset):
     """32 bits at a byte offset of a uint8 array."""
 
@@ -394,7 +402,7 @@ def store_bits(typing_context, bits, array, offset):
     return types.void(types.uint32, array, types.int64), codegen
 
 
-@intrinsic
+@_operation
 def eight_bytes(typing_context, array, offset):
     """Eight bytes of a uint8 array as a uint64, the first one lowest on little-endian machines."""
 
