@@ -1,0 +1,5 @@
+"""`python -m delaytool`."""
+
+from delaytool.cli import main
+
+main(prog_name="delaytool")

@@ -1,0 +1,62 @@
+"""The command line: it finds the verb, runs it, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from delaytool import __version__
+from delaytool.errors import DelaytoolError, MissingExtraError
+
+# A verb's module is imported when the verb is used: `verify` must start without PyTorch.
+VERBS = {
+    "train": "Train a network whose every synapse learns its own delay.",
+    "export": "Turn a trained network into a chip's integers.",
+    "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
+    "report": "Write one self-contained page about a run or a network.",
+    "recipes": "List the recipes that come with delaytool, or print one.",
+    "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
+}
+# Which extra brings the packages that a verb may lack.
+EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets"}
+
+
+class Verbs(click.Group):
+    """Loads a verb's module on use and prints a user's error as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"delaytool.commands.{cmd_name.replace('-', '_')}")
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except DelaytoolError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").split(".")[0]
+            if package in ("", "delaytool"):
+                raise
+            click.echo(f"error: {MissingExtraError('this verb', package, EXTRAS.get(package, 'train'))}", err=True)
+            ctx.exit(2)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="delaytool")
+def main() -> None:
+    """Train spiking networks with learned delays, export them as integers, verify them bit for bit."""
+
+
+if __name__ == "__main__":
+    main()

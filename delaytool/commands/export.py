@@ -1,0 +1,115 @@
+"""`delaytool export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from delaytool.exporter.compile import Export
+    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.data import TrainingData
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, or ideal for none.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
+@click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("--data", help="Data to calibrate on, where it is no longer where the recipe says.")
+@click.option("--calibration-samples", type=click.IntRange(min=1), default=256, show_default=True)
+def command(
+    run: Path,
+    target: str,
+    output: Path | None,
+    clip_delays: bool,
+    checkpoint: str,
+    data: str | None,
+    calibration_samples: int,
+) -> None:
+    """Compile the trained network of RUN for a chip.
+
+    Scales are chosen by how well the integers follow the float network on validation samples. A value over the
+    chip's limits is an error that names it; nothing is clamped unless asked for.
+    """
+    from delaytool.exporter.compile import export
+    from delaytool.hw_configs import load_target
+    from delaytool.trainer import Checkpoint, RunFolder
+    from delaytool.trainer.data import load_data
+
+    chip = load_target(target)
+    folder = RunFolder(run)
+    source = folder.best if checkpoint == "best" else folder.last
+    saved = Checkpoint.load(source)
+    recipe = saved.recipe
+    if data is not None:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
+    loaded = load_data(recipe, saved.encoding)
+    output = output or run / f"network-{target}.h5"
+    calibration = _spread_out(loaded.validation.frames.numpy(), calibration_samples)
+    provenance = _provenance(saved, source, loaded)
+    done = export(
+        saved.network(), saved.encoding, chip, output, calibration, clip_delays=clip_delays, provenance=provenance
+    )
+    _print(done, chip.title, output)
+
+
+def _spread_out(frames: Any, count: int) -> Any:
+    """Evenly spaced samples: data are often sorted by speaker or class."""
+    import numpy as np
+
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))
+    return frames[chosen]
+
+
+def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
+    """Where the network came from, and what the float network says of the test samples."""
+    from delaytool.datasets import digest
+    from delaytool.files import sha256_of
+    from delaytool.trainer.evaluation import evaluate
+
+    model = saved.network()
+    test, batch = loaded.test, saved.recipe.trainer.batch_size
+    trained = evaluate(model, test.frames, test.labels, batch, saved.sigma)
+    rounded = evaluate(model, test.frames, test.labels, batch)
+    return {
+        "recipe": saved.recipe.model_dump(mode="json"),
+        "recipe_sha256": saved.recipe.digest(),
+        "checkpoint_sha256": sha256_of(source),
+        "epoch": saved.epoch,
+        "split": saved.split,
+        "float": {
+            "digest": digest(test.frames.numpy(), test.labels.numpy()),
+            "samples": len(test),
+            "as_trained": trained.predictions.tolist(),
+            "rounded": rounded.predictions.tolist(),
+        },
+    }
+
+
+def _print(done: Export, title: str, output: Path) -> None:
+    from rich.console import Console
+
+    from delaytool.commands.tables import export_table
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(export_table([layer.as_dict() for layer in done.layers], f"exported for {title}"))
+    for layer in done.layers:
+        if layer.clipped_delays:
+            console.print(f"layer {layer.name}: {layer.clipped_delays:,} delays were cut to the target's limit")
+        if layer.current_reach >= 1:
+            console.print(
+                f"layer {layer.name}: its current can reach {layer.current_reach:.1f} times the 24-bit range, "
+                "so it could wrap for some input"
+            )
+    readout = done.layers[-1].membrane_reach
+    if readout < 1:
+        console.print(
+            f"readout: v reaches at most {100 * readout:.0f} % of its threshold, for any input: it never fires"
+        )
+    else:
+        console.print(f"readout: v could reach {readout:.2f} times its threshold: not proven that it never fires")
+    console.print(f"network: {output}    next: delaytool verify {output}")

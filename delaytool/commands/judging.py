@@ -1,0 +1,153 @@
+"""From a network file and data to a verdict: what `verify` and `report` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delaytool import datasets
+from delaytool.errors import DataError
+from delaytool.network import IntegerNetwork
+from delaytool.runtime.backends import Backend, backend_named
+from delaytool.runtime.trace import Trace
+from delaytool.runtime.verify import FloatFigures, Verdict, verify
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict, and what it was reached on."""
+
+    network: IntegerNetwork
+    verdict: Verdict
+    frames: np.ndarray
+    labels: np.ndarray
+    data_name: str
+
+
+def judge(
+    path: Path,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    backends: tuple[str, ...] = ("engine", "reference"),
+    with_torch: bool = False,
+    run: Path | None = None,
+    samples: int | None = None,
+    max_drop: float | None = 0.5,
+    progress: bool = True,
+) -> Judged:
+    """Load the network and its samples, run the backends, compare. Raises DelaytoolError."""
+    network = IntegerNetwork.load(path)
+    events = _events(network, path, data, split)
+    frames = datasets.bin_events(events, network.encoding)
+    labels = events.labels
+    chosen = np.arange(len(frames))
+    if samples is not None and samples < len(frames):
+        chosen = np.unique(np.linspace(0, len(frames) - 1, samples).astype(int))
+    floats = _recorded(network, frames, labels, chosen)
+    if floats is None and run is not None:
+        floats = _measured(run, frames[chosen], labels[chosen])
+    frames, labels = frames[chosen], labels[chosen]
+    runners: dict[str, Backend] = {name: backend_named(name) for name in dict.fromkeys(backends)}
+    if with_torch:
+        runners["torch"] = torch_backend()
+    with _Progress(progress) as tell:
+        verdict = verify(network, frames, labels, runners, floats=floats, max_drop=max_drop, progress=tell)
+    return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples")
+
+
+def _events(network: IntegerNetwork, path: Path, data: str | None, split: str) -> datasets.EventData:
+    recipe = network.provenance.get("recipe") or {}
+    how: dict[str, Any] = dict(recipe.get("data") or {})
+    source = data or how.get("source")
+    if source is None:
+        raise DataError(f"{path}: the network does not say what data it was trained on; give samples with --data")
+    kept = ("validation_fraction", "test_fraction", "split_by")
+    return datasets.load_for_evaluation(
+        source,
+        split,
+        n_classes=network.n_classes,
+        seed=int(recipe.get("seed", 0)),
+        n_units=None if source == "digits" else network.encoding.n_units,
+        protocol=recipe.get("protocol", "honest"),
+        **{name: how[name] for name in kept if name in how},
+    )
+
+
+def _recorded(
+    network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray, chosen: np.ndarray
+) -> FloatFigures | None:
+    """What the exporter recorded of the float network, where these are the very same samples."""
+    record = network.provenance.get("float")
+    if record is None or len(frames) != record["samples"] or datasets.digest(frames, labels) != record["digest"]:
+        return None
+    hits = {name: np.asarray(record[name])[chosen] == labels[chosen] for name in ("as_trained", "rounded")}
+    return FloatFigures(
+        as_trained=float(hits["as_trained"].mean()),
+        rounded=float(hits["rounded"].mean()),
+        origin="recorded at export on these very samples",
+    )
+
+
+def _measured(run: Path, frames: np.ndarray, labels: np.ndarray) -> FloatFigures:
+    import torch
+
+    from delaytool.trainer import Checkpoint, RunFolder
+    from delaytool.trainer.evaluation import evaluate
+
+    saved = Checkpoint.load(RunFolder(run).best)
+    model = saved.network()
+    given, truth, batch = torch.from_numpy(frames), torch.from_numpy(labels), saved.recipe.trainer.batch_size
+    return FloatFigures(
+        as_trained=evaluate(model, given, truth, batch, saved.sigma).accuracy,
+        rounded=evaluate(model, given, truth, batch).accuracy,
+        origin=f"measured now with {run}",
+    )
+
+
+def torch_backend() -> Backend:
+    """The trainer's own integer simulation as a backend."""
+    import torch
+
+    from delaytool.models.integer import simulate
+
+    def run(network: IntegerNetwork, frames: np.ndarray) -> Trace:
+        traces = simulate(network, torch.from_numpy(frames))
+        return Trace(
+            spikes=tuple(layer.spikes.numpy() for layer in traces),
+            u=tuple(layer.u.numpy() for layer in traces),
+            v=tuple(layer.v.numpy() for layer in traces),
+        )
+
+    return run
+
+
+class _Progress:
+    """A bar for each backend, on a terminal's error stream."""
+
+    def __init__(self, wanted: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
+            TimeRemainingColumn(), console=console, transient=True, disable=not (wanted and console.is_terminal),
+        )  # fmt: skip
+        self.tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        self.progress.start()
+        return self._tell
+
+    def _tell(self, name: str, done: int, total: int) -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(name, total=total)
+        self.progress.update(self.tasks[name], completed=done)
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()

@@ -1,0 +1,98 @@
+"""Tables that verbs print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from delaytool.runtime.verify import Verdict
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    """Numbers right, names left, narrow enough for 80 columns."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    return table
+
+
+EXPORT_HEADINGS = (
+    "layer", "neurons", "synapses", "1.0 is", "exp", "threshold", "w error", "clipped", "differ", "|u|", "|v|", "KiB",
+    "cores",
+)  # fmt: skip
+
+
+def export_table(layers: list[dict[str, Any]], title: str) -> Table:
+    """What the exporter did to each layer."""
+    table = _table(title, EXPORT_HEADINGS)
+    for layer in layers:
+        table.add_row(
+            layer["name"],
+            f"{layer['neurons']:,}",
+            f"{layer['synapses']:,}",
+            f"{layer['units_per_one']:.1f}",
+            str(layer["exponent"]),
+            f"{layer['threshold']:,}",
+            f"{100 * layer['weight_error']:.2f} %",
+            f"{100 * layer['clipped_weights']:.2f} %",
+            f"{100 * layer['disagreement']:.2f} %",
+            f"{100 * layer['current_reach']:.0f} %",
+            f"{100 * layer['membrane_reach']:.0f} %",
+            f"{layer['synapse_bytes'] / 1024:.1f}",
+            str(layer["cores"]),
+        )
+    return table
+
+
+def verdict_rows(verdict: Verdict) -> list[tuple[str, str, str, str, str, str, str]]:
+    """(what, accuracy, error, spikes, u, v that differ, seconds) of each line of the verdict."""
+    rows = []
+    if verdict.floats is not None:
+        for name, accuracy in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
+            rows.append((f"float, {name}", *_accuracy(verdict, accuracy), "", "", "", ""))
+    for name, accuracy in verdict.accuracy.items():
+        comparison = verdict.comparisons.get(name)
+        if comparison is None:
+            differ = ("-", "-", "-")
+        else:
+            differ = tuple(f"{comparison.count(quantity):,}" for quantity in ("spikes", "u", "v"))
+        rows.append((f"integer, {name}", *_accuracy(verdict, accuracy), *differ, f"{verdict.seconds[name]:.2f}"))
+    return rows
+
+
+def _accuracy(verdict: Verdict, accuracy: float) -> tuple[str, str]:
+    return f"{100 * accuracy:.2f} %", f"± {100 * verdict.error(accuracy):.2f}"
+
+
+VERDICT_HEADINGS = ("network", "accuracy", "std err", "spikes differ", "u", "v", "seconds")
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """Accuracies and bit mismatches."""
+    table = _table(f"{verdict.samples} samples, {verdict.steps} steps", VERDICT_HEADINGS)
+    for row in verdict_rows(verdict):
+        table.add_row(*row)
+    return table
+
+
+COST_HEADINGS = ("layer", "spikes", "synaptic events", "neuron updates")
+
+
+def cost_rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
+    """Means a sample, by layer: what energy on a chip is counted from."""
+    counters = verdict.counters
+    rows = [("input", f"{counters.input_spikes.mean():,.1f}", "", "")]
+    for index, name in enumerate(verdict.layer_names):
+        values = (counters.spikes, counters.synaptic_events, counters.neuron_updates)
+        rows.append((name, *(f"{array[:, index].mean():,.1f}" for array in values)))
+    return rows
+
+
+def cost_table(verdict: Verdict) -> Table:
+    """Cost a sample, by layer."""
+    table = _table("a sample costs, on average", COST_HEADINGS)
+    for row in cost_rows(verdict):
+        table.add_row(*row)
+    return table

@@ -1,0 +1,54 @@
+"""`delaytool train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("train")
+@click.argument("recipe", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
+@click.option("--data", help="Data to learn from; short for --set data.source=….")
+@click.option("--seed", type=int, help="Short for --set seed=….")
+@click.option(
+    "--protocol",
+    type=click.Choice(["honest", "paper"]),
+    help="Choose the best epoch on validation (honest, the default) or on test (paper).",
+)
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
+def command(
+    recipe: str | None,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    data: str | None,
+    seed: int | None,
+    protocol: str | None,
+    resume: Path | None,
+) -> None:
+    """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
+    from delaytool.commands.training_progress import TrainingProgress
+    from delaytool.trainer import load_recipe, train
+
+    if resume is not None:
+        if recipe or output or overrides or data or seed is not None or protocol:
+            raise click.UsageError("--resume goes on with the run as it was: leave out the recipe and other options")
+        folder, loaded = resume, None
+    else:
+        short = {"data.source": data, "seed": seed, "protocol": protocol}
+        more = [f"{key}={_as_toml(value)}" for key, value in short.items() if value is not None]
+        loaded = load_recipe(recipe or "digits", [*overrides, *more])
+        folder = output or Path("runs") / loaded.name
+    try:
+        with TrainingProgress(folder) as progress:
+            train(loaded, folder, resume=resume is not None, reporter=progress)
+    except KeyboardInterrupt:
+        click.echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
+        sys.exit(130)
+
+
+def _as_toml(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)

@@ -1,0 +1,90 @@
+"""What `delaytool train` shows while it works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.data import TrainingData
+from delaytool.trainer.recipe import Recipe
+
+
+class TrainingProgress:
+    """A live bar over the whole run on a terminal, one line an epoch anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.epochs = 0
+
+    def __enter__(self) -> TrainingProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
+        config = recipe.model
+        self.epochs = recipe.trainer.epochs
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
+        say = self.console.print
+        say(f"[bold]{recipe.name}[/]: {sizes}, {config.kernel_count} tap(s) a synapse, {parameters:,} parameters")
+        say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
+        if epochs_done:
+            say(f"resumed after epoch {epochs_done}")
+        self.task = self.progress.add_task("", total=None, loss="…")
+        self._done = epochs_done
+
+    def batch(self, epoch: int, index: int, count: int, loss: float) -> None:
+        assert self.task is not None
+        self.progress.update(
+            self.task,
+            description=f"epoch {epoch}/{self.epochs}",
+            completed=(epoch - 1 - self._done) * count + index,
+            total=(self.epochs - self._done) * count,
+            loss=f"{loss:.3f}",
+        )
+
+    def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
+        sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
+        moved = list(metrics["delay_moved"].values())
+        self.console.print(
+            f"epoch {metrics['epoch']:>{len(str(self.epochs))}}  loss {metrics['train_loss']:.4f}  "
+            f"train {100 * metrics['train_accuracy']:6.2f} %  validation {100 * metrics['validation_accuracy']:6.2f} %"
+            f"{' *' if is_best else '  '}  {sigma}  delays moved {sum(moved) / len(moved):.3f}  "
+            f"{metrics['seconds']:.1f} s"
+        )
+
+    def end(self, summary: dict[str, Any]) -> None:
+        say = self.console.print
+        say(
+            f"best epoch {summary['best_epoch']}: validation {100 * summary['validation_accuracy']:.2f} %, "
+            f"test {100 * summary['test_accuracy_rounded']:.2f} % with rounded delays "
+            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples)"
+        )
+        say(f"protocol {summary['protocol']}")
+        for layer, spikes in summary["spikes"].items():
+            if spikes == 0:
+                say(f"[bold]layer {layer} never fires[/] on the test samples: this network cannot be exported")
+        say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")
