@@ -105,6 +105,8 @@ def _print(done: Export, title: str, output: Path) -> None:
                 f"layer {layer.name}: its current can reach {layer.current_reach:.1f} times the 24-bit range, "
                 "so it could wrap for some input"
             )
+    memory, cores = sum(layer.synapse_bytes for layer in done.layers), sum(layer.cores for layer in done.layers)
+    console.print(f"chip: about {memory / 1024:.1f} KiB of synapses on {cores} cores (an estimate)")
     readout = done.layers[-1].membrane_reach
     if readout < 1:
         console.print(

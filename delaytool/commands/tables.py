@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from delaytool.runtime.verify import Verdict
@@ -12,37 +11,41 @@ from delaytool.runtime.verify import Verdict
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
     """Numbers right, names left, narrow enough for 80 columns."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), pad_edge=False)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True, header_style="dim")
     return table
 
 
 EXPORT_HEADINGS = (
-    "layer", "neurons", "synapses", "1.0 is", "exp", "threshold", "w error", "clipped", "differ", "|u|", "|v|", "KiB",
-    "cores",
+    "layer", "synapses", "unit", "exp", "threshold", "error", "clipped", "differ", "|u|", "|v|",
 )  # fmt: skip
+
+
+def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """One row a layer of an export's report (`exporter.report.LayerReport` as a dictionary)."""
+    return [
+        (
+            layer["name"],
+            f"{layer['synapses']:,}",
+            f"{layer['units_per_one']:.1f}",
+            str(layer["exponent"]),
+            f"{layer['threshold']:,}",
+            f"{100 * layer['weight_error']:.2f}%",
+            f"{100 * layer['clipped_weights']:.2f}%",
+            f"{100 * layer['disagreement']:.2f}%",
+            f"{100 * layer['current_reach']:.0f}%",
+            f"{100 * layer['membrane_reach']:.0f}%",
+        )
+        for layer in layers
+    ]
 
 
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:
     """What the exporter did to each layer."""
     table = _table(title, EXPORT_HEADINGS)
-    for layer in layers:
-        table.add_row(
-            layer["name"],
-            f"{layer['neurons']:,}",
-            f"{layer['synapses']:,}",
-            f"{layer['units_per_one']:.1f}",
-            str(layer["exponent"]),
-            f"{layer['threshold']:,}",
-            f"{100 * layer['weight_error']:.2f} %",
-            f"{100 * layer['clipped_weights']:.2f} %",
-            f"{100 * layer['disagreement']:.2f} %",
-            f"{100 * layer['current_reach']:.0f} %",
-            f"{100 * layer['membrane_reach']:.0f} %",
-            f"{layer['synapse_bytes'] / 1024:.1f}",
-            str(layer["cores"]),
-        )
+    for row in export_rows(layers):
+        table.add_row(*row)
     return table
 
 
