@@ -12,7 +12,7 @@ from lava.proc.sparse.process import DelaySparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from delaytool.network import DenseSynapses, IntegerLayer, IntegerNetwork, Synapses
+from delaytool.network import DenseSynapses, IntegerNetwork, Synapses
 
 PAYLOAD_BITS = 8
 
@@ -20,20 +20,30 @@ PAYLOAD_BITS = 8
 class Graph(NamedTuple):
     """inputs: the input ports of every connection that reads the network's input; neurons: one process a layer."""
 
-    inputs: tuple
-    neurons: tuple
+    inputs: list
+    neurons: list
 
 
-def build(network: IntegerNetwork, *, reset_every_sample: bool = False) -> Graph:
+class Series(NamedTuple):
+    """Samples that follow each other in one run of the cached models.
+
+    steps   steps of the whole run
+    paths   where each layer's neurons write their record
+    """
+
+    steps: int
+    paths: list[str]
+
+
+def build(network: IntegerNetwork, series: Series | None = None) -> Graph:
     """Connect the network's processes. The caller connects a source to `inputs` and runs any one process.
 
-    reset_every_sample: samples follow each other in one run, `network.n_steps` steps each; neurons then start
-    each one from u = v = 0 (LIFReset), and connection models are told `sample_steps` so that they can, too.
+    With a series, neurons start each sample of `network.n_steps` steps from u = v = 0 (LIFReset).
     """
-    neurons = [_neurons(layer, network.n_steps if reset_every_sample else None) for layer in network.layers]
+    neurons = [_neurons(network, index, series) for index in range(len(network.layers))]
     inputs = []
-    for layer, population in zip(network.layers, neurons, strict=True):
-        for group in layer.synapses:
+    for layer, population, bridge in zip(network.layers, neurons, _bridges(network), strict=True):
+        for group in (*layer.synapses, *bridge):
             graded = network.max_payload_of(group.source) > 1
             for connection in _connections(group, PAYLOAD_BITS if graded else 0, network.n_steps):
                 connection.a_out.connect(population.a_in)
@@ -41,10 +51,33 @@ def build(network: IntegerNetwork, *, reset_every_sample: bool = False) -> Graph
                     inputs.append(connection.s_in)
                 else:
                     neurons[group.source - 1].s_out.connect(connection.s_in)
-    return Graph(tuple(inputs), tuple(neurons))
+    return Graph(inputs, neurons)
 
 
-def _neurons(layer: IntegerLayer, sample_steps: int | None):
+def _bridges(network: IntegerNetwork) -> list[tuple[Synapses, ...]]:
+    """For every layer, an extra group of zero weights from the input where nothing else joins the two.
+
+    Lava runs only the processes that are connected to the one that it is told to run.
+    """
+    part = list(range(len(network.layers) + 1))  # of each population; those joined have the same
+    for index, layer in enumerate(network.layers, 1):
+        for group in layer.synapses:
+            if isinstance(group, DenseSynapses) or group.n_synapses:
+                old, new = part[index], part[group.source]
+                part = [new if number == old else number for number in part]
+    bridges = []
+    for index, layer in enumerate(network.layers, 1):
+        if part[index] == part[0]:
+            bridges.append(())
+            continue
+        zeros = np.zeros((layer.n_neurons, network.encoding.n_channels), np.int32)
+        bridges.append((DenseSynapses(0, zeros, zeros),))
+        part = [part[0] if number == part[index] else number for number in part]
+    return bridges
+
+
+def _neurons(network: IntegerNetwork, index: int, series: Series | None):
+    layer = network.layers[index]
     parameters = {
         "shape": (layer.n_neurons,),
         "du": layer.du,
@@ -53,9 +86,12 @@ def _neurons(layer: IntegerLayer, sample_steps: int | None):
         "bias_mant": layer.bias_mantissa.astype(np.int64),
         "bias_exp": np.full(layer.n_neurons, layer.bias_exponent),
     }
-    if sample_steps is None:
+    if series is None:
         return LIF(**parameters)
-    return LIFReset(reset_interval=sample_steps, reset_offset=1, **parameters)  # Lava counts steps from 1
+    neurons = LIFReset(reset_interval=network.n_steps, reset_offset=1, **parameters)  # Lava counts steps from 1
+    neurons.proc_params["record_steps"] = series.steps
+    neurons.proc_params["record_path"] = series.paths[index]
+    return neurons
 
 
 def _connections(group: Synapses, message_bits: int, sample_steps: int) -> list:

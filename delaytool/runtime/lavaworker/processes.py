@@ -1,10 +1,14 @@
 # pyright: reportMissingImports=false
-"""Lava processes of ours: the input, the recorder, and connections that cache their expanded matrix.
+"""Lava processes and models of ours.
 
-Neurons, and connections in the stock variant, are Lava's own.
+Of the stock variant only the input and the recorder; its neurons and connections are Lava's own. The cached
+variant's neurons and connections are subclasses of Lava's that keep its arithmetic.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -17,21 +21,22 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.models import PyDelayDenseModelBitAcc
 from lava.proc.dense.process import DelayDense
+from lava.proc.lif.models import PyLifResetModelBitAcc
+from lava.proc.lif.process import LIFReset
 from lava.proc.sparse.models import PyDelaySparseModelBitAcc
 from lava.proc.sparse.process import DelaySparse
 
 
-class Frames(AbstractProcess):
-    """Sends frames (step, channel), one a step, as payloads.
+def save_record(path: str, record: dict[str, np.ndarray]) -> None:
+    np.savez(path, spikes=record["spikes"], u=record["u"], v=record["v"])
 
-    `link` goes to every recorder, so that populations which no synapse joins are still one graph: Lava runs only
-    what is connected.
-    """
+
+class Frames(AbstractProcess):
+    """Sends frames (step, channel), one a step, as payloads."""
 
     def __init__(self, frames: np.ndarray) -> None:
         super().__init__(frames=frames)
         self.s_out = OutPort(shape=(frames.shape[1],))
-        self.link = OutPort(shape=(1,))
 
 
 @implements(proc=Frames, protocol=LoihiProtocol)
@@ -39,7 +44,6 @@ class Frames(AbstractProcess):
 @tag("fixed_pt")
 class PyFrames(PyLoihiProcessModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    link: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params) -> None:
         super().__init__(proc_params)
@@ -47,7 +51,6 @@ class PyFrames(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         self.s_out.send(self.frames[self.time_step - 1])
-        self.link.send(np.zeros(1, np.int32))
 
 
 class Recorder(AbstractProcess):
@@ -58,7 +61,6 @@ class Recorder(AbstractProcess):
 
     def __init__(self, n_neurons: int, n_steps: int, path: str) -> None:
         super().__init__(n_neurons=n_neurons, n_steps=n_steps, path=path)
-        self.link = InPort(shape=(1,))
         self.spikes = InPort(shape=(n_neurons,))
         self.u = RefPort(shape=(n_neurons,))
         self.v = RefPort(shape=(n_neurons,))
@@ -68,7 +70,6 @@ class Recorder(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyRecorder(PyLoihiProcessModel):
-    link: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     u: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
     v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
@@ -81,7 +82,6 @@ class PyRecorder(PyLoihiProcessModel):
         self.record = {name: np.zeros(shape, np.int32) for name in ("spikes", "u", "v")}
 
     def run_spk(self) -> None:
-        self.link.recv()
         self.record["spikes"][self.time_step - 1] = self.spikes.recv()
 
     def post_guard(self) -> bool:
@@ -91,7 +91,7 @@ class PyRecorder(PyLoihiProcessModel):
         self.record["u"][self.time_step - 1] = self.u.read()
         self.record["v"][self.time_step - 1] = self.v.read()
         if self.time_step == self.n_steps:
-            np.savez(self.path, spikes=self.record["spikes"], u=self.record["u"], v=self.record["v"])
+            save_record(self.path, self.record)
 
 
 class _Cached:
@@ -101,17 +101,21 @@ class _Cached:
     time step at which a sample begins is known from `sample_steps`, a process parameter of ours.
     """
 
-    expanded = None
+    time_step: int
+    proc_params: Any
+    weights: Any
+    delays: Any
+    a_buff: np.ndarray
+    get_delay_wgts_mat: Callable
+    expanded: Any = None
 
     def run_spk(self) -> None:
-        if (self.time_step - 1) % self.proc_params["sample_steps"] == 0:  # type: ignore[attr-defined]
-            self.a_buff[:] = 0  # type: ignore[attr-defined]
+        if (self.time_step - 1) % self.proc_params["sample_steps"] == 0:
+            self.a_buff[:] = 0
         super().run_spk()  # type: ignore[misc]
 
-    def matrix(self):
-        if self.expanded is None:
-            self.expanded = self.get_delay_wgts_mat(self.weights, self.delays, self.a_buff.shape[-1] - 1)  # type: ignore[attr-defined]
-        return self.expanded
+    def matrix(self) -> Any:
+        return self.get_delay_wgts_mat(self.weights, self.delays, self.a_buff.shape[-1] - 1)
 
 
 @implements(proc=DelayDense, protocol=LoihiProtocol)
@@ -121,9 +125,9 @@ class PyCachedDelayDense(_Cached, PyDelayDenseModelBitAcc):
     """Lava's DelayDense with the expanded matrix made once, and only the columns of active inputs summed."""
 
     def calc_act(self, s_in: np.ndarray) -> np.ndarray:
-        active = np.flatnonzero(s_in)
         if self.expanded is None:
             self.expanded = np.ascontiguousarray(self.matrix().T)  # (n_in, delays x n_out)
+        active = np.flatnonzero(s_in)
         total = s_in[active].astype(np.int64) @ self.expanded[active]
         return total.reshape(self.a_buff.shape[-1], self.weights.shape[0]).T
 
@@ -135,7 +139,33 @@ class PyCachedDelaySparse(_Cached, PyDelaySparseModelBitAcc):
     """Lava's DelaySparse with the expanded matrix made once."""
 
     def calc_act(self, s_in: np.ndarray) -> np.ndarray:
-        return np.reshape(self.matrix().dot(s_in), (self.a_buff.shape[-1], self.weights.shape[0])).T
+        if self.expanded is None:
+            self.expanded = self.matrix().tocsr()
+        return np.reshape(self.expanded.dot(s_in), (self.a_buff.shape[-1], self.weights.shape[0])).T
 
 
-CACHED_MODELS = {DelayDense: PyCachedDelayDense, DelaySparse: PyCachedDelaySparse}
+@implements(proc=LIFReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyRecordingLIFReset(PyLifResetModelBitAcc):
+    """Lava's LIFReset, which also keeps what `Recorder` would have to ask for over slow channels."""
+
+    def __init__(self, proc_params) -> None:
+        super().__init__(proc_params)
+        shape = (proc_params["record_steps"], *proc_params["shape"])
+        self.record = {name: np.zeros(shape, np.int32) for name in ("spikes", "u", "v")}
+
+    def spiking_activation(self) -> np.ndarray:
+        spikes = super().spiking_activation()
+        self.record["spikes"][self.time_step - 1] = spikes
+        return spikes
+
+    def run_spk(self) -> None:
+        super().run_spk()
+        self.record["u"][self.time_step - 1] = self.u
+        self.record["v"][self.time_step - 1] = self.v
+        if self.time_step == len(self.record["u"]):
+            save_record(self.proc_params["record_path"], self.record)
+
+
+CACHED_MODELS = {DelayDense: PyCachedDelayDense, DelaySparse: PyCachedDelaySparse, LIFReset: PyRecordingLIFReset}

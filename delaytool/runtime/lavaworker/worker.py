@@ -7,13 +7,16 @@ Usage: worker.main(["stock" or "cached", JOB_FOLDER, ...])
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.lavaworker import shim
 from delaytool.runtime.trace import padded_input
+
+if TYPE_CHECKING:
+    from delaytool.runtime.lavaworker import graph
 
 RUN_SAMPLES = 100  # samples of one cached run: bounds the memory of its recorders
 
@@ -35,15 +38,37 @@ def main(arguments: list[str]) -> None:
 
 def run_stock(network: IntegerNetwork, frames: np.ndarray, folder: str) -> list[dict[str, np.ndarray]]:
     """Lava's models untouched. Each sample gets a fresh graph: nothing in Lava clears delayed charge in flight."""
-    return joined([run_graph(network, sample, folder, {}) for sample in frames])
+    from delaytool.runtime.lavaworker import graph, processes
+
+    runs = []
+    for sample in frames:
+        paths = record_paths(network, folder)
+        built = graph.build(network)
+        for neurons, path, layer in zip(built.neurons, paths, network.layers, strict=True):
+            recorder = processes.Recorder(layer.n_neurons, len(sample), path)
+            neurons.s_out.connect(recorder.spikes)
+            recorder.u.connect_var(neurons.u)
+            recorder.v.connect_var(neurons.v)
+        run_graph(built, sample, {})
+        runs.append([dict(np.load(path)) for path in paths])
+    return joined(runs)
 
 
 def run_cached(network: IntegerNetwork, frames: np.ndarray, folder: str) -> list[dict[str, np.ndarray]]:
     """Our cached connection models, many samples in one run."""
-    from delaytool.runtime.lavaworker.processes import CACHED_MODELS
+    from delaytool.runtime.lavaworker import graph, processes
 
-    parts = [frames[start : start + RUN_SAMPLES] for start in range(0, len(frames), RUN_SAMPLES)]
-    return joined([run_graph(network, part.reshape(-1, part.shape[-1]), folder, CACHED_MODELS) for part in parts])
+    runs = []
+    for start in range(0, len(frames), RUN_SAMPLES):
+        steps = frames[start : start + RUN_SAMPLES].reshape(-1, frames.shape[-1])
+        paths = record_paths(network, folder)
+        run_graph(graph.build(network, graph.Series(len(steps), paths)), steps, processes.CACHED_MODELS)
+        runs.append([dict(np.load(path)) for path in paths])
+    return joined(runs)
+
+
+def record_paths(network: IntegerNetwork, folder: str) -> list[str]:
+    return [os.path.join(folder, f"layer{index}.npz") for index in range(len(network.layers))]
 
 
 def joined(runs: list[list[dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
@@ -51,28 +76,19 @@ def joined(runs: list[list[dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray
     return [{name: np.concatenate([run[i][name] for run in runs]) for name in runs[0][i]} for i in range(len(runs[0]))]
 
 
-def run_graph(network: IntegerNetwork, frames: np.ndarray, folder: str, models: dict) -> list[dict[str, np.ndarray]]:
-    """Run frames (step, channel) in one graph; one {spikes, u, v: (step, neuron)} a layer."""
+def run_graph(built: graph.Graph, frames: np.ndarray, models: dict) -> None:
+    """Run frames (step, channel) through one graph, from the first step to the last."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from delaytool.runtime.lavaworker import graph, processes
+    from delaytool.runtime.lavaworker import processes
 
-    built = graph.build(network, reset_every_sample=bool(models))
     source = processes.Frames(frames)
     for port in built.inputs:
         source.s_out.connect(port)
-    paths = [os.path.join(folder, f"layer{index}.npz") for index in range(len(built.neurons))]
-    for neurons, path, layer in zip(built.neurons, paths, network.layers, strict=True):
-        recorder = processes.Recorder(layer.n_neurons, len(frames), path)
-        source.link.connect(recorder.link)
-        neurons.s_out.connect(recorder.spikes)
-        recorder.u.connect_var(neurons.u)
-        recorder.v.connect_var(neurons.v)
-    configuration = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
     last = built.neurons[-1]
     try:
+        configuration = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
         last.run(condition=RunSteps(num_steps=len(frames)), run_cfg=configuration)
     finally:
         last.stop()
-    return [dict(np.load(path)) for path in paths]
