@@ -358,25 +358,27 @@ def _add_carries(ones, twos, fours, heap, waiting, size, power):
 
 
 @njit(nogil=True, cache=True)
-def _sum_words(tables, rows, block, neuron, width, heap, waiting, planes):
-    """One neuron's input over a block, as `width` words of two's complement in `planes`."""
-    waiting[:] = 0
-    size = tables.heap
-    constant = tables.constant[neuron]
-    segment = neuron * 2 * tables.powers
+def _sum_words(rows, block, digits, first_digit, segment, constant, width, heap, size, waiting, planes):
+    """One neuron's input over a block, as `width` words of two's complement in `planes`.
+
+    segment   where the neuron's ranges of digits begin in `first_digit`
+    size      room for carries at each power of the heap
+    """
+    for power in range(waiting.size):
+        waiting[power] = 0
     for power in range(width):
         ones = lanes.word_fill(constant >> power & 1)
         twos = lanes.word_fill(0)
         fours = lanes.word_fill(0)
-        first = tables.first_digit[segment]
-        middle = tables.first_digit[segment + 1]
-        last = tables.first_digit[segment + 2]
+        first = first_digit[segment]
+        middle = first_digit[segment + 1]
+        last = first_digit[segment + 2]
         segment += 2
         ones, twos, fours = _add_digits(
-            rows, block, tables.digits, first, middle, False, ones, twos, fours, heap, waiting, size, power
+            rows, block, digits, first, middle, False, ones, twos, fours, heap, waiting, size, power
         )
         ones, twos, fours = _add_digits(
-            rows, block, tables.digits, middle, last, True, ones, twos, fours, heap, waiting, size, power
+            rows, block, digits, middle, last, True, ones, twos, fours, heap, waiting, size, power
         )
         several = middle - first >= 8 or last - middle >= 8 or waiting[power] >= 8
         ones, twos, fours = _add_carries(ones, twos, fours, heap, waiting, size, power)
@@ -407,24 +409,17 @@ def _spread(planes, width, sums):
 
 
 @njit(nogil=True, cache=True)
-def _update(tables, where, sums, u, v, counted, rows, recording, sample, n_kept):
-    """Run one neuron over a block, for the 32 samples of lane group `group`.
+def _update(kept, threshold, bias, sums, first_sum, n_block, samples, u, v, counted, at, rows, row, traced):
+    """Run one neuron over a block of `n_block` steps, for 32 of the `samples` samples of a word.
 
-    Spikes go to the neuron's row, traces of the first `n_kept` lanes to the recording.
+    Its state and spike counts are at `at`, its first sums at `first_sum`; its spikes go to byte `row` of the rows. If
+    `traced`, u and v of each step take the place of its sums: u in the first half of `sums`, v in the second.
     """
-    layer, neuron, group, first_step, n_block = where
-    samples = tables.samples
-    keep_u, keep_v = tables.keep_u[layer], tables.keep_v[layer]
-    threshold, bias = tables.threshold[layer], tables.bias[neuron]
-    at = neuron * samples + group * N_LANES
+    keep_u, keep_v = kept
     current, membrane = lanes.lanes_load(u, at), lanes.lanes_load(v, at)
     count = lanes.lanes_load(counted, at)
-    spikes_at, u_at, v_at = recording.start[0, layer], recording.start[1, layer], recording.start[2, layer]
-    size = tables.neuron_start[layer + 1] - tables.neuron_start[layer]
-    column = neuron - tables.neuron_start[layer]
-    row = tables.row_of[neuron] * tables.stride + tables.lead + first_step * (samples // 8) + group * (N_LANES // 8)
-    for step in range(n_block):
-        arriving = lanes.lanes_times_64(lanes.lanes_load(sums, step * samples + group * N_LANES))
+    for _ in range(n_block):
+        arriving = lanes.lanes_times_64(lanes.lanes_load(sums, first_sum))
         if keep_u:
             arriving = lanes.lanes_add(lanes.lanes_decayed(current, keep_u), arriving)
         current = lanes.lanes_wrapped(arriving)
@@ -437,21 +432,32 @@ def _update(tables, where, sums, u, v, counted, rows, recording, sample, n_kept)
         fired = lanes.lanes_above(membrane, threshold)
         membrane = lanes.lanes_cleared(membrane, fired)
         count = lanes.lanes_counted(count, fired)
-        lanes.store_bits(fired, rows, row + step * (samples // 8))
-        if spikes_at >= 0 or u_at >= 0 or v_at >= 0:
-            lanes.lanes_store(current, sums, step * samples + group * N_LANES)
-            lanes.lanes_store(membrane, v, at)
-            for lane in range(n_kept):
-                to = ((sample + lane) * tables.n_steps + first_step + step) * size + column
-                if spikes_at >= 0:
-                    recording.spikes[spikes_at + to] = fired >> lane & 1
-                if u_at >= 0:
-                    recording.u[u_at + to] = sums[step * samples + group * N_LANES + lane]
-                if v_at >= 0:
-                    recording.v[v_at + to] = v[at + lane]
+        lanes.store_bits(fired, rows, row)
+        if traced:
+            lanes.lanes_store(current, sums, first_sum)
+            lanes.lanes_store(membrane, sums, first_sum + WORD_BITS)
+        first_sum += samples
+        row += samples // 8
     lanes.lanes_store(current, u, at)
     lanes.lanes_store(membrane, v, at)
     lanes.lanes_store(count, counted, at)
+
+
+@njit(nogil=True, cache=True)
+def _keep_traces(recording, where, sums, rows):
+    """Copy one neuron's block to the recording: u and v from `sums` (see `_update`), spikes from its row."""
+    layer, first_sample, last_sample, n_steps, first_step, n_block, neuron, size, row, samples = where
+    for step in range(n_block):
+        for sample in range(first_sample, last_sample):
+            lane = sample - first_sample
+            to = (sample * n_steps + first_step + step) * size + neuron
+            if recording.start[0, layer] >= 0:
+                bit = rows[row + step * (samples // 8) + (lane >> 3)] >> (lane & 7) & 1
+                recording.spikes[recording.start[0, layer] + to] = bit
+            if recording.start[1, layer] >= 0:
+                recording.u[recording.start[1, layer] + to] = sums[step * samples + lane]
+            if recording.start[2, layer] >= 0:
+                recording.v[recording.start[2, layer] + to] = sums[step * samples + lane + WORD_BITS]
 
 
 @njit(nogil=True, cache=True)
@@ -500,22 +506,54 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
     heap = np.zeros((tables.powers + 3) * tables.heap * WORD_BYTES, np.uint8)
     waiting = np.zeros(tables.powers + 3, np.int64)
     planes = np.zeros(tables.powers * WORD_BYTES, np.uint8)
-    sums = np.zeros(WORD_BITS, np.int32)
+    sums = np.zeros(2 * WORD_BITS, np.int32)
     _pack_input(tables, frames, first, last, rows, input_spikes, events)
+    # Taken out here, once: numba counts references whenever it takes an array from a tuple.
+    digits, first_digit, constant, bias, row_of = (
+        tables.digits,
+        tables.first_digit,
+        tables.constant,
+        tables.bias,
+        tables.row_of,
+    )
+    neuron_start, keep_u, keep_v, threshold = tables.neuron_start, tables.keep_u, tables.keep_v, tables.threshold
+    kept_of = recording.start
+    size, powers, stride, lead = tables.heap, tables.powers, tables.stride, tables.lead
     for first_step in range(0, n_steps, block_steps):
         block = first_step * step_bytes
         n_block = min(block_steps, n_steps - first_step)
         for layer in tables.order:
             width = tables.sum_bits[layer]
-            for neuron in range(tables.neuron_start[layer], tables.neuron_start[layer + 1]):
-                _sum_words(tables, rows, block, neuron, width, heap, waiting, planes)
+            kept, bound = (keep_u[layer], keep_v[layer]), threshold[layer]
+            traced = kept_of[0, layer] >= 0 or kept_of[1, layer] >= 0 or kept_of[2, layer] >= 0
+            begin, end = neuron_start[layer], neuron_start[layer + 1]
+            for neuron in range(begin, end):
+                segment = neuron * 2 * powers
+                _sum_words(
+                    rows, block, digits, first_digit, segment, constant[neuron], width, heap, size, waiting, planes
+                )
                 _spread(planes, width, sums)
-                for group in range(samples // N_LANES):
-                    sample = first + group * N_LANES
-                    n_kept = min(N_LANES, last - sample)
-                    if n_kept > 0:
-                        where = (layer, neuron, group, first_step, n_block)
-                        _update(tables, where, sums, u, v, counted, rows, recording, sample, n_kept)
+                row = row_of[neuron] * stride + lead + block
+                for lane in range(0, min(samples, last - first), N_LANES):
+                    at = neuron * samples + lane
+                    to = row + lane // 8
+                    _update(
+                        kept, bound, bias[neuron], sums, lane, n_block, samples, u, v, counted, at, rows, to, traced
+                    )
+                if traced:
+                    where = (
+                        layer,
+                        first,
+                        last,
+                        n_steps,
+                        first_step,
+                        n_block,
+                        neuron - begin,
+                        end - begin,
+                        row,
+                        samples,
+                    )
+                    _keep_traces(recording, where, sums, rows)
     n_inputs = tables.n_channels
     for layer in range(tables.keep_u.size):
         for neuron in range(tables.neuron_start[layer], tables.neuron_start[layer + 1]):

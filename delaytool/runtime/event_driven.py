@@ -4,8 +4,8 @@ Every layer keeps a sliding window of pending input, one row a step: row 0 of wh
 row 1 + d takes the weight of a synapse with delay d. The window is twice as long as the longest delay needs, so
 that an address is one addition without a wrap; when its first half is used up, the second half moves down.
 
-A synapse is one word: the address in the window, relative to the row of the next step (delay times neurons, plus
-target), above its weight. 32 bits where both fit, else 64.
+A synapse is one word: its weight above the address in the window, relative to the row of the next step (delay times
+neurons, plus target). 32 bits where both fit, else 64.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 
 from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerNetwork
+from delaytool.runtime import lanes
 from delaytool.runtime.counters import fan_out
+from delaytool.runtime.lanes import N_LANES
 
 LOW, HIGH, TURN = -STATE_LIMIT, STATE_LIMIT, 2 * STATE_LIMIT
 
@@ -26,17 +28,18 @@ class Tables(NamedTuple):
 
     neuron_start   (L + 1,) int64: first neuron of each layer
     keep_u, keep_v, threshold   (L,) int64: what is left of u and v of 4096; threshold << 6
-    bias           (N,) int64
+    bias           (N,) int32
     rows           (L,) int64: longest delay + 1, half the rows of the layer's window
     window_start   (L + 1,) int64: first entry of each layer's window
     projection_start   (L + 2,) int64: first projection from each population, 0 the input
     projection_layer   (P,) int64: the layer that it reaches
     projection_row     (P,) int64: where its neurons' ranges begin in `first_synapse`
     first_synapse  int64: for each projection and sending neuron, plus one: its range of `synapses`
-    synapses       uint32 or uint64: address << weight_bits | weight
-    weight_bits    width of the weight in a word
+    synapses       int32 or int64: weight << address_bits | address
+    address_bits   width of the address in a word
     fan_out        (sending neuron, L) int64, inputs first: synapses from it to there
     pending_type   (0,) int16 or int32: of the type that holds every sum of the windows
+    n_channels     size of the input
     n_steps        steps of a sample
     """
 
@@ -52,9 +55,10 @@ class Tables(NamedTuple):
     projection_row: np.ndarray
     first_synapse: np.ndarray
     synapses: np.ndarray
-    weight_bits: int
+    address_bits: int
     fan_out: np.ndarray
     pending_type: np.ndarray
+    n_channels: int
     n_steps: int
 
     @property
@@ -93,13 +97,13 @@ def build(network: IntegerNetwork) -> Tables:
             addresses.append(address[order])
             charges.append(charge[order])
         starts.append(len(targets))
-    synapses, weight_bits = _packed(_joined(addresses), _joined(charges))
+    synapses, address_bits = _packed(_joined(addresses), _joined(charges))
     return Tables(
         neuron_start=np.concatenate([[0], np.cumsum(sizes)]),
         keep_u=np.array([DECAY_UNITY - 1 - layer.du for layer in layers], np.int64),
         keep_v=np.array([DECAY_UNITY - layer.dv for layer in layers], np.int64),
         threshold=np.array([layer.threshold << STATE_SHIFT for layer in layers], np.int64),
-        bias=np.concatenate([layer.bias for layer in layers]),
+        bias=np.concatenate([layer.bias for layer in layers]).astype(np.int32),
         rows=rows,
         window_start=np.concatenate([[0], np.cumsum(2 * rows * sizes)]),
         projection_start=np.array(starts, np.int64),
@@ -107,9 +111,10 @@ def build(network: IntegerNetwork) -> Tables:
         projection_row=np.cumsum([0, *map(len, firsts)]).astype(np.int64)[:-1],
         first_synapse=_joined(firsts),
         synapses=synapses,
-        weight_bits=weight_bits,
+        address_bits=address_bits,
         fan_out=np.concatenate(fan_out(network)),
         pending_type=np.zeros(0, pending_dtype(network)),
+        n_channels=network.encoding.n_channels,
         n_steps=network.n_steps,
     )
 
@@ -129,14 +134,10 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _packed(address: np.ndarray, charge: np.ndarray) -> tuple[np.ndarray, int]:
-    """Address above weight in one word: 32 bits where both fit."""
-    address_bits = max(1, int(address.max(initial=0)).bit_length())
+    """Weight above address in one word: 32 bits where both fit."""
+    bits = max(1, int(address.max(initial=0)).bit_length())
     weight_bits = 1 + max(int(charge.max(initial=0)).bit_length(), int(-charge.min(initial=0)).bit_length())
-    if address_bits + weight_bits <= 32:
-        bits, word = 32 - address_bits, np.uint32
-    else:
-        bits, word = 32, np.uint64
-    return (address << bits | charge & ((1 << bits) - 1)).astype(word), bits
+    return (charge << bits | address).astype(np.int32 if bits + weight_bits <= 32 else np.int64), bits
 
 
 def new_state(tables: Tables) -> State:
@@ -150,113 +151,160 @@ def new_state(tables: Tables) -> State:
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def _keep(state, kept):
     """state * kept / 4096, rounded toward zero."""
     product = np.int64(state) * kept
     return (product + ((product >> 63) & 4095)) >> 12
 
 
+# The kernels take arrays one by one and offsets into them: numba counts references whenever it hands on a tuple's array
+# or a slice, and did so for longer than the neurons took.
+
+
 @njit(nogil=True, cache=True)
-def _update(keep_u, keep_v, threshold, bias, arriving, u, v, fired):
-    """One step of one layer, in place; the arrived input is cleared. Returns the number of spikes."""
-    count = 0
-    for neuron in range(u.size):
-        current = _keep(u[neuron], keep_u) + (np.int64(arriving[neuron]) << 6)
-        arriving[neuron] = 0
+def _update(kept, threshold, size, bias, u, v, fired, first, pending, arriving):
+    """One step of the `size` neurons from `first` on, in place; what arrived, at pending[arriving], is cleared.
+
+    32 neurons at a time, then what is left one by one.
+    """
+    keep_u, keep_v = kept
+    whole = size - size % N_LANES
+    for at in range(first, first + whole, N_LANES):
+        current = lanes.lanes_times_64(lanes.lanes_load(pending, arriving + at - first))
+        if keep_u:
+            current = lanes.lanes_add(lanes.lanes_decayed(lanes.lanes_load(u, at), keep_u), current)
+        current = lanes.lanes_wrapped(current)
+        membrane = lanes.lanes_decayed(lanes.lanes_load(v, at), keep_v)
+        membrane = lanes.lanes_add(lanes.lanes_add(membrane, current), lanes.lanes_load(bias, at))
+        membrane = lanes.lanes_clipped(membrane)
+        above = lanes.lanes_above(membrane, threshold)
+        lanes.lanes_store(current, u, at)
+        lanes.lanes_store(lanes.lanes_cleared(membrane, above), v, at)
+        lanes.store_flags(above, fired, at)
+    for at in range(first + whole, first + size):
+        current = _keep(u[at], keep_u) + (np.int64(pending[arriving + at - first]) << 6)
         current = current - TURN if current > HIGH else current
         current = current + TURN if current <= LOW else current
-        membrane = _keep(v[neuron], keep_v) + current + bias[neuron]
+        membrane = _keep(v[at], keep_v) + current + bias[at]
         membrane = min(max(membrane, LOW + 1), HIGH - 1)
         spike = membrane > threshold
-        fired[neuron] = spike
-        count += spike
-        u[neuron] = current
-        v[neuron] = 0 if spike else membrane
+        fired[at] = spike
+        u[at] = current
+        v[at] = 0 if spike else membrane
+    for at in range(np.uint64(arriving), np.uint64(arriving + size)):
+        pending[at] = 0
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _scatter(synapses, address_bits, first, last, pending, origin, payload):
+    """Add the synapses first..last to a layer's window, whose next row begins at `origin`."""
+    mask = (np.int64(1) << address_bits) - 1
+    origin = np.uint64(origin)
+    # Unsigned indices spare numpy's wrap of negative ones.
+    if payload == 1:
+        for at in range(np.uint64(first), np.uint64(last)):
+            word = synapses[at]
+            pending[origin + np.uint64(word & mask)] += word >> address_bits
+    else:
+        for at in range(np.uint64(first), np.uint64(last)):
+            word = synapses[at]
+            pending[origin + np.uint64(word & mask)] += (np.int64(word) >> address_bits) * payload
+
+
+@njit(nogil=True, cache=True)
+def _send(values, begin, end, projections, projection_layer, starts, synapses, bits, pending, origins, events, row):
+    """Put the values begin..end, which a population sends, on their way to every layer that it reaches.
+
+    projections   the population's: (first, last); starts: (their rows in `first_synapse`, first_synapse)
+    origins       (L,) where each layer's next row begins
+
+    Counts go to row `row` of events. Returns the number of values above zero.
+    """
+    rows, first_synapse = starts
+    count = 0
+    at = begin
+    while at < end:
+        if at + 8 <= end and lanes.eight_bytes(values, at) == 0:
+            at += 8  # most are silent
+            continue
+        for sender in range(at, min(at + 8, end)):
+            payload = np.int64(values[sender])
+            if payload == 0:
+                continue
+            count += 1
+            for projection in range(projections[0], projections[1]):
+                layer = projection_layer[projection]
+                entry = rows[projection] + sender - begin
+                first, last = first_synapse[entry], first_synapse[entry + 1]
+                _scatter(synapses, bits, first, last, pending, origins[layer], payload)
+                events[row, layer] += last - first
+        at += 8
     return count
 
 
 @njit(nogil=True, cache=True)
-def _scatter(synapses, weight_bits, first, last, window, origin, payload):
-    """Add the synapses first..last to a layer's window; `origin` is where the next step's row begins."""
-    shift = 64 - weight_bits
-    for at in range(first, last):
-        word = synapses[at]
-        weight = (np.int64(word) << shift) >> shift
-        window[origin + np.int64(word >> weight_bits)] += weight * payload
+def _keep_trace(start, layer, to, from_, size, source, target):
+    """Copy one layer's step to a flat output, if it is kept."""
+    if start[layer] >= 0:
+        for at in range(size):
+            target[start[layer] + to + at] = source[from_ + at]
 
 
 @njit(nogil=True, cache=True)
-def _send(tables, population, neuron, payload, state, events):
-    """One spike, or graded input, on its way to every layer that it reaches."""
-    for projection in range(tables.projection_start[population], tables.projection_start[population + 1]):
-        layer = tables.projection_layer[projection]
-        row = tables.projection_row[projection] + neuron
-        size = tables.neuron_start[layer + 1] - tables.neuron_start[layer]
-        origin = tables.window_start[layer] + (state.cursor[layer] + 1) * size
-        first, last = tables.first_synapse[row], tables.first_synapse[row + 1]
-        _scatter(tables.synapses, tables.weight_bits, first, last, state.pending, origin, payload)
-        events[layer] += last - first
+def advance(tables, state, frames, begin, n_frames, n_steps, sample, recording, input_spikes, spikes, events, fired):
+    """Run `n_steps` steps of one sample.
 
-
-@njit(nogil=True, cache=True)
-def advance(tables, state, frames, n_steps, sample, recording, input_spikes, spikes, events, fired):
-    """Run `n_steps` steps of one sample; `frames` (time, channel) is followed by silence, or cut.
-
-    Counts go to row `sample` of the counters, traces to its place in the recording. `fired` (N,) is left with the
-    last step's spikes.
+    Its frames are the `n_frames` rows of channels that begin at frames[begin] (flat); silence follows, or they are
+    cut. Counts go to row `sample` of the counters, traces to its place in the recording. `fired` (N,) is left with
+    the last step's spikes.
     """
-    n_layers = tables.keep_u.size
+    neuron_start, keep_u, keep_v, threshold = tables.neuron_start, tables.keep_u, tables.keep_v, tables.threshold
+    bias, rows, window_start = tables.bias, tables.rows, tables.window_start
+    projection_start, targets = tables.projection_start, tables.projection_layer
+    starts = (tables.projection_row, tables.first_synapse)
+    synapses, bits = tables.synapses, tables.address_bits
+    u, v, pending, cursor = state.u, state.v, state.pending, state.cursor
+    start_spikes, start_u, start_v = recording.start[0], recording.start[1], recording.start[2]
+    kept_spikes, kept_u, kept_v = recording.spikes, recording.u, recording.v
+    n_layers = keep_u.size
+    n_channels = tables.n_channels
+    origins = np.zeros(n_layers, np.int64)
     for step in range(n_steps):
         for layer in range(n_layers):
-            first, last = tables.neuron_start[layer], tables.neuron_start[layer + 1]
-            size = last - first
-            arriving = tables.window_start[layer] + state.cursor[layer] * size
-            spikes[sample, layer] += _update(
-                tables.keep_u[layer],
-                tables.keep_v[layer],
-                tables.threshold[layer],
-                tables.bias[first:last],
-                state.pending[arriving : arriving + size],
-                state.u[first:last],
-                state.v[first:last],
-                fired[first:last],
+            first = neuron_start[layer]
+            size = neuron_start[layer + 1] - first
+            arriving = window_start[layer] + cursor[layer] * size
+            origins[layer] = arriving + size
+            kept, bound = (keep_u[layer], keep_v[layer]), threshold[layer]
+            _update(kept, bound, size, bias, u, v, fired, first, pending, arriving)
+            to = (sample * n_steps + step) * size
+            _keep_trace(start_spikes, layer, to, first, size, fired, kept_spikes)
+            _keep_trace(start_u, layer, to, first, size, u, kept_u)
+            _keep_trace(start_v, layer, to, first, size, v, kept_v)
+        if step < n_frames:
+            first = begin + step * n_channels
+            last, reached = first + n_channels, (projection_start[0], projection_start[1])
+            input_spikes[sample] += _send(
+                frames, first, last, reached, targets, starts, synapses, bits, pending, origins, events, sample
             )
-            offset = (sample * n_steps + step) * size
-            if recording.start[0, layer] >= 0:
-                at = recording.start[0, layer] + offset
-                recording.spikes[at : at + size] = fired[first:last]
-            if recording.start[1, layer] >= 0:
-                at = recording.start[1, layer] + offset
-                recording.u[at : at + size] = state.u[first:last]
-            if recording.start[2, layer] >= 0:
-                at = recording.start[2, layer] + offset
-                recording.v[at : at + size] = state.v[first:last]
-        if step < frames.shape[0]:
-            for channel in range(frames.shape[1]):
-                payload = np.int64(frames[step, channel])
-                if payload:
-                    input_spikes[sample] += 1
-                    _send(tables, 0, channel, payload, state, events[sample])
         for layer in range(n_layers):
-            first = tables.neuron_start[layer]
-            for neuron in range(first, tables.neuron_start[layer + 1]):
-                if fired[neuron]:
-                    _send(tables, layer + 1, neuron - first, 1, state, events[sample])
+            first, last = neuron_start[layer], neuron_start[layer + 1]
+            reached = (projection_start[layer + 1], projection_start[layer + 2])
+            spikes[sample, layer] += _send(
+                fired, first, last, reached, targets, starts, synapses, bits, pending, origins, events, sample
+            )
         for layer in range(n_layers):
-            state.cursor[layer] += 1
-            if state.cursor[layer] == tables.rows[layer]:
-                _slide(tables, state, layer)
-
-
-@njit(nogil=True, cache=True)
-def _slide(tables, state, layer):
-    """Move the second half of a layer's window onto the first, which has been read and is zero."""
-    begin, end = tables.window_start[layer], tables.window_start[layer + 1]
-    middle = (begin + end) // 2
-    state.pending[begin:middle] = state.pending[middle:end]
-    state.pending[middle:end] = 0
-    state.cursor[layer] = 0
+            cursor[layer] += 1
+            if cursor[layer] == rows[layer]:
+                # Move the second half of the window onto the first, which has been read and is zero.
+                low, high = window_start[layer], window_start[layer + 1]
+                half = np.uint64((high - low) // 2)
+                for at in range(np.uint64(low), np.uint64(low) + half):
+                    pending[at] = pending[at + half]
+                for at in range(np.uint64(low) + half, np.uint64(high)):
+                    pending[at] = 0
+                cursor[layer] = 0
 
 
 @njit(nogil=True, cache=True)
@@ -269,9 +317,12 @@ def run_samples(tables, frames, first, last, recording, input_spikes, spikes, ev
     cursor = np.zeros(tables.rows.size, np.int64)
     state = State(u, v, pending, cursor)
     fired = np.zeros(n_neurons, np.uint8)
+    flat = frames.reshape(frames.size)
+    n_frames, n_channels, n_steps = frames.shape[1], tables.n_channels, tables.n_steps
     for sample in range(first, last):
         u[:] = 0
         v[:] = 0
         pending[:] = 0
         cursor[:] = 0
-        advance(tables, state, frames[sample], tables.n_steps, sample, recording, input_spikes, spikes, events, fired)
+        begin = sample * n_frames * n_channels
+        advance(tables, state, flat, begin, n_frames, n_steps, sample, recording, input_spikes, spikes, events, fired)

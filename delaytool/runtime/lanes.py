@@ -247,11 +247,13 @@ def lanes_add_plane(typing_context, lanes, planes, offset, value):
 
 @_operation
 def lanes_load(typing_context, array, offset):
-    """32 values of an int32 array."""
+    """32 values of an int32 or int16 array."""
 
     def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1], _LANES)
-        return builder.load(pointer, align=4)
+        narrow = signature.args[0].dtype == types.int16
+        kind = _SUMS if narrow else _LANES
+        values = builder.load(_address(context, builder, signature.args[0], args[0], args[1], kind), align=2)
+        return builder.sext(values, _LANES) if narrow else values
 
     return lanes_type(array, types.int64), codegen
 
@@ -397,6 +399,19 @@ def store_bits(typing_context, bits, array, offset):
     def codegen(context, builder, signature, args):
         pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
         builder.store(args[0], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint32, array, types.int64), codegen
+
+
+@_operation
+def store_flags(typing_context, bits, array, offset):
+    """32 bits as 32 bytes of 0 or 1."""
+
+    def codegen(context, builder, signature, args):
+        flags = ir.VectorType(_I8, N_LANES)
+        pointer = _address(context, builder, signature.args[1], args[1], args[2], flags)
+        builder.store(builder.zext(builder.bitcast(args[0], _MASK), flags), pointer, align=1)
         return context.get_dummy_value()
 
     return types.void(types.uint32, array, types.int64), codegen

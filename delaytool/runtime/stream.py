@@ -83,6 +83,8 @@ class Stream:
             self._tables,
             self._state,
             self._checked(frame),
+            0,
+            1,
             1,
             0,
             self._recording,
@@ -165,4 +167,4 @@ class Stream:
         if low < 0 or high > encoding.max_payload:
             worst = low if low < 0 else high
             raise DataError(f"a frame holds the value {worst}, the network's encoding admits 0..{encoding.max_payload}")
-        return frame.astype(np.uint8)[np.newaxis]
+        return frame.astype(np.uint8)
