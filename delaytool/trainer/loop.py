@@ -89,6 +89,8 @@ def train(
 def _saved(run: RunFolder) -> Checkpoint | None:
     if run.last.exists():
         return Checkpoint.load(run.last)
+    if run.best.exists():
+        raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
     if run.recipe.exists():
         return None  # interrupted before the first epoch ended
     raise CheckpointError(f"{run.path}: no run to resume there; leave out --resume to start one")
