@@ -1,0 +1,314 @@
+"""netx files (`.net`): the HDF5 network exchange format of Intel's lava-dl, written and read.
+
+The layout is what `lava.lib.dl.netx.hdf5` of lava-dl 0.6.0 reads:
+
+    layer/<i>/type      'input' or 'dense' ('flatten' is read, and is nothing here)
+    layer/<i>/shape     neurons
+    layer/<i>/weight    (n_out, n_in) integers, or flat
+    layer/<i>/delay     (n_out, n_in), (n_out,), (n_in,) or one number; steps
+    layer/<i>/bias      (n_out,) mantissas; the exponent is always 6
+    layer/<i>/neuron/   type 'LOIHI' or 'CUBA', iDecay (du + 1), vDecay (dv), vThMant (threshold)
+
+It has no place for weight exponents, several taps a synapse, sparse groups, other sources than the layer before,
+payloads, the length of a sample or how the input was made. What cannot be said is refused, never rounded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from delaytool.errors import ExportError, NetworkError
+from delaytool.files import atomic_path
+from delaytool.network import (
+    DECAY_UNITY,
+    MAX_BIAS_MANTISSA,
+    MIN_BIAS_MANTISSA,
+    DenseSynapses,
+    InputEncoding,
+    IntegerLayer,
+    IntegerNetwork,
+    Readout,
+)
+
+Node = Any  # to h5py's types every item may be a group, a dataset or a type, so they help with none of the three
+BIAS_EXPONENT = 6  # lava-dl netx/hdf5.py, get_neuron_params
+MAX_DELAY = 62  # lava-dl netx/hdf5.py, create_dense: longer ones are clamped
+MIN_WEIGHT, MAX_WEIGHT = -256, 254  # lava-dl netx/utils.py, optimize_weight_bits
+NEURON_TYPES = ("LOIHI", "CUBA")
+# Readers ignore this attribute; ours finds in it what netx has no place for.
+EXTRA = "delaytool"
+OTHER_WAY = "use the network file itself (delaytool verify NET --backend lava)"
+
+
+def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
+    """Write the network as a netx file, whole or not at all. Raises ExportError for what netx cannot say."""
+    if network.encoding.max_payload > 1:
+        raise ExportError(
+            f"netx: the input is graded (counts up to {network.encoding.max_payload}) and netx has no place for that; "
+            f"train with data.values 'binary', or {OTHER_WAY}"
+        )
+    prepared = [(_connection(network, index), _bias(layer)) for index, layer in enumerate(network.layers)]
+    extra = {
+        "n_steps": network.n_steps,
+        "encoding": asdict(network.encoding),
+        "readout": asdict(network.readout),
+        "target": network.target,
+        "names": [layer.name for layer in network.layers],
+        "provenance": dict(network.provenance),
+    }
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs[EXTRA] = json.dumps(extra)
+        group = file.create_group("layer/0")
+        _write_type(group, "input")
+        group["shape"] = np.array([network.encoding.n_channels])
+        for index, (layer, ((weight, delay), bias)) in enumerate(zip(network.layers, prepared, strict=True), 1):
+            group = file.create_group(f"layer/{index}")
+            _write_type(group, "dense")
+            group["shape"] = np.array([layer.n_neurons])
+            group["inFeatures"], group["outFeatures"] = weight.shape[1], weight.shape[0]
+            group.create_dataset("weight", data=weight, compression="gzip")
+            group.create_dataset("delay", data=delay, compression="gzip")
+            if bias.any():
+                group["bias"] = bias
+            neuron = group.create_group("neuron")
+            _write_type(neuron, "LOIHI")
+            neuron["iDecay"], neuron["vDecay"], neuron["vThMant"] = layer.du + 1, layer.dv, layer.threshold
+            neuron["refDelay"], neuron["gradedSpike"] = 1, False
+
+
+def read_netx(
+    path: str | os.PathLike[str],
+    *,
+    n_steps: int | None = None,
+    time_step_ms: float = 1.0,
+    clip_delays: bool = False,
+) -> IntegerNetwork:
+    """Read a netx file, ours or another tool's.
+
+    n_steps, time_step_ms   length of a sample and of a step, for files of other tools, which do not say
+    clip_delays             clip delays beyond 62 to 62, as netx does silently
+
+    Raises NetworkError for a file that is missing, damaged, or says what the integer contract does not hold.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, Path(path).name, n_steps, time_step_ms, clip_delays)
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise NetworkError(f"{path}: no such file; give a netx file (.net)") from None
+    except OSError as error:
+        reason = (str(error).strip().splitlines() or ["unreadable"])[0]
+        raise NetworkError(f"{path}: not a readable HDF5 file ({reason}); give a netx file (.net)") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise NetworkError(f"{path}: not a netx file that lava-dl would read ({reason}); write it again") from None
+
+
+def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """(weight, delay) of the one dense group that netx can hold, exponent applied."""
+    layer = network.layers[index]
+    where = f"layer {layer.name}"
+    if len(layer.synapses) != 1:
+        raise ExportError(
+            f"{where}: {len(layer.synapses)} synapse groups reach it and netx holds one; "
+            f"train with one tap a synapse and no skips, or {OTHER_WAY}"
+        )
+    group = layer.synapses[0]
+    if group.source != index:
+        raise ExportError(
+            f"{where}: it hears {network.name_of(group.source)}, and in netx only the layer before; {OTHER_WAY}"
+        )
+    if not isinstance(group, DenseSynapses):
+        raise ExportError(
+            f"{where}: its synapses are listed one by one (pruned, or several taps), and netx holds only whole "
+            f"matrices of one delay a synapse; train with one dense tap a synapse, or {OTHER_WAY}"
+        )
+    weight = group.weight.astype(np.int64) << group.exponent
+    if not weight.any():
+        raise ExportError(f"{where}: all its weights are 0, at which netx fails; train longer, or {OTHER_WAY}")
+    if (weight % 2).any():
+        odd = weight[weight % 2 != 0][0]
+        raise ExportError(f"{where}: weight {odd} is odd, and Loihi 2's are even; export with --target loihi2")
+    if weight.min() < MIN_WEIGHT or weight.max() > MAX_WEIGHT:
+        worst = weight.min() if weight.min() < MIN_WEIGHT else weight.max()
+        raise ExportError(
+            f"{where}: a synapse carries {worst} (weight exponent {group.exponent}), and netx, which has no weight "
+            f"exponent, holds {MIN_WEIGHT}..{MAX_WEIGHT}; {OTHER_WAY}"
+        )
+    least = -int(weight.min())
+    if weight.max() <= 0 and least & (least - 1) == 0:
+        # optimize_weight_bits shifts it to -256, Lava then takes the group as inhibitory and clips it to -255
+        raise ExportError(
+            f"{where}: it has no positive weight and its least is {-least}, a power of two, which netx would change; "
+            f"{OTHER_WAY}"
+        )
+    delay = np.where(group.weight != 0, group.delay, 0)
+    if delay.max() > MAX_DELAY:
+        raise ExportError(
+            f"{where}: delay {delay.max()} exceeds netx's {MAX_DELAY}; retrain with shorter delays or export with "
+            "--clip-delays"
+        )
+    return weight.astype(np.int32), delay.astype(np.int32)
+
+
+def _bias(layer: IntegerLayer) -> np.ndarray:
+    """Mantissas for netx's bias exponent of 6."""
+    bias = layer.bias
+    where = f"layer {layer.name}"
+    if (bias % (1 << BIAS_EXPONENT)).any():
+        raise ExportError(
+            f"{where}: bias {bias[bias % (1 << BIAS_EXPONENT) != 0][0]} is no multiple of 64, and netx's bias exponent "
+            f"is always {BIAS_EXPONENT}; train with model.bias false, or {OTHER_WAY}"
+        )
+    mantissa = bias >> BIAS_EXPONENT
+    if mantissa.min() < MIN_BIAS_MANTISSA or mantissa.max() > MAX_BIAS_MANTISSA:
+        worst = mantissa.min() if mantissa.min() < MIN_BIAS_MANTISSA else mantissa.max()
+        raise ExportError(
+            f"{where}: bias mantissa {worst} at netx's exponent {BIAS_EXPONENT} is outside "
+            f"{MIN_BIAS_MANTISSA}..{MAX_BIAS_MANTISSA}; {OTHER_WAY}"
+        )
+    return mantissa.astype(np.int32)
+
+
+def _write_type(group: Node, name: str) -> None:
+    group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
+
+
+def _read(file: Node, name: str, n_steps: int | None, time_step_ms: float, clip_delays: bool) -> IntegerNetwork:
+    if "layer" not in file:
+        raise NetworkError("this HDF5 file has no group 'layer', so it is not a netx file; give one (.net)")
+    extra: dict[str, Any] = json.loads(file.attrs[EXTRA]) if EXTRA in file.attrs else {}
+    layers: list[IntegerLayer] = []
+    n_in: int | None = None
+    for index in range(len(file["layer"])):
+        group = file[f"layer/{index}"]
+        kind = _read_type(group)
+        where = f"layer {index}"
+        if kind == "input":
+            if "neuron" in group:
+                raise NetworkError(f"{where}: an input layer with neurons of its own is not supported; remove them")
+            n_in = int(np.prod(group["shape"][()]))
+        elif kind == "dense":
+            names = extra.get("names", [])
+            label = names[len(layers)] if len(layers) < len(names) else f"layer{len(layers) + 1}"
+            layers.append(_read_dense(group, where, label, len(layers), n_in, clip_delays))
+            n_in = layers[-1].n_neurons
+        elif kind != "flatten":
+            raise NetworkError(f"{where}: type {kind!r} is not supported; only 'input', 'dense' and 'flatten' are")
+    if not layers:
+        raise NetworkError("it has no dense layer, so there is nothing to import")
+    n_steps = n_steps if n_steps is not None else extra.get("n_steps")
+    if n_steps is None:
+        raise NetworkError("netx does not say how long a sample runs; give the number of steps with --steps")
+    first = layers[0].synapses[0]
+    stored = extra.get("encoding")
+    encoding = (
+        InputEncoding(**stored)
+        if stored
+        else InputEncoding(first.shape[1], time_step_ms=time_step_ms, values="binary", start="zero", n_steps=n_steps)
+    )
+    readout = Readout(**extra["readout"]) if "readout" in extra else Readout("sum", 1.0, 0, n_steps)
+    if readout.stop > n_steps:
+        readout = Readout(readout.method, readout.scale, min(readout.start, n_steps - 1), n_steps)
+    even = all((group.listed()[2] % 2 == 0).all() for layer in layers for group in layer.synapses)
+    target = extra.get("target", "loihi2" if even else "ideal")
+    return IntegerNetwork(
+        encoding, tuple(layers), readout, n_steps, target, extra.get("provenance", {"imported_from": name})
+    )
+
+
+def _read_dense(group: Node, where: str, label: str, source: int, n_in: int | None, clip_delays: bool) -> IntegerLayer:
+    n_out = int(np.prod(group["shape"][()]))
+    if not isinstance(group.get("weight"), h5py.Dataset):
+        raise NetworkError(f"{where}: it has no weight matrix of real numbers; complex synapses are not supported")
+    weight = _integers(group["weight"][()], f"{where}: weight")
+    if weight.size % n_out:
+        raise NetworkError(f"{where}: {weight.size} weights do not divide into {n_out} neurons")
+    weight = weight.reshape(n_out, -1)
+    if n_in is not None and weight.shape[1] != n_in:
+        raise NetworkError(f"{where}: its weights are for {weight.shape[1]} inputs, the layer before has {n_in}")
+    if weight.size and (weight.min() < MIN_WEIGHT or weight.max() > MAX_WEIGHT):
+        worst = weight.min() if weight.min() < MIN_WEIGHT else weight.max()
+        raise NetworkError(f"{where}: weight {worst} is outside {MIN_WEIGHT}..{MAX_WEIGHT}, to which netx clips it")
+    delay = _read_delay(group, where, weight.shape, clip_delays)
+    if "neuron" not in group:
+        raise NetworkError(f"{where}: it has no neuron description, so netx would never let its current decay")
+    neuron = group["neuron"]
+    kind = _read_type(neuron)
+    if kind not in NEURON_TYPES:
+        raise NetworkError(f"{where}: neuron type {kind!r} is not supported; only {' and '.join(NEURON_TYPES)} are")
+    i_decay = _scalar(neuron["iDecay"][()], f"{where}: iDecay")
+    if not 1 <= i_decay <= DECAY_UNITY:
+        raise NetworkError(f"{where}: iDecay {i_decay} is outside 1..{DECAY_UNITY}, so du = iDecay - 1 is none")
+    return IntegerLayer(
+        name=label,
+        n_neurons=n_out,
+        synapses=(DenseSynapses(source, weight, delay),),
+        dv=_scalar(neuron["vDecay"][()], f"{where}: vDecay"),
+        threshold=_scalar(neuron["vThMant"][()], f"{where}: vThMant"),
+        du=i_decay - 1,
+        bias_mantissa=_read_bias(group, where, n_out),
+        bias_exponent=BIAS_EXPONENT,
+    )
+
+
+def _read_delay(group: Node, where: str, shape: tuple[int, ...], clip_delays: bool) -> np.ndarray:
+    """(n_out, n_in) from a matrix, from one number an output or (failing that) an input, or from one number."""
+    if "delay" not in group:
+        return np.zeros(shape, np.int64)
+    delay = _integers(group["delay"][()], f"{where}: delay")
+    n_out, n_in = shape
+    if delay.size == 1:
+        delay = np.full(shape, delay.item())
+    elif delay.ndim == 1 and delay.size == n_out:
+        delay = np.repeat(delay.reshape(-1, 1), n_in, axis=1)
+    elif delay.ndim == 1 and delay.size == n_in:
+        delay = np.repeat(delay.reshape(1, -1), n_out, axis=0)
+    elif delay.shape != shape:
+        raise NetworkError(f"{where}: delay has shape {delay.shape}, which does not fit weights of shape {shape}")
+    if delay.min(initial=0) < 0:
+        raise NetworkError(f"{where}: delay {delay.min()} is negative")
+    if delay.max(initial=0) > MAX_DELAY and not clip_delays:
+        raise NetworkError(
+            f"{where}: delay {delay.max()} exceeds netx's {MAX_DELAY}, to which lava-dl would clip it; "
+            "import with --clip-delays to do the same"
+        )
+    return np.minimum(delay, MAX_DELAY)
+
+
+def _read_bias(group: Node, where: str, n_out: int) -> np.ndarray:
+    if "bias" not in group:
+        return np.zeros(n_out, np.int64)
+    bias = _integers(group["bias"][()], f"{where}: bias").reshape(-1)
+    if bias.size not in (1, n_out):
+        raise NetworkError(f"{where}: {bias.size} biases for {n_out} neurons")
+    return np.broadcast_to(bias, (n_out,)).copy()
+
+
+def _read_type(group: Node) -> str:
+    value = np.asarray(group["type"][()]).reshape(-1)[0]
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+def _integers(values: Any, what: str) -> np.ndarray:
+    """int64; other tools store whole numbers as floats."""
+    array = np.asarray(values)
+    whole = array.astype(np.int64)
+    if not np.array_equal(whole, array):
+        raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantise before export")
+    return whole
+
+
+def _scalar(value: Any, what: str) -> int:
+    array = _integers(value, what)
+    if array.size != 1:
+        raise NetworkError(f"{what} has {array.size} values; one a layer is supported")
+    return int(array.reshape(-1)[0])
