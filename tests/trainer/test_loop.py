@@ -1,0 +1,140 @@
+"""Training: the same seed gives the same bits, interrupted or not."""
+
+import json
+
+import pytest
+import torch
+
+from delaytool.errors import CheckpointError, DataError, RecipeError
+from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.trainer.loop import Silent
+
+
+class Interrupts(Silent):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.at = epoch
+
+    def batch(self, epoch, index, count, loss):
+        if epoch == self.at and index == 1:
+            raise KeyboardInterrupt
+
+
+def parameters(folder):
+    return Checkpoint.load(RunFolder(folder).last).model
+
+
+def assert_equal_runs(one, other):
+    for name, tensor in parameters(one).items():
+        assert torch.equal(tensor, parameters(other)[name]), name
+    timeless = [
+        [{key: value for key, value in line.items() if key != "seconds"} for line in RunFolder(run).read_metrics()]
+        for run in (one, other)
+    ]
+    assert timeless[0] == timeless[1]
+    assert RunFolder(one).read_summary() == RunFolder(other).read_summary()
+
+
+def test_the_same_seed_gives_the_same_bits(tiny_recipe, tmp_path):
+    train(tiny_recipe, tmp_path / "a")
+    train(tiny_recipe, tmp_path / "b")
+    assert_equal_runs(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_an_interrupted_run_resumes_to_the_same_bits(epoch, tiny_recipe, tmp_path):
+    train(tiny_recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(epoch))
+    assert len(RunFolder(tmp_path / "cut").read_metrics()) == epoch - 1
+    assert not RunFolder(tmp_path / "cut").summary.exists()
+    train(None, tmp_path / "cut", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
+    recipe = load_recipe("digits", ["model.hidden=[48]", "trainer.epochs=20", "trainer.time_jitter=0"])
+    summary = train(recipe, tmp_path / "run")
+    metrics = RunFolder(tmp_path / "run").read_metrics()
+    assert [line["epoch"] for line in metrics] == list(range(1, 21))
+    assert metrics[-1]["train_loss"] < 0.5 * metrics[0]["train_loss"]
+    assert metrics[0]["delay_moved"]["hidden1"] > 0
+    assert metrics[-1]["sigma"] is None
+    assert summary["test_accuracy_rounded"] > 0.75
+    assert "honest" in summary["protocol"]
+    names = {entry.name for entry in (tmp_path / "run").iterdir()}
+    assert names == {
+        "recipe.toml",
+        "environment.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "best.pt",
+        "last.pt",
+        "summary.json",
+    }
+    best = max(metrics, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
+    assert summary["best_epoch"] == best["epoch"] == Checkpoint.load(tmp_path / "run" / "best.pt").epoch
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["seed"] == 0
+
+
+def test_the_papers_protocol_validates_on_test_and_says_so(tiny_recipe, tmp_path):
+    recipe = tiny_recipe.model_copy(update={"protocol": "paper"})
+    summary = train(recipe, tmp_path / "run")
+    assert "on the test set" in summary["protocol"]
+    assert "test part itself" in summary["split"]
+    assert summary["validation_accuracy"] == pytest.approx(summary["test_accuracy_rounded"])
+
+
+@pytest.mark.parametrize("override", ["model.delays=fixed", "model.max_delay=0", "model.kernel_count=3",
+                                      "model.interpolation=triangle", "model.interpolation=max",
+                                      "model.bias=true", "model.batch_norm=false", "model.timing=paper",
+                                      "trainer.lr_schedule=cosine", "trainer.lr_schedule=constant",
+                                      "trainer.epochs=1", "trainer.channel_dropout=0.2"])  # fmt: skip
+def test_every_option_trains(override, tiny_recipe, tmp_path):
+    values = tiny_recipe.to_toml()
+    (tmp_path / "recipe.toml").write_text(values)
+    recipe = load_recipe(str(tmp_path / "recipe.toml"), ["trainer.epochs=2", override])
+    before_and_after = []
+
+    class Watches(Silent):
+        def begin(self, recipe, data, model, epochs_done):
+            before_and_after.append(model.hidden[0].synapses.delay.detach().clone())
+            self.model = model
+
+        def end(self, summary):
+            before_and_after.append(self.model.hidden[0].synapses.delay.detach().clone())
+
+    train(recipe, tmp_path / "run", reporter=Watches())
+    moved = not torch.equal(*before_and_after)
+    assert moved == (recipe.model.delays == "learned" and recipe.model.max_delay > 0)
+
+
+def test_a_run_is_not_overwritten(tiny_recipe, tmp_path):
+    train(tiny_recipe, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="a run is there already"):
+        train(tiny_recipe, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        train(None, tmp_path / "none", resume=True)
+
+
+def test_missing_data_leaves_no_folder_behind(tiny_recipe, tmp_path):
+    recipe = tiny_recipe.model_copy(
+        update={"data": tiny_recipe.data.model_copy(update={"source": str(tmp_path / "x")})}
+    )
+    with pytest.raises(DataError, match="no such data"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_says_so(tiny_recipe, tmp_path):
+    trainer = tiny_recipe.trainer.model_copy(update={"lr": 1e30, "lr_schedule": "constant", "epochs": 30})
+    model = tiny_recipe.model.model_copy(update={"batch_norm": False})
+    with pytest.raises(RecipeError, match=r"the loss is NaN; lower trainer\.lr"):
+        train(tiny_recipe.model_copy(update={"trainer": trainer, "model": model}), tmp_path / "run")
+
+
+def test_an_unusable_device_is_named(tiny_recipe, tmp_path):
+    recipe = tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"device": "warp"})})
+    with pytest.raises(RecipeError, match=r"trainer\.device: 'warp'"):
+        train(recipe, tmp_path / "run")
