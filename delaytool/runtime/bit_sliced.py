@@ -51,6 +51,7 @@ class Tables(NamedTuple):
     samples, n_steps, lead, stride, n_rows   the layout of rows: G, steps that run, bytes of silence before step 0,
                    bytes from row to row, number of rows; row 0 is silent
     heap           most carries that can wait at one power
+    reach          (L + 1, L) int64: longest delay from a population, 0 the input, to a layer; -1 without synapses
     """
 
     order: np.ndarray
@@ -74,6 +75,7 @@ class Tables(NamedTuple):
     stride: int
     n_rows: int
     heap: int
+    reach: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,11 @@ def build(network: IntegerNetwork, samples: int, n_planes: int) -> Tables:
     digits, first_digit, constant = _by_neuron(parts, n_neurons, powers, lead)
     for index in range(len(layers)):
         constant[starts[index] : starts[index + 1]] &= (1 << int(widths[index])) - 1
+    reach = np.full((len(layers) + 1, len(layers)), -1, np.int64)
+    for index, layer in enumerate(layers):
+        for group in layer.synapses:
+            longest = int(group.listed()[3].max(initial=-1))
+            reach[group.source, index] = max(reach[group.source, index], longest)
     return Tables(
         order=np.array(run_order(network)[0], np.int64),
         neuron_start=starts,
@@ -222,6 +229,7 @@ def build(network: IntegerNetwork, samples: int, n_planes: int) -> Tables:
         stride=stride,
         n_rows=n_rows + 1,
         heap=int(np.diff(first_digit[:: 2 * powers]).max(initial=0)) // 2 + 16,
+        reach=reach,
     )
 
 
@@ -241,8 +249,6 @@ def _by_neuron(
     unit = np.where(counts >= FILLED_FROM, 8, 2)
     counts += -counts % unit
     first = np.concatenate([[0], np.cumsum(counts)])
-    if first[-1] >= 2**31:
-        raise OverflowError
     digits = np.full(int(first[-1]), silent, np.int32)
     cursor = first[:-1].copy()
     for part in parts:
@@ -413,11 +419,13 @@ def _update(kept, threshold, bias, sums, first_sum, n_block, samples, u, v, coun
     """Run one neuron over a block of `n_block` steps, for 32 of the `samples` samples of a word.
 
     Its state and spike counts are at `at`, its first sums at `first_sum`; its spikes go to byte `row` of the rows. If
-    `traced`, u and v of each step take the place of its sums: u in the first half of `sums`, v in the second.
+    `traced`, u and v of each step take the place of its sums: u in the first half of `sums`, v in the second. Returns
+    whether it fired.
     """
     keep_u, keep_v = kept
     current, membrane = lanes.lanes_load(u, at), lanes.lanes_load(v, at)
     count = lanes.lanes_load(counted, at)
+    any_fired = np.uint32(0)
     for _ in range(n_block):
         arriving = lanes.lanes_times_64(lanes.lanes_load(sums, first_sum))
         if keep_u:
@@ -433,6 +441,7 @@ def _update(kept, threshold, bias, sums, first_sum, n_block, samples, u, v, coun
         membrane = lanes.lanes_cleared(membrane, fired)
         count = lanes.lanes_counted(count, fired)
         lanes.store_bits(fired, rows, row)
+        any_fired |= fired
         if traced:
             lanes.lanes_store(current, sums, first_sum)
             lanes.lanes_store(membrane, sums, first_sum + WORD_BITS)
@@ -441,6 +450,20 @@ def _update(kept, threshold, bias, sums, first_sum, n_block, samples, u, v, coun
     lanes.lanes_store(current, u, at)
     lanes.lanes_store(membrane, v, at)
     lanes.lanes_store(count, counted, at)
+    return any_fired != 0
+
+
+@njit(nogil=True, cache=True)
+def _is_quiet(reach, active, layer, first_step, block_steps):
+    """Whether nothing arrives at a layer in the block that begins at `first_step`, for any sample of the word."""
+    block = first_step // block_steps
+    for population in range(reach.shape[0]):
+        if reach[population, layer] >= 0:
+            earliest = max(0, first_step - 1 - reach[population, layer]) // block_steps
+            for earlier in range(earliest, block + 1):
+                if active[population, earlier]:
+                    return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -461,9 +484,10 @@ def _keep_traces(recording, where, sums, rows):
 
 
 @njit(nogil=True, cache=True)
-def _pack_input(tables, frames, first, last, rows, input_spikes, events):
+def _pack_input(tables, frames, first, last, rows, active, input_spikes, events):
     """Write the samples' frames as bits and count what they send."""
     step_bytes = tables.samples // 8
+    block_steps = WORD_BITS // tables.samples
     n_channels = tables.n_channels
     counted = np.zeros(n_channels, np.int64)
     flat = frames.reshape(frames.size)
@@ -483,6 +507,7 @@ def _pack_input(tables, frames, first, last, rows, input_spikes, events):
                     value = flat[here + sender]
                     if value:
                         counted[sender] += 1
+                        active[0, step // block_steps] = True
                         for plane in range(tables.n_planes):
                             if value >> plane & 1:
                                 rows[at + (plane * n_channels + sender) * tables.stride] |= bit
@@ -507,7 +532,8 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
     waiting = np.zeros(tables.powers + 3, np.int64)
     planes = np.zeros(tables.powers * WORD_BYTES, np.uint8)
     sums = np.zeros(2 * WORD_BITS, np.int32)
-    _pack_input(tables, frames, first, last, rows, input_spikes, events)
+    active = np.zeros((tables.keep_u.size + 1, -(-n_steps // block_steps)), np.bool_)
+    _pack_input(tables, frames, first, last, rows, active, input_spikes, events)
     # Taken out here, once: numba counts references whenever it takes an array from a tuple.
     digits, first_digit, constant, bias, row_of = (
         tables.digits,
@@ -518,6 +544,7 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
     )
     neuron_start, keep_u, keep_v, threshold = tables.neuron_start, tables.keep_u, tables.keep_v, tables.threshold
     kept_of = recording.start
+    reach = tables.reach
     size, powers, stride, lead = tables.heap, tables.powers, tables.stride, tables.lead
     for first_step in range(0, n_steps, block_steps):
         block = first_step * step_bytes
@@ -527,17 +554,23 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
             kept, bound = (keep_u[layer], keep_v[layer]), threshold[layer]
             traced = kept_of[0, layer] >= 0 or kept_of[1, layer] >= 0 or kept_of[2, layer] >= 0
             begin, end = neuron_start[layer], neuron_start[layer + 1]
+            quiet = _is_quiet(reach, active, layer, first_step, block_steps)
+            fires = False
             for neuron in range(begin, end):
-                segment = neuron * 2 * powers
-                _sum_words(
-                    rows, block, digits, first_digit, segment, constant[neuron], width, heap, size, waiting, planes
-                )
-                _spread(planes, width, sums)
+                if not quiet:
+                    segment = neuron * 2 * powers
+                    _sum_words(
+                        rows, block, digits, first_digit, segment, constant[neuron], width, heap, size, waiting, planes
+                    )
+                    _spread(planes, width, sums)
+                else:
+                    for lane in range(WORD_BITS):
+                        sums[lane] = 0
                 row = row_of[neuron] * stride + lead + block
                 for lane in range(0, min(samples, last - first), N_LANES):
                     at = neuron * samples + lane
                     to = row + lane // 8
-                    _update(
+                    fires |= _update(
                         kept, bound, bias[neuron], sums, lane, n_block, samples, u, v, counted, at, rows, to, traced
                     )
                 if traced:
@@ -554,6 +587,7 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
                         samples,
                     )
                     _keep_traces(recording, where, sums, rows)
+            active[layer + 1, first_step // block_steps] = fires
     n_inputs = tables.n_channels
     for layer in range(tables.keep_u.size):
         for neuron in range(tables.neuron_start[layer], tables.neuron_start[layer + 1]):

@@ -31,8 +31,9 @@ __all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "checked_
 METHODS = ("auto", "event", "batched")
 # Digests are taken from full traces of so many bytes at a time.
 DIGEST_BYTES = 64 << 20
-# Spike rows of one word's samples may take so many bytes; beyond it 'auto' takes 'event'.
+# Spike rows of one word's samples may take so many bytes; beyond it, or with more digits, 'auto' takes 'event'.
 MAX_ROWS_BYTES = 1 << 30
+MAX_DIGITS = 1 << 29
 
 T = TypeVar("T")
 
@@ -93,20 +94,17 @@ def chosen_method(network: IntegerNetwork, frames: np.ndarray) -> str:
     n_samples, n_steps = frames.shape[0], network.n_steps
     samples = bit_sliced.samples_per_word(network, n_samples)
     n_planes = _n_planes(frames)
-    n_digits = sum(
-        2.7 * group.n_synapses * (n_planes if group.source == 0 else 1)
-        for layer in network.layers
-        for group in layer.synapses
-    )
-    n_neurons = sum(layer.n_neurons for layer in network.layers)
-    if bit_sliced.rows_bytes(network, samples, n_planes) > MAX_ROWS_BYTES or n_digits > 1e9:
+    fans = _built_once(network, "fan out", lambda: fan_out(network))
+    n_digits = 2.7 * sum(float(fan.sum()) * (n_planes if source == 0 else 1) for source, fan in enumerate(fans))
+    if bit_sliced.rows_bytes(network, samples, n_planes) > MAX_ROWS_BYTES or n_digits > MAX_DIGITS:
         return "event"
+    n_neurons = sum(layer.n_neurons for layer in network.layers)
     words = -(-n_samples // samples) * -(-n_steps // (bit_sliced.WORD_BITS // samples))
     batched = words * (1.6 * n_digits + 600 * n_neurons)
-    fans = fan_out(network)
-    events = float(np.count_nonzero(frames, axis=(0, 1)) @ fans[0].sum(axis=1))
-    events += n_samples * n_steps / 25 * sum(float(fan.sum()) for fan in fans[1:])
-    event = 1.1 * events + 1.0 * n_neurons * n_samples * n_steps
+    some = frames[:: max(1, n_samples // 64), :n_steps]
+    sent = np.count_nonzero(some, axis=(0, 1)) * (n_samples / max(1, some.shape[0]))
+    events = float(sent @ fans[0].sum(axis=1)) + n_samples * n_steps / 25 * sum(float(fan.sum()) for fan in fans[1:])
+    event = 0.7 * events + 0.6 * n_neurons * n_samples * n_steps
     return "batched" if batched < event else "event"
 
 
@@ -121,7 +119,8 @@ def checked_frames(network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
     if frames.dtype != np.bool_ and not np.issubdtype(frames.dtype, np.integer):
         raise DataError(f"frames hold {frames.dtype} values, the network reads integers; bin the events first")
     if frames.size:
-        low, high = int(frames.min()), int(frames.max())
+        low = 0 if frames.dtype.kind in "bu" else int(frames.min())
+        high = int(frames.max())
         if low < 0 or high > encoding.max_payload:
             worst = low if low < 0 else high
             raise DataError(f"frames hold the value {worst}, the network's encoding admits 0..{encoding.max_payload}")
@@ -154,6 +153,10 @@ def _run(
     else:
         unit = bit_sliced.samples_per_word(network, n_samples)
         planes = _n_planes(frames)
+        if bit_sliced.rows_bytes(network, unit, planes) >= 2**31:
+            raise BackendError(
+                "engine: the network's spikes exceed what the batched method addresses; use method 'event'"
+            )
         tables = _built_once(network, ("batched", unit, planes), lambda: bit_sliced.build(network, unit, planes))
         kernel = bit_sliced.run_samples
 

@@ -109,6 +109,15 @@ def test_few_samples_and_frames(method: str, n_samples: int, n_frames: int) -> N
     assert_equal(engine.run(network, frames, method=method), reference.run(network, frames))
 
 
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=SEEDS, data=st.data())
+def test_long_silences(method: str, seed: int, data: st.DataObject) -> None:
+    network, frames = drawn(seed, max_steps=150, biases=False, n_samples=1)
+    keep = data.draw(st.sets(st.integers(0, frames.shape[1] - 1), max_size=2))
+    frames = np.where(np.isin(np.arange(frames.shape[1]), list(keep))[:, np.newaxis], frames, 0)
+    assert_equal(engine.run(network, frames, method=method, threads=1), reference.run(network, frames))
+
+
 def test_readout_recording_is_enough_to_classify() -> None:
     network = small_network()
     frames = np.ones((2, 6, 3), np.uint8)
