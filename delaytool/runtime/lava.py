@@ -55,6 +55,14 @@ main(arguments)
 """
 
 
+class WorkerExit(BackendError):
+    """The worker failed. The message is one line; `log` is all that it printed."""
+
+    def __init__(self, log: str, interpreter: str, code: int) -> None:
+        super().__init__(_explained(log, interpreter, code))
+        self.log = log
+
+
 def run(
     network: IntegerNetwork,
     frames: np.ndarray,
@@ -86,7 +94,13 @@ def run_many(
         raise BackendError(f"lava: variant {variant!r} is unknown; choose 'stock' or 'cached'")
     for network, frames in jobs:
         check(network, frames)
-    interpreter = find_python(python)
+    return in_worker(jobs, variant, find_python(python), timeout)
+
+
+def in_worker(
+    jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], variant: str, interpreter: str, timeout: float
+) -> list[Trace]:
+    """Run checked jobs in a child process. `variant` is what `lavaworker.worker` takes."""
     with tempfile.TemporaryDirectory(prefix="delaytool-lava-") as name:
         folders = [Path(name) / str(number) for number in range(len(jobs))]
         for folder, (network, frames) in zip(folders, jobs, strict=True):
@@ -182,7 +196,7 @@ def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
         finally:
             _end(process)
     if code != 0:
-        raise BackendError(_explained(log.read_text(errors="replace"), command[0], code))
+        raise WorkerExit(log.read_text(errors="replace"), command[0], code)
 
 
 def _end(process: subprocess.Popen) -> None:

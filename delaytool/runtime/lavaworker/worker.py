@@ -1,11 +1,12 @@
 # pyright: reportMissingImports=false
 """Run jobs in Lava. A job is a folder with network.h5 and frames.npy; the worker adds trace.npz to it.
 
-Usage: worker.main(["stock" or "cached", JOB_FOLDER, ...])
+Usage: worker.main([VARIANT, JOB_FOLDER, ...]), VARIANT being "stock", "cached" or "loihi2 {options as JSON}".
 """
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,15 @@ RUN_SAMPLES = 100  # samples of one cached run: bounds the memory of its recorde
 def main(arguments: list[str]) -> None:
     variant, *folders = arguments
     shim.apply()
+    runner = RUNNERS.get(variant)
+    if runner is None:
+        from delaytool.runtime.lavaworker import chip
+
+        runner = chip.runner(json.loads(variant.removeprefix("loihi2 ")))
     for folder in folders:
         network = IntegerNetwork.load(os.path.join(folder, "network.h5"))
         frames = padded_input(np.load(os.path.join(folder, "frames.npy")), network.n_steps)
-        samples = run_cached(network, frames, folder) if variant == "cached" else run_stock(network, frames, folder)
+        samples = runner(network, frames, folder)
         trace: dict[str, Any] = {
             f"{name}{index}": layer[name].reshape(len(frames), network.n_steps, -1)
             for index, layer in enumerate(samples)
@@ -92,3 +98,6 @@ def run_graph(built: graph.Graph, frames: np.ndarray, models: dict) -> None:
         last.run(condition=RunSteps(num_steps=len(frames)), run_cfg=configuration)
     finally:
         last.stop()
+
+
+RUNNERS = {"stock": run_stock, "cached": run_cached}
