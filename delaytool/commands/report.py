@@ -1,0 +1,49 @@
+"""`delaytool report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run_or_net", metavar="RUN_OR_NET", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Page to write; default: report.html beside it.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Compare bits on so many, evenly spaced; accuracies take all.",
+)
+@click.option("--data", help="Samples to run, where they are no longer where the recipe says.")
+@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Shown spike by spike.")
+@click.option("--torch", "with_torch", is_flag=True, help="Compare with the trainer's own integer simulation too.")
+@click.option("--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost.")
+def command(
+    run_or_net: Path,
+    output: Path | None,
+    samples: int,
+    data: str | None,
+    sample: int,
+    with_torch: bool,
+    max_drop: float,
+) -> None:
+    """Write one self-contained HTML page about RUN_OR_NET, a run folder or a network file.
+
+    Of a run folder the exported network (network-loihi2.h5 if there) is judged as `verify` does; a network file
+    that lies in a run folder gets the run's curves too. Exits 0 once the page is written, whatever its verdict.
+    """
+    from delaytool.report.content import gather
+    from delaytool.report.page import write_page
+    from delaytool.report.words import status
+
+    output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
+    content = gather(
+        run_or_net, samples=samples, data=data, sample=sample, with_torch=with_torch, max_drop=max_drop, progress=True
+    )
+    write_page(content, output)
+    verdict = status(content)
+    click.echo(f"{verdict.word}: {verdict.sentence}")
+    click.echo(f"page: {output}")

@@ -1,0 +1,168 @@
+"""Composes the page: figures and words into one HTML file that needs no other."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from delaytool import __version__
+from delaytool.commands import tables
+from delaytool.files import atomic_path
+from delaytool.report import figures, words
+from delaytool.report.content import Content, Judgement
+from delaytool.report.style import FONTS, as_data_uri
+
+
+def write_page(content: Content, output: Path) -> None:
+    """Compose the page and write it, whole or not at all."""
+    page = compose(content)
+    with atomic_path(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def compose(content: Content) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((resources.files(__package__) / "page.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        fonts=FONTS,
+        version=__version__,
+        title=words.title(content),
+        subtitle=words.subtitle(content),
+        status=words.status(content),
+        key_figures=words.key_figures(content),
+        measured=words.measured(content),
+        training=_training(content),
+        delays=_delays(content),
+        sample=_sample(content),
+        confusion=_confusion(content),
+        verification=_verification(content.judgement),
+        export=_export(content),
+        provenance=_provenance(content),
+        content=content,
+    )
+
+
+def _training(content: Content) -> dict[str, Any] | None:
+    run = content.run
+    if run is None or not run.metrics:
+        return None
+    best = run.best_epoch
+    # Under the paper's protocol the part that stands for validation is the test part, and curves must say so.
+    on_test = run.summary.get("protocol", "").startswith("paper")
+    judged_on = "test (chosen on)" if on_test else "validation"
+    shown = [
+        ("Loss over epochs", figures.loss(run.metrics, judged_on, best)),
+        ("Accuracy over epochs", figures.accuracy(run.metrics, judged_on, best)),
+        ("Kernel width sigma over epochs", figures.sigma(run.metrics, best)),
+    ]
+    if run.metrics[0].get("delay_moved"):
+        shown.append(("Mean movement of delays over epochs", figures.delay_movement(run.metrics, best)))
+    return {
+        "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        "epochs": len(run.metrics),
+        "best": best,
+        "judged_on": judged_on,
+        "minutes": sum(line.get("seconds", 0.0) for line in run.metrics) / 60,
+        "finished": bool(run.summary),
+    }
+
+
+def _delays(content: Content) -> dict[str, Any] | None:
+    if content.file is None:
+        return None
+    before = content.float_delays.by_layer
+    return {
+        "figures": [
+            {"alt": f"Delays of layer {layer.name}", "uri": as_data_uri(figures.delays([layer], before))}
+            for layer in content.file.network.layers
+        ],
+        "rounding": "" if before is None else words.rounding(before),
+    }
+
+
+def _sample(content: Content) -> dict[str, Any] | None:
+    if content.sample is None or content.file is None:
+        return None
+    figure = figures.raster(content.file.network, content.sample)
+    return {"uri": as_data_uri(figure), "readout": content.file.network.readout}
+
+
+def _confusion(content: Content) -> dict[str, Any] | None:
+    if content.judgement is None:
+        return None
+    whole = content.judgement.whole
+    classes = whole.network.n_classes
+    pairs = whole.labels * classes + whole.verdict.predictions
+    matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return {
+        "uri": as_data_uri(figures.confusion(matrix)),
+        "rows": words.confusions(matrix),
+        "wrong": int(matrix.sum() - np.trace(matrix)),
+        "samples": int(matrix.sum()),
+    }
+
+
+def _verification(judgement: Judgement | None) -> dict[str, Any] | None:
+    if judgement is None:
+        return None
+    parts = [] if judgement.on_all else [judgement.whole.verdict]
+    parts.append(judgement.bits)
+    return {
+        "headings": tables.VERDICT_HEADINGS,
+        "tables": [
+            {"samples": verdict.samples, "steps": verdict.steps, "rows": tables.verdict_rows(verdict)}
+            for verdict in parts
+        ],
+        "cost_headings": tables.COST_HEADINGS,
+        "cost_rows": tables.cost_rows(judgement.whole.verdict),
+        "compared": words.compared(judgement),
+        "divergences": words.divergences(judgement.bits),
+    }
+
+
+def _export(content: Content) -> dict[str, Any] | None:
+    layers = [] if content.file is None else content.file.network.provenance.get("layers") or []
+    if not layers:
+        return None
+    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in tables.EXPORT_HEADINGS]
+    return {
+        "headings": tables.EXPORT_HEADINGS,
+        "rows": tables.export_rows(layers),
+        "told": [(heading, text) for heading, text in told if text],
+        "clipped": [(layer["name"], layer["clipped_delays"]) for layer in layers if layer["clipped_delays"]],
+    }
+
+
+def _provenance(content: Content) -> dict[str, Any]:
+    rows: list[tuple[str, str]] = []
+    recipe, environment = "", {}
+    if content.file is not None:
+        file, kept = content.file, content.file.network.provenance
+        rows += [("network file", file.path.name), ("its SHA-256", file.sha256), ("target", file.network.target)]
+        for key, name in (
+            ("tool", "exported with"),
+            ("checkpoint_sha256", "checkpoint SHA-256"),
+            ("recipe_sha256", "recipe SHA-256"),
+            ("epoch", "epoch exported"),
+            ("calibration_samples", "calibration samples"),
+        ):
+            if kept.get(key) is not None:
+                rows.append((name, str(kept[key])))
+        if file.others:
+            rows.append(("other networks here", ", ".join(file.others)))
+        recipe = json.dumps(kept["recipe"], indent=2) if kept.get("recipe") else ""
+    if content.run is not None:
+        recipe, environment = content.run.recipe, content.run.environment
+    return {"rows": rows, "recipe": recipe, "environment": [(key, _told(value)) for key, value in environment.items()]}
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,264 @@
+"""Verdict, key figures and sentences of a page. They take what was gathered and return text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from delaytool.exporter.passes.check_limits import placement
+from delaytool.hw_configs import load_target, target_names
+from delaytool.report.content import Content, Judgement
+from delaytool.runtime.verify import Verdict
+
+HEADINGS_TOLD = {
+    "layer": "",
+    "neurons": "",
+    "synapses": "those of nonzero weight",
+    "unit": "integer units (weight · 2^exp) that a weight of 1.0 became",
+    "exp": "exponent that all weights of the layer share",
+    "threshold": "mantissa; the neuron fires where v > threshold · 2⁶",
+    "error": "root mean square error of the weights, relative to theirs",
+    "clipped": "share of the weights beyond the range",
+    "differ": "share of the spikes that differ from the float network's on the calibration samples; "
+    "of the readout, its membrane's relative error",
+    "|u|": "largest current that any input could cause, as a share of the 24-bit range; below 100 % it cannot wrap",
+    "|v|": "the same of the membrane if the layer never reset; of the readout, as a share of its threshold, "
+    "below which it never fires",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One key figure: its name, its value, what qualifies the value, and whether it stands out ('good', 'bad')."""
+
+    name: str
+    value: str
+    note: str = ""
+    mood: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The verdict in a word, in a sentence, and as a mood for colour."""
+
+    word: str
+    sentence: str
+    mood: str
+
+
+def status(content: Content) -> Status:
+    """PASS, FAIL or NOT VERIFIED, and why."""
+    judgement = content.judgement
+    if judgement is None:
+        return Status("NOT VERIFIED", content.why_not_judged, "unknown")
+    if judgement.reasons:
+        return Status("FAIL", "; ".join(judgement.reasons), "bad")
+    agreed = _listed(list(judgement.bits.accuracy))
+    drop = judgement.whole.verdict.drop
+    if drop is None:
+        return Status(
+            "BITS PASS",
+            f"{agreed} agree on every bit; what the integers cost in accuracy is not known, for want of the float "
+            "network's answers on these samples",
+            "good",
+        )
+    return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", "good")
+
+
+def _cost(drop: float) -> str:
+    if drop > 0:
+        return f"the integers cost {drop:.2f} points of accuracy"
+    return "the integers cost no accuracy" + (f" (they gain {-drop:.2f} points)" if drop < 0 else "")
+
+
+def title(content: Content) -> str:
+    """The run's name, or the file's."""
+    recipe = {} if content.file is None else content.file.network.provenance.get("recipe") or {}
+    name = (content.run.summary.get("name") if content.run else None) or recipe.get("name")
+    return str(name or content.path.resolve().stem)
+
+
+def subtitle(content: Content) -> str:
+    """What kind of network this is, in a line."""
+    if content.file is None:
+        return "a trained run, not exported yet"
+    network = content.file.network
+    sizes = [network.encoding.n_channels, *(layer.n_neurons for layer in network.layers)]
+    chip = load_target(network.target).title if network.target in target_names() else network.target
+    chip = "no chip in particular (wide limits)" if network.target == "ideal" else chip
+    return (
+        f"{'–'.join(map(str, sizes))} spiking network, delays of 0 to {network.max_delay} steps of "
+        f"{network.encoding.time_step_ms:g} ms, as integers for {chip}"
+    )
+
+
+def key_figures(content: Content) -> list[Figure]:
+    """The figures at the top, in reading order."""
+    return [*_accuracies(content), *_bits(content), *_size(content), *_cost_figures(content), *_chip(content)]
+
+
+def _accuracies(content: Content) -> list[Figure]:
+    if content.judgement is None:
+        summary = {} if content.run is None else content.run.summary
+        names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
+        return [
+            Figure(f"test accuracy, {told}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
+            for name, told in names.items()
+            if name in summary and summary.get("test_samples")
+        ]
+    verdict = content.judgement.whole.verdict
+    figures = []
+    if verdict.floats is not None:
+        for name, value in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
+            figures.append(Figure(f"accuracy, {name}", _percent(value), _error(value, verdict.samples)))
+    integer = verdict.accuracy[verdict.backend]
+    figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
+    if verdict.drop is not None:
+        limit = "not limited" if verdict.max_drop is None else f"points; {verdict.max_drop:g} allowed"
+        over = verdict.max_drop is not None and verdict.drop > verdict.max_drop + 1e-9
+        figures.append(Figure("drop to integers", f"{verdict.drop:.2f}", limit, "bad" if over else "good"))
+    return figures
+
+
+def _bits(content: Content) -> list[Figure]:
+    judgement = content.judgement
+    if judgement is None:
+        return []
+    differ = sum(comparison.total for comparison in judgement.bits.comparisons.values())
+    note = f"of {_short(judgement.values_compared)}, on {judgement.bits.samples:,} samples"
+    return [Figure("values that differ", f"{differ:,}", note, "bad" if differ else "good")]
+
+
+def _size(content: Content) -> list[Figure]:
+    figures = []
+    parameters = None if content.run is None else content.run.summary.get("parameters")
+    if parameters is not None:
+        figures.append(Figure("parameters", f"{parameters:,}", "trained, in floats"))
+    if content.file is not None:
+        figures.append(Figure("synapses", f"{content.file.network.n_synapses:,}", "of nonzero weight"))
+    return figures
+
+
+def _cost_figures(content: Content) -> list[Figure]:
+    if content.judgement is None:
+        return []
+    counters = content.judgement.whole.verdict.counters
+    spikes, events = counters.spikes.sum(axis=1).mean(), counters.synaptic_events.sum(axis=1).mean()
+    return [
+        Figure("spikes a sample", f"{spikes:,.0f}", f"besides {counters.input_spikes.mean():,.0f} of input"),
+        Figure("synaptic events", f"{events:,.0f}", "a sample"),
+    ]
+
+
+def _chip(content: Content) -> list[Figure]:
+    if content.file is None or content.file.network.target not in target_names():
+        return []
+    network = content.file.network
+    target = load_target(network.target)
+    places = [placement(network, layer, target) for layer in network.layers]
+    kib = sum(place.synapse_bytes for place in places) / 1024
+    if network.target == "ideal":
+        return [Figure("memory", f"{kib:,.1f} KiB", "of synapses, an estimate")]
+    cores = sum(place.cores for place in places)
+    fit = f"of {target.limits.cores}; about {kib:,.1f} KiB of synapses"
+    return [Figure(f"fit on {target.name}", f"{cores} core{'s' * (cores != 1)}", fit, "bad" if cores > target.limits.cores else "")]
+
+
+def measured(content: Content) -> list[str]:
+    """Protocol, split and samples, a sentence each."""
+    sentences = []
+    summary = {} if content.run is None else content.run.summary
+    provenance = {} if content.file is None else content.file.network.provenance
+    recipe = provenance.get("recipe") or {}
+    split = summary.get("split") or provenance.get("split")
+    protocol = summary.get("protocol")
+    if protocol:
+        name, _, told = protocol.partition(": ")
+        sentences.append(f"Protocol “{name}”: {told}.")
+    elif recipe.get("protocol"):
+        sentences.append(f"Protocol “{recipe['protocol']}”.")
+    if split:
+        sentences.append(f"Split: {split}.")
+    judgement = content.judgement
+    if judgement is None:
+        return sentences
+    verdict = judgement.whole.verdict
+    name, _, _ = judgement.whole.data_name.rpartition(", ")
+    sentences.append(
+        f"Accuracies and costs are of all {verdict.samples:,} samples of {name.rpartition('/')[2]}; "
+        "± is one binomial standard error."
+    )
+    if verdict.floats is not None:
+        origin = verdict.floats.origin
+        sentences.append(f"The float network's accuracies were {origin}.")
+    sentences.append(compared(judgement))
+    return sentences
+
+
+def compared(judgement: Judgement) -> str:
+    """What the bit comparison took in."""
+    bits, total = judgement.bits, judgement.whole.verdict.samples
+    which = f"all {total:,}" if judgement.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
+    others = _listed(list(bits.comparisons))
+    return (
+        f"{bits.backend.capitalize()} and {others} ran {which} samples, and every spike, current u and membrane v of every neuron "
+        f"at each of {bits.steps} chip steps was compared: {judgement.values_compared:,} values."
+    )
+
+
+def divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
+    """The first difference from each backend that differs, and the spikes that reach the neuron there."""
+    told = []
+    for name, comparison in verdict.comparisons.items():
+        first = comparison.first
+        if first is not None:
+            told.append(
+                (
+                    f"First difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
+                    f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
+                    f"{len(first.arriving)} spikes arrive there.",
+                    [str(event) for event in first.arriving[:20]],
+                )
+            )
+    return told
+
+
+def rounding(before: dict[str, np.ndarray]) -> str:
+    """How far rounding moves the delays."""
+    moved = [(name, float(np.abs(delay - np.round(delay)).mean())) for name, delay in before.items()]
+    return "Rounding moves a delay by " + _listed([f"{value:.2f} steps in {name}" for name, value in moved]) + (
+        " on average (0.25 were they spread evenly)."
+    )
+
+
+def confusions(matrix: np.ndarray, most: int = 8) -> list[tuple[str, str, str]]:
+    """The most frequent mistakes as (class, predicted, share of the class's samples)."""
+    misses = matrix * ~np.eye(len(matrix), dtype=bool)
+    order = np.argsort(-misses, axis=None, kind="stable")[:most]
+    rows = []
+    for label, prediction in zip(*np.unravel_index(order, matrix.shape), strict=True):
+        if misses[label, prediction]:
+            share = f"{misses[label, prediction]:,} of {matrix[label].sum():,}"
+            rows.append((str(label), str(prediction), share))
+    return rows
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _error(value: float, samples: int) -> str:
+    return f"± {100 * math.sqrt(value * (1 - value) / samples):.2f} on {samples:,} samples"
+
+
+def _short(number: int) -> str:
+    for unit, name in ((10**9, "billion"), (10**6, "million")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number:,}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
