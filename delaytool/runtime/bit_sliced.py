@@ -484,6 +484,20 @@ def _keep_traces(recording, where, sums, rows):
 
 
 @njit(nogil=True, cache=True)
+def _digest(digests, layer, first_sample, last_sample, n_block, keys, key, size, sums, rows, row, samples):
+    """Add one neuron's block to its layer's digests (see `runtime.digest`); its traces are where `_update` left them."""
+    for step in range(n_block):
+        mine = keys[key + step * size]
+        for sample in range(first_sample, last_sample):
+            lane = sample - first_sample
+            at = step * samples + lane
+            bit = rows[row + step * (samples // 8) + (lane >> 3)] >> (lane & 7) & 1
+            digests[sample, layer, 0] += mine * np.uint64(bit)
+            digests[sample, layer, 1] += mine * np.uint64(np.int64(sums[at]))
+            digests[sample, layer, 2] += mine * np.uint64(np.int64(sums[at + WORD_BITS]))
+
+
+@njit(nogil=True, cache=True)
 def _pack_input(tables, frames, first, last, rows, active, input_spikes, events):
     """Write the samples' frames as bits and count what they send."""
     step_bytes = tables.samples // 8
@@ -543,7 +557,7 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
         tables.row_of,
     )
     neuron_start, keep_u, keep_v, threshold = tables.neuron_start, tables.keep_u, tables.keep_v, tables.threshold
-    kept_of = recording.start
+    kept_of, digests, keys = recording.start, recording.digests, recording.keys
     reach = tables.reach
     size, powers, stride, lead = tables.heap, tables.powers, tables.stride, tables.lead
     for first_step in range(0, n_steps, block_steps):
@@ -552,7 +566,8 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
         for layer in tables.order:
             width = tables.sum_bits[layer]
             kept, bound = (keep_u[layer], keep_v[layer]), threshold[layer]
-            traced = kept_of[0, layer] >= 0 or kept_of[1, layer] >= 0 or kept_of[2, layer] >= 0
+            recorded = kept_of[0, layer] >= 0 or kept_of[1, layer] >= 0 or kept_of[2, layer] >= 0
+            traced = recorded or keys.size > 0
             begin, end = neuron_start[layer], neuron_start[layer + 1]
             quiet = _is_quiet(reach, active, layer, first_step, block_steps)
             fires = False
@@ -573,7 +588,10 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
                     fires |= _update(
                         kept, bound, bias[neuron], sums, lane, n_block, samples, u, v, counted, at, rows, to, traced
                     )
-                if traced:
+                if keys.size:
+                    key = begin * n_steps + first_step * (end - begin) + neuron - begin
+                    _digest(digests, layer, first, last, n_block, keys, key, end - begin, sums, rows, row, samples)
+                if recorded:
                     where = (
                         layer,
                         first,

@@ -21,7 +21,6 @@ from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import bit_sliced, event_driven
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
-from delaytool.runtime.digest import digests
 from delaytool.runtime.engine_record import Record, layers_of, new_recording
 from delaytool.runtime.stream import Stream, StreamStep
 from delaytool.runtime.trace import Trace
@@ -29,8 +28,6 @@ from delaytool.runtime.trace import Trace
 __all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "checked_frames", "chosen_method", "run"]
 
 METHODS = ("auto", "event", "batched")
-# Digests are taken from full traces of so many bytes at a time.
-DIGEST_BYTES = 64 << 20
 # Spike rows of one word's samples may take so many bytes; beyond it, or with more digits, 'auto' takes 'event'.
 MAX_ROWS_BYTES = 1 << 30
 MAX_DIGITS = 1 << 29
@@ -77,12 +74,23 @@ def run(
         raise BackendError(f"engine: method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     frames = checked_frames(network, frames)
     record = Record.named(record) if isinstance(record, str) else record
-    kept = record.kept(len(network.layers))
     n_threads = _n_threads(threads)
     method = chosen_method(network, frames) if method == "auto" else method
-    if record.digests:
-        return _run_digested(network, frames, n_threads, kept, method, announce)
-    return _run(network, frames, n_threads, kept, method, announce)
+    n_samples, n_layers = frames.shape[0], len(network.layers)
+    recording = new_recording(network, record, n_samples)
+    counters = Counters(
+        input_spikes=np.zeros(n_samples, np.int64),
+        spikes=np.zeros((n_samples, n_layers), np.int64),
+        synaptic_events=np.zeros((n_samples, n_layers), np.int64),
+        neuron_updates=neuron_updates(network, n_samples, network.n_steps),
+    )
+    outputs = (recording, counters.input_spikes, counters.spikes, counters.synaptic_events)
+    kernel, tables, unit = _prepared(network, frames, method)
+    if announce is not None and not _is_compiled(kernel, (tables, frames, 0, 0, *outputs)):
+        announce(f"compiling the {method} engine, once for this installation (some seconds)")
+    _in_threads(lambda first, last: kernel(tables, frames, first, last, *outputs), n_samples, n_threads, unit)
+    spikes, u, v = layers_of(network, recording, n_samples)
+    return EngineTrace(spikes, u, v, counters, method, recording.digests if record.digests else None)
 
 
 def chosen_method(network: IntegerNetwork, frames: np.ndarray) -> str:
@@ -129,78 +137,16 @@ def checked_frames(network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
     return frames if frames.flags.writeable else frames.copy()
 
 
-def _run(
-    network: IntegerNetwork,
-    frames: np.ndarray,
-    n_threads: int,
-    kept: np.ndarray,
-    method: str,
-    announce: Callable[[str], None] | None,
-) -> EngineTrace:
-    n_samples, n_layers = frames.shape[0], len(network.layers)
-    recording = new_recording(network, kept, n_samples)
-    counters = Counters(
-        input_spikes=np.zeros(n_samples, np.int64),
-        spikes=np.zeros((n_samples, n_layers), np.int64),
-        synaptic_events=np.zeros((n_samples, n_layers), np.int64),
-        neuron_updates=neuron_updates(network, n_samples, network.n_steps),
-    )
-    outputs = (recording, counters.input_spikes, counters.spikes, counters.synaptic_events)
+def _prepared(network: IntegerNetwork, frames: np.ndarray, method: str) -> tuple[Any, Any, int]:
+    """A method's kernel, the network's tables for it, and how many samples it runs at once."""
     if method == "event":
-        unit = 1
-        tables = _built_once(network, "event", lambda: event_driven.build(network))
-        kernel = event_driven.run_samples
-    else:
-        unit = bit_sliced.samples_per_word(network, n_samples)
-        planes = _n_planes(frames)
-        if bit_sliced.rows_bytes(network, unit, planes) >= 2**31:
-            raise BackendError(
-                "engine: the network's spikes exceed what the batched method addresses; use method 'event'"
-            )
-        tables = _built_once(network, ("batched", unit, planes), lambda: bit_sliced.build(network, unit, planes))
-        kernel = bit_sliced.run_samples
-
-    if announce is not None and not _is_compiled(kernel, (tables, frames, 0, 0, *outputs)):
-        announce(f"compiling the {method} engine, once for this installation (some seconds)")
-    _in_threads(lambda first, last: kernel(tables, frames, first, last, *outputs), n_samples, n_threads, unit)
-    spikes, u, v = layers_of(network, recording, n_samples)
-    return EngineTrace(spikes=spikes, u=u, v=v, counters=counters, method=method)
-
-
-def _run_digested(
-    network: IntegerNetwork,
-    frames: np.ndarray,
-    n_threads: int,
-    kept: np.ndarray,
-    method: str,
-    announce: Callable[[str], None] | None,
-) -> EngineTrace:
-    """Full traces of some samples at a time, of which digests and what `kept` asks remain."""
-    n_samples = frames.shape[0]
-    per_sample = 9 * network.n_steps * sum(layer.n_neurons for layer in network.layers)
-    at_once = max(1, DIGEST_BYTES // per_sample)
-    if method == "batched":
-        unit = bit_sliced.samples_per_word(network, n_samples)
-        at_once = -(-at_once // unit) * unit
-    everything = np.ones_like(kept)
-    parts, found = [], []
-    for first in range(0, max(1, n_samples), at_once):
-        part = _run(network, frames[first : first + at_once], n_threads, everything, method, announce)
-        found.append(digests(part))
-        parts.append(
-            [
-                tuple(array if keep else array[:, :0] for array, keep in zip(arrays, row, strict=True))
-                for arrays, row in zip((part.spikes, part.u, part.v), kept, strict=True)
-            ]
-            + [part.counters]
-        )
-    spikes, u, v = (
-        tuple(np.concatenate(arrays) for arrays in zip(*(part[kind] for part in parts), strict=True))
-        for kind in range(3)
-    )
-    names = ("input_spikes", "spikes", "synaptic_events", "neuron_updates")
-    counters = Counters(*(np.concatenate([getattr(part[3], name) for part in parts]) for name in names))
-    return EngineTrace(spikes, u, v, counters, method, np.concatenate(found))
+        return event_driven.run_samples, _built_once(network, "event", lambda: event_driven.build(network)), 1
+    samples = bit_sliced.samples_per_word(network, frames.shape[0])
+    planes = _n_planes(frames)
+    if bit_sliced.rows_bytes(network, samples, planes) >= 2**31:
+        raise BackendError("engine: the network's spikes exceed what the batched method addresses; use method 'event'")
+    tables = _built_once(network, ("batched", samples, planes), lambda: bit_sliced.build(network, samples, planes))
+    return bit_sliced.run_samples, tables, samples
 
 
 def _n_planes(frames: np.ndarray) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from delaytool.errors import BackendError
 from delaytool.network import IntegerNetwork
+from delaytool.runtime.digest import keys
 
 KINDS = ("spikes", "u", "v")
 
@@ -63,21 +64,30 @@ class Recording(NamedTuple):
 
     start    (3, L) int64: of spikes, u and v
     spikes   uint8; u, v int32
+    digests  (sample, L, 3) uint64
+    keys     uint64: for layer after layer (step, neuron); empty where no digests are asked for
     """
 
     start: np.ndarray
     spikes: np.ndarray
     u: np.ndarray
     v: np.ndarray
+    digests: np.ndarray
+    keys: np.ndarray
 
 
-def new_recording(network: IntegerNetwork, kept: np.ndarray, n_samples: int) -> Recording:
-    """Room for what `kept` (3, L) bool asks: spikes, u, v of each layer."""
+def new_recording(network: IntegerNetwork, record: Record, n_samples: int) -> Recording:
+    """Room for what the record asks."""
+    kept = record.kept(len(network.layers))
     sizes = np.array([layer.n_neurons for layer in network.layers]) * n_samples * network.n_steps
     ends = np.cumsum(np.where(kept, sizes, 0), axis=1)
     spikes, u, v = (int(total) for total in ends[:, -1])
     start = np.where(kept, ends - sizes, -1).astype(np.int64)
-    return Recording(start, np.zeros(spikes, np.uint8), np.zeros(u, np.int32), np.zeros(v, np.int32))
+    sums = np.zeros((n_samples if record.digests else 0, len(network.layers), len(KINDS)), np.uint64)
+    key = [keys(network.n_steps if record.digests else 0, layer.n_neurons).ravel() for layer in network.layers]
+    return Recording(
+        start, np.zeros(spikes, np.uint8), np.zeros(u, np.int32), np.zeros(v, np.int32), sums, np.concatenate(key)
+    )
 
 
 def layers_of(network: IntegerNetwork, recording: Recording, n_samples: int) -> list[tuple[np.ndarray, ...]]:

@@ -252,6 +252,20 @@ def _keep_trace(start, layer, to, from_, size, source, target):
 
 
 @njit(nogil=True, cache=True)
+def _digest(digests, sample, layer, keys, key, size, fired, u, v, first):
+    """Add one layer's step to its digests (see `runtime.digest`)."""
+    of_spikes, of_u, of_v = np.uint64(0), np.uint64(0), np.uint64(0)
+    for neuron in range(size):
+        mine = keys[key + neuron]
+        of_spikes += mine * np.uint64(fired[first + neuron])
+        of_u += mine * np.uint64(np.int64(u[first + neuron]))
+        of_v += mine * np.uint64(np.int64(v[first + neuron]))
+    digests[sample, layer, 0] += of_spikes
+    digests[sample, layer, 1] += of_u
+    digests[sample, layer, 2] += of_v
+
+
+@njit(nogil=True, cache=True)
 def advance(tables, state, frames, begin, n_frames, n_steps, sample, recording, input_spikes, spikes, events, fired):
     """Run `n_steps` steps of one sample.
 
@@ -267,6 +281,7 @@ def advance(tables, state, frames, begin, n_frames, n_steps, sample, recording, 
     u, v, pending, cursor = state.u, state.v, state.pending, state.cursor
     start_spikes, start_u, start_v = recording.start[0], recording.start[1], recording.start[2]
     kept_spikes, kept_u, kept_v = recording.spikes, recording.u, recording.v
+    digests, keys = recording.digests, recording.keys
     n_layers = keep_u.size
     n_channels = tables.n_channels
     origins = np.zeros(n_layers, np.int64)
@@ -282,6 +297,8 @@ def advance(tables, state, frames, begin, n_frames, n_steps, sample, recording, 
             _keep_trace(start_spikes, layer, to, first, size, fired, kept_spikes)
             _keep_trace(start_u, layer, to, first, size, u, kept_u)
             _keep_trace(start_v, layer, to, first, size, v, kept_v)
+            if keys.size:
+                _digest(digests, sample, layer, keys, first * n_steps + step * size, size, fired, u, v, first)
         if step < n_frames:
             first = begin + step * n_channels
             last, reached = first + n_channels, (projection_start[0], projection_start[1])

@@ -19,9 +19,7 @@ from delaytool.files import atomic_path
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import event_driven
 from delaytool.runtime.counters import Counters, neuron_updates
-from delaytool.runtime.engine_record import Recording
-
-_NOTHING = (np.zeros(0, np.uint8), np.zeros(0, np.int32), np.zeros(0, np.int32))
+from delaytool.runtime.engine_record import Record, new_recording
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Stream:
     def __init__(self, network: IntegerNetwork) -> None:
         self.network = network
         self._tables = event_driven.build(network)
-        self._recording = Recording(np.full((3, len(network.layers)), -1, np.int64), *_NOTHING)
+        self._recording = new_recording(network, Record(), 0)
         self.reset()
 
     def reset(self) -> None:

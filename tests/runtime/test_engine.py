@@ -164,17 +164,17 @@ def test_synapses_take_32_bits_where_they_fit() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_digests_stand_for_the_traces(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    network, _ = drawn(3, max_steps=20)
-    frames = rng.integers(0, network.encoding.max_payload + 1, (70, 20, network.encoding.n_channels))
-    expected = engine.run(network, frames)
-    monkeypatch.setattr(engine, "DIGEST_BYTES", 10_000)
-    found = engine.run(network, frames, record="digests", method=method)
-    np.testing.assert_array_equal(found.digests, digests(expected))
+@given(seed=SEEDS)
+def test_digests_stand_for_the_traces(method: str, seed: int) -> None:
+    network, frames = drawn(seed, max_steps=40)
+    expected = reference.run(network, frames)
+    found = engine.run(network, frames, record="digests", method=method, threads=1)
+    assert found.digests is not None
+    np.testing.assert_array_equal(found.digests, digests(expected), strict=True)
     np.testing.assert_array_equal(found.readout, expected.readout)
     assert_same_counts(found, network, frames, expected)
     assert differing(found.digests, digests(expected)).size == 0
+    assert engine.run(network, frames, method=method).digests is None
 
 
 @given(seed=SEEDS, data=st.data())
