@@ -485,7 +485,7 @@ def _keep_traces(recording, where, sums, rows):
 
 @njit(nogil=True, cache=True)
 def _digest(digests, layer, first_sample, last_sample, n_block, keys, key, size, sums, rows, row, samples):
-    """Add one neuron's block to its layer's digests (see `runtime.digest`); its traces are where `_update` left them."""
+    """Add one neuron's block to its layer's digests (`runtime.digest`); its traces are where `_update` left them."""
     for step in range(n_block):
         mine = keys[key + step * size]
         for sample in range(first_sample, last_sample):
