@@ -43,7 +43,7 @@ import importlib.util, sys
 folder, *arguments = sys.argv[1:]
 if sys.version_info < (3, 10):
     sys.exit("delaytool-lava: needs Python 3.10 or later")
-for name in ("numpy", "h5py", "scipy", "networkx", "lava"):
+for name in ("numpy", "h5py", "scipy", "networkx", "asteval", "lava"):
     if importlib.util.find_spec(name) is None:
         sys.exit(f"delaytool-lava: {name} is not installed")
 spec = importlib.util.spec_from_file_location(
