@@ -51,7 +51,7 @@ class Judgement:
     def reasons(self) -> tuple[str, ...]:
         """Why it does not pass. An unknown drop is no reason: the page says that it is unknown."""
         bits = [
-            f"{name} differs from {self.bits.backend} in {comparison.total:,} values"
+            f"{name} differs from {self.bits.backend} in {comparison.total:,} value{'s' * (comparison.total != 1)}"
             for name, comparison in self.bits.comparisons.items()
             if not comparison.equal
         ]

@@ -52,12 +52,13 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], judged_on: str, best: int | N
     judged = [100 * line["validation_accuracy"] for line in metrics]
     axes.plot(epochs, [100 * line["train_accuracy"] for line in metrics], color=BLUE, label="train")
     axes.plot(epochs, judged, color=VERMILLION, label=judged_on)
-    if best in epochs:
+    if best is not None and best in epochs:
         value = judged[epochs.index(best)]
         axes.plot([best], [value], "o", color=VERMILLION, markersize=5.5, markeredgecolor="white", zorder=4)
+        late = best > np.mean(epochs)
         axes.annotate(
-            f"epoch {best}: {value:.2f} %", (best, value), xytext=(-7 if best > np.mean(epochs) else 7, -16), textcoords="offset points",
-            ha="right" if best > np.mean(epochs) else "left", va="top", color=VERMILLION, fontsize=8.5,
+            f"epoch {best}: {value:.2f} %", (best, value), xytext=(-7 if late else 7, -16),
+            textcoords="offset points", ha="right" if late else "left", va="top", color=VERMILLION, fontsize=8.5,
         )  # fmt: skip
     axes.set_ylim(0, 102)
     axes.legend(loc="lower right")
@@ -170,7 +171,7 @@ def _spike_panel(axes: Axes, name: str, values: np.ndarray, height: float) -> No
     size = values.shape[1]
     axes.scatter(
         step, neuron, marker="|", s=max(1.2, 0.85 * height * 72 / size) ** 2,
-        linewidths=float(np.clip(0.3 * FULL_WIDTH * 72 / len(values), 1, 4)),
+        linewidths=float(np.clip(0.4 * FULL_WIDTH * 72 / len(values), 1, 4.5)),
         color=INK if name == "input" else BLUE, alpha=strength, rasterized=len(step) > MANY_MARKS,
     )  # fmt: skip
     axes.set_ylim(size - 0.3, -0.7)
@@ -199,7 +200,7 @@ def _readout_panel(axes: Axes, network: IntegerNetwork, sample: SampleTrace) -> 
     axes.set_title(f"{network.layers[-1].name}: membranes, which never fire")
     axes.title.set_fontsize(10.5)
     axes.set_ylabel("v (trained units)", fontsize=10.5)
-    axes.legend(loc="upper left", ncols=3, fontsize=10)
+    axes.legend(loc="upper left", ncols=3, fontsize=10, facecolor="none")
     low, high = float(v.min()), float(v.max())
     axes.set_ylim(low - 0.06 * (high - low or 1), high + 0.28 * (high - low or 1))
     axes.grid(visible=False)

@@ -30,7 +30,9 @@ def compose(content: Content) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string((resources.files(__package__) / "page.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        (resources.files("delaytool.report") / "page.html.j2").read_text(encoding="utf-8")
+    )
     return template.render(
         fonts=FONTS,
         version=__version__,

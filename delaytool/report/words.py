@@ -12,6 +12,7 @@ from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content, Judgement
 from delaytool.runtime.verify import Verdict
 
+MOST_EVENTS = 20
 HEADINGS_TOLD = {
     "layer": "",
     "neurons": "",
@@ -163,7 +164,8 @@ def _chip(content: Content) -> list[Figure]:
         return [Figure("memory", f"{kib:,.1f} KiB", "of synapses, an estimate")]
     cores = sum(place.cores for place in places)
     fit = f"of {target.limits.cores}; about {kib:,.1f} KiB of synapses"
-    return [Figure(f"fit on {target.name}", f"{cores} core{'s' * (cores != 1)}", fit, "bad" if cores > target.limits.cores else "")]
+    mood = "bad" if cores > target.limits.cores else ""
+    return [Figure(f"fit on {target.name}", f"{cores} core{'s' * (cores != 1)}", fit, mood)]
 
 
 def measured(content: Content) -> list[str]:
@@ -201,10 +203,10 @@ def compared(judgement: Judgement) -> str:
     """What the bit comparison took in."""
     bits, total = judgement.bits, judgement.whole.verdict.samples
     which = f"all {total:,}" if judgement.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
-    others = _listed(list(bits.comparisons))
+    ran = _listed([bits.backend.capitalize(), *bits.comparisons])
     return (
-        f"{bits.backend.capitalize()} and {others} ran {which} samples, and every spike, current u and membrane v of every neuron "
-        f"at each of {bits.steps} chip steps was compared: {judgement.values_compared:,} values."
+        f"{ran} ran {which} samples, and every spike, current u and membrane v of "
+        f"every neuron at each of {bits.steps} chip steps was compared: {judgement.values_compared:,} values."
     )
 
 
@@ -218,8 +220,9 @@ def divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
                 (
                     f"First difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
                     f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
-                    f"{len(first.arriving)} spikes arrive there.",
-                    [str(event) for event in first.arriving[:20]],
+                    f"{len(first.arriving)} spikes arrive there"
+                    + (f", the first {MOST_EVENTS} of them:" if len(first.arriving) > MOST_EVENTS else "."),
+                    [str(event) for event in first.arriving[:MOST_EVENTS]],
                 )
             )
     return told
@@ -228,9 +231,8 @@ def divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
 def rounding(before: dict[str, np.ndarray]) -> str:
     """How far rounding moves the delays."""
     moved = [(name, float(np.abs(delay - np.round(delay)).mean())) for name, delay in before.items()]
-    return "Rounding moves a delay by " + _listed([f"{value:.2f} steps in {name}" for name, value in moved]) + (
-        " on average (0.25 were they spread evenly)."
-    )
+    told = _listed([f"{value:.2f} steps in {name}" for name, value in moved])
+    return f"Rounding moves a delay by {told} on average (0.25 were they spread evenly)."
 
 
 def confusions(matrix: np.ndarray, most: int = 8) -> list[tuple[str, str, str]]:

@@ -1,0 +1,158 @@
+"""What a page holds, for a run, for a network alone, and for a run that has not been exported."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from delaytool.network import IntegerNetwork
+
+SECTIONS = ("training", "delays", "sample", "confusion", "verification", "export", "provenance")
+
+
+def test_a_run_has_every_section(page: str) -> None:
+    for section in SECTIONS:
+        assert f'<section id="{section}">' in page
+    assert 'class="missing"' not in page
+    assert '<span class="badge good">PASS</span>' in page
+    assert "Engine, reference and torch agree on every bit" in page
+    assert "Engine, reference and torch ran 20 evenly spaced of these 359 samples" in page
+    assert "Protocol “honest”" in page
+    assert "batch_size = 128" in page
+
+
+def test_nothing_is_fetched(page: str, figures_of: Callable[[str], dict[str, str]]) -> None:
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert re.findall(r"https?://|@import|url\(|<script|<link", page) == []
+    figures = figures_of(page)
+    assert len(figures) >= 8
+    for svg in figures.values():
+        assert re.findall(r'href="(?!#|data:)', svg) == []
+        assert "@import" not in svg
+
+
+def test_figures_say_what_they_show(page: str, figures_of: Callable[[str], dict[str, str]]) -> None:
+    figures = figures_of(page)
+    assert "single taps" in figures["Kernel width sigma over epochs"]
+    assert "validation" in figures["Accuracy over epochs"]
+    assert "learned, before rounding" in figures["Delays of layer hidden1"]
+    sample = next(svg for alt, svg in figures.items() if alt.startswith("Spikes of every layer"))
+    assert "input: 64 spikes of 64 channels" in sample
+    assert "input ends" in sample
+
+
+def test_figures_agree_with_verify(run: Path, page: str, delaytool: Callable[..., Result]) -> None:
+    told = json.loads(delaytool("verify", run / "network-loihi2.h5", "--json", "--max-drop", 100).output)
+    for name in ("float_as_trained", "float_rounded", "engine"):
+        assert f"{100 * told['accuracy'][name]:.2f} %" in page
+    assert '<dd class="value good">0</dd>' in page
+
+
+def test_all_samples_are_one_table(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+    result = delaytool("report", run, "-o", tmp_path / "page.html", "--samples", 1000, "--max-drop", 100)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "page.html").read_text()
+    assert "Engine and reference ran all 359 samples" in page
+    assert len(re.findall(r"<h3>\d+ samples", page)) == 1
+
+
+def test_a_network_in_a_run_has_the_runs_curves(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+    result = delaytool("report", run / "network-loihi2.h5", "-o", tmp_path / "page.html", "--samples", 5)
+    assert result.exit_code == 0, result.output
+    assert "Accuracy over epochs" in (tmp_path / "page.html").read_text()
+
+
+def test_a_network_alone_says_what_is_missing(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+    shutil.copy(run / "network-loihi2.h5", tmp_path / "net.h5")
+    result = delaytool("report", tmp_path / "net.h5", "--samples", 5, "--max-drop", 100)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("PASS")
+    page = (tmp_path / "report.html").read_text()
+    assert "does not lie in a run folder, so there are no training curves" in page
+    assert "there is no float checkpoint" in page
+    assert "Confusion matrix of the integer network" in page
+
+
+def test_a_network_whose_data_are_unknown_stays_unjudged(
+    run: Path, tmp_path: Path, delaytool: Callable[..., Result]
+) -> None:
+    network = IntegerNetwork.load(run / "network-loihi2.h5")
+    replace(network, provenance={}).save(tmp_path / "net.h5")
+    result = delaytool("report", tmp_path / "net.h5")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("NOT VERIFIED")
+    page = (tmp_path / "report.html").read_text()
+    assert "give samples with --data" in page
+    assert "Delays of layer readout" in page
+    assert "keeps no report of its export" in page
+
+
+def test_unknown_float_accuracies_are_no_failure(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+    network = IntegerNetwork.load(run / "network-loihi2.h5")
+    kept = {name: value for name, value in network.provenance.items() if name != "float"}
+    replace(network, provenance=kept).save(tmp_path / "net.h5")
+    result = delaytool("report", tmp_path / "net.h5", "--samples", 5)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("BITS PASS")
+
+
+def test_a_run_that_was_not_exported(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("recipe.toml", "metrics.jsonl", "summary.json", "best.pt"):
+        shutil.copy(run / name, bare)
+    result = delaytool("report", bare)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("NOT VERIFIED: the run has not been exported yet")
+    page = (bare / "report.html").read_text()
+    summary = json.loads((run / "summary.json").read_text())
+    assert f"{100 * summary['test_accuracy_rounded']:.2f} %" in page
+    assert "Loss over epochs" in page
+
+
+def test_a_network_exported_from_another_checkpoint(
+    run: Path, tmp_path: Path, delaytool: Callable[..., Result]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("recipe.toml", "metrics.jsonl", "network-loihi2.h5"):
+        shutil.copy(run / name, other)
+    (other / "best.pt").write_bytes(b"another")
+    result = delaytool("report", other, "--samples", 5)
+    assert result.exit_code == 0, result.output
+    assert "not exported from this run&#39;s present checkpoints" in (other / "report.html").read_text()
+
+
+def test_a_network_alone_needs_no_torch(run: Path, tmp_path: Path) -> None:
+    network = IntegerNetwork.load(run / "network-loihi2.h5")
+    replace(network, provenance={}).save(tmp_path / "net.h5")
+    _events(tmp_path / "events.h5")
+    command = ["report", str(tmp_path / "net.h5"), "--data", str(tmp_path / "events.h5")]
+    blocked = "import sys; sys.modules['torch'] = sys.modules['pydantic'] = sys.modules['sklearn'] = None; "
+    code = f"{blocked}from delaytool.cli import main; main({command!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("BITS PASS")
+
+
+def _events(path: Path) -> None:
+    """Sixty samples in SHD's layout: every pixel fires once."""
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        times = file.create_dataset("spikes/times", (60,), dtype=h5py.vlen_dtype(np.float32))
+        units = file.create_dataset("spikes/units", (60,), dtype=h5py.vlen_dtype(np.int32))
+        for sample in range(60):
+            times[sample] = np.sort(rng.random(64).astype(np.float32)) * 0.017
+            units[sample] = rng.permutation(64).astype(np.int32)
+        file["labels"] = np.arange(60) % 10

@@ -1,0 +1,78 @@
+"""Verdicts in words, where a tiny run gives none of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from delaytool.commands.judging import Judged
+from delaytool.commands.tables import EXPORT_HEADINGS
+from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.report import figures, words
+from delaytool.report.content import Content, FloatDelays, Judgement, NetworkFile
+from delaytool.report.style import as_data_uri
+from delaytool.runtime.backends import backend_named
+from delaytool.runtime.trace import Trace
+from delaytool.runtime.verify import FloatFigures, verify
+
+
+def test_every_heading_of_the_export_is_explained() -> None:
+    assert set(EXPORT_HEADINGS) <= set(words.HEADINGS_TOLD)
+
+
+def test_confusions_come_most_frequent_first() -> None:
+    matrix = np.array([[5, 1, 0], [0, 6, 0], [3, 0, 3]])
+    assert words.confusions(matrix) == [("2", "0", "3 of 6"), ("0", "1", "1 of 6")]
+
+
+def test_an_all_right_network_has_no_confusions() -> None:
+    assert words.confusions(np.diag([2, 3])) == []
+    assert as_data_uri(figures.confusion(np.diag([2, 3]))).startswith("data:")
+
+
+def test_a_difference_fails_and_is_told() -> None:
+    content = _content(wrong=1, rounded=1.0, accuracy_limit=100.0)
+    status = words.status(content)
+    assert (status.word, status.mood) == ("FAIL", "bad")
+    assert status.sentence == "reference differs from engine in 1 value"
+    assert content.judgement is not None
+    sentence, _ = words.divergences(content.judgement.bits)[0]
+    assert "sample 0, step 2, layer readout, neuron 1: v is" in sentence
+
+
+def test_a_drop_over_the_limit_fails() -> None:
+    content = _content(wrong=0, rounded=1.0, accuracy_limit=0.5)
+    assert words.status(content).word == "FAIL"
+    assert "points of accuracy, more than the 0.5 allowed" in words.status(content).sentence
+
+
+def test_an_equal_network_passes() -> None:
+    content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5)
+    assert words.status(content).word == "PASS"
+    assert "cost no accuracy" in words.status(content).sentence
+
+
+def _content(wrong: int, rounded: float, accuracy_limit: float) -> Content:
+    """One layer whose class 0 always wins, on one sample of each of two classes: half are right."""
+    synapses = DenseSynapses(0, np.array([[4, 4], [-4, -4]]), np.zeros((2, 2), int))
+    layer = IntegerLayer("readout", 2, (synapses,), dv=2048, threshold=131071)
+    network = IntegerNetwork(InputEncoding(2, n_steps=3), (layer,), Readout("sum", 64.0, 0, 5), 5)
+    frames, labels = np.ones((2, 3, 2), np.uint8), np.array([0, 1])
+
+    def reference(network: IntegerNetwork, frames: np.ndarray) -> Trace:
+        trace = backend_named("reference")(network, frames)
+        v = trace.v[0].copy()
+        v[0, 2, 1] += wrong
+        return replace(trace, v=(v,))
+
+    floats = FloatFigures(rounded, rounded, "made up")
+    backends = {"engine": backend_named("engine"), "reference": reference}
+    verdict = verify(network, frames, labels, backends, floats=floats, max_drop=accuracy_limit)
+    judgement = Judgement(Judged(network, verdict, frames, labels, "made up, 2 samples"), verdict)
+    file = NetworkFile(Path("net.h5"), "", network)
+    return Content(Path("net.h5"), None, file, judgement, "", None, FloatDelays(None))
