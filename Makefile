@@ -1,0 +1,60 @@
+# make demo   train, export, verify and report on data that needs no download; minutes on two cores
+# make test   every test;  make lint, make types   what CI asks besides
+#
+# Everything is installed into $(VENV), which is made if it is not there. PyTorch's default build for Linux brings
+# CUDA along, which nothing here needs: to avoid it, make .venv yourself and install the CPU build there first, with
+# the command that PyTorch's own page gives. PIP_ARGS is handed to every pip install.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+PYTEST_ARGS ?=
+PIP_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.PHONY: demo test lint types clean distclean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	rm -rf demo
+	$(BIN)/delaytool train digits -o demo/digits
+	$(BIN)/delaytool export demo/digits --target loihi2
+	$(BIN)/delaytool verify demo/digits/network-loihi2.h5 --against reference --torch
+	$(BIN)/delaytool report demo/digits -o demo/report.html
+	@echo "The page is $(CURDIR)/demo/report.html"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+# A stamp is newer than what it was installed from, so a second call installs nothing.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP) -c constraints.txt -e '.[train,plots]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt $(wildcard requirements-lava.txt)
+	$(PIP) -c constraints.txt -e '.[dev,lava]'
+	$(PIP) --no-deps -r requirements-oracles.txt
+# Lava itself: its own requirements exclude Python 3.11 and later, where its tests here pass all the same.
+ifneq ($(wildcard requirements-lava.txt),)
+	$(PIP) --no-deps --ignore-requires-python -r requirements-lava.txt
+endif
+	touch $@
+
+clean:
+	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find delaytool tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,106 @@
+"""Who may import whom: every import of the package, wherever it stands, against one table."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "delaytool"
+ANY = frozenset({"*"})
+
+# part: (parts of delaytool that it may import, other packages that it may import). A part is a module or a folder;
+# the longest name that fits counts. What a part may not import is what is not here: PyTorch in runtime, say.
+# A folder may import itself; '' is delaytool/__init__.py, which holds the version.
+RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = {
+    "": (set(), set()),
+    "errors": (set(), set()),
+    "files": (set(), set()),
+    "network": ({"errors", "files"}, {"numpy", "h5py"}),
+    "hw_configs": ({"errors"}, {"tomli"}),
+    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic"}),
+    "runtime": ({"", "network", "errors", "files"}, {"numpy", "numba", "llvmlite"}),
+    "runtime.lavaworker": ({"network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
+    "models": ({"network", "errors"}, {"numpy", "torch", "pydantic"}),
+    "trainer": (
+        {"", "models", "datasets", "network", "errors", "files"},
+        {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
+    ),
+    "exporter": ({"", "models", "hw_configs", "network", "errors", "files"}, {"numpy", "torch"}),
+    "exporter.targets": ({"network", "errors", "files"}, {"numpy", "h5py"}),
+    "report": (ANY, {"numpy", "matplotlib", "jinja2"}),
+    "commands": (ANY, ANY),
+    "cli": ({"", "errors"}, {"click"}),
+    "__main__": ({"cli"}, set()),
+}
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def imports(module: str, *, on_import_only: bool = False) -> Iterator[tuple[str, int]]:
+    """(name, line) of what a module imports; `on_import_only`: what importing it imports, not what calling it does."""
+    pending: list[ast.AST] = [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if on_import_only and (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        ):
+            continue
+        pending.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}, line {node.lineno}: imports are absolute in this package"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                is_module = submodule.removeprefix("delaytool.") in MODULES and submodule.startswith("delaytool.")
+                yield submodule if is_module else str(node.module), node.lineno
+
+
+def inside(module: str, part: str) -> bool:
+    return module == part or (part != "" and module.startswith(part + "."))
+
+
+def part_of(module: str) -> str:
+    return max((part for part in RULES if inside(module, part)), key=len, default="(no rule)")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_what_its_part_may(module: str) -> None:
+    part = part_of(module)
+    assert part in RULES, f"delaytool.{module} has no rule in {Path(__file__).name}"
+    ours, others = RULES[part]
+    for name, line in imports(module):
+        where = f"delaytool/{MODULES[module].relative_to(PACKAGE).as_posix()}:{line}"
+        root, _, rest = name.partition(".")
+        if root == "delaytool":
+            allowed = part_of(rest) == part or ours == ANY or any(inside(rest, other) for other in ours)
+        else:
+            allowed = root in sys.stdlib_module_names or others == ANY or root in others
+        assert allowed, f"{where}: {part or 'delaytool'} may not import {name}"
+
+
+def test_no_circle() -> None:
+    graph = {
+        module: {
+            name.removeprefix("delaytool").lstrip(".")
+            for name, _ in imports(module, on_import_only=True)
+            if name.split(".")[0] == "delaytool"
+        }
+        - {module}
+        for module in MODULES
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_table_is_no_longer_than_the_package() -> None:
+    unknown = [part for part in RULES if part not in MODULES]
+    assert not unknown, f"rules for what is not there: {unknown}"

@@ -1,0 +1,129 @@
+"""An install without the extras can read data, run integer networks and verify them: no PyTorch, no pydantic."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+
+# Run by a child process before anything else: these packages are not there, whatever is installed.
+BLOCKER = """
+import sys
+
+class Absent:
+    packages = {
+        "jinja2", "lava", "matplotlib", "networkx", "pydantic", "scipy", "sklearn", "spikingjelly", "tensorboard",
+        "tomli_w", "tonic", "torch",
+    }
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.packages:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+MAIN = BLOCKER + "from delaytool.cli import main\nmain(prog_name='delaytool')\n"
+
+
+def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL, check=False)
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Path:
+    """4 units, 3 hidden neurons with delays 0..3, 2 classes."""
+    rng = np.random.default_rng(1)
+
+    def synapses(source: int, n_out: int, n_in: int) -> DenseSynapses:
+        weight = 2 * rng.integers(-20, 60, (n_out, n_in))
+        return DenseSynapses(source, weight, rng.integers(0, 4, (n_out, n_in)))
+
+    network = IntegerNetwork(
+        encoding=InputEncoding(n_units=4, time_step_ms=10.0, n_steps=10, max_count=3),
+        layers=(
+            IntegerLayer("hidden0", 3, (synapses(0, 3, 4),), dv=1024, threshold=40),
+            IntegerLayer("readout", 2, (synapses(1, 2, 3),), dv=1024, threshold=131071),
+        ),
+        readout=Readout("softmax-sum", scale=4096.0, start=0, stop=16),
+        n_steps=16,
+    )
+    path = tmp_path / "network.h5"
+    network.save(path)
+    return path
+
+
+@pytest.fixture
+def event_file(tmp_path: Path) -> Path:
+    """6 samples of 30 events each, in SHD's layout."""
+    rng = np.random.default_rng(2)
+    path = tmp_path / "events.h5"
+    with h5py.File(path, "w") as file:
+        for name, dtype in (("times", np.float16), ("units", np.uint16)):
+            file.create_dataset(f"spikes/{name}", (6,), dtype=h5py.vlen_dtype(dtype))
+        for sample in range(6):
+            file["spikes/times"][sample] = np.sort(rng.uniform(0, 0.1, 30)).astype(np.float16)
+            file["spikes/units"][sample] = rng.integers(0, 4, 30).astype(np.uint16)
+        file["labels"] = np.arange(6, dtype=np.uint16) % 2
+    return path
+
+
+def test_the_right_half_imports() -> None:
+    every_runtime_module = """
+import importlib, pkgutil
+import delaytool.cli, delaytool.commands.verify, delaytool.datasets, delaytool.hw_configs, delaytool.network
+import delaytool.exporter.targets
+from delaytool import runtime
+for module in pkgutil.iter_modules(runtime.__path__, "delaytool.runtime."):
+    importlib.import_module(module.name)
+print(sorted(Absent.packages & set(sys.modules)))
+"""
+    result = python(BLOCKER + every_runtime_module)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+def test_verify_runs(network_file: Path, event_file: Path) -> None:
+    result = python(MAIN, "verify", network_file, "--data", event_file, "--no-drop")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "PASS" in result.stdout
+    as_json = python(MAIN, "verify", network_file, "--data", event_file, "--no-drop", "--json")
+    assert as_json.returncode == 0, as_json.stdout + as_json.stderr
+    verdict = json.loads(as_json.stdout)
+    assert verdict["passed"] is True
+    assert set(verdict["accuracy"]) >= {"engine", "reference"}
+
+
+def test_help_runs() -> None:
+    for arguments in (["--help"], ["--version"], ["verify", "--help"], ["train", "--help"]):
+        result = python(MAIN, *arguments)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["train", "digits"], "train"),
+        (["recipes"], "train"),
+        (["export", "run"], "train"),
+        (["verify", "NETWORK", "--data", "EVENTS", "--torch"], "train"),
+        (["verify", "NETWORK", "--data", "digits"], "train"),
+    ],
+)
+def test_what_needs_an_extra_says_so_in_one_line(
+    arguments: list[str], extra: str, network_file: Path, event_file: Path
+) -> None:
+    files = {"NETWORK": str(network_file), "EVENTS": str(event_file)}
+    result = python(MAIN, *(files.get(argument, argument) for argument in arguments))
+    assert result.returncode == 2, result.stdout + result.stderr
+    line = result.stderr.strip()
+    assert "\n" not in line
+    assert line.startswith("error: ")
+    assert f"pip install 'delaytool[{extra}]'" in line
