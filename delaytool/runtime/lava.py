@@ -155,7 +155,9 @@ def find_python(python: str | os.PathLike[str] | None = None) -> str:
     """The interpreter to run Lava under: the one given, $DELAYTOOL_LAVA_PYTHON, or the present one if it has Lava."""
     chosen = os.fspath(python) if python is not None else os.environ.get(PYTHON_VARIABLE)
     if chosen:
-        return os.path.expanduser(chosen)
+        chosen = os.path.expanduser(chosen)
+        # The worker starts in a folder of its own. The path is not resolved: a venv's python is a symbolic link.
+        return os.path.abspath(chosen) if os.path.dirname(chosen) else chosen
     if importlib.util.find_spec("lava") is None:
         raise BackendError(
             f"lava: lava-nc is not installed for {sys.executable}; install it with: {INSTALL} "
@@ -171,7 +173,9 @@ def _package_folder() -> Path:
 def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
     """Run the worker in `folder`, its process group killed whatever happens. Raises BackendError if it fails."""
     log = folder / "log"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment = dict(os.environ)
+    if command[0] != sys.executable:  # what PYTHONPATH and its like hold is for another Python
+        environment = {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
     with open(log, "wb") as output:
         try:
             process = subprocess.Popen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -139,3 +141,10 @@ def test_edges(lava_python, variant):
     traces = lava.run_many(list(cases.values()), variant=variant, python=lava_python)
     found = {name: differences(*job, trace) for (name, job), trace in zip(cases.items(), traces, strict=True)}
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_more_samples_than_one_cached_run_takes(lava_python):
+    network, _ = edge_cases()["one step"]
+    network = replace(network, n_steps=3, readout=Readout("sum", 1.0, 0, 3))
+    frames = np.random.default_rng(6).integers(0, 4, (205, 3, 2)).astype(np.uint8)
+    assert differences(network, frames, lava.run(network, frames, variant="cached", python=lava_python)) == []

@@ -95,6 +95,12 @@ def test_the_interpreter_given_wins_over_the_environment(monkeypatch):
     assert lava.find_python("/given") == "/given"
 
 
+def test_a_relative_path_is_the_callers_and_a_bare_name_is_looked_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lava.find_python("venv/bin/python") == str(tmp_path / "venv/bin/python")
+    assert lava.find_python("python3.10") == "python3.10"
+
+
 def test_an_interpreter_that_does_not_exist(tmp_path):
     assert "cannot start" in refusal(network(), FRAMES, python=tmp_path / "nowhere")
 
