@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import random_networks
+from golden import regenerate
 from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network
@@ -62,6 +68,39 @@ def test_equals_the_reference(method: str, seed: int) -> None:
     assert_equal(found, expected)
     assert_same_counts(found, network, frames, expected)
     assert found.method == method
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", sorted(regenerate.FOLDER.glob("*.h5")), ids=lambda path: path.stem)
+def test_equals_the_golden_vectors(method: str, path: Path) -> None:
+    network, frames, expected = regenerate.load(path)
+    assert_equal(engine.run(network, frames, method=method), expected)
+
+
+def test_equals_the_reference_on_a_machine_without_wide_vectors() -> None:
+    code = """
+import numpy as np
+from golden import regenerate
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import random_network
+from delaytool.runtime import engine, reference
+for seed in range(40):
+    network, frames = random_network(np.random.default_rng(seed))
+    frames = np.minimum(frames, np.uint8(network.encoding.max_payload))
+    expected = reference.run(network, frames)
+    for method in ("event", "batched"):
+        found = engine.run(network, frames, method=method, threads=1)
+        for kind in ("spikes", "u", "v"):
+            assert all(map(np.array_equal, getattr(found, kind), getattr(expected, kind))), (seed, method, kind)
+"""
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "PYTHONPATH": str(Path(random_networks.__file__).parent),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("method", METHODS)
