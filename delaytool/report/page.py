@@ -57,21 +57,20 @@ def _training(content: Content) -> dict[str, Any] | None:
     if run is None or not run.metrics:
         return None
     best = run.best_epoch
-    # Under the paper's protocol the part that stands for validation is the test part, and curves must say so.
-    on_test = run.summary.get("protocol", "").startswith("paper")
-    judged_on = "test (chosen on)" if on_test else "validation"
+    judged_on = "test, chosen on" if run.chosen_on_test else "validation"
     shown = [
         ("Loss over epochs", figures.loss(run.metrics, judged_on, best)),
         ("Accuracy over epochs", figures.accuracy(run.metrics, judged_on, best)),
-        ("Kernel width sigma over epochs", figures.sigma(run.metrics, best)),
     ]
-    if run.metrics[0].get("delay_moved"):
+    if run.learns_delays:
+        shown.append(("Kernel width sigma over epochs", figures.sigma(run.metrics, best)))
         shown.append(("Mean movement of delays over epochs", figures.delay_movement(run.metrics, best)))
     return {
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
         "epochs": len(run.metrics),
         "best": best,
-        "judged_on": judged_on,
+        "judged_on": "test" if run.chosen_on_test else "validation",
+        "learns_delays": run.learns_delays,
         "minutes": sum(line.get("seconds", 0.0) for line in run.metrics) / 60,
         "finished": bool(run.summary),
     }

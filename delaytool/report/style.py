@@ -78,4 +78,12 @@ def as_data_uri(figure: Figure) -> str:
 @styled
 def save_png(figure: Figure, path: Path) -> None:
     """The figure as a picture for a README."""
-    figure.savefig(path, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    figure.savefig(
+        path,
+        format="png",
+        dpi=160,
+        facecolor="white",
+        bbox_inches="tight",
+        pad_inches=0.12,
+        metadata={"Software": None},
+    )

@@ -120,6 +120,24 @@ def test_a_run_that_was_not_exported(run: Path, tmp_path: Path, delaytool: Calla
     assert "Loss over epochs" in page
 
 
+def test_what_an_unfinished_run_with_fixed_delays_chose_on(
+    run: Path, tmp_path: Path, delaytool: Callable[..., Result], figures_of: Callable[[str], dict[str, str]]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(run / "metrics.jsonl", other)
+    recipe = (run / "recipe.toml").read_text()
+    recipe = recipe.replace('"honest"', '"paper"').replace('delays = "learned"', 'delays = "fixed"')
+    (other / "recipe.toml").write_text(recipe)
+    assert delaytool("report", other).exit_code == 0
+    page = (other / "report.html").read_text()
+    assert "the run has not ended" in page
+    assert "never trained" in page
+    figures = figures_of(page)
+    assert set(figures) == {"Loss over epochs", "Accuracy over epochs"}
+    assert "test, chosen on" in figures["Accuracy over epochs"]
+
+
 def test_a_network_exported_from_another_checkpoint(
     run: Path, tmp_path: Path, delaytool: Callable[..., Result]
 ) -> None:
