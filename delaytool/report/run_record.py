@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delaytool.errors import CheckpointError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 @dataclass(frozen=True)
 class RunRecord:
     """A run's small files.
 
-    recipe        TOML as written; values are what it says
+    recipe        TOML as written
     metrics       one dictionary an epoch, in order; empty before the first epoch has ended
     summary       what the finished run says of itself; empty while it has not ended
     environment   versions and machine; empty where the run has none
@@ -28,7 +22,6 @@ class RunRecord:
 
     path: Path
     recipe: str
-    values: dict[str, Any]
     metrics: tuple[dict[str, Any], ...]
     summary: dict[str, Any]
     environment: dict[str, Any]
@@ -45,12 +38,10 @@ class RunRecord:
                 f"{folder}: no run is there (it has no recipe.toml); give a run folder that `delaytool train` made, "
                 "or a network file"
             )
-        recipe = _text(folder / "recipe.toml")
         lines = [line for line in _text(folder / "metrics.jsonl").splitlines() if line.strip()]
         return RunRecord(
             path=folder,
-            recipe=recipe,
-            values=_toml(recipe, folder / "recipe.toml"),
+            recipe=_text(folder / "recipe.toml"),
             metrics=tuple(_json(line, folder / "metrics.jsonl") for line in lines),
             summary=_json(_text(folder / "summary.json") or "{}", folder / "summary.json"),
             environment=_json(_text(folder / "environment.json") or "{}", folder / "environment.json"),
@@ -68,11 +59,15 @@ class RunRecord:
     @property
     def chosen_on_test(self) -> bool:
         """Whether the test part served as validation, which curves must say."""
-        return self.values.get("protocol") == "paper"
+        return self._says('protocol = "paper"')
 
     @property
     def learns_delays(self) -> bool:
-        return self.values.get("model", {}).get("delays") != "fixed"
+        return not self._says('delays = "fixed"')
+
+    def _says(self, line: str) -> bool:
+        """Whether the recipe holds this line: the trainer writes every key, always in the same form."""
+        return line in self.recipe.splitlines()
 
     def networks(self) -> list[Path]:
         """Exported networks, Loihi 2's first."""
@@ -85,13 +80,6 @@ def _text(path: Path) -> str:
         return path.read_text() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); the run is damaged") from None
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CheckpointError(f"{path}: not valid TOML ({error}); the run is damaged") from None
 
 
 def _json(text: str, path: Path) -> dict[str, Any]:

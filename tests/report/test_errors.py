@@ -33,7 +33,7 @@ def test_a_file_that_is_no_network(tmp_path: Path, delaytool: Callable[..., Resu
     _refused(delaytool("report", tmp_path / "net.h5"), tmp_path / "report.html", "net.h5", "HDF5")
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "recipe.toml"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json"])
 def test_a_damaged_run(run: Path, tmp_path: Path, delaytool: Callable[..., Result], name: str) -> None:
     broken = tmp_path / "run"
     broken.mkdir()
