@@ -43,13 +43,10 @@ $(VENV)/.installed: $(REQUIREMENTS) | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[train,plots]'
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt $(wildcard requirements-lava.txt)
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt requirements-lava.txt
 	$(PIP) -c constraints.txt -e '.[dev,lava]'
 	$(PIP) --no-deps -r requirements-oracles.txt
-# Lava itself: its own requirements exclude Python 3.11 and later, where its tests here pass all the same.
-ifneq ($(wildcard requirements-lava.txt),)
 	$(PIP) --no-deps --ignore-requires-python -r requirements-lava.txt
-endif
 	touch $@
 
 clean:
