@@ -1,0 +1,151 @@
+"""The verbs as a user types them."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from delaytool import datasets
+from delaytool.network import IntegerNetwork
+from delaytool.runtime import reference
+
+
+def test_train_says_what_it_did_and_what_is_next(run, call):
+    result = call("train", "digits", "-o", run)
+    assert result.exit_code == 2
+    assert "a run is there already; go on with it by --resume" in result.output
+
+
+def test_verify_passes_with_every_backend_of_this_installation(network, call):
+    result = call("verify", network, "--against", "reference", "--torch", "--max-drop", "5")
+    assert result.exit_code == 0, result.output
+    assert "PASS: engine, reference, torch agree on every bit" in result.output
+    assert "recorded at export on these very samples" in result.output
+    assert "synaptic events" in result.output
+
+
+def test_verify_as_json(network, call):
+    result = call("verify", network, "--json", "--samples", 50, "--max-drop", "20")
+    told = json.loads(result.output)
+    assert result.exit_code == 0
+    assert told["passed"]
+    assert told["samples"] == 50
+    assert told["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
+    assert told["accuracy"]["float_rounded"] - told["accuracy"]["engine"] == pytest.approx(told["drop_points"] / 100)
+    assert len(told["per_sample"]["synaptic_events"]) == 2
+
+
+def test_a_backend_that_lies_fails_with_the_place(network, call, monkeypatch):
+    def lies(net, frames):
+        trace = reference.run(net, frames)
+        trace.u[0][0, 5, 3] += 64
+        return trace
+
+    monkeypatch.setitem(__import__("delaytool.runtime.backends", fromlist=["BACKENDS"]).BACKENDS, "reference", lies)
+    result = call("verify", network, "--samples", 3, "--no-drop")
+    assert result.exit_code == 1
+    assert "FAIL: reference differs from engine in 1 values" in result.output
+    assert "sample 0, step 5, layer hidden1, neuron 3: u is" in result.output
+
+
+def test_a_drop_that_is_too_large_fails(network, call):
+    result = call("verify", network, "--samples", 40, "--max-drop", "-101")
+    assert result.exit_code == 1
+    assert "more than --max-drop -101" in result.output
+
+
+def digits_file(path, count=30, **replaced):
+    """The digits' test part as a file in SHD's layout."""
+    data = datasets.load("digits").test
+    with h5py.File(path, "w") as file:
+        times = file.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float32))
+        units = file.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
+        for index in range(count):
+            times[index], units[index] = data.sample(index)
+        file["labels"] = data.labels[:count]
+        for name, value in replaced.items():
+            del file[name]
+            file[name] = value
+    return path
+
+
+def test_verify_on_other_samples_needs_the_run_to_judge_the_drop(run, network, call, tmp_path):
+    path = digits_file(tmp_path / "some.h5")
+    result = call("verify", network, "--data", path)
+    assert result.exit_code == 1
+    assert "the accuracy drop cannot be judged" in result.output
+    assert call("verify", network, "--data", path, "--no-drop").exit_code == 0
+    result = call("verify", network, "--data", path, "--run", run, "--max-drop", "20")
+    assert result.exit_code == 0, result.output
+    assert "measured now with" in result.output
+
+
+def test_export_for_another_target_and_place(run, call, tmp_path):
+    result = call("export", run, "--target", "ideal", "-o", tmp_path / "net.h5", "--checkpoint", "last")
+    assert result.exit_code == 0, result.output
+    network = IntegerNetwork.load(tmp_path / "net.h5")
+    assert network.target == "ideal"
+    assert network.provenance["epoch"] == 8
+    assert len(network.provenance["recipe_sha256"]) == 64
+
+
+def test_recipes_are_listed_and_printed(call):
+    assert "shd-2l-1kc" in call("recipes").output
+    assert "delay_lr = 0.1" in call("recipes", "shd-2l-1kc").output
+
+
+def test_help_lists_the_verbs(call):
+    output = call("--help").output
+    for verb in ("train", "export", "verify", "report", "import-snn-delays"):
+        assert verb in output
+        assert call(verb, "--help").exit_code == 0
+
+
+def one_line_error(result, *expected):
+    assert result.exit_code == 2, result.output
+    message = result.output.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    assert result.output.strip().count("error: ") == 1
+    for part in expected:
+        assert part in message
+
+
+def test_bad_input_to_train(call, tmp_path):
+    out = tmp_path / "run"
+    one_line_error(call("train", "nothing", "-o", out), "recipe nothing: no such file or preset")
+    one_line_error(call("train", "-o", out, "--set", "trainer.epoch=3"), "did you mean trainer.epochs?")
+    one_line_error(call("train", "-o", out, "--data", tmp_path / "none"), "no such data")
+    (tmp_path / "text.h5").write_text("hello")
+    one_line_error(call("train", "-o", out, "--data", tmp_path / "text.h5"), "text.h5")
+    bad = digits_file(tmp_path / "units.h5")
+    one_line_error(call("train", "-o", out, "--data", bad, "--set", "data.n_units=10"), "unit", "data.n_units")
+    one_line_error(call("train", "-o", out, "--set", "data.n_steps=0"), "data.n_steps")
+    one_line_error(call("train", "--resume", out), "no run to resume there")
+    assert not out.exists()
+
+
+def test_bad_input_to_export(run, call, tmp_path):
+    one_line_error(call("export", tmp_path), "no such checkpoint")
+    one_line_error(call("export", run, "--target", "abacus"), "target 'abacus' is unknown")
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    (broken / "best.pt").write_bytes(b"PK\x03\x04 not really")
+    one_line_error(call("export", broken), "not a readable PyTorch checkpoint")
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_bad_input_to_verify(network, call, tmp_path):
+    one_line_error(call("verify", tmp_path / "none.h5"), "no such file")
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(network.read_bytes()[:2000])
+    one_line_error(call("verify", cut), "cut.h5")
+    labels = np.full(30, 12)
+    one_line_error(call("verify", network, "--data", digits_file(tmp_path / "labels.h5", labels=labels)), "12")
+    empty = tmp_path / "empty.h5"
+    with h5py.File(empty, "w") as file:
+        file.create_dataset("spikes/times", (0,), h5py.vlen_dtype(np.float32))
+        file.create_dataset("spikes/units", (0,), h5py.vlen_dtype(np.uint16))
+        file["labels"] = np.zeros(0, int)
+    one_line_error(call("verify", network, "--data", empty), "empty.h5")
