@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--data", help="Data to calibrate on, where it is no longer where the recipe says.")
-@click.option("--calibration-samples", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option("--calibration-samples", type=click.IntRange(min=1), default=128, show_default=True)
 def command(
     run: Path,
     target: str,

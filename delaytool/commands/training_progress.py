@@ -46,7 +46,7 @@ class TrainingProgress:
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
         config = recipe.model
         self.epochs = recipe.trainer.epochs
-        parameters = sum(parameter.numel() for parameter in model.parameters())
+        parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
         say = self.console.print
         say(f"[bold]{recipe.name}[/]: {sizes}, {config.kernel_count} tap(s) a synapse, {parameters:,} parameters")

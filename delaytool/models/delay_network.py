@@ -61,6 +61,10 @@ class DelayNetwork(nn.Module):
         """Every layer of synapses, in order, the readout's last."""
         return [layer.synapses for layer in self.hidden] + [self.readout]  # type: ignore[misc]
 
+    def n_parameters(self) -> int:
+        """Numbers that training can change: fixed delays do not count."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
     def layer_names(self) -> list[str]:
         return [f"hidden{index + 1}" for index in range(len(self.hidden))] + ["readout"]
 

@@ -22,7 +22,8 @@ class DelayedLinear(nn.Module):
         self.config = config
         shape = (n_out, n_in, config.kernel_count)
         self.weight = nn.Parameter(torch.empty(shape))
-        self.delay = nn.Parameter(torch.empty(shape), requires_grad=config.delays == "learned")
+        learned = config.delays == "learned" and config.max_delay > 0
+        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learned)
         self.bias = nn.Parameter(torch.zeros(n_out)) if config.bias else None
 
     def reset_parameters(self) -> None:

@@ -234,7 +234,7 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "parameters": model.n_parameters(),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
         }
 
