@@ -470,17 +470,20 @@ def _is_quiet(reach, active, layer, first_step, block_steps):
 def _keep_traces(recording, where, sums, rows):
     """Copy one neuron's block to the recording: u and v from `sums` (see `_update`), spikes from its row."""
     layer, first_sample, last_sample, n_steps, first_step, n_block, neuron, size, row, samples = where
-    for step in range(n_block):
-        for sample in range(first_sample, last_sample):
-            lane = sample - first_sample
-            to = (sample * n_steps + first_step + step) * size + neuron
-            if recording.start[0, layer] >= 0:
+    start_spikes, start_u, start_v = recording.start[0, layer], recording.start[1, layer], recording.start[2, layer]
+    spikes, u, v = recording.spikes, recording.u, recording.v
+    for lane in range(last_sample - first_sample):
+        to = ((first_sample + lane) * n_steps + first_step) * size + neuron
+        if start_spikes >= 0:
+            for step in range(n_block):
                 bit = rows[row + step * (samples // 8) + (lane >> 3)] >> (lane & 7) & 1
-                recording.spikes[recording.start[0, layer] + to] = bit
-            if recording.start[1, layer] >= 0:
-                recording.u[recording.start[1, layer] + to] = sums[step * samples + lane]
-            if recording.start[2, layer] >= 0:
-                recording.v[recording.start[2, layer] + to] = sums[step * samples + lane + WORD_BITS]
+                spikes[start_spikes + to + step * size] = bit
+        if start_u >= 0:
+            for step in range(n_block):
+                u[start_u + to + step * size] = sums[step * samples + lane]
+        if start_v >= 0:
+            for step in range(n_block):
+                v[start_v + to + step * size] = sums[step * samples + lane + WORD_BITS]
 
 
 @njit(nogil=True, cache=True)
