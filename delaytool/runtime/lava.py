@@ -212,7 +212,8 @@ def _end(process: subprocess.Popen) -> None:
     if not hasattr(os, "killpg"):
         process.kill()
         return
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for wanted in (signal.SIGTERM, signal.SIGKILL):
+        number = int(wanted)
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             try:

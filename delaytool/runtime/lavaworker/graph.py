@@ -65,7 +65,7 @@ def _bridges(network: IntegerNetwork) -> list[tuple[Synapses, ...]]:
             if isinstance(group, DenseSynapses) or group.n_synapses:
                 old, new = part[index], part[group.source]
                 part = [new if number == old else number for number in part]
-    bridges = []
+    bridges: list[tuple[Synapses, ...]] = []
     for index, layer in enumerate(network.layers, 1):
         if part[index] == part[0]:
             bridges.append(())

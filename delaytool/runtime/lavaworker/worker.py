@@ -25,8 +25,9 @@ RUN_SAMPLES = 100  # samples of one cached run: bounds the memory of its recorde
 def main(arguments: list[str]) -> None:
     variant, *folders = arguments
     shim.apply()
-    runner = RUNNERS.get(variant)
-    if runner is None:
+    if variant in RUNNERS:
+        runner = RUNNERS[variant]
+    else:
         from delaytool.runtime.lavaworker import chip
 
         runner = chip.runner(json.loads(variant.removeprefix("loihi2 ")))
