@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from delaytool.runtime.trace import padded_input
 if TYPE_CHECKING:
     from delaytool.runtime.lavaworker import graph
 
+Runner = Callable[[IntegerNetwork, np.ndarray, str], list[dict[str, np.ndarray]]]
 RUN_SAMPLES = 100  # samples of one cached run: bounds the memory of its recorders
 
 
@@ -101,4 +103,4 @@ def run_graph(built: graph.Graph, frames: np.ndarray, models: dict) -> None:
         last.stop()
 
 
-RUNNERS = {"stock": run_stock, "cached": run_cached}
+RUNNERS: dict[str, Runner] = {"stock": run_stock, "cached": run_cached}
