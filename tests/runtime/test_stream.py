@@ -18,7 +18,6 @@ from delaytool.runtime.trace import padded_input
 
 def drawn(seed: int) -> tuple[IntegerNetwork, np.ndarray]:
     network, frames = random_network(np.random.default_rng(seed), n_samples=1)
-    frames = np.minimum(frames, np.uint8(network.encoding.max_payload))
     return network, padded_input(frames, network.n_steps)
 
 
