@@ -16,8 +16,11 @@ VERBS = {
     "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
     "report": "Write one self-contained page about a run or a network.",
     "recipes": "List the recipes that come with delaytool, or print one.",
+    "import": "Read a netx file (.net), of lava-dl or of ours, into a network file.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
 }
+# Names that Python does not take for a module.
+MODULES = {"import": "import_netx", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
 EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets"}
 
@@ -31,7 +34,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"delaytool.commands.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"delaytool.commands.{MODULES.get(cmd_name, cmd_name)}")
         return module.command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

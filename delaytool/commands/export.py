@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, or ideal for none.")
+@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, loihi2-netx, or ideal for none.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
 @click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
@@ -55,6 +55,9 @@ def command(
         saved.network(), saved.encoding, chip, output, calibration, clip_delays=clip_delays, provenance=provenance
     )
     _print(done, chip.title, output)
+    if target.startswith("loihi2"):
+        _write_netx(done, output)
+    click.echo(f"next: delaytool verify {output}")
 
 
 def _spread_out(frames: Any, count: int) -> Any:
@@ -114,4 +117,21 @@ def _print(done: Export, title: str, output: Path) -> None:
         )
     else:
         console.print(f"readout: v could reach {readout:.2f} times its threshold: not proven that it never fires")
-    console.print(f"network: {output}    next: delaytool verify {output}")
+    console.print(f"network: {output}")
+
+
+def _write_netx(done: Export, output: Path) -> None:
+    """The same network for lava-dl, where its format can say it."""
+    from delaytool.errors import ExportError
+    from delaytool.exporter.targets.netx import write_netx
+
+    path = output.with_suffix(".net")
+    try:
+        write_netx(done.network, path)
+    except ExportError as error:
+        path.unlink(missing_ok=True)  # one of an earlier export would be another network
+        click.echo(f"no netx file for lava-dl: {error}")
+        if done.network.target != "loihi2-netx":
+            click.echo("integers that netx can say: --target loihi2-netx")
+    else:
+        click.echo(f"netx file for lava-dl: {path}")

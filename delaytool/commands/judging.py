@@ -12,7 +12,7 @@ import numpy as np
 from delaytool import datasets
 from delaytool.errors import DataError
 from delaytool.network import IntegerNetwork
-from delaytool.runtime.backends import Backend, backend_named
+from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.trace import Trace
 from delaytool.runtime.verify import FloatFigures, Verdict, verify
 
@@ -38,6 +38,7 @@ def judge(
     run: Path | None = None,
     samples: int | None = None,
     max_drop: float | None = 0.5,
+    options: BackendOptions | None = None,
     progress: bool = True,
 ) -> Judged:
     """Load the network and its samples, run the backends, compare. Raises DelaytoolError."""
@@ -52,7 +53,7 @@ def judge(
     if floats is None and run is not None:
         floats = _measured(run, frames[chosen], labels[chosen])
     frames, labels = frames[chosen], labels[chosen]
-    runners: dict[str, Backend] = {name: backend_named(name) for name in dict.fromkeys(backends)}
+    runners: dict[str, Backend] = {name: backend_named(name, options) for name in dict.fromkeys(backends)}
     if with_torch:
         runners["torch"] = torch_backend()
     with _Progress(progress) as tell:

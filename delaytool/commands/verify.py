@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from delaytool.runtime.backends import BACKENDS
+from delaytool.runtime.backends import BACKENDS, BackendOptions
 
 
 @click.command("verify")
@@ -29,6 +29,15 @@ from delaytool.runtime.backends import BACKENDS
 @click.option("--samples", type=click.IntRange(min=1), help="Run only so many, evenly spaced.")
 @click.option("--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost.")
 @click.option("--no-drop", is_flag=True, help="Judge bits only.")
+@click.option("--lava-python", metavar="PYTHON", help="An interpreter that has Lava, for the Lava backends.")
+@click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
+@click.option(
+    "--loihi-host",
+    "host",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of the loihi2 backend: board, partition, address, generation, input_latency, output_latency.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     network: Path,
@@ -41,6 +50,9 @@ def command(
     samples: int | None,
     max_drop: float,
     no_drop: bool,
+    lava_python: str | None,
+    lava_timeout: float | None,
+    host: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run NETWORK on several backends and compare every spike, current and membrane.
@@ -54,9 +66,15 @@ def command(
     from delaytool.commands.tables import cost_table, verdict_table
 
     console = Console(highlight=False, soft_wrap=True)
+    options = BackendOptions(
+        announce=lambda line: click.echo(line, err=True),
+        lava_python=lava_python,
+        lava_timeout=lava_timeout,
+        loihi_host=_host(host),
+    )
     result = judge(
         network, data=data, split=split, backends=(backend, *against), with_torch=with_torch, run=run,
-        samples=samples, max_drop=None if no_drop else max_drop, progress=not as_json,
+        samples=samples, max_drop=None if no_drop else max_drop, options=options, progress=not as_json,
     )  # fmt: skip
     verdict = result.verdict
     if as_json:
@@ -84,3 +102,15 @@ def command(
         for reason in verdict.reasons:
             console.print(f"[bold red]FAIL[/]: {reason}")
     sys.exit(0 if verdict.passed else 1)
+
+
+def _host(given: tuple[str, ...]) -> dict[str, object]:
+    """`key=value` words as keywords of `runtime.loihi.Host`."""
+    texts, numbers = ("address", "board", "partition", "generation"), ("input_latency", "output_latency")
+    host: dict[str, object] = {}
+    for word in given:
+        key, _, value = word.partition("=")
+        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdigit()):
+            raise click.BadParameter(f"{word!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
+        host[key] = int(value) if key in numbers else value
+    return host

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from delaytool.errors import ExportError
 
@@ -23,7 +24,7 @@ class Limits:
                                           exponent of 0..weight_exponent_max
     weight_bits, delay_bits               memory that one synapse takes
     delay_max                             steps
-    decay_max, threshold_max, bias_mantissa_min, bias_mantissa_max, bias_exponent_max   of a neuron
+    decay_max, threshold_max, bias_mantissa_min, bias_mantissa_max, bias_exponent_min, bias_exponent_max   of a neuron
     payload_max                           largest value of a graded spike
     neurons_per_core, cores, synapse_bytes_per_core   of the chip
     """
@@ -39,6 +40,7 @@ class Limits:
     threshold_max: int
     bias_mantissa_min: int
     bias_mantissa_max: int
+    bias_exponent_min: int
     bias_exponent_max: int
     payload_max: int
     neurons_per_core: int
@@ -67,7 +69,7 @@ def load_target(name: str) -> Target:
     """A chip by name. Raises ExportError for an unknown one."""
     if name not in target_names():
         raise ExportError(f"target {name!r} is unknown; choose one of {', '.join(target_names())}")
-    values = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
+    values = _read(name)
     limits = values["limits"]
     return Target(
         name=values["name"],
@@ -75,3 +77,11 @@ def load_target(name: str) -> Target:
         limits=Limits(**{field.name: int(limits[field.name]["value"]) for field in fields(Limits)}),
         sources={field.name: str(limits[field.name]["source"]) for field in fields(Limits)},
     )
+
+
+def _read(name: str) -> dict[str, Any]:
+    """A chip's file; where it extends another, that one's limits come first."""
+    values = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
+    if "extends" in values:
+        values["limits"] = _read(values["extends"])["limits"] | values["limits"]
+    return values

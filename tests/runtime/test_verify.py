@@ -100,5 +100,5 @@ def test_what_cannot_be_judged_is_refused(case):
 
 
 def test_unknown_backends_are_named():
-    with pytest.raises(BackendError, match="backend 'abacus' is unknown; choose one of engine, reference"):
+    with pytest.raises(BackendError, match="backend 'abacus' is unknown; choose one of engine, reference, lava"):
         backend_named("abacus")

@@ -33,7 +33,7 @@ def check_limits(network: IntegerNetwork, target: Target) -> list[Placement]:
     if network.encoding.max_payload > limits.payload_max:
         raise ExportError(
             f"input: a count can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}; "
-            "retrain with a smaller data.max_count"
+            f"retrain with --set data.max_count={limits.payload_max} (or data.values=binary for 1)"
         )
     placements = [_check_layer(network, layer, target) for layer in network.layers]
     cores = sum(placement.cores for placement in placements)

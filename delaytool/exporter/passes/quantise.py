@@ -66,7 +66,7 @@ def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.
     """(mantissas, exponent): the smallest exponent that holds every bias. Raises ExportError where none does."""
     limits = target.limits
     exact = layer.bias * scale.per_unit * (1 << STATE_SHIFT)
-    for exponent in range(limits.bias_exponent_max + 1):
+    for exponent in range(limits.bias_exponent_min, limits.bias_exponent_max + 1):
         mantissa = np.round(exact / (1 << exponent))
         if mantissa.min() >= limits.bias_mantissa_min and mantissa.max() <= limits.bias_mantissa_max:
             return mantissa.astype(np.int32), exponent
