@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from random_networks import random_network as _random_network
 
-
 # A compiler's or a shared machine's pause is not a failure.
 settings.register_profile("delaytool", deadline=None)
 settings.load_profile("delaytool")

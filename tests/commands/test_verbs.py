@@ -10,6 +10,7 @@ import pytest
 from delaytool import datasets
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import reference
+from delaytool.runtime.backends import BACKENDS
 
 
 def test_train_says_what_it_did_and_what_is_next(run, call):
@@ -43,7 +44,7 @@ def test_a_backend_that_lies_fails_with_the_place(network, call, monkeypatch):
         trace.u[0][0, 5, 3] += 64
         return trace
 
-    monkeypatch.setitem(__import__("delaytool.runtime.backends", fromlist=["BACKENDS"]).BACKENDS, "reference", lambda options: lies)
+    monkeypatch.setitem(BACKENDS, "reference", lambda options: lies)
     result = call("verify", network, "--samples", 3, "--no-drop")
     assert result.exit_code == 1
     assert "FAIL: reference differs from engine in 1 values" in result.output
