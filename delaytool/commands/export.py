@@ -35,6 +35,7 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
+    from delaytool.commands.step_bars import StepBars
     from delaytool.exporter.compile import export
     from delaytool.hw_configs import load_target
     from delaytool.trainer import Checkpoint, RunFolder
@@ -51,9 +52,11 @@ def command(
     output = output or run / f"network-{target}.h5"
     calibration = _spread_out(loaded.validation.frames.numpy(), calibration_samples)
     provenance = _provenance(saved, source, loaded)
-    done = export(
-        saved.network(), saved.encoding, chip, output, calibration, clip_delays=clip_delays, provenance=provenance
-    )
+    with StepBars() as tell:
+        done = export(
+            saved.network(), saved.encoding, chip, output, calibration, clip_delays=clip_delays,
+            provenance=provenance, progress=tell,
+        )  # fmt: skip
     _print(done, chip.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from delaytool import datasets
+from delaytool.commands.step_bars import StepBars
 from delaytool.errors import DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
@@ -56,7 +56,7 @@ def judge(
     runners: dict[str, Backend] = {name: backend_named(name, options) for name in dict.fromkeys(backends)}
     if with_torch:
         runners["torch"] = torch_backend()
-    with _Progress(progress) as tell:
+    with StepBars(progress) as tell:
         verdict = verify(network, frames, labels, runners, floats=floats, max_drop=max_drop, progress=tell)
     return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples")
 
@@ -125,30 +125,3 @@ def torch_backend() -> Backend:
         )
 
     return run
-
-
-class _Progress:
-    """A bar for each backend, on a terminal's error stream."""
-
-    def __init__(self, wanted: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
-            TimeRemainingColumn(), console=console, transient=True, disable=not (wanted and console.is_terminal),
-        )  # fmt: skip
-        self.tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        self.progress.start()
-        return self._tell
-
-    def _tell(self, name: str, done: int, total: int) -> None:
-        if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=total)
-        self.progress.update(self.tasks[name], completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()

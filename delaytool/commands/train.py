@@ -13,6 +13,7 @@ import click
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
+@click.option("--max-delay", type=int, metavar="STEPS", help="Short for --set model.max_delay=….")
 @click.option("--seed", type=int, help="Short for --set seed=….")
 @click.option(
     "--protocol",
@@ -25,6 +26,7 @@ def command(
     output: Path | None,
     overrides: tuple[str, ...],
     data: str | None,
+    max_delay: int | None,
     seed: int | None,
     protocol: str | None,
     resume: Path | None,
@@ -34,11 +36,11 @@ def command(
     from delaytool.trainer import load_recipe, train
 
     if resume is not None:
-        if recipe or output or overrides or data or seed is not None or protocol:
+        if recipe or output or overrides or any(value is not None for value in (data, max_delay, seed, protocol)):
             raise click.UsageError("--resume goes on with the run as it was: leave out the recipe and other options")
         folder, loaded = resume, None
     else:
-        short = {"data.source": data, "seed": seed, "protocol": protocol}
+        short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
         more = [f"{key}={_as_toml(value)}" for key, value in short.items() if value is not None]
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,19 +41,21 @@ def export(
     *,
     clip_delays: bool = False,
     provenance: dict[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
     """Compile a trained network for a target and write it to `path`.
 
     calibration   frames (sample, time, channel) that were not trained on: the scales are chosen by how well the
                   integers follow the float network on them
     provenance    JSON values to keep in the file
+    progress      told (layer, scales tried, scales to try)
     Raises ExportError.
     """
     program = program_of(model, encoding)
     program = fold_batch_norm(program)
     program = round_delays(program, target, clip=clip_delays)
     program = merge_taps(program)
-    program = choose_scale(program, target, calibration)
+    program = choose_scale(program, target, calibration, progress)
     network = quantise(program, target)
     placements = check_limits(network, target)
     layers = layer_reports(program, network, placements, target)

@@ -20,12 +20,14 @@ class BackendOptions:
     """What some backends need to know.
 
     announce      told a line of text before something that takes long
+    threads       of the engine; None: one for each core that this process may use
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     lava_timeout  seconds; None: the backend's own
     loihi_host    keywords of `runtime.loihi.Host`
     """
 
     announce: Callable[[str], None] | None = None
+    threads: int | None = None
     lava_python: str | None = None
     lava_timeout: float | None = None
     loihi_host: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +47,7 @@ def _reference(options: BackendOptions) -> Backend:
 def _engine(options: BackendOptions) -> Backend:
     from delaytool.runtime import engine
 
-    return lambda network, frames: engine.run(network, frames, announce=options.announce)
+    return lambda network, frames: engine.run(network, frames, threads=options.threads, announce=options.announce)
 
 
 def _lava(options: BackendOptions) -> Backend:

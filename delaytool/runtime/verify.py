@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +12,9 @@ import numpy as np
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend
-from delaytool.runtime.compare import Comparison, compare
-from delaytool.runtime.counters import Counters, count
-from delaytool.runtime.decode import decode
-from delaytool.runtime.trace import Trace
+from delaytool.runtime.compare import Comparison
+from delaytool.runtime.counters import Counters
+from delaytool.runtime.executor import Executor, InProcess
 
 # Bytes of one backend's trace that are held at once.
 CHUNK_BYTES = 256 << 20
@@ -33,7 +31,7 @@ class FloatFigures:
 
 @dataclass(frozen=True)
 class Verdict:
-    """accuracy and seconds by backend; comparisons of every other backend with the first."""
+    """accuracy and seconds (summed over workers) by backend; comparisons of every other backend with the first."""
 
     samples: int
     steps: int
@@ -105,7 +103,7 @@ def verify(
     network: IntegerNetwork,
     frames: np.ndarray,
     labels: np.ndarray,
-    backends: Mapping[str, Backend],
+    backends: Mapping[str, Backend] | Executor,
     *,
     floats: FloatFigures | None = None,
     max_drop: float | None = 0.5,
@@ -114,39 +112,39 @@ def verify(
     """Run every backend on all samples and compare each with the first, bit for bit.
 
     frames     (sample, time, channel) integers; labels (sample,)
-    backends   the first is judged: its accuracy counts, the others must agree with it
+    backends   functions by name, which run here, or an executor that runs them elsewhere (`runtime.executor`). The first
+               is judged: its accuracy counts, the others must agree with it
     floats     the float checkpoint's accuracies on the same samples; None: the drop cannot be judged
     max_drop   points; None: the drop is not judged
     progress   told (backend, samples done, samples in all)
     Raises DataError for labels beyond the network's classes, BackendError for a network that never fires.
     """
     _check(network, frames, labels)
-    first_name = next(iter(backends))
+    executor: Executor = InProcess(backends) if isinstance(backends, Mapping) else backends
     chunk = _samples_at_once(network)
-    predictions: dict[str, list[np.ndarray]] = {name: [] for name in backends}
-    seconds = dict.fromkeys(backends, 0.0)
-    comparisons: dict[str, Comparison] = {}
-    counted: list[Counters] = []
-    for start in range(0, len(frames), chunk):
-        part = frames[start : start + chunk]
-        judged: Trace | None = None
-        for name, run in backends.items():
-            begun = time.perf_counter()
-            trace = run(network, part)
-            seconds[name] += time.perf_counter() - begun
-            predictions[name].append(decode(network, trace.readout)[0])
-            if judged is None:
-                judged = trace
-                counted.append(count(network, part, trace))
-            else:
-                found = compare(network, part, judged, trace)
-                before = comparisons.get(name)
-                comparisons[name] = found if before is None else before.joined(found, start)
-            if progress is not None:
-                progress(name, min(start + chunk, len(frames)), len(frames))
-    counters = _all(counted)
+    if executor.n_slots > 1:
+        # Several chunks a slot: backends differ in speed, and so do machines.
+        chunk = min(chunk, -(-len(frames) // (4 * executor.n_slots)))
+    done = dict.fromkeys(executor.names, 0)
+
+    def finished(name: str, samples: int) -> None:
+        done[name] += samples
+        if progress is not None:
+            progress(name, done[name], len(frames))
+
+    parts = (frames[start : start + chunk] for start in range(0, len(frames), chunk))
+    results = list(executor.judged(network, parts, finished))
+    first_name = executor.names[0]
+    comparisons = dict(results[0].comparisons)
+    begin = results[0].counters.spikes.shape[0]
+    for result in results[1:]:
+        for name, later in result.comparisons.items():
+            comparisons[name] = comparisons[name].joined(later, begin)
+        begin += result.counters.spikes.shape[0]
+    seconds = {name: sum(result.seconds[name] for result in results) for name in executor.names}
+    counters = _all([result.counters for result in results])
     _refuse_silence(network, counters)
-    answers = {name: np.concatenate(parts) for name, parts in predictions.items()}
+    answers = {name: np.concatenate([result.predictions[name] for result in results]) for name in executor.names}
     accuracy = {name: float((answer == labels).mean()) for name, answer in answers.items()}
     verdict = Verdict(
         samples=len(frames),

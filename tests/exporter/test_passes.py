@@ -53,7 +53,7 @@ def test_taps_on_one_delay_are_merged():
 def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
     model, encoding = make_model(max_delay=80)
     program = fold_batch_norm(program_of(model, encoding))
-    with pytest.raises(ExportError, match=r"layer hidden1: delay 80 exceeds loihi2's 62 .*max_delay=62.*--clip-delays"):
+    with pytest.raises(ExportError, match=r"layer hidden1: delay 80 exceeds loihi2's 62 .*--max-delay 62 .*--clip-delays"):
         round_delays(program, LOIHI2)
     cut = round_delays(program, LOIHI2, clip=True)
     over = sum(int((np.round(layer.delay) > 62).sum()) for layer in program.layers)
@@ -141,7 +141,7 @@ def test_loihi2_refuses_what_it_cannot_hold(exported):
             "layer hidden1: weight -258 exceeds loihi2's -256",
         ),
         ({"weight": weight + 1}, "is not a multiple of 2"),
-        ({"delay": delay + 60}, "exceeds loihi2's 62; retrain with --set model.max_delay=62"),
+        ({"delay": delay + 60}, "exceeds loihi2's 62; retrain with --max-delay 62"),
     ):
         with pytest.raises(ExportError, match=expected):
             check_limits(with_group(exported, **changes), LOIHI2)

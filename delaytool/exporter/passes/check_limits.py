@@ -60,7 +60,7 @@ def _check_layer(network: IntegerNetwork, layer: IntegerLayer, target: Target) -
                 f"{where}: weight {int(group.weight[odd][0])} is not a multiple of {limits.weight_step}, "
                 f"which {target.name} needs; export the run for this target"
             )
-        remedy = f"retrain with --set model.max_delay={limits.delay_max} or export with --clip-delays"
+        remedy = f"retrain with --max-delay {limits.delay_max} or export with --clip-delays"
         _check_range(where, "delay", group.delay, 0, limits.delay_max, target, remedy)
     for name, value, limit in (
         ("du", layer.du, limits.decay_max),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,10 +26,13 @@ COARSER = 8
 THRESHOLD_SHIFTS = (0.0, -0.02, -0.01, -0.005, 0.005, 0.01, 0.02)
 
 
-def choose_scale(program: Program, target: Target, frames: np.ndarray) -> Program:
+def choose_scale(
+    program: Program, target: Target, frames: np.ndarray, progress: Callable[[str, int, int], None] | None = None
+) -> Program:
     """Give every layer the scale whose integers follow the float network best on calibration frames.
 
-    frames   (sample, time, channel): samples that were not trained on
+    frames     (sample, time, channel): samples that were not trained on
+    progress   told (layer, scales tried, scales to try)
 
     From the input on, each layer is simulated in integers on what the integer layers before it sent, and compared
     with the rounded float network's spikes (of the readout: its membrane) in the same steps. Only scales are tried
@@ -41,7 +44,7 @@ def choose_scale(program: Program, target: Target, frames: np.ndarray) -> Progra
     chosen: list[FloatLayer] = []
     sent = [_lengthened(torch.from_numpy(frames).float(), program.chip_steps)]
     for index in range(len(program.layers)):
-        best = _choose(program, index, target, sent, wanted[index])
+        best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody)
         chosen.append(best)
         built = integer_layer(best, index, target)
         spikes = integrate(built, layer_input(_enclosing(program, index, built), built, sent)).spikes
@@ -49,7 +52,18 @@ def choose_scale(program: Program, target: Target, frames: np.ndarray) -> Progra
     return replace(program, layers=tuple(chosen))
 
 
-def _choose(program: Program, index: int, target: Target, sent: list[Tensor], wanted: Tensor) -> FloatLayer:
+def _tell_nobody(layer: str, done: int, total: int) -> None:
+    pass
+
+
+def _choose(
+    program: Program,
+    index: int,
+    target: Target,
+    sent: list[Tensor],
+    wanted: Tensor,
+    progress: Callable[[str, int, int], None],
+) -> FloatLayer:
     layer = program.layers[index]
     candidates = list(_candidates(program, index, target))
     if not candidates:
@@ -58,16 +72,21 @@ def _choose(program: Program, index: int, target: Target, sent: list[Tensor], wa
             f"its largest bias {np.abs(layer.bias).max():.4g}; retrain with more trainer.weight_decay, "
             "or with model.bias and model.batch_norm set to false"
         )
-    best = min((_measured(program, index, target, sent, wanted, scale) for scale in candidates), key=_disagreement)
+
+    def measured(scale: Scale) -> FloatLayer:
+        tried.append(_measured(program, index, target, sent, wanted, scale))
+        progress(layer.name, len(tried), total)
+        return tried[-1]
+
+    tried: list[FloatLayer] = []
+    total = len(candidates) + (0 if layer.threshold is None else 2 + len(THRESHOLD_SHIFTS))
+    best = min((measured(scale) for scale in candidates), key=_disagreement)
     assert best.scale is not None
-    if layer.threshold is None:
-        return best
-    shifted = [
-        replace(best.scale, threshold=threshold)
-        for threshold in _thresholds(best.scale, target)
-        if threshold != best.scale.threshold
-    ]
-    return min([best, *(_measured(program, index, target, sent, wanted, s) for s in shifted)], key=_disagreement)
+    if layer.threshold is not None:
+        for threshold in _thresholds(best.scale, target):
+            measured(replace(best.scale, threshold=threshold))
+    progress(layer.name, total, total)
+    return min(tried, key=_disagreement)
 
 
 def _disagreement(layer: FloatLayer) -> float:
@@ -104,7 +123,7 @@ def _candidates(program: Program, index: int, target: Target) -> Iterator[Scale]
 def _thresholds(scale: Scale, target: Target) -> list[int]:
     exact = scale.threshold
     tried = {exact - 1, exact + 1, *(round(exact * (1 + shift)) for shift in THRESHOLD_SHIFTS)}
-    return sorted(value for value in tried if 1 <= value <= target.limits.threshold_max)
+    return sorted(value for value in tried - {exact} if 1 <= value <= target.limits.threshold_max)
 
 
 def _measured(

@@ -27,7 +27,7 @@ def _rounded(layer: FloatLayer, target: Target, clip: bool) -> FloatLayer:
     if over.any() and not clip:
         raise ExportError(
             f"layer {layer.name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "
-            f"({int(over.sum())} of {delay.size} taps do); retrain with --set model.max_delay={limit} "
+            f"({int(over.sum())} of {delay.size} taps do); retrain with --max-delay {limit} "
             "or export with --clip-delays"
         )
     return replace(layer, delay=np.minimum(delay, limit), clipped_delays=int(over.sum()))
