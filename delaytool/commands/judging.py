@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 
 from delaytool import datasets
 from delaytool.commands.step_bars import StepBars
-from delaytool.errors import DataError
+from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
+from delaytool.runtime.executor import DaskExecutor, Executor
 from delaytool.runtime.trace import Trace
 from delaytool.runtime.verify import FloatFigures, Verdict, verify
 
@@ -40,8 +42,16 @@ def judge(
     max_drop: float | None = 0.5,
     options: BackendOptions | None = None,
     progress: bool = True,
+    executor: str = "local",
+    executor_address: str | None = None,
+    workers: int | None = None,
 ) -> Judged:
-    """Load the network and its samples, run the backends, compare. Raises DelaytoolError."""
+    """Load the network and its samples, run the backends, compare. Raises DelaytoolError.
+
+    executor           'local': this process; 'dask': over the cluster at `executor_address`, or `workers` local ones
+    """
+    if with_torch and executor != "local":
+        raise BackendError("the trainer's simulation runs in this process only; leave out --torch or --executor")
     network = IntegerNetwork.load(path)
     events = _events(network, path, data, split)
     frames = datasets.bin_events(events, network.encoding)
@@ -53,10 +63,16 @@ def judge(
     if floats is None and run is not None:
         floats = _measured(run, frames[chosen], labels[chosen])
     frames, labels = frames[chosen], labels[chosen]
-    runners: dict[str, Backend] = {name: backend_named(name, options) for name in dict.fromkeys(backends)}
-    if with_torch:
-        runners["torch"] = torch_backend()
-    with StepBars(progress) as tell:
+    with ExitStack() as opened:
+        runners: dict[str, Backend] | Executor
+        if executor == "dask":
+            cluster = DaskExecutor(backends, options, address=executor_address, workers=workers)
+            runners = opened.enter_context(cluster)
+        else:
+            runners = {name: backend_named(name, options) for name in dict.fromkeys(backends)}
+            if with_torch:
+                runners["torch"] = torch_backend()
+        tell = opened.enter_context(StepBars(progress))
         verdict = verify(network, frames, labels, runners, floats=floats, max_drop=max_drop, progress=tell)
     return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples")
 

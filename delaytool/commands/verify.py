@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from delaytool.runtime.backends import BACKENDS, BackendOptions
+from delaytool.runtime.executor import EXECUTORS
 
 
 @click.command("verify")
@@ -38,6 +39,11 @@ from delaytool.runtime.backends import BACKENDS, BackendOptions
     metavar="KEY=VALUE",
     help="Of the loihi2 backend: board, partition, address, generation, input_latency, output_latency.",
 )
+@click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where samples run.")
+@click.option(
+    "--executor-address", metavar="ADDRESS", help="A Dask scheduler (tcp://host:8786); default: local workers."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Local workers of --executor dask; default: one a core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     network: Path,
@@ -53,6 +59,9 @@ def command(
     lava_python: str | None,
     lava_timeout: float | None,
     host: tuple[str, ...],
+    executor: str,
+    executor_address: str | None,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Run NETWORK on several backends and compare every spike, current and membrane.
@@ -65,6 +74,10 @@ def command(
     from delaytool.commands.judging import judge
     from delaytool.commands.tables import cost_table, verdict_table
 
+    if executor == "local" and (executor_address or workers):
+        raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")
+    if executor_address and workers:
+        raise click.UsageError("--executor-address names a cluster that has its workers; leave out --workers")
     console = Console(highlight=False, soft_wrap=True)
     options = BackendOptions(
         announce=lambda line: click.echo(line, err=True),
@@ -75,6 +88,7 @@ def command(
     result = judge(
         network, data=data, split=split, backends=(backend, *against), with_torch=with_torch, run=run,
         samples=samples, max_drop=None if no_drop else max_drop, options=options, progress=not as_json,
+        executor=executor, executor_address=executor_address, workers=workers,
     )  # fmt: skip
     verdict = result.verdict
     if as_json:

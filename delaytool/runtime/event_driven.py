@@ -80,7 +80,11 @@ def build(network: IntegerNetwork) -> Tables:
     layers = network.layers
     sizes = np.array([layer.n_neurons for layer in layers], np.int64)
     rows = np.array([layer.max_delay + 1 for layer in layers], np.int64)
-    starts, targets, firsts, addresses, charges = [0], [], [], [], []
+    starts: list[int] = [0]
+    targets: list[int] = []
+    firsts: list[np.ndarray] = []
+    addresses: list[np.ndarray] = []
+    charges: list[np.ndarray] = []
     for source in range(len(layers) + 1):
         for index, layer in enumerate(layers):
             groups = [group for group in layer.synapses if group.source == source]

@@ -157,7 +157,7 @@ class DaskExecutor:
                     n_workers=self._workers or _cores(),
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None is its usual port, which may be taken
                     silence_logs=logging.CRITICAL,
                 )
             self._client = self._distributed.Client(self._cluster or self._address, timeout=CONNECT_SECONDS)

@@ -112,8 +112,8 @@ def verify(
     """Run every backend on all samples and compare each with the first, bit for bit.
 
     frames     (sample, time, channel) integers; labels (sample,)
-    backends   functions by name, which run here, or an executor that runs them elsewhere (`runtime.executor`). The first
-               is judged: its accuracy counts, the others must agree with it
+    backends   functions by name, which run here, or an executor that runs them elsewhere (`runtime.executor`).
+               The first is judged: its accuracy counts, the others must agree with it
     floats     the float checkpoint's accuracies on the same samples; None: the drop cannot be judged
     max_drop   points; None: the drop is not judged
     progress   told (backend, samples done, samples in all)
