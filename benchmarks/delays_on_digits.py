@@ -18,6 +18,7 @@ from delaytool.trainer import RunFolder, load_recipe, train
 
 VARIANTS = {
     "learned delays": [],
+    "learned delays, never single taps in training": ["trainer.single_tap_epochs=0"],
     "fixed random delays": ["model.delays=fixed"],
     "no delays, same neurons": ["model.max_delay=0", "model.tail_steps=4"],
     "no delays, same parameters": ["model.max_delay=0", "model.tail_steps=4", "model.hidden=[193,193]"],
@@ -41,16 +42,23 @@ def main() -> None:
                     shutil.rmtree(folder, ignore_errors=True)
                     summary = train(load_recipe("digits", [*overrides, f"seed={seed}"]), folder)
                     print(f"{name}, seed {seed}: {100 * summary['test_accuracy_rounded']:.2f} %", flush=True)
-    print("\n| network | parameters | test accuracy | runs |\n|---|---|---|---|")
+    print("\n| network | parameters | test accuracy | as trained, before rounding | runs |\n|---|---|---|---|---|")
     for name in VARIANTS:
-        summaries = [
-            RunFolder(folder_of(arguments.output, name, seed)).read_summary() for seed in range(arguments.seeds)
-        ]
-        complete = [summary for summary in summaries if summary]
+        folders = [folder_of(arguments.output, name, seed) for seed in range(arguments.seeds)]
+        complete = [summary for folder in folders if (summary := RunFolder(folder).read_summary())]
         if complete:
-            values = 100 * np.array([summary["test_accuracy_rounded"] for summary in complete])
-            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-            print(f"| {name} | {complete[0]['parameters']:,} | {values.mean():.2f} ± {error:.2f} % | {len(values)} |")
+            rounded, trained = (
+                mean_and_error([summary[f"test_accuracy_{which}"] for summary in complete])
+                for which in ("rounded", "as_trained")
+            )
+            print(f"| {name} | {complete[0]['parameters']:,} | {rounded} | {trained} | {len(complete)} |")
+
+
+def mean_and_error(accuracies: list[float]) -> str:
+    """Mean and standard error over seeds, in per cent."""
+    values = 100 * np.array(accuracies)
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return f"{values.mean():.2f} ± {error:.2f} %"
 
 
 def folder_of(output: Path, name: str, seed: int) -> Path:

@@ -11,10 +11,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
+from delaytool.trainer.loop import Reporter
 from delaytool.trainer.recipe import Recipe
 
 
-class TrainingProgress:
+class TrainingProgress(Reporter):
     """A live bar over the whole run on a terminal, one line an epoch anywhere."""
 
     def __init__(self, folder: Path) -> None:

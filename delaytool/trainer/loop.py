@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -22,17 +22,8 @@ from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
 
 
-class Reporter(Protocol):
-    """Who is told how training goes; the command line draws it."""
-
-    def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
-    def batch(self, epoch: int, index: int, count: int, loss: float) -> None: ...
-    def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
-    def end(self, summary: dict[str, Any]) -> None: ...
-
-
-class Silent:
-    """A reporter that tells nobody."""
+class Reporter:
+    """Is told how training goes. This one tells nobody; the command line's draws it."""
 
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
     def batch(self, epoch: int, index: int, count: int, loss: float) -> None: ...
@@ -78,12 +69,14 @@ def train(
     if recipe is None:
         raise RecipeError("no recipe was given; name a preset or a TOML file")
     device = _device(recipe.trainer.device)
+    if recipe.trainer.threads is not None:
+        torch.set_num_threads(recipe.trainer.threads)
     data = load_data(recipe, saved.encoding if saved else None)
     if not resume:
         run.create(recipe)
     # Denormal numbers in membranes and gradients slow a CPU down and change nothing.
     torch.set_flush_denormal(True)
-    return _Training(recipe, run, data, device, reporter or Silent()).run(saved)
+    return _Training(recipe, run, data, device, reporter or Reporter()).run(saved)
 
 
 def _saved(run: RunFolder) -> Checkpoint | None:

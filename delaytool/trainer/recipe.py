@@ -78,6 +78,9 @@ class TrainerConfig(_Section):
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
     channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
     device: str = "auto"
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
+    )
 
     def sigma(self, epoch: int, kernel_size: int) -> float | None:
         """Width in steps during an epoch (from 0); None once delays are rounded.

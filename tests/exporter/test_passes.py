@@ -53,7 +53,7 @@ def test_taps_on_one_delay_are_merged():
 def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
     model, encoding = make_model(max_delay=80)
     program = fold_batch_norm(program_of(model, encoding))
-    with pytest.raises(ExportError, match=r"layer hidden1: delay 80 exceeds loihi2's 62 .*--max-delay 62 .*--clip-delays"):
+    with pytest.raises(ExportError, match=r"hidden1: delay 80 exceeds loihi2's 62 .*--max-delay 62 .*--clip-delays"):
         round_delays(program, LOIHI2)
     cut = round_delays(program, LOIHI2, clip=True)
     over = sum(int((np.round(layer.delay) > 62).sum()) for layer in program.layers)

@@ -7,10 +7,10 @@ import torch
 
 from delaytool.errors import CheckpointError, DataError, RecipeError
 from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
-from delaytool.trainer.loop import Silent
+from delaytool.trainer.loop import Reporter
 
 
-class Interrupts(Silent):
+class Interrupts(Reporter):
     """Presses Ctrl-C in the middle of an epoch."""
 
     def __init__(self, epoch):
@@ -97,7 +97,7 @@ def test_every_option_trains(override, tiny_recipe, tmp_path):
     recipe = load_recipe(str(tmp_path / "recipe.toml"), ["trainer.epochs=2", override])
     before_and_after = []
 
-    class Watches(Silent):
+    class Watches(Reporter):
         def begin(self, recipe, data, model, epochs_done):
             before_and_after.append(model.hidden[0].synapses.delay.detach().clone())
             self.model = model
