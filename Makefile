@@ -25,8 +25,9 @@ demo: $(VENV)/.installed
 	$(BIN)/delaytool report demo/digits -o demo/report.html
 	@echo "The page is $(CURDIR)/demo/report.html"
 
+# The workers are the parallelism: more threads in each only wait for one another.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
