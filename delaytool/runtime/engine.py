@@ -22,6 +22,7 @@ from delaytool.network import IntegerNetwork
 from delaytool.runtime import bit_sliced, event_driven
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.engine_record import Record, layers_of, new_recording
+from delaytool.runtime.lanes import WORD_BITS
 from delaytool.runtime.stream import Stream, StreamStep
 from delaytool.runtime.trace import Trace
 
@@ -107,7 +108,7 @@ def chosen_method(network: IntegerNetwork, frames: np.ndarray) -> str:
     if bit_sliced.rows_bytes(network, samples, n_planes) > MAX_ROWS_BYTES or n_digits > MAX_DIGITS:
         return "event"
     n_neurons = sum(layer.n_neurons for layer in network.layers)
-    words = -(-n_samples // samples) * -(-n_steps // (bit_sliced.WORD_BITS // samples))
+    words = -(-n_samples // samples) * -(-n_steps // (WORD_BITS // samples))
     batched = words * (1.6 * n_digits + 600 * n_neurons)
     some = frames[:: max(1, n_samples // 64), :n_steps]
     sent = np.count_nonzero(some, axis=(0, 1)) * (n_samples / max(1, some.shape[0]))

@@ -8,6 +8,7 @@ had, the network included.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -162,7 +163,7 @@ class DaskExecutor:
                 )
             self._client = self._distributed.Client(self._cluster or self._address, timeout=CONNECT_SECONDS)
             self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, asyncio.TimeoutError, ValueError) as error:  # up to Python 3.10 not the built-in TimeoutError
             client = self._client
             self.__exit__(None, None, None)
             where = self._address or "this machine"

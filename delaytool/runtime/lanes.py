@@ -182,11 +182,12 @@ def carry_bit_of_complements(typing_context, a, b, c):
 
 @_operation
 def offset_at(typing_context, array, index):
-    """An entry of an int32 array as int64; the index must not be negative (numpy's wrap from the end costs time)."""
+    """An entry of an array of integers as int64; no index may be negative (numpy's wrap from the end costs time)."""
 
     def codegen(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.sext(builder.load(builder.gep(data, [args[1]])), _I64)
+        widened = builder.sext if signature.args[0].dtype.signed else builder.zext
+        return widened(builder.load(builder.gep(data, [args[1]])), _I64)
 
     return types.int64(array, types.int64), codegen
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from delaytool.errors import BackendError, DataError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import bit_sliced, engine, event_driven, reference
+from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
+from delaytool.runtime import bit_sliced_tables, engine, event_driven, reference
 from delaytool.runtime.counters import count
 from delaytool.runtime.digest import differing, digests
 from delaytool.runtime.trace import Trace
@@ -243,7 +243,7 @@ def test_choice_of_method() -> None:
 
 def test_signed_digits() -> None:
     values = np.concatenate([np.arange(-600, 600), [2**24, -(2**24), 254 << 7, -256 << 7]])
-    digits = bit_sliced.signed_digits(values)
+    digits = bit_sliced_tables.signed_digits(values)
     np.testing.assert_array_equal(sum(digit << power for power, digit in enumerate(digits)), values)
     for low, high in pairwise(digits):
         assert not (low & high).any()
@@ -266,10 +266,10 @@ def test_blocks_without_and_with_feedback() -> None:
         )
         return IntegerNetwork(InputEncoding(1, values="binary"), layers, Readout("sum", 1.0, 0, 9), n_steps=9)
 
-    assert bit_sliced.run_order(network((0, 0, 0), (1, 1, 0), (2, 2, 0))) == ([0, 1, 2], None)
-    assert bit_sliced.run_order(network((0, 2, 0), (3, 1, 0), (2, 0, 0))) == ([2, 1, 0], None)
-    assert bit_sliced.run_order(network((0, 0, 0), (1, 1, 0), (2, 0, 3), (2, 2, 0))) == ([0, 1, 2], 1)
-    assert bit_sliced.run_order(network((0, 0, 0), (1, 0, 7), (1, 1, 0), (2, 2, 9))) == ([0, 1, 2], 8)
+    assert bit_sliced_tables.run_order(network((0, 0, 0), (1, 1, 0), (2, 2, 0))) == ([0, 1, 2], None)
+    assert bit_sliced_tables.run_order(network((0, 2, 0), (3, 1, 0), (2, 0, 0))) == ([2, 1, 0], None)
+    assert bit_sliced_tables.run_order(network((0, 0, 0), (1, 1, 0), (2, 0, 3), (2, 2, 0))) == ([0, 1, 2], 1)
+    assert bit_sliced_tables.run_order(network((0, 0, 0), (1, 0, 7), (1, 1, 0), (2, 2, 9))) == ([0, 1, 2], 8)
 
 
 def test_compilation_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,3 +313,35 @@ def test_unknown_options(options: dict, message: str) -> None:
     with pytest.raises(BackendError) as error:
         engine.run(small_network(), np.zeros((1, 6, 3), np.uint8), **options)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("n_hidden", "number"), [(100, np.uint16), (1500, np.int32)])
+def test_digits_are_as_narrow_as_the_network_lets_them(n_hidden: int, number: type) -> None:
+    rng = np.random.default_rng(0)
+
+    def layer(name: str, source: int, n_out: int, n_in: int, threshold: int) -> IntegerLayer:
+        target, pre = rng.integers(0, n_out, 2000), rng.integers(0, n_in, 2000)
+        weight, delay = 2 * rng.integers(1, 127, 2000), rng.integers(0, 63, 2000)
+        synapses = (SparseSynapses(source, n_out, n_in, target, pre, weight, delay),)
+        return IntegerLayer(name, n_out, synapses, dv=2048, threshold=threshold)
+
+    layers = (layer("hidden", 0, n_hidden, 9, 100), layer("readout", 1, 3, n_hidden, 131071))
+    network = IntegerNetwork(InputEncoding(9, n_steps=40), layers, Readout("sum", 1.0, 0, 90), 90)
+    frames = rng.integers(0, 2, (40, 40, 9)).astype(np.uint8)
+    tables = bit_sliced_tables.build(network, bit_sliced_tables.samples_per_word(network, len(frames)), 1)
+    assert tables.digits.dtype == number
+    expected = reference.run(network, frames)
+    assert expected.spikes[0].any()
+    assert_equal(engine.run(network, frames, method="batched", threads=1), expected)
+
+
+def test_a_synapse_takes_at_most_eight_bytes() -> None:
+    rng = np.random.default_rng(0)
+    weight = 2 * np.clip(np.rint(rng.normal(0, 40, (256, 256))), -127, 127).astype(int)
+    synapses = DenseSynapses(0, weight, rng.integers(0, 25, weight.shape))
+    layer = IntegerLayer("readout", 256, (synapses,), dv=0, threshold=131071)
+    network = IntegerNetwork(InputEncoding(256, n_steps=100), (layer,), Readout("sum", 1.0, 0, 100), 100)
+    batched = bit_sliced_tables.build(network, 32, 1)
+    assert batched.digits.nbytes + batched.first_digit.nbytes <= 8 * weight.size
+    event = event_driven.build(network)
+    assert event.synapses.nbytes + event.first_synapse.nbytes <= 8 * weight.size
