@@ -1,12 +1,15 @@
 """The engine beside its peers: the same networks, the same input, equal spikes, one run.
 
     python benchmarks/engine.py                                     the engine alone
-    python benchmarks/engine.py --peers all --peer-python PYTHON    with NEST, Brian2 and PyTorch, where PYTHON has them
+    python benchmarks/engine.py --peers all --peer-python PYTHON    with NEST, Brian2, PyTorch and stock Lava, where
+                                --lava-python PYTHON                these Pythons have them
+    python benchmarks/engine.py --workloads "" --growth --floor --shd --first-call    the engine by itself
 
 Each entrant runs in its own process, on one thread unless told otherwise; one that is not installed is left out, with
 the reason. Synaptic events are counted by the engine and are the same for all, because the spikes are (the last
 column says so, or how many differ). What is timed is the simulation: neither building the network nor compiling. On
 one thread that is processor time, which on a shared machine says more than the clock; on several it is the clock's.
+Lava, with a process for every population, is timed by the clock, on a few steps of one sample.
 """
 
 from __future__ import annotations
@@ -24,71 +27,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from engine_workloads import KEPT, WORKLOADS, cut, make_workload, network_of
 
-# name: (populations, input steps, longest delay, connection probability, samples, input rate)
-WORKLOADS = {
-    "W1": ((140, 256, 256, 20), 100, 24, 1.0, 200, 0.05),
-    "W2": ((140, 512, 512, 512, 35), 100, 29, 1.0, 200, 0.05),
-    "W3": ((10_000, 10_000), 1000, 62, 0.01, 1, 0.05),
-}
-KEPT = 20  # of 4096 of the membrane from step to step: tau = 1.005 steps
 ENGINE = ("engine-event", "engine-batched")
-PEERS = ("brian2", "nest", "torch")
-
-
-def make_workload(name: str, folder: Path, seed: int = 0) -> None:
-    """Write a network and its input as plain arrays, which every entrant reads."""
-    sizes, n_frames, max_delay, density, n_samples, rate = WORKLOADS[name]
-    rng = np.random.default_rng(seed)
-    # After the input the run goes on until nothing can fire, so that a peer can take all samples as one long run.
-    silence = 0 if n_samples == 1 else (len(sizes) - 2) * (max_delay + 1) + 5
-    arrays: dict[str, np.ndarray] = {
-        "sizes": np.array(sizes),
-        "n_frames": np.array(n_frames),
-        "n_steps": np.array(n_frames + silence),
-        "frames": (rng.random((n_samples, n_frames, sizes[0]), dtype=np.float32) < rate).astype(np.uint8),
-    }
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        if density == 1.0:
-            target, pre = (index.ravel() for index in np.indices((n_out, n_in)))
-        else:
-            number = int(n_in * n_out * density)
-            target, pre = rng.integers(0, n_out, number), rng.integers(0, n_in, number)
-        weight = 2 * np.clip(np.rint(rng.normal(0, 40, target.size)), -127, 127).astype(np.int64)
-        weight[weight == 0] = 2
-        is_readout = layer == len(sizes) - 2 and n_samples > 1
-        # About 5 % of the neurons reach 1.6 standard deviations of what arrives.
-        threshold = 131071 if is_readout else int(1.6 * 80 * np.sqrt(n_in * density * rate))
-        arrays |= {
-            f"target{layer}": target,
-            f"pre{layer}": pre,
-            f"weight{layer}": weight,
-            f"delay{layer}": rng.integers(0, max_delay + 1, target.size),
-            f"threshold{layer}": np.array(threshold),
-        }
-    np.savez(folder / f"{name}.npz", **arrays)
-
-
-def network_of(work: dict[str, np.ndarray]):
-    from delaytool.network import InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
-
-    sizes = work["sizes"].tolist()
-    layers = tuple(
-        IntegerLayer(
-            f"layer{k}",
-            sizes[k + 1],
-            (
-                SparseSynapses(
-                    k, sizes[k + 1], sizes[k], *(work[f"{name}{k}"] for name in ("target", "pre", "weight", "delay"))
-                ),
-            ),
-            dv=4096 - KEPT,
-            threshold=int(work[f"threshold{k}"]),
-        )
-        for k in range(len(sizes) - 1)
-    )
-    n_steps = int(work["n_steps"])
-    return IntegerNetwork(InputEncoding(sizes[0], values="binary"), layers, Readout("sum", 1.0, 0, n_steps), n_steps)
+PEERS = ("brian2", "nest", "torch", "lava")
+LAVA_STEPS = (10, 40)  # Lava is asked for the first steps of one sample, and timed from the one to the other
 
 
 def spike_codes(population: int, sample: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> np.ndarray:
@@ -260,6 +203,33 @@ def run_nest(work: dict[str, np.ndarray], threads: int) -> dict:
     return {"seconds": seconds, "codes": np.concatenate(codes), "version": nest.__version__}
 
 
+def run_lava(work: dict[str, np.ndarray], python: str | None) -> dict:
+    """Stock Lava, the first steps of one sample; what starting takes is the time of a shorter run."""
+    from delaytool.errors import BackendError
+    from delaytool.runtime import engine, lava
+
+    network, frames = network_of(work), work["frames"][:1]
+    seconds, events = [], []
+    for n_steps in LAVA_STEPS:
+        short = cut(network, n_steps)
+        start = time.perf_counter()
+        try:
+            trace = lava.run(short, frames[:, :n_steps], variant="stock", python=python)
+        except BackendError as error:
+            return {"skipped": str(error)}
+        seconds.append(time.perf_counter() - start)
+        counted = engine.run(short, frames[:, :n_steps], method="event", threads=1, record="nothing").counters
+        events.append(int(counted.synaptic_events.sum()))
+    codes = [spike_codes(k, *np.nonzero(spikes)) for k, spikes in enumerate(trace.spikes)]
+    return {
+        "seconds": seconds[1] - seconds[0],
+        "start_s": seconds[0],
+        "codes": np.concatenate(codes),
+        "version": f"stock, {LAVA_STEPS[1] - LAVA_STEPS[0]} steps",
+        "part_events": events[1] - events[0],
+    }
+
+
 def _timed(work, threads: int) -> float:
     clock = time.process_time if threads == 1 else time.perf_counter
     start = clock()
@@ -267,12 +237,14 @@ def _timed(work, threads: int) -> float:
     return clock() - start
 
 
-def run_entrant(name: str, source: Path, target: Path, threads: int) -> None:
+def run_entrant(name: str, source: Path, target: Path, threads: int, lava_python: str | None) -> None:
     """In the entrant's own process: run, write times as JSON and spikes as an array."""
     work = dict(np.load(source))
     try:
         if name in ENGINE:
             result = run_engine(work, name.removeprefix("engine-"), threads)
+        elif name == "lava":
+            result = run_lava(work, lava_python)
         else:
             result = {"torch": run_torch, "brian2": run_brian2, "nest": run_nest}[name](work, threads)
     except ImportError as error:
@@ -288,7 +260,7 @@ def run_entrant(name: str, source: Path, target: Path, threads: int) -> None:
 
 
 def measure(
-    name: str, workload: str, folder: Path, python: str, threads: int, timeout: float
+    name: str, workload: str, folder: Path, python: str, options: argparse.Namespace
 ) -> tuple[dict, np.ndarray | None]:
     target = folder / f"{workload}-{name}.json"
     command = [
@@ -301,7 +273,9 @@ def measure(
         "--target",
         str(target),
     ]
-    one = str(threads)
+    if options.lava_python:
+        command += ["--lava-python", options.lava_python]
+    one, timeout = str(options.threads), options.timeout
     environment = os.environ | {"OMP_NUM_THREADS": one, "MKL_NUM_THREADS": one}
     try:
         done = subprocess.run(
@@ -316,82 +290,46 @@ def measure(
     return json.loads(target.read_text()), np.load(codes) if codes.exists() else None
 
 
+def _is_of_first_sample(codes: np.ndarray, n_steps: int) -> np.ndarray:
+    sample, step = codes // 100_000 // 10_000 % 100_000, codes // 100_000 % 10_000
+    return (sample == 0) & (step < n_steps)
+
+
 def compare(workload: str, entrants: list[str], options: argparse.Namespace, folder: Path) -> None:
     make_workload(workload, folder)
     n_samples = WORKLOADS[workload][4]
     print(
         f"\n{workload}: {'-'.join(map(str, WORKLOADS[workload][0]))}, {n_samples} samples, {options.threads} thread(s)"
     )
-    print(f"{'':16}{'seconds':>10}{'M events/s':>12}{'samples/s':>12}{'ratio':>8}{'start s':>9}{'peak MB':>9}  spikes")
+    print(f"{'':24}{'seconds':>10}{'M events/s':>12}{'samples/s':>12}{'ratio':>8}{'start s':>9}{'peak MB':>9}  spikes")
     events, expected, slowest = None, None, None
     for name in entrants:
         python = (
             sys.executable
-            if name in ENGINE or (name == "torch" and not options.torch_in_peers)
+            if name in (*ENGINE, "lava") or (name == "torch" and not options.torch_in_peers)
             else options.peer_python
         )
-        result, codes = measure(name, workload, folder, python, options.threads, options.timeout)
+        result, codes = measure(name, workload, folder, python, options)
         if "skipped" in result:
-            print(f"{name:16}skipped: {result['skipped']}")
+            print(f"{name:24}skipped: {result['skipped']}")
             continue
         if events is None:
             events, expected, slowest = result["events"], codes, result["seconds"]
-        same = (
-            "equal"
-            if np.array_equal(codes, expected)
-            else f"{np.setxor1d(codes, expected).size} of {expected.size} differ"
-        )
+        part = result.get("part_events")
+        # A part is the first steps of the first sample.
+        mine = expected if part is None else expected[_is_of_first_sample(expected, LAVA_STEPS[1])]
+        same = "equal" if np.array_equal(codes, mine) else f"{np.setxor1d(codes, mine).size} of {mine.size} differ"
+        if part is not None:
+            # What it would need for all events at that speed.
+            result["seconds"] *= events / part
         label = f"{name} {result['version']}" if "version" in result else name
         print(
-            f"{label:16}{result['seconds']:10.4f}{events / result['seconds'] / 1e6:12.1f}"
+            f"{label:24}{result['seconds']:10.4f}{events / result['seconds'] / 1e6:12.1f}"
             f"{n_samples / result['seconds']:12.1f}{slowest / result['seconds']:8.3f}"
             f"{result.get('start_s', float('nan')):9.2f}{result['peak_mb']:9.0f}  {same}",
             flush=True,
         )
     print(f"{events} synaptic events; ratio: speed relative to {entrants[0]}")
-
-
-def growth() -> None:
-    """How the engine's speed depends on the work, on one thread; and on threads."""
-    from dataclasses import replace
-
-    from delaytool.runtime import engine
-
-    def speed(network, frames, method: str, threads: int = 1) -> str:
-        engine.run(network, frames, method=method, threads=threads, record="nothing")
-        found = []
-
-        def again():
-            found.append(engine.run(network, frames, method=method, threads=threads, record="nothing").counters)
-
-        seconds = min(_timed(again, threads) for _ in range(5))
-        return f"{found[0].synaptic_events.sum() / seconds / 1e9:8.2f}"
-
-    def build(size: int = 256, max_delay: int = 24, rate: float = 0.05, n_samples: int = 256):
-        sizes = (140, size, size, 20)
-        WORKLOADS["growth"] = (sizes, 100, max_delay, 1.0, n_samples, rate)
-        with tempfile.TemporaryDirectory() as folder:
-            make_workload("growth", Path(folder))
-            work = dict(np.load(Path(folder) / "growth.npz"))
-        return replace(network_of(work), n_steps=100, readout=replace(network_of(work).readout, stop=100)), work[
-            "frames"
-        ]
-
-    print("\nG events/s, 140-n-n-20, 100 steps")
-    print(f"{'':28}{'event':>8}{'batched':>8}")
-    cases = (
-        [(f"n = {size}", {"size": size}) for size in (64, 128, 256, 512, 1024)]
-        + [(f"input rate {rate}", {"rate": rate}) for rate in (0.005, 0.02, 0.05, 0.1, 0.3)]
-        + [(f"delays 0..{delay}", {"max_delay": delay}) for delay in (0, 8, 24, 62)]
-        + [(f"{count} samples", {"n_samples": count}) for count in (1, 8, 32, 128, 512)]
-    )
-    for label, changes in cases:
-        network, frames = build(**changes)
-        print(f"{label:28}" + "".join(speed(network, frames, method) for method in ("event", "batched")), flush=True)
-    network, frames = build(n_samples=1024)
-    for threads in range(1, (os.cpu_count() or 1) + 1):
-        row = "".join(speed(network, frames, method, threads) for method in ("event", "batched"))
-        print(f"{f'1024 samples, {threads} thread(s)':28}{row}", flush=True)
 
 
 def main() -> None:
@@ -402,21 +340,37 @@ def main() -> None:
     parser.add_argument("--torch-in-peers", action="store_true", help="take torch from there too")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=600, help="seconds after which an entrant is left out")
+    parser.add_argument("--lava-python", help="an interpreter that has lava-nc, for the entrant lava")
     parser.add_argument("--growth", action="store_true", help="the engine against synapses, activity, delays, threads")
+    parser.add_argument(
+        "--plot", type=Path, help="where --growth draws its figure, e.g. docs/pictures/engine_growth.png"
+    )
+    parser.add_argument("--floor", action="store_true", help="what bandwidth and peak allow, beside the engine")
+    parser.add_argument("--shd", action="store_true", help="2,264 samples of SHD's size")
+    parser.add_argument("--first-call", action="store_true", help="how long compiling takes")
     parser.add_argument("--entrant", help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.entrant:
-        run_entrant(options.entrant, options.source, options.target, options.threads)
+        run_entrant(options.entrant, options.source, options.target, options.threads, options.lava_python)
         return
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     peers = {"none": [], "all": list(PEERS)}.get(options.peers, options.peers.split(","))
     with tempfile.TemporaryDirectory() as folder:
         for workload in filter(None, options.workloads.split(",")):
             compare(workload, [*reversed(ENGINE), *peers], options, Path(folder))
-    if options.growth:
-        growth()
+    if options.growth or options.floor or options.shd or options.first_call:
+        import engine_alone  # only here: the peers' Pythons have no delaytool
+
+        if options.shd:
+            engine_alone.shd()
+        if options.first_call:
+            engine_alone.first_call()
+        if options.floor:
+            engine_alone.floor(["W1", "W2", "W3"])
+        if options.growth:
+            engine_alone.growth(options.plot)
 
 
 if __name__ == "__main__":
