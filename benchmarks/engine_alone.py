@@ -7,8 +7,9 @@ The floor is what the machine itself would allow, measured by kernels that do no
     adding   event: the scatter's load, shift, mask and addition into a window that stays in the L1 cache
     reading  event: the network's packed synapses read once, in order (bytes an event against bandwidth)
 
-The first two are an upper bound for 'batched', the last two for 'event'; what is left is the neurons' own arithmetic,
-spreading sums to lanes, packing input and, for 'event', windows that are larger than the cache.
+    neurons  both: the engine on silent input, so that no synapse is read
+
+Each is an upper bound as if nothing else took time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,11 +107,11 @@ def plot(found: dict[str, list[tuple[float, float, float]]], path: Path) -> None
         panel.plot(value, batched, "s-", color="#D55E00", label="batched")
         panel.set_xlabel(axis.replace(" (", "\n("))
         panel.grid(color="#e6e9ed")
-        panel.set_ylim(bottom=0)
         if min(value) > 0 and max(value) / min(value) > 10:
             panel.set_xscale("log")
         if axis.startswith("threads"):
             panel.set_xticks(value)
+    panels[0].set_ylim(0, 1.05 * max(max(row[1:]) for rows in found.values() for row in rows))
     panels[0].set_ylabel("billion synaptic events / s")
     panels[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +175,12 @@ def _engine_seconds(network: IntegerNetwork, frames: np.ndarray, method: str) ->
     return timed(work, time.process_time, 5), events
 
 
+def _neurons(network: IntegerNetwork, frames: np.ndarray, method: str) -> float:
+    silence = np.zeros_like(frames)
+    run = partial(engine.run, network, silence, method=method, threads=1, record="nothing")
+    return timed(run, time.process_time, 5)
+
+
 def _floor_batched(name: str, network: IntegerNetwork, frames: np.ndarray, adder: float) -> None:
     seconds, events = _engine_seconds(network, frames, "batched")
     samples = bit_sliced.samples_per_word(network, frames.shape[0])
@@ -196,7 +204,9 @@ def _floor_batched(name: str, network: IntegerNetwork, frames: np.ndarray, adder
     adding = adder * tables.digits.size * blocks
     held = tables.digits.nbytes + tables.first_digit.nbytes
     print(
-        f"{name} batched: {events / seconds / 1e9:.2f} G events/s; adders alone {events / adding / 1e9:.2f}, "
+        f"{name} batched: {events / seconds / 1e9:.2f} G events/s; "
+        f"neurons alone {events / _neurons(network, frames, 'batched') / 1e9:.2f}, "
+        f"adders alone {events / adding / 1e9:.2f}, "
         f"loads alone {events / loads / 1e9:.2f} ({tables.digits.size * blocks * WORD_BYTES / loads / 1e9:.0f} GB/s); "
         f"{tables.digits.size * blocks * WORD_BITS / events:.0f} lane-adders an event; "
         f"{held / n_synapses:.2f} bytes a synapse",
@@ -228,7 +238,8 @@ def _floor_event(name: str, network: IntegerNetwork, frames: np.ndarray) -> None
     size = tables.synapses.itemsize
     held = tables.synapses.nbytes + tables.first_synapse.nbytes
     print(
-        f"{name} event:   {events / seconds / 1e9:.2f} G events/s; adding alone {1e-9 / adding:.2f}, "
+        f"{name} event:   {events / seconds / 1e9:.2f} G events/s; "
+        f"neurons alone {events / _neurons(network, frames, 'event') / 1e9:.2f}, adding alone {1e-9 / adding:.2f}, "
         f"reading alone {1e-9 / reading:.2f} ({size / reading / 1e9:.0f} GB/s, {size} bytes an event); "
         f"window {tables.window_start[-1] * pending.itemsize / 1024:.0f} KB; "
         f"{held / tables.synapses.size:.2f} bytes a synapse",
