@@ -167,6 +167,18 @@ def test_a_lost_workers_samples_are_run_again(case: Case, cluster: Any, tmp_path
     cluster.wait_for_workers(2)  # for the next test
 
 
+def test_samples_that_kill_every_worker_are_named(case: Case, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(network: IntegerNetwork, frames: np.ndarray) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    cluster.run(install, "again", dies)
+    monkeypatch.setattr(cluster.cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(BackendError, match=r"samples \d+\.\.\d+: every worker that ran them died \(last tcp") as caught:
+        there(case, cluster)
+    assert "\n" not in str(caught.value)
+    cluster.wait_for_workers(2)
+
+
 def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> None:
     def refuses(network: IntegerNetwork, frames: np.ndarray) -> Any:
         from delaytool.runtime.lava import WorkerExit
