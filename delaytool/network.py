@@ -437,13 +437,13 @@ def _load_layer(group: h5py.Group) -> IntegerLayer:
     synapses: list[Synapses] = []
     for number in range(len(group.get("synapses", ()))):
         sub = group[f"synapses/{number}"]
-        common = {"source": int(sub.attrs["source"]), "exponent": int(sub.attrs["exponent"])}
+        source, exponent = int(sub.attrs["source"]), int(sub.attrs["exponent"])
         if sub.attrs["kind"] == "sparse":
             n_out, n_in = (int(size) for size in sub.attrs["shape"])
-            arrays = {name: sub[name][()] for name in ("target", "pre", "weight", "delay")}
-            synapses.append(SparseSynapses(n_out=n_out, n_in=n_in, **arrays, **common))
+            target, pre, weight, delay = (sub[name][()] for name in ("target", "pre", "weight", "delay"))
+            synapses.append(SparseSynapses(source, n_out, n_in, target, pre, weight, delay, exponent))
         else:
-            synapses.append(DenseSynapses(weight=sub["weight"][()], delay=sub["delay"][()], **common))
+            synapses.append(DenseSynapses(source, sub["weight"][()], sub["delay"][()], exponent))
     integers = {name: int(group.attrs[name]) for name in ("n_neurons", "du", "dv", "threshold", "bias_exponent")}
     return IntegerLayer(
         name=str(group.attrs["name"]), synapses=tuple(synapses), bias_mantissa=group["bias_mantissa"][()], **integers
@@ -468,7 +468,7 @@ def _frozen(array: Any, dtype: type, name: str) -> np.ndarray:
     if given.size:
         limits = np.iinfo(dtype)
         _array_in_range(name, "value", given, limits.min, limits.max)
-    copy = np.array(given, dtype=dtype, order="C")
+    copy: np.ndarray = np.array(given, dtype=dtype, order="C")
     copy.setflags(write=False)
     return copy
 

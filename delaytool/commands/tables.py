@@ -49,16 +49,16 @@ def export_table(layers: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def verdict_rows(verdict: Verdict) -> list[tuple[str, str, str, str, str, str, str]]:
+def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
     """(what, accuracy, error, spikes, u, v that differ, seconds) of each line of the verdict."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if verdict.floats is not None:
         for name, accuracy in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
             rows.append((f"float, {name}", *_accuracy(verdict, accuracy), "", "", "", ""))
     for name, accuracy in verdict.accuracy.items():
         comparison = verdict.comparisons.get(name)
         if comparison is None:
-            differ = ("-", "-", "-")
+            differ: tuple[str, ...] = ("-", "-", "-")
         else:
             differ = tuple(f"{comparison.count(quantity):,}" for quantity in ("spikes", "u", "v"))
         rows.append((f"integer, {name}", *_accuracy(verdict, accuracy), *differ, f"{verdict.seconds[name]:.2f}"))
@@ -83,10 +83,10 @@ def verdict_table(verdict: Verdict) -> Table:
 COST_HEADINGS = ("layer", "spikes", "synaptic events", "neuron updates")
 
 
-def cost_rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
+def cost_rows(verdict: Verdict) -> list[tuple[str, ...]]:
     """Means a sample, by layer: what energy on a chip is counted from."""
     counters = verdict.counters
-    rows = [("input", f"{counters.input_spikes.mean():,.1f}", "", "")]
+    rows: list[tuple[str, ...]] = [("input", f"{counters.input_spikes.mean():,.1f}", "", "")]
     for index, name in enumerate(verdict.layer_names):
         values = (counters.spikes, counters.synaptic_events, counters.neuron_updates)
         rows.append((name, *(f"{array[:, index].mean():,.1f}" for array in values)))

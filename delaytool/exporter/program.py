@@ -90,7 +90,7 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
     assert n_frames is not None, "a trained network's encoding is resolved"
     layers = []
     names = model.layer_names()
-    norms = [layer.norm for layer in model.hidden] + [None]
+    norms = [*(layer.norm for layer in model.hidden_layers()), None]
     for index, (synapses, norm) in enumerate(zip(model.delayed_layers(), norms, strict=True)):
         weight = _array(synapses.weight)
         layers.append(

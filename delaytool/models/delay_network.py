@@ -59,7 +59,11 @@ class DelayNetwork(nn.Module):
 
     def delayed_layers(self) -> list[DelayedLinear]:
         """Every layer of synapses, in order, the readout's last."""
-        return [layer.synapses for layer in self.hidden] + [self.readout]  # type: ignore[misc]
+        return [layer.synapses for layer in self.hidden_layers()] + [self.readout]
+
+    def hidden_layers(self) -> list[HiddenLayer]:
+        """The hidden layers, in order, by their type."""
+        return [layer for layer in self.hidden if isinstance(layer, HiddenLayer)]
 
     def n_parameters(self) -> int:
         """Numbers that training can change: fixed delays do not count."""

@@ -222,8 +222,8 @@ def _unknown(key: str) -> str:
     keys = all_keys()
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
     same_name = [known for known in keys if known.split(".")[-1] == key.split(".")[-1]]
-    hint = (same_name or near or [None])[0]
-    return f"{key}: unknown key; " + (f"did you mean {hint}?" if hint else f"the keys are {', '.join(keys)}")
+    hints = same_name or near
+    return f"{key}: unknown key; " + (f"did you mean {hints[0]}?" if hints else f"the keys are {', '.join(keys)}")
 
 
 def _told(error: ValidationError) -> str:
