@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +71,25 @@ def train(
     if recipe is None:
         raise RecipeError("no recipe was given; name a preset or a TOML file")
     device = _device(recipe.trainer.device)
-    if recipe.trainer.threads is not None:
-        torch.set_num_threads(recipe.trainer.threads)
     data = load_data(recipe, saved.encoding if saved else None)
     if not resume:
         run.create(recipe)
-    # Denormal numbers in membranes and gradients slow a CPU down and change nothing.
+    with _processor_state(recipe.trainer.threads):
+        return _Training(recipe, run, data, device, reporter or Reporter()).run(saved)
+
+
+@contextmanager
+def _processor_state(threads: int | None) -> Iterator[None]:
+    """PyTorch's threads as the recipe says, and no denormal numbers, which slow a CPU down and change nothing."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    return _Training(recipe, run, data, device, reporter or Reporter()).run(saved)
+    try:
+        yield
+    finally:  # both are the whole process's, and the caller's own arithmetic is none of our business
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
 
 
 def _saved(run: RunFolder) -> Checkpoint | None:

@@ -110,6 +110,16 @@ def test_every_option_trains(override, tiny_recipe, tmp_path):
     assert moved == (recipe.model.delays == "learned" and recipe.model.max_delay > 0)
 
 
+def test_training_leaves_the_process_as_it_was(tiny_recipe, tmp_path):
+    threads = torch.get_num_threads()
+    smallest = torch.tensor([1e-40])
+    train(
+        tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"epochs": 1})}), tmp_path / "a"
+    )
+    assert torch.get_num_threads() == threads
+    assert (smallest / 2).item() > 0, "denormal numbers are back"
+
+
 def test_a_run_is_not_overwritten(tiny_recipe, tmp_path):
     train(tiny_recipe, tmp_path / "run")
     with pytest.raises(CheckpointError, match="a run is there already"):
