@@ -24,7 +24,7 @@ class TrainingProgress(Reporter):
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("loss {task.fields[loss]}{task.fields[last]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -54,7 +54,7 @@ class TrainingProgress(Reporter):
         say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
             say(f"resumed after epoch {epochs_done}")
-        self.task = self.progress.add_task("", total=None, loss="…")
+        self.task = self.progress.add_task("", total=None, loss="…", last="")
         self._done = epochs_done
 
     def batch(self, epoch: int, index: int, count: int, loss: float) -> None:
@@ -69,11 +69,14 @@ class TrainingProgress(Reporter):
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
-        moved = list(metrics["delay_moved"].values())
+        moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
+        assert self.task is not None
+        accuracy = 100 * metrics["validation_accuracy"]
+        self.progress.update(self.task, last=f"  {accuracy:.1f} %  {sigma}  moved {moved:.3f}")
         self.console.print(
             f"epoch {metrics['epoch']:>{len(str(self.epochs))}}  loss {metrics['train_loss']:.4f}  "
             f"train {100 * metrics['train_accuracy']:6.2f} %  validation {100 * metrics['validation_accuracy']:6.2f} %"
-            f"{' *' if is_best else '  '}  {sigma}  delays moved {sum(moved) / len(moved):.3f}  "
+            f"{' *' if is_best else '  '}  {sigma}  delays moved {moved:.3f}  "
             f"{metrics['seconds']:.1f} s"
         )
 

@@ -1,5 +1,6 @@
 """The verbs as a user types them."""
 
+import importlib.util
 import json
 import shutil
 
@@ -36,6 +37,45 @@ def test_verify_as_json(network, call):
     assert told["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
     assert told["accuracy"]["float_rounded"] - told["accuracy"]["engine"] == pytest.approx(told["drop_points"] / 100)
     assert len(told["per_sample"]["synaptic_events"]) == 2
+
+
+def test_verify_in_lava(network, call):
+    if importlib.util.find_spec("lava") is None:
+        pytest.skip("Lava is not installed; see docs/lava.md")
+    for backend in ("lava", "lava-cached"):
+        result = call("verify", network, "--backend", backend, "--against", "engine", "--samples", 3, "--no-drop")
+        assert result.exit_code == 0, result.output
+        assert f"PASS: {backend}, engine agree on every bit" in result.output
+
+
+def test_loihi_without_intels_extension_is_one_line_and_exit_code_3(network, call):
+    result = call("verify", network, "--backend", "loihi2", "--samples", 1, "--no-drop")
+    assert result.exit_code == 3
+    assert "Intel's Lava extension for Loihi is not installed" in result.output
+
+
+def test_a_netx_file_goes_out_and_comes_back(run, call, tmp_path):
+    out = tmp_path / "net.h5"
+    result = call("export", run, "--target", "loihi2-netx", "-o", out)
+    assert result.exit_code == 0, result.output
+    assert f"netx file for lava-dl: {tmp_path / 'net.net'}" in result.output
+    back = tmp_path / "back.h5"
+    assert call("import", tmp_path / "net.net", "-o", back).exit_code == 0
+    result = call("verify", back, "--max-drop", "20")
+    assert result.exit_code == 0, result.output
+    for ours, theirs in zip(IntegerNetwork.load(out).layers, IntegerNetwork.load(back).layers, strict=True):
+        assert ours.threshold == theirs.threshold
+        assert np.array_equal(ours.bias, theirs.bias)
+        assert np.array_equal(ours.synapses[0].weight, theirs.synapses[0].weight)
+
+
+def test_what_netx_cannot_say_is_told_and_no_old_file_is_left(run, call, tmp_path):
+    (tmp_path / "net.net").write_text("of an earlier export")
+    result = call("export", run, "-o", tmp_path / "net.h5")
+    assert result.exit_code == 0, result.output
+    assert "no netx file for lava-dl: layer" in result.output
+    assert "--target loihi2-netx" in result.output
+    assert not (tmp_path / "net.net").exists()
 
 
 def test_a_backend_that_lies_fails_with_the_place(network, call, monkeypatch):
