@@ -71,7 +71,7 @@ def environment(recipe: Recipe) -> dict[str, Any]:
         "numpy": np.__version__,
         "machine": platform.machine(),
         "system": platform.system(),
-        "threads": torch.get_num_threads(),
+        "threads": recipe.trainer.threads or torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "seed": recipe.seed,
     }
