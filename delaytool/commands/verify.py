@@ -111,7 +111,7 @@ def command(
                     console.print(f"  {event}")
         if verdict.passed:
             agreed = ", ".join(verdict.accuracy)
-            drop = "" if verdict.drop is None else f"; integers cost {verdict.drop:.2f} points of accuracy"
+            drop = "" if verdict.drop is None else f"; integers {_told(verdict.drop)} points of accuracy"
             console.print(f"[bold green]PASS[/]: {agreed} agree on every bit{drop}")
         for reason in verdict.reasons:
             console.print(f"[bold red]FAIL[/]: {reason}")
@@ -128,3 +128,7 @@ def _host(given: tuple[str, ...]) -> dict[str, object]:
             raise click.BadParameter(f"{word!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
         host[key] = int(value) if key in numbers else value
     return host
+
+
+def _told(drop: float) -> str:
+    return f"cost {drop:.2f}" if drop >= 0 else f"gain {-drop:.2f}"
