@@ -31,7 +31,7 @@ from engine_workloads import KEPT, WORKLOADS, cut, make_workload, network_of
 
 ENGINE = ("engine-event", "engine-batched")
 PEERS = ("brian2", "nest", "torch", "lava")
-LAVA_STEPS = (10, 40)  # Lava is asked for the first steps of one sample, and timed from the one to the other
+LAVA_STEPS = (10, 110)  # Lava is asked for the first steps of one sample, and timed from the one to the other
 
 
 def spike_codes(population: int, sample: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> np.ndarray:
@@ -212,12 +212,15 @@ def run_lava(work: dict[str, np.ndarray], python: str | None) -> dict:
     seconds, events = [], []
     for n_steps in LAVA_STEPS:
         short = cut(network, n_steps)
-        start = time.perf_counter()
-        try:
-            trace = lava.run(short, frames[:, :n_steps], variant="stock", python=python)
-        except BackendError as error:
-            return {"skipped": str(error)}
-        seconds.append(time.perf_counter() - start)
+        found = []
+        for _ in range(2):  # the least of two: starting its processes takes seconds that vary
+            start = time.perf_counter()
+            try:
+                trace = lava.run(short, frames[:, :n_steps], variant="stock", python=python)
+            except BackendError as error:
+                return {"skipped": str(error)}
+            found.append(time.perf_counter() - start)
+        seconds.append(min(found))
         counted = engine.run(short, frames[:, :n_steps], method="event", threads=1, record="nothing").counters
         events.append(int(counted.synaptic_events.sum()))
     codes = [spike_codes(k, *np.nonzero(spikes)) for k, spikes in enumerate(trace.spikes)]
