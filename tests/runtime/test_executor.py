@@ -52,14 +52,18 @@ def case() -> Case:
     return network, frames, labels
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two worker processes, which are started again when they die."""
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Two worker processes, or as many as the test says; when they die they are started again as new ones."""
     # This module cannot be imported by the workers; what it sends them goes by value.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50
+            n_workers=getattr(request, "param", 2),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -164,9 +168,9 @@ def test_a_lost_workers_samples_are_run_again(case: Case, cluster: Any, tmp_path
     assert killed in before
     assert killed not in set(cluster.run(os.getpid).values())
     assert_same(found, verify(*case, {"reference": reference.run}, max_drop=None))
-    cluster.wait_for_workers(2)  # for the next test
 
 
+@pytest.mark.parametrize("cluster", [1], indirect=True)  # a second might get the samples when it is new
 def test_samples_that_kill_every_worker_are_named(case: Case, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(network: IntegerNetwork, frames: np.ndarray) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -176,7 +180,6 @@ def test_samples_that_kill_every_worker_are_named(case: Case, cluster: Any, monk
     with pytest.raises(BackendError, match=r"samples \d+\.\.\d+: every worker that ran them died \(last tcp") as caught:
         there(case, cluster)
     assert "\n" not in str(caught.value)
-    cluster.wait_for_workers(2)
 
 
 def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> None:
