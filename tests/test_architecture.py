@@ -24,8 +24,9 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
     "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic"}),
-    "runtime": ({"", "network", "errors", "files"}, {"numpy", "numba", "llvmlite"}),
+    "runtime": ({"", "network", "errors", "files", "runtime.executor"}, {"numpy", "numba", "llvmlite"}),
     "runtime.lavaworker": ({"network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
+    "runtime.executor": ({"", "network", "errors", "files", "runtime"}, {"numpy", "distributed"}),
     "models": ({"network", "errors"}, {"numpy", "torch", "pydantic"}),
     "trainer": (
         {"", "models", "datasets", "network", "errors", "files"},

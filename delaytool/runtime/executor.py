@@ -9,7 +9,6 @@ had, the network included.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import time
@@ -254,6 +253,7 @@ def _cores() -> int:
 def _distributed() -> Any:
     """Dask distributed; it takes a second to import and need not be there."""
     try:
-        return importlib.import_module("distributed")
+        import distributed
     except ModuleNotFoundError:
         raise MissingExtraError("the executor 'dask'", "dask distributed", "cluster") from None
+    return distributed
