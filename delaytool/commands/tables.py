@@ -61,7 +61,8 @@ def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
             differ: tuple[str, ...] = ("-", "-", "-")
         else:
             differ = tuple(f"{comparison.count(quantity):,}" for quantity in ("spikes", "u", "v"))
-        rows.append((f"integer, {name}", *_accuracy(verdict, accuracy), *differ, f"{verdict.seconds[name]:.2f}"))
+        how = f" ({verdict.methods[name]})" if name in verdict.methods else ""
+        rows.append((f"integer, {name}{how}", *_accuracy(verdict, accuracy), *differ, f"{verdict.seconds[name]:.2f}"))
     return rows
 
 

@@ -30,6 +30,10 @@ from delaytool.runtime.executor import EXECUTORS
 @click.option("--samples", type=click.IntRange(min=1), help="Run only so many, evenly spaced.")
 @click.option("--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost.")
 @click.option("--no-drop", is_flag=True, help="Judge bits only.")
+@click.option(
+    "--engine-method", type=click.Choice(["auto", "event", "batched"]), default="auto", show_default=True,
+    help="How the engine runs; both give the same bits.",
+)  # fmt: skip
 @click.option("--lava-python", metavar="PYTHON", help="An interpreter that has Lava, for the Lava backends.")
 @click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
 @click.option(
@@ -56,6 +60,7 @@ def command(
     samples: int | None,
     max_drop: float,
     no_drop: bool,
+    engine_method: str,
     lava_python: str | None,
     lava_timeout: float | None,
     host: tuple[str, ...],
@@ -81,6 +86,7 @@ def command(
     console = Console(highlight=False, soft_wrap=True)
     options = BackendOptions(
         announce=lambda line: click.echo(line, err=True),
+        engine_method=engine_method,
         lava_python=lava_python,
         lava_timeout=lava_timeout,
         loihi_host=_host(host),

@@ -20,6 +20,7 @@ class BackendOptions:
     """What some backends need to know.
 
     announce      told a line of text before something that takes long
+    engine_method 'auto', 'event' or 'batched' (see `runtime.engine`)
     threads       of the engine; None: one for each core that this process may use
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     lava_timeout  seconds; None: the backend's own
@@ -27,6 +28,7 @@ class BackendOptions:
     """
 
     announce: Callable[[str], None] | None = None
+    engine_method: str = "auto"
     threads: int | None = None
     lava_python: str | None = None
     lava_timeout: float | None = None
@@ -47,7 +49,9 @@ def _reference(options: BackendOptions) -> Backend:
 def _engine(options: BackendOptions) -> Backend:
     from delaytool.runtime import engine
 
-    return lambda network, frames: engine.run(network, frames, threads=options.threads, announce=options.announce)
+    return lambda network, frames: engine.run(
+        network, frames, threads=options.threads, announce=options.announce, method=options.engine_method
+    )
 
 
 def _lava(options: BackendOptions) -> Backend:

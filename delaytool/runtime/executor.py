@@ -41,12 +41,16 @@ Finished = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class JudgedChunk:
-    """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend."""
+    """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend.
+
+    methods   how a backend that has several ways ran, where it says so
+    """
 
     predictions: dict[str, np.ndarray]
     seconds: dict[str, float]
     comparisons: dict[str, Comparison]
     counters: Counters
+    methods: dict[str, str]
 
 
 class Executor(Protocol):
@@ -75,6 +79,7 @@ def judge_chunk(
     predictions: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
     comparisons: dict[str, Comparison] = {}
+    methods: dict[str, str] = {}
     judged: Trace | None = None
     counters: Counters | None = None
     for name, run in backends.items():
@@ -82,6 +87,8 @@ def judge_chunk(
         trace = run(network, frames)
         seconds[name] = time.perf_counter() - begun
         predictions[name] = decode(network, trace.readout)[0]
+        if method := getattr(trace, "method", None):  # an EngineTrace's
+            methods[name] = method
         if judged is None:
             judged, counters = trace, count(network, frames, trace)
         else:
@@ -90,7 +97,7 @@ def judge_chunk(
             finished(name, len(frames))
     if counters is None:
         raise BackendError("no backend was named; name at least one")
-    return JudgedChunk(predictions, seconds, comparisons, counters)
+    return JudgedChunk(predictions, seconds, comparisons, counters, methods)
 
 
 class InProcess:

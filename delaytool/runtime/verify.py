@@ -44,6 +44,7 @@ class Verdict:
     layer_names: tuple[str, ...]
     floats: FloatFigures | None
     max_drop: float | None
+    methods: dict[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = field(default=())
 
     @property
@@ -95,6 +96,7 @@ class Verdict:
             },
             "layers": list(self.layer_names),
             "per_sample": {"input_spikes": round(float(self.counters.input_spikes.mean()), 3), **mean},
+            "methods": self.methods,
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
         }
 
@@ -158,6 +160,7 @@ def verify(
         layer_names=tuple(layer.name for layer in network.layers),
         floats=floats,
         max_drop=max_drop,
+        methods=_joined([result.methods for result in results]),
     )
     return Verdict(**{**vars(verdict), "reasons": tuple(_reasons(verdict))})
 
@@ -209,6 +212,11 @@ def _samples_at_once(network: IntegerNetwork) -> int:
     neurons = sum(layer.n_neurons for layer in network.layers)
     bytes_a_sample = network.n_steps * neurons * 9  # spikes 1, u 4, v 4
     return max(1, CHUNK_BYTES // bytes_a_sample)
+
+
+def _joined(parts: list[dict[str, str]]) -> dict[str, str]:
+    names = {name for methods in parts for name in methods}
+    return {name: ", ".join(sorted({methods[name] for methods in parts if name in methods})) for name in sorted(names)}
 
 
 def _all(parts: list[Counters]) -> Counters:

@@ -39,6 +39,15 @@ def test_verify_as_json(network, call):
     assert len(told["per_sample"]["synaptic_events"]) == 2
 
 
+@pytest.mark.parametrize("method", ["event", "batched"])
+def test_the_engines_method_can_be_forced_and_is_told(network, call, method):
+    result = call("verify", network, "--samples", 20, "--no-drop", "--engine-method", method)
+    assert result.exit_code == 0, result.output
+    assert f"integer, engine ({method})" in result.output
+    told = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").output)
+    assert told["methods"]["engine"] in ("event", "batched")
+
+
 def test_verify_in_lava(network, call):
     if importlib.util.find_spec("lava") is None:
         pytest.skip("Lava is not installed; see docs/lava.md")
