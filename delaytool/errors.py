@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, as one line for a message of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class DelaytoolError(Exception):
     """An error that the user can mend. The command line prints it as one line and exits with `exit_code`."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from delaytool.errors import NetworkError
+from delaytool.errors import NetworkError, first_line
 from delaytool.files import atomic_path
 
 SCHEMA = "delaytool-network"
@@ -391,9 +391,9 @@ class IntegerNetwork:
                 f"{path}: this is a folder; give the network file that `delaytool export` wrote"
             ) from None
         except OSError as error:
-            raise NetworkError(f"{path}: not a readable HDF5 file ({_first_line(error)}); export it again") from None
+            raise NetworkError(f"{path}: not a readable HDF5 file ({first_line(error)}); export it again") from None
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise NetworkError(f"{path}: the network file is damaged ({_first_line(error)}); export it again") from None
+            raise NetworkError(f"{path}: the network file is damaged ({first_line(error)}); export it again") from None
 
 
 def _save_layer(group: h5py.Group, layer: IntegerLayer) -> None:
@@ -486,7 +486,3 @@ def _array_in_range(where: str, name: str, array: np.ndarray, low: int, high: in
     if array.size and (array.min() < low or array.max() > high):
         worst = array.min() if array.min() < low else array.max()
         raise NetworkError(f"{where}: {name} {worst} is outside {low}..{high}")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -35,6 +35,7 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
+    from delaytool.commands.samples import evenly_spaced
     from delaytool.commands.step_bars import StepBars
     from delaytool.exporter.compile import export
     from delaytool.hw_configs import load_target
@@ -50,7 +51,8 @@ def command(
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
     loaded = load_data(recipe, saved.encoding)
     output = output or run / f"network-{target}.h5"
-    calibration = _spread_out(loaded.validation.frames.numpy(), calibration_samples)
+    validation = loaded.validation.frames.numpy()
+    calibration = validation[evenly_spaced(len(validation), calibration_samples)]
     provenance = _provenance(saved, source, loaded)
     with StepBars() as tell:
         done = export(
@@ -63,24 +65,15 @@ def command(
     click.echo(f"next: delaytool verify {output}")
 
 
-def _spread_out(frames: Any, count: int) -> Any:
-    """Evenly spaced samples: data are often sorted by speaker or class."""
-    import numpy as np
-
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))
-    return frames[chosen]
-
-
 def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
     """Where the network came from, and what the float network says of the test samples."""
     from delaytool.datasets import digest
     from delaytool.files import sha256_of
-    from delaytool.trainer.evaluation import evaluate
+    from delaytool.trainer.evaluation import evaluate_both
 
     model = saved.network()
     test, batch = loaded.test, saved.recipe.trainer.batch_size
-    trained = evaluate(model, test.frames, test.labels, batch, saved.sigma)
-    rounded = evaluate(model, test.frames, test.labels, batch)
+    trained, rounded = evaluate_both(model, test.frames, test.labels, batch, saved.sigma)
     return {
         "recipe": saved.recipe.model_dump(mode="json"),
         "recipe_sha256": saved.recipe.digest(),

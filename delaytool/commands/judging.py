@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from delaytool import datasets
+from delaytool.commands.samples import evenly_spaced
 from delaytool.commands.step_bars import StepBars
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
@@ -58,7 +59,7 @@ def judge(
     labels = events.labels
     chosen = np.arange(len(frames))
     if samples is not None and samples < len(frames):
-        chosen = np.unique(np.linspace(0, len(frames) - 1, samples).astype(int))
+        chosen = evenly_spaced(len(frames), samples)
     floats = _recorded(network, frames, labels, chosen)
     if floats is None and run is not None:
         floats = _measured(run, frames[chosen], labels[chosen])
@@ -114,16 +115,13 @@ def _measured(run: Path, frames: np.ndarray, labels: np.ndarray) -> FloatFigures
     import torch
 
     from delaytool.trainer import Checkpoint, RunFolder
-    from delaytool.trainer.evaluation import evaluate
+    from delaytool.trainer.evaluation import evaluate_both
 
     saved = Checkpoint.load(RunFolder(run).best)
     model = saved.network()
     given, truth, batch = torch.from_numpy(frames), torch.from_numpy(labels), saved.recipe.trainer.batch_size
-    return FloatFigures(
-        as_trained=evaluate(model, given, truth, batch, saved.sigma).accuracy,
-        rounded=evaluate(model, given, truth, batch).accuracy,
-        origin=f"measured now with {run}",
-    )
+    trained, rounded = evaluate_both(model, given, truth, batch, saved.sigma)
+    return FloatFigures(trained.accuracy, rounded.accuracy, origin=f"measured now with {run}")
 
 
 def torch_backend() -> Backend:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import h5py
 
-from delaytool.errors import DataError, MissingExtraError
+from delaytool.errors import DataError, MissingExtraError, first_line
 from delaytool.files import atomic_path, sha256_of
 
 ROOT_VARIABLE = "DELAYTOOL_DATA"
@@ -90,7 +90,7 @@ def _download(name: str, split: str, folder: Path) -> None:
             # Unpacked elsewhere and renamed, so that an interruption leaves no half file under the final name.
             os.replace(Path(unpacked.name) / file, folder / file)
         except (OSError, RuntimeError, http.client.HTTPException, zipfile.BadZipFile) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise DataError(
                 f"{name}: could not download {url} ({reason}); check the network, "
                 f"or download and unpack it elsewhere and put {file} into {folder}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from delaytool.errors import BackendError
 from delaytool.network import (
@@ -84,17 +85,19 @@ def integrate(layer: IntegerLayer, arriving: Tensor) -> LayerTrace:
     return LayerTrace(torch.stack(spikes, 1), torch.stack(currents, 1), torch.stack(membranes, 1))
 
 
+def padded_frames(frames: Tensor, steps: int) -> Tensor:
+    """Frames (sample, time, channel) lengthened with silence, or cut, to (sample, steps, channel) float32."""
+    kept = frames[:, :steps].float()
+    return functional.pad(kept, (0, 0, 0, steps - kept.shape[1]))
+
+
 @torch.no_grad()
 def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
 
     Raises BackendError for recurrent networks: a layer at a time needs every source before its target.
     """
-    steps = network.n_steps
-    kept = frames[:, :steps]
-    padded = torch.zeros(frames.shape[0], steps, frames.shape[2])
-    padded[:, : kept.shape[1]] = kept
-    sent: list[Tensor] = [padded]
+    sent: list[Tensor] = [padded_frames(frames, network.n_steps)]
     traces = []
     for index, layer in enumerate(network.layers):
         for group in layer.synapses:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from delaytool import __version__
-from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError
+from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.compare import Comparison, compare
@@ -177,7 +177,7 @@ class DaskExecutor:
                 raise BackendError(
                     f"executor: the Dask scheduler at {where} has no workers; start some with: dask worker {where}"
                 ) from None
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise BackendError(
                 f"executor: no Dask scheduler answers at {where} ({reason}); start one with: dask scheduler"
             ) from None

@@ -58,3 +58,11 @@ def evaluate(
         labels=labels.cpu().numpy(),
         spikes=tuple((spikes / len(frames)).tolist()),
     )
+
+
+def evaluate_both(
+    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
+) -> tuple[Evaluation, Evaluation]:
+    """(as trained, with rounded delays); one and the same where training ended on single taps."""
+    rounded = evaluate(model, frames, labels, batch_size)
+    return rounded if sigma is None else evaluate(model, frames, labels, batch_size, sigma), rounded

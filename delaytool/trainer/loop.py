@@ -18,7 +18,7 @@ from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.trainer.augmentation import channel_dropout, time_jitter
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
-from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.evaluation import evaluate, evaluate_both
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
@@ -228,8 +228,7 @@ class _Training:
         model = chosen.network().to(self.device)
         batch = self.recipe.trainer.batch_size
         test = self.data.test.to(self.device)
-        rounded = evaluate(model, test.frames, test.labels, batch)
-        trained = evaluate(model, test.frames, test.labels, batch, sigma=chosen.sigma)
+        trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
         return {
             "name": self.recipe.name,
             "epochs": self.recipe.trainer.epochs,

@@ -15,7 +15,7 @@ from delaytool.exporter.passes.quantise import integer_layer
 from delaytool.exporter.program import FloatLayer, Program, Scale
 from delaytool.exporter.state_bounds import state_bounds
 from delaytool.hw_configs import Target
-from delaytool.models.integer import integrate, layer_input
+from delaytool.models.integer import integrate, layer_input, padded_frames
 from delaytool.network import STATE_SHIFT, IntegerLayer, IntegerNetwork, Readout
 
 # Weight resolution against range: 1 keeps the largest weight inside, 2 clips at half of it. Measured, not assumed.
@@ -42,7 +42,7 @@ def choose_scale(
     wanted = simulate_float(program, frames)
     _refuse_silence(program, wanted)
     chosen: list[FloatLayer] = []
-    sent = [_lengthened(torch.from_numpy(frames).float(), program.chip_steps)]
+    sent = [padded_frames(torch.from_numpy(frames), program.chip_steps)]
     for index in range(len(program.layers)):
         best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody)
         chosen.append(best)
@@ -150,13 +150,6 @@ def _refuse_silence(program: Program, wanted: list[Tensor]) -> None:
                 f"layer {layer.name}: it never fires on the calibration samples, so nothing reaches the readout; "
                 "train longer, or check that the data is the one that it was trained on"
             )
-
-
-def _lengthened(frames: Tensor, steps: int) -> Tensor:
-    out = frames.new_zeros(frames.shape[0], steps, frames.shape[2])
-    kept = frames[:, :steps]
-    out[:, : kept.shape[1]] = kept
-    return out
 
 
 def _enclosing(program: Program, index: int, built: IntegerLayer) -> IntegerNetwork:

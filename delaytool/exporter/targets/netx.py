@@ -24,7 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from delaytool.errors import ExportError, NetworkError
+from delaytool.errors import ExportError, NetworkError, first_line
 from delaytool.files import atomic_path
 from delaytool.network import (
     DECAY_UNITY,
@@ -108,7 +108,7 @@ def read_netx(
         reason = (str(error).strip().splitlines() or ["unreadable"])[0]
         raise NetworkError(f"{path}: not a readable HDF5 file ({reason}); give a netx file (.net)") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise NetworkError(f"{path}: not a netx file that lava-dl would read ({reason}); write it again") from None
 
 
