@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from delaytool.runtime.verify import Verdict
+
+if TYPE_CHECKING:
+    from delaytool.sweep.results import Mean, Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -100,3 +103,26 @@ def cost_table(verdict: Verdict) -> Table:
     for row in cost_rows(verdict):
         table.add_row(*row)
     return table
+
+
+def sweep_table(results: Results) -> Table:
+    """A row a setting: validation and test accuracy, means and standard errors over seeds where there are several."""
+    from delaytool.sweep.setting import short_names, told
+
+    names = short_names(list(results.keys))
+    headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
+    table = _table("", headings if results.keys else ("", *headings))
+    for setting in results.settings:
+        cells = [told(value) for value in setting.values.values()] or ["all seeds"]
+        done = setting.count("finished")
+        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
+        binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
+        table.add_row(*cells, runs, mean_told(setting.validation), mean_told(setting.test), binomial)
+    return table
+
+
+def mean_told(mean: Mean | None) -> str:
+    """A mean accuracy in per cent with its standard error, as far as they are known."""
+    if mean is None:
+        return "-"
+    return f"{100 * mean.value:.2f} %" if mean.error is None else f"{100 * mean.value:.2f} ± {100 * mean.error:.2f} %"
