@@ -13,6 +13,7 @@ from delaytool.errors import DelaytoolError, MissingExtraError
 VERBS = {
     "train": "Train a network whose every synapse learns its own delay.",
     "sweep": "Train a recipe with every combination of some keys' values.",
+    "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
     "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
     "report": "Write one self-contained page about a run or a network.",

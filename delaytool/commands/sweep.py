@@ -68,6 +68,7 @@ def command(
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
     from rich.console import Console
+    from rich.markup import escape
 
     from delaytool.commands.tables import sweep_table
     from delaytool.sweep.results import gather, write_tables
@@ -77,7 +78,7 @@ def _show(folder: SweepFolder) -> int:
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":
-            console.print(f"[bold red]failed[/]: {run.setting.name}: {run.error}")
+            console.print(f"[bold red]failed[/]: {run.setting.name}: {escape(run.error)}")
     unfinished = [f"{count} {state}" for state in ("running", "waiting") if (count := results.count(state))]
     if unfinished:
         console.print(f"not finished: {', '.join(unfinished)}")

@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from delaytool.sweep.folder import SweepFolder
@@ -66,7 +67,7 @@ class SweepProgress:
             del self.at_work[news.worker]
             self._look()
             place = f"{self.ended:>{len(str(len(self.settings)))}}/{len(self.settings)}"
-            said = news.text if news.kind == "finished" else f"[bold red]failed[/]: {news.text}"
+            said = news.text if news.kind == "finished" else f"[bold red]failed[/]: {escape(news.text)}"
             self.console.print(f"{place}  {news.run}  {said}")
         elif time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
             self._look()

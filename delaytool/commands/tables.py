@@ -9,6 +9,7 @@ from rich.table import Table
 from delaytool.runtime.verify import Verdict
 
 if TYPE_CHECKING:
+    from delaytool.report.comparison import Comparison
     from delaytool.sweep.results import Mean, Results
 
 
@@ -126,3 +127,23 @@ def mean_told(mean: Mean | None) -> str:
     if mean is None:
         return "-"
     return f"{100 * mean.value:.2f} %" if mean.error is None else f"{100 * mean.value:.2f} ± {100 * mean.error:.2f} %"
+
+
+ACCURACY_COLUMNS = ("method", "seeds", "float, as trained", "float, rounded", "integer")
+NOT_COSTS = (*ACCURACY_COLUMNS[1:], "parameters", "synapses", "spikes")
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Two tables of a row a method, accuracies and costs, because one would be too wide for a terminal."""
+    from delaytool.report.comparison_tables import headings, rows
+
+    names = headings(comparison)
+    lines = rows(comparison)
+    tables = []
+    for shown in (ACCURACY_COLUMNS, tuple(name for name in names if name not in NOT_COSTS)):
+        table = _table("", shown)
+        table.columns[0].min_width = max((len(line[0]) for line in lines), default=None)
+        for line in lines:
+            table.add_row(*(line[names.index(name)] for name in shown))
+        tables.append(table)
+    return tables

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from delaytool.files import atomic_path
+from delaytool.runtime.verify import binomial_error
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.setting import Setting, told
 from delaytool.trainer import RunFolder
@@ -81,11 +82,6 @@ class Results:
         return sum(setting.count(state) for setting in self.settings)
 
 
-def binomial_error(accuracy: float, samples: int) -> float:
-    """Standard error of an accuracy (0..1) that was counted on so many samples."""
-    return math.sqrt(accuracy * (1 - accuracy) / samples)
-
-
 def run_results(folder: SweepFolder) -> list[RunResult]:
     """Every run that was asked for."""
     errors, at_work = folder.journal.errors(), folder.at_work()
@@ -145,8 +141,8 @@ def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
 def write_tables(results: Results, folder: Path) -> list[Path]:
     """results.csv, a row a setting, and runs.csv, a row a run. Accuracies are shares, 0..1."""
     settings, runs = folder / "results.csv", folder / "runs.csv"
-    _write(settings, _setting_rows(results))
-    _write(runs, _run_rows(results))
+    write_csv(settings, _setting_rows(results))
+    write_csv(runs, _run_rows(results))
     return [settings, runs]
 
 
@@ -194,7 +190,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows of the same columns, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
