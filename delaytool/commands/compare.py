@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("recipes", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
+@click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every recipe.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def command(
     recipes: tuple[str, ...],
     seeds: int,
+    speakers: str | None,
     output: Path | None,
     overrides: tuple[str, ...],
     data: str | None,
@@ -53,7 +55,7 @@ def command(
     from delaytool.sweep.folder import SweepFolder
 
     if page is not None:
-        if recipes or output or overrides or data or retry_failed:
+        if recipes or speakers or output or overrides or data or retry_failed:
             raise click.UsageError("--page shows a comparison as it is: leave out recipes and other options")
         known = Measure.target_of(SweepFolder.purpose_at(page))
         if known is None:
@@ -66,7 +68,7 @@ def command(
 
     load_target(target)
     short = [] if data is None else [f"data.source='{data}'"]
-    settings = _settings(recipes, seeds, [*overrides, *short])
+    settings = _settings(recipes, seeds, speakers, [*overrides, *short])
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     again = f"the same command goes on; so far: delaytool compare --page {path}"
@@ -74,13 +76,13 @@ def command(
     sys.exit(_show(folder, target))
 
 
-def _settings(recipes: tuple[str, ...], seeds: int, overrides: list[str]) -> list[Setting]:
-    """Every recipe with every seed; a first seed of each comes before all second ones, so that a page is soon full."""
+def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
+    """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
     from delaytool.errors import SweepError
     from delaytool.report.comparison import METHOD
-    from delaytool.sweep.results import SEED
+    from delaytool.sweep.grid import grid
+    from delaytool.sweep.results import SEED, SPEAKER
     from delaytool.sweep.setting import Setting
-    from delaytool.trainer import load_recipe
 
     names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
     for name in names:
@@ -89,11 +91,12 @@ def _settings(recipes: tuple[str, ...], seeds: int, overrides: list[str]) -> lis
     for override in overrides:
         if override.partition("=")[0].strip() == SEED:
             raise SweepError(f"--set {override}: seeds are given by --seeds")
-    return [
-        Setting({METHOD: name, SEED: seed}, load_recipe(recipe, [*overrides, f"{SEED}={seed}"]), family=name)
-        for seed in range(seeds)
+    over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
+    grids = [
+        [Setting({METHOD: name, **one.values}, one.recipe, family=name) for one in grid(recipe, over, overrides)]
         for name, recipe in zip(names, recipes, strict=True)
     ]
+    return [setting for repeats in zip(*grids, strict=True) for setting in repeats]
 
 
 def _show(folder: SweepFolder, target: str) -> int:

@@ -107,14 +107,14 @@ def cost_table(verdict: Verdict) -> Table:
 
 
 def sweep_table(results: Results) -> Table:
-    """A row a setting: validation and test accuracy, means and standard errors over seeds where there are several."""
+    """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
     from delaytool.sweep.setting import short_names, told
 
     names = short_names(list(results.keys))
     headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
     table = _table("", headings if results.keys else ("", *headings))
     for setting in results.settings:
-        cells = [told(value) for value in setting.values.values()] or ["all seeds"]
+        cells = [told(value) for value in setting.values.values()] or ["all runs"]
         done = setting.count("finished")
         runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
         binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
@@ -129,8 +129,8 @@ def mean_told(mean: Mean | None) -> str:
     return f"{100 * mean.value:.2f} %" if mean.error is None else f"{100 * mean.value:.2f} ± {100 * mean.error:.2f} %"
 
 
-ACCURACY_COLUMNS = ("method", "seeds", "float, as trained", "float, rounded", "integer")
-NOT_COSTS = (*ACCURACY_COLUMNS[1:], "parameters", "synapses", "spikes")
+ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
+NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

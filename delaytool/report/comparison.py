@@ -9,7 +9,7 @@ from typing import Any
 from delaytool.commands.measuring import Measured
 from delaytool.runtime.verify import binomial_error
 from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.results import Mean, RunResult, SettingResult, gather
+from delaytool.sweep.results import REPEATS, Mean, RunResult, SettingResult, gather
 from delaytool.sweep.setting import flat, told
 
 METHOD = "method"
@@ -17,15 +17,15 @@ METHOD = "method"
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Test accuracy, 0..1: over seeds, and what the size of the test set alone makes uncertain."""
+    """Test accuracy, 0..1: over runs, and what the size of the test set alone makes uncertain."""
 
-    over_seeds: Mean
+    over_runs: Mean
     binomial: float
 
 
 @dataclass(frozen=True)
 class Method:
-    """One recipe over its seeds. What is None could not be had; means are over the runs that have a figure."""
+    """One recipe over its seeds and speakers. What is None could not be had; means are over runs that have a figure."""
 
     name: str
     result: SettingResult
@@ -34,6 +34,11 @@ class Method:
     @property
     def finished(self) -> list[RunResult]:
         return [run for run in self.result.runs if run.state == "finished"]
+
+    @property
+    def validation(self) -> Mean | None:
+        """Accuracy, 0..1, of the chosen epochs; with speakers left out in turn, that on unheard voices."""
+        return self.result.validation
 
     @property
     def as_trained(self) -> Accuracy | None:
@@ -142,4 +147,4 @@ def comparison_of(folder: SweepFolder, target: str) -> Comparison:
 def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:
     recipes: list[dict[str, Any]] = [flat(method.result.runs[0].setting.recipe) for method in methods]
     rows = [(key, [told(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
-    return [(key, values) for key, values in rows if key not in ("seed", "name") and len(set(values)) > 1]
+    return [(key, values) for key, values in rows if key not in (*REPEATS, "name") and len(set(values)) > 1]

@@ -12,7 +12,7 @@ MARKERS = "os^Dv<>P"
 
 @styled
 def accuracies(comparison: Comparison) -> Figure:
-    """A row a method: float with rounded delays and integers, with standard errors over seeds on the test set's own."""
+    """A row a method: float with rounded delays and integers, with standard errors over runs on the test set's own."""
     methods = [method for method in comparison.methods if method.rounded]
     figure = new_figure(5.4, 1.2 + 0.5 * len(methods))
     axes = figure.subplots()
@@ -23,7 +23,7 @@ def accuracies(comparison: Comparison) -> Figure:
         ):
             if accuracy is None:
                 continue
-            mean, error = 100 * accuracy.over_seeds.value, 100 * (accuracy.over_seeds.error or 0)
+            mean, error = 100 * accuracy.over_runs.value, 100 * (accuracy.over_runs.error or 0)
             binomial = 100 * accuracy.binomial
             axes.plot([mean - binomial, mean + binomial], [place + shift] * 2, color=FAINT, linewidth=5, zorder=1)
             axes.errorbar([mean], [place + shift], xerr=[error], color=color, marker=marker, markersize=5, capsize=2.5)
@@ -54,7 +54,7 @@ def accuracy_against_events(comparison: Comparison) -> Figure | None:
     axes = figure.subplots()
     for index, (method, accuracy, events) in enumerate(known):
         axes.errorbar(
-            [events.value], [100 * accuracy.over_seeds.value], yerr=[100 * (accuracy.over_seeds.error or 0)],
+            [events.value], [100 * accuracy.over_runs.value], yerr=[100 * (accuracy.over_runs.error or 0)],
             color=SERIES[index % len(SERIES)], marker=MARKERS[index // len(SERIES) % len(MARKERS)], markersize=6,
             capsize=2.5, linestyle="none", label=method.name,
         )  # fmt: skip

@@ -10,23 +10,25 @@ from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Comparison, Method
 from delaytool.sweep.results import Mean, write_csv
 
-ACCURACIES = "Accuracies are mean ± standard error over seeds, in per cent; in brackets the test set's binomial error."
+ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
 
 
 def headings(comparison: Comparison) -> tuple[str, ...]:
     return (
-        "method", "seeds", "parameters", "synapses", "float, as trained", "float, rounded", "integer", "drop",
-        "values differ", "spikes", "synaptic events", f"on {comparison.target}",
+        "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
+        "drop", "values differ", "spikes", "synaptic events", f"on {comparison.target}",
     )  # fmt: skip
 
 
 HEADINGS_TOLD = {
+    "runs": "seeds, times the speakers where they are left out in turn",
+    "validation": "accuracy of the chosen epoch; the other accuracies are on the test part",
     "parameters": "that training moves: weights, delays where they are learned, batch norm",
-    "synapses": "of nonzero weight in the exported network, mean over seeds",
+    "synapses": "of nonzero weight in the exported network, mean over runs",
     "float, rounded": "the trained network with whole delays, which the integers should reproduce",
     "integer": "the exported network on the whole test part; for a target without limits where the chip cannot hold it",
     "drop": "points of accuracy that integers cost against the float network with rounded delays",
-    "values differ": "spikes, currents and membranes in which engine and reference differ, all seeds together",
+    "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
     "spikes": "that the network fires for one sample, mean; without integers, the float network's",
     "synaptic events": "synapses that take up a spike for one sample, mean: what energy on a chip is counted from",
 }
@@ -37,9 +39,10 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     return [
         (
             method.name,
-            _seeds(method),
+            _runs(method),
             _count(method.parameters),
             _mean(method.mean(lambda one: one.synapses)),
+            _percent(method.validation),
             accuracy_told(method.as_trained),
             accuracy_told(method.rounded),
             accuracy_told(method.integer),
@@ -57,9 +60,13 @@ def accuracy_told(accuracy: Accuracy | None) -> str:
     """'96.84 ± 0.40 (0.92)'."""
     if accuracy is None:
         return "-"
-    mean = accuracy.over_seeds
-    error = "" if mean.error is None else f" ± {100 * mean.error:.2f}"
-    return f"{100 * mean.value:.2f}{error} ({100 * accuracy.binomial:.2f})"
+    return f"{_percent(accuracy.over_runs)} ({100 * accuracy.binomial:.2f})"
+
+
+def _percent(mean: Mean | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{100 * mean.value:.2f}" + ("" if mean.error is None else f" ± {100 * mean.error:.2f}")
 
 
 def fit_told(method: Method) -> str:
@@ -76,7 +83,7 @@ def fit_told(method: Method) -> str:
     return f"fits: {cores} core{'s' * (cores != 1)}, {size:,.1f} KiB"
 
 
-def _seeds(method: Method) -> str:
+def _runs(method: Method) -> str:
     done, all_of_them = len(method.finished), len(method.result.runs)
     return str(done) if done == all_of_them else f"{done} of {all_of_them}"
 
@@ -121,15 +128,17 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
 
 def _csv_row(method: Method) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "method": method.name, "seeds": len(method.result.runs), "finished": len(method.finished),
+        "method": method.name, "runs": len(method.result.runs), "finished": len(method.finished),
         "parameters": method.parameters,
     }  # fmt: skip
+    row["validation_accuracy"] = method.validation and method.validation.value
+    row["validation_standard_error"] = method.validation and method.validation.error
     accuracies = {
         "float_as_trained": method.as_trained, "float_rounded": method.rounded, "integer": method.integer,
     }  # fmt: skip
     for name, accuracy in accuracies.items():
-        row[f"{name}_accuracy"] = accuracy and accuracy.over_seeds.value
-        row[f"{name}_standard_error"] = accuracy and accuracy.over_seeds.error
+        row[f"{name}_accuracy"] = accuracy and accuracy.over_runs.value
+        row[f"{name}_standard_error"] = accuracy and accuracy.over_runs.error
         row[f"{name}_binomial_error"] = accuracy and accuracy.binomial
     row |= {
         "test_samples": method.result.test_samples,

@@ -21,7 +21,7 @@ LOGARITHMIC_FROM = 30
 
 @styled
 def draw(results: Results) -> Figure | None:
-    """Means over seeds with their standard errors; None where no run has finished."""
+    """Means with their standard errors; None where no run has finished."""
     done = [setting for setting in results.settings if setting.test is not None]
     if not done:
         return None
@@ -38,12 +38,12 @@ def draw(results: Results) -> Figure | None:
         places = given if numeric else [values.index(value) if values else 0 for value in given]
         _line(axes, places, settings, name, index, joined=numeric)
     _axes(axes, over, values, numeric)
-    for accuracy in _seeds_alone(results, over):
+    for accuracy in _repeats_alone(results, over):
         axes.plot([0], [100 * accuracy], "_", color=MUTED, markersize=18)
     if len(lines) > 1:
         axes.legend(title=", ".join(key for key in results.keys if key != over), loc="best", title_fontsize=8.5)
-    seeds = max(setting.count("finished") for setting in done)
-    error = f"mean and standard error over up to {seeds} seeds" if seeds > 1 else "one run each"
+    most = max(setting.count("finished") for setting in done)
+    error = f"mean and standard error of up to {most} runs" if most > 1 else "one run each"
     left_out = f"; {len(lines) - MOST_LINES} more lines are in the table" if len(lines) > MOST_LINES else ""
     axes.set_title(f"Test accuracy with rounded delays: {error}{left_out}")
     axes.set_ylabel("test accuracy (%)")
@@ -61,7 +61,7 @@ def write_figure(results: Results, path: Path) -> bool:
 
 
 def _horizontal(results: Results, done: list[SettingResult]) -> str | None:
-    """Of the keys that hold numbers the one with most values, else of all; None where only seeds are swept."""
+    """Of the keys that hold numbers the one with most values, else of all; None where runs are only repeated."""
 
     def spread(key: str) -> tuple[bool, int]:
         values = [setting.values[key] for setting in done]
@@ -91,7 +91,7 @@ def _line(axes: Axes, places: list[Any], settings: list[SettingResult], name: st
 def _axes(axes: Axes, over: str | None, values: list[Any], numeric: bool) -> None:
     if over is None:
         axes.set_xlim(-1, 1)
-        axes.set_xticks([0], ["all seeds"])
+        axes.set_xticks([0], ["all runs"])
     elif numeric:
         if min(values) > 0 and max(values) / min(values) >= LOGARITHMIC_FROM:
             axes.set_xscale("log")
@@ -105,8 +105,8 @@ def _axes(axes: Axes, over: str | None, values: list[Any], numeric: bool) -> Non
     unclutter(axes)
 
 
-def _seeds_alone(results: Results, over: str | None) -> list[float]:
-    """Every run's accuracy, where nothing but seeds is swept."""
+def _repeats_alone(results: Results, over: str | None) -> list[float]:
+    """Every run's accuracy, where nothing but seeds and speakers is swept."""
     if over is not None:
         return []
     return [run.summary["test_accuracy_rounded"] for run in results.runs if run.summary]

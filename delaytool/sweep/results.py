@@ -1,4 +1,4 @@
-"""What came out of a sweep: a row a run, and a row a setting with its seeds averaged."""
+"""What came out of a sweep: a row a run, and a row a setting with its repeats averaged."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from delaytool.sweep.setting import Setting, told
 from delaytool.trainer import RunFolder
 
 SEED = "seed"
+SPEAKER = "data.validation_speaker"
+# Runs that differ in these alone repeat one setting.
+REPEATS = (SEED, SPEAKER)
 State = Literal["finished", "failed", "running", "waiting"]
 
 
@@ -47,7 +50,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class SettingResult:
-    """One setting without its seed; means over its finished runs (0..1), None where none is finished.
+    """One setting without its seed and held-out speaker; means over finished runs (0..1), None where none is.
 
     binomial   standard error of the test accuracy that comes of the test set's size alone
     """
@@ -68,10 +71,9 @@ class SettingResult:
 
 @dataclass(frozen=True)
 class Results:
-    """keys: what is swept, the seed left out; seeds: whether it is swept too."""
+    """keys: what is swept, repeats left out."""
 
     keys: tuple[str, ...]
-    seeds: bool
     settings: tuple[SettingResult, ...]
 
     @property
@@ -100,16 +102,15 @@ def run_results(folder: SweepFolder) -> list[RunResult]:
 
 
 def gather(folder: SweepFolder) -> Results:
-    """Runs that differ in their seed alone are one setting. Settings are in the order of their values."""
+    """Runs that differ in seed or held-out speaker alone are one setting. Settings are in the order of their values."""
     groups: dict[str, list[RunResult]] = {}
     for run in run_results(folder):
-        groups.setdefault(repr(_without_seed(run.setting.values)), []).append(run)
+        groups.setdefault(repr(_setting_alone(run.setting.values)), []).append(run)
     settings = [_averaged(tuple(runs)) for runs in groups.values()]
     keys = tuple(settings[0].values) if settings else ()
     ranks = {key: _ranks([setting.values[key] for setting in settings]) for key in keys}
     settings.sort(key=lambda setting: [ranks[key][repr(setting.values[key])] for key in keys])
-    swept = bool(settings) and SEED in settings[0].runs[0].setting.values
-    return Results(keys, swept, tuple(settings))
+    return Results(keys, tuple(settings))
 
 
 def _ranks(values: Sequence[Any]) -> dict[str, int]:
@@ -124,8 +125,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _without_seed(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != SEED}
+def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in REPEATS}
 
 
 def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
@@ -135,7 +136,7 @@ def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
         for key in ("validation_accuracy", "test_accuracy_rounded")
     )
     samples = int(done[0]["test_samples"]) if done else None
-    return SettingResult(_without_seed(runs[0].setting.values), runs, validation, test, samples)
+    return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from delaytool.sweep.folder import SweepFolder
+
 TINY = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=6", "--set", "data.validation_fraction=0.5")
 
 
@@ -43,6 +45,8 @@ def test_the_table_has_the_mean_and_the_error_of_every_method(compared):
     for method, row in rows.items():
         summaries = [read(out, method, seed, "summary.json") for seed in (0, 1)]
         measured = [read(out, method, seed, "measured.json") for seed in (0, 1)]
+        validation = [one["validation_accuracy"] for one in summaries]
+        assert float(row["validation_accuracy"]) == pytest.approx(np.mean(validation), abs=1e-6)
         for column, values in (
             ("float_rounded", [one["test_accuracy_rounded"] for one in summaries]),
             ("float_as_trained", [one["test_accuracy_as_trained"] for one in summaries]),
@@ -104,6 +108,19 @@ def test_what_is_done_is_not_done_again_and_what_does_not_fit_says_why(compared,
     assert (row["runs_that_fit"], row["integers_for"], row["differing_values"]) == ("0", "ideal", "0")
     assert "long does not fit loihi2 (2 of 2 runs): layer hidden1: delay" in result.output
     assert "no; integers for ideal" in (out / "comparison.md").read_text()
+
+
+def test_each_speaker_is_left_out_in_turn(call, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("delaytool.commands.sweeping.load_data", lambda recipe: None)
+    monkeypatch.setattr(
+        "delaytool.commands.sweeping.work_in_processes",
+        lambda path, job, tell, jobs: asked.extend(SweepFolder(path, job).journal.settings()),
+    )
+    call("compare", "shd-2l-1kc", "--seeds", 2, "--speakers", "0..3", "-o", tmp_path / "out")
+    assert [(one.recipe.seed, one.recipe.data.validation_speaker) for one in asked] == [
+        (seed, speaker) for seed in (0, 1) for speaker in range(4)
+    ]
 
 
 def test_a_method_that_fails_is_in_the_table_and_stops_no_other(call, recipes, tmp_path):

@@ -51,6 +51,12 @@ def test_seeds_are_averaged_and_extended_ranges_are_in_order(swept):
         assert setting.binomial == pytest.approx(np.sqrt(expected.mean() * (1 - expected.mean()) / 400))
 
 
+def test_speakers_left_out_in_turn_are_averaged_like_seeds(swept):
+    results = swept("data.validation_speaker=0..3", "model.max_delay=2,3", "seed=0..1")
+    assert results.keys == ("model.max_delay",)
+    assert [setting.test.count for setting in results.settings] == [8, 8]
+
+
 def test_tables_hold_every_setting_and_every_run(swept, tmp_path):
     results = swept("model.max_delay=2,3", "seed=0..1", fails=lambda recipe: recipe.model.max_delay == 3)
     write_tables(results, tmp_path)
