@@ -86,6 +86,10 @@ class SweepFolder:
                 continue
             return Claim(setting, trial, lock)
 
+    def unfinished(self) -> bool:
+        """Whether a run waits, or was taken and has not ended."""
+        return bool(self.journal.waiting() or self.journal.running())
+
     def free_abandoned(self) -> int:
         """Queue again what a process had taken that is no more; returns how many."""
         freed = 0

@@ -6,6 +6,9 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from pathlib import Path
 from types import FrameType
@@ -13,6 +16,7 @@ from types import FrameType
 import torch
 
 from delaytool.errors import SweepError
+from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.job import Job
 from delaytool.sweep.worker import News, Tell, work
 
@@ -34,8 +38,9 @@ def work_in_processes(path: Path, job: Job, tell: Tell, jobs: int) -> None:
     ]
     stopped: list[str] = []
     try:
-        for process in workers:
-            process.start()
+        with _deaf_to_interrupts():
+            for process in workers:
+                process.start()
         while any(process.is_alive() for process in workers) or not news.empty():
             try:
                 item = news.get(timeout=0.2)
@@ -53,13 +58,26 @@ def work_in_processes(path: Path, job: Job, tell: Tell, jobs: int) -> None:
             if process.pid is not None:
                 process.join()
     died = [process.exitcode for process in workers if process.exitcode]
-    if died and not stopped:
+    if died and not stopped and SweepFolder(path, job).unfinished():
         stopped.append(
             f"a worker process ended with exit code {died[0]} (killed for want of memory, perhaps: try fewer --jobs); "
             "give the same command again to go on"
         )
     if stopped:
         raise SweepError(stopped[0])
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile ignores Ctrl-C from its first moment, before it could say so itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def cores() -> int:
