@@ -14,7 +14,7 @@ from delaytool.datasets.download import SPLITS as DOWNLOADS
 from delaytool.datasets.download import fetch
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
-from delaytool.datasets.splits import hold_out_speaker, resolve_method, split_test, split_validation
+from delaytool.datasets.splits import resolve_method, split_test, split_validation
 from delaytool.errors import DataError
 
 SPLIT_NAMES = ("train", "validation", "test")
@@ -40,7 +40,6 @@ def load(
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_by: str = "auto",
-    validation_speaker: int | None = None,
     n_units: int | None = None,
     protocol: str = "honest",
     root: str | os.PathLike[str] | None = None,
@@ -49,8 +48,7 @@ def load(
 
     Parts that the source has are used as they are. A missing test part is `test_fraction` of every class, cut
     off the training part with a fixed seed; a missing validation part is `validation_fraction` of what is left,
-    chosen with `seed` as `split_validation` says (`split_by`), or is `validation_speaker` alone. n_units None: what
-    the file tells, else 700.
+    chosen with `seed` as `split_validation` says (`split_by`). n_units None: what the file tells, else 700.
     `root`: where downloads are kept (see `fetch`).
 
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
@@ -69,11 +67,6 @@ def load(
         train, test = split_test(whole, test_fraction, TEST_SEED)
         test_told = _told_stratified(test, whole, origin)
         origin = f"the rest of {origin}"
-    if validation_speaker is not None and ("validation" in parts or protocol == "paper"):
-        why = "the protocol 'paper' validates on test" if protocol == "paper" else "it has a validation part of its own"
-        raise DataError(
-            f"{_short(train)}: validation_speaker {validation_speaker} cannot be held out, {why}; leave it out"
-        )
     if "validation" in parts:
         validation = parts["validation"]
         validation_told = f"{_short(validation)} ({len(validation)} samples)"
@@ -81,12 +74,8 @@ def load(
         validation, validation_told = test, "the test part itself (as in published practice)"
     else:
         whole = train
-        if validation_speaker is not None:
-            method = "speaker"
-            train, validation = hold_out_speaker(whole, validation_speaker)
-        else:
-            method = resolve_method(whole, split_by)
-            train, validation = split_validation(whole, validation_fraction, seed, method)
+        method = resolve_method(whole, split_by)
+        train, validation = split_validation(whole, validation_fraction, seed, method)
         if method == "speaker":
             validation_told = f"{_told_speakers(validation)} of {origin} ({len(validation)} of {len(whole)} samples)"
         else:
@@ -103,7 +92,6 @@ def load_for_evaluation(
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_by: str = "auto",
-    validation_speaker: int | None = None,
     n_units: int | None = None,
     protocol: str = "honest",
     root: str | os.PathLike[str] | None = None,
@@ -132,7 +120,6 @@ def load_for_evaluation(
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         split_by=split_by,
-        validation_speaker=validation_speaker,
         n_units=n_units,
         protocol=protocol,
         root=root,

@@ -29,27 +29,6 @@ def split_validation(train: EventData, fraction: float, seed: int, by: str = "au
     return _cut(train, _by_speaker(train, fraction, seed))
 
 
-def hold_out_speaker(train: EventData, speaker: int) -> tuple[EventData, EventData]:
-    """(the others, this speaker), one fold of leave-one-speaker-out. Both keep the samples' order.
-
-    Raises DataError for a speaker who is not there, or is the only one to say some class.
-    """
-    known = [] if train.speakers is None else np.unique(train.speakers).tolist()
-    if speaker not in known:
-        has = f"has speakers {', '.join(map(str, known))}" if known else "names no speakers (extra/speaker)"
-        raise DataError(
-            f"{train.name}: validation_speaker {speaker} is not in it, it {has}; choose one of them or none"
-        )
-    rest, held_out = _cut(train, np.asarray(train.speakers) == speaker)
-    missing = sorted(set(np.unique(train.labels).tolist()) - set(np.unique(rest.labels).tolist()))
-    if missing:
-        raise DataError(
-            f"{train.name}: without speaker {speaker} no sample of class {missing[0]} is left to learn from; "
-            "choose another validation_speaker"
-        )
-    return rest, held_out
-
-
 def split_test(data: EventData, fraction: float, seed: int) -> tuple[EventData, EventData]:
     """(rest, test), `fraction` of every class in the second, drawn with `seed`. Raises as `split_validation`."""
     _check_fraction("test_fraction", fraction)

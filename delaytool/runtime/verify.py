@@ -20,11 +20,6 @@ from delaytool.runtime.executor import Executor, InProcess
 CHUNK_BYTES = 256 << 20
 
 
-def binomial_error(accuracy: float, samples: int) -> float:
-    """Standard error of an accuracy (0..1) that was counted on so many samples."""
-    return math.sqrt(accuracy * (1 - accuracy) / samples)
-
-
 @dataclass(frozen=True)
 class FloatFigures:
     """Accuracies (0..1) of the float checkpoint on the same samples, and where the figures come from."""
@@ -63,7 +58,7 @@ class Verdict:
 
     def error(self, accuracy: float) -> float:
         """Binomial standard error of an accuracy on so many samples."""
-        return binomial_error(accuracy, self.samples)
+        return math.sqrt(accuracy * (1 - accuracy) / self.samples)
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: JSON values only."""

@@ -51,7 +51,6 @@ def load_data(recipe: Recipe, encoding: InputEncoding | None = None) -> Training
         validation_fraction=data.validation_fraction,
         test_fraction=data.test_fraction,
         split_by=data.split_by,
-        validation_speaker=data.validation_speaker,
         n_units=data.n_units,
         protocol=recipe.protocol,
     )

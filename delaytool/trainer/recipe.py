@@ -46,9 +46,6 @@ class DataConfig(_Section):
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     split_by: Literal["auto", "speaker", "stratified"] = "auto"
-    validation_speaker: int | None = Field(
-        default=None, ge=0, description="hold out this speaker alone; swept over all, leave-one-speaker-out"
-    )
 
     def encoding(self, n_units: int) -> InputEncoding:
         """The encoding as far as the recipe decides it."""

@@ -50,22 +50,6 @@ def test_folder_without_validation(write: Writer, tmp_path: Path) -> None:
         assert same(part, getattr(splits, name))
 
 
-def test_one_speaker_is_held_out_where_it_is_named(write: Writer, tmp_path: Path) -> None:
-    write("train.h5")
-    write("test.h5", 12)
-    for speaker in range(5):
-        splits = load(tmp_path, validation_speaker=speaker)
-        assert set(splits.validation.speakers) == {speaker}
-        assert f"validation: speaker {speaker} of train.h5" in splits.description
-        part = load_for_evaluation(tmp_path, "validation", validation_speaker=speaker)
-        assert np.array_equal(part.times, splits.validation.times)
-    with pytest.raises(DataError, match="validates on test; leave it out"):
-        load(tmp_path, validation_speaker=0, protocol="paper")
-    write("valid.h5", 12)
-    with pytest.raises(DataError, match="has a validation part of its own; leave it out"):
-        load(tmp_path, validation_speaker=0)
-
-
 def test_folder_without_test(write: Writer, tmp_path: Path) -> None:
     write("train.h5", n_speakers=0)
     splits = load(tmp_path, seed=1)

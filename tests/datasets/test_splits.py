@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.datasets import EventData, split_test, split_validation
-from delaytool.datasets.splits import hold_out_speaker
 from delaytool.errors import DataError
 
 
@@ -120,25 +119,3 @@ def test_fraction_out_of_range(data: EventData, fraction: float) -> None:
 def test_unknown_method(data: EventData) -> None:
     with pytest.raises(DataError, match="split_by 'random' is unknown; choose one of auto, speaker, stratified"):
         split_validation(data, 0.2, 0, "random")
-
-
-def test_leaving_out_each_speaker_in_turn_validates_every_sample_once(data: EventData) -> None:
-    seen: list[int] = []
-    for speaker in range(5):
-        train, validation = hold_out_speaker(data, speaker)
-        assert train.speakers is not None
-        assert validation.speakers is not None
-        assert set(validation.speakers) == {speaker}
-        assert set(train.speakers) == set(range(5)) - {speaker}
-        seen += [index for index in range(len(data)) if data.speakers is not None and data.speakers[index] == speaker]
-        assert len(validation) == len(data) - len(train)
-    assert sorted(seen) == list(range(len(data)))
-
-
-def test_a_speaker_who_cannot_be_left_out_is_refused() -> None:
-    with pytest.raises(DataError, match=r"validation_speaker 7 is not in it, it has speakers 0, 1; choose one"):
-        hold_out_speaker(labelled([0, 1, 0, 1], [0, 0, 1, 1]), 7)
-    with pytest.raises(DataError, match="names no speakers"):
-        hold_out_speaker(labelled([0, 1]), 0)
-    with pytest.raises(DataError, match="without speaker 1 no sample of class 1 is left"):
-        hold_out_speaker(labelled([0, 0, 0, 1], [0, 0, 1, 1]), 1)
