@@ -32,11 +32,10 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
         config = self.config
         current = self.current(x, n_steps, sigma)
-        spikes = lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset)
+        mask = None
         if self.training and config.dropout > 0:
-            mask = functional.dropout(torch.ones_like(spikes[0]), config.dropout)
-            spikes = spikes * mask
-        return spikes
+            mask = functional.dropout(torch.ones_like(current[0]), config.dropout)
+        return lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset, mask)
 
 
 class DelayNetwork(nn.Module):
@@ -82,12 +81,12 @@ class DelayNetwork(nn.Module):
         n_frames = x.shape[0]
         spikes = []
         for index, layer in enumerate(self.hidden):
-            x = layer(self._sent(x), self.config.steps_of(index, n_frames), sigma)
+            x = layer(self.sent(x), self.config.steps_of(index, n_frames), sigma)
             spikes.append(x)
-        out = self.readout(self._sent(x), self.config.steps_of(len(self.hidden), n_frames), sigma)
+        out = self.readout(self.sent(x), self.config.steps_of(len(self.hidden), n_frames), sigma)
         return spikes, leaky_integrator(out, self.config.tau)
 
-    def _sent(self, x: Tensor) -> Tensor:
+    def sent(self, x: Tensor) -> Tensor:
         """Spikes as the next layer hears them: in chip time each takes one step besides its delay."""
         return functional.pad(x, (0, 0, 0, 0, 1, 0)) if self.config.timing == "chip" else x
 

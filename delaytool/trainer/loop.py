@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +18,7 @@ from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate, evaluate_both
 from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
 
@@ -74,22 +73,8 @@ def train(
     data = load_data(recipe, saved.encoding if saved else None)
     if not resume:
         run.create(recipe)
-    with _processor_state(recipe.trainer.threads):
+    with processor_state(recipe.trainer.threads):
         return _Training(recipe, run, data, device, reporter or Reporter()).run(saved)
-
-
-@contextmanager
-def _processor_state(threads: int | None) -> Iterator[None]:
-    """PyTorch's threads as the recipe says, and no denormal numbers, which slow a CPU down and change nothing."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:  # both are the whole process's, and the caller's own arithmetic is none of our business
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
 
 
 def _saved(run: RunFolder) -> Checkpoint | None:
