@@ -38,7 +38,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     ),
     "exporter": ({"", "models", "hw_configs", "network", "errors", "files"}, {"numpy", "torch"}),
     "exporter.targets": ({"network", "errors", "files"}, {"numpy", "h5py"}),
-    "sweep": ({"trainer", "models", "runtime", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
+    "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
     "report": (ANY, {"numpy", "matplotlib", "jinja2"}),
     "commands": (ANY, ANY),

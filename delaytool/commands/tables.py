@@ -10,7 +10,7 @@ from delaytool.runtime.verify import Verdict
 
 if TYPE_CHECKING:
     from delaytool.report.comparison import Comparison
-    from delaytool.sweep.results import Mean, Results
+    from delaytool.sweep.results import Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -108,6 +108,7 @@ def cost_table(verdict: Verdict) -> Table:
 
 def sweep_table(results: Results) -> Table:
     """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
+    from delaytool.accuracy_errors import told_over_seeds
     from delaytool.sweep.setting import short_names, told
 
     names = short_names(list(results.keys))
@@ -118,15 +119,9 @@ def sweep_table(results: Results) -> Table:
         done = setting.count("finished")
         runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
         binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
-        table.add_row(*cells, runs, mean_told(setting.validation), mean_told(setting.test), binomial)
+        accuracies = ("-" if mean is None else told_over_seeds(mean) for mean in (setting.validation, setting.test))
+        table.add_row(*cells, runs, *accuracies, binomial)
     return table
-
-
-def mean_told(mean: Mean | None) -> str:
-    """A mean accuracy in per cent with its standard error, as far as they are known."""
-    if mean is None:
-        return "-"
-    return f"{100 * mean.value:.2f} %" if mean.error is None else f"{100 * mean.value:.2f} ± {100 * mean.error:.2f} %"
 
 
 ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")

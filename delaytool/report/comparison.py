@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.commands.measuring import Measured
-from delaytool.runtime.verify import binomial_error
 from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.results import REPEATS, Mean, RunResult, SettingResult, gather
+from delaytool.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.sweep.setting import flat, told
 
 METHOD = "method"
@@ -19,7 +19,7 @@ METHOD = "method"
 class Accuracy:
     """Test accuracy, 0..1: over runs, and what the size of the test set alone makes uncertain."""
 
-    over_runs: Mean
+    over_runs: SeedMean
     binomial: float
 
 
@@ -36,7 +36,7 @@ class Method:
         return [run for run in self.result.runs if run.state == "finished"]
 
     @property
-    def validation(self) -> Mean | None:
+    def validation(self) -> SeedMean | None:
         """Accuracy, 0..1, of the chosen epochs; with speakers left out in turn, that on unheard voices."""
         return self.result.validation
 
@@ -58,7 +58,7 @@ class Method:
         return ", ".join(dict.fromkeys(one.integers_for for one in self.measured if one.integers_for))
 
     @property
-    def drop(self) -> Mean | None:
+    def drop(self) -> SeedMean | None:
         """Points."""
         return self.mean(lambda one: one.drop)
 
@@ -67,12 +67,12 @@ class Method:
         return self.finished[0].summary["parameters"] if self.finished else None
 
     @property
-    def spikes(self) -> Mean | None:
+    def spikes(self) -> SeedMean | None:
         """A sample, of all layers: the integers' where there are, else the float network's with rounded delays."""
         integer = self.mean(lambda one: one.spikes)
         if integer is not None or not self.finished:
             return integer
-        return Mean.of([sum(run.summary["spikes"].values()) for run in self.finished])
+        return over_seeds([sum(run.summary["spikes"].values()) for run in self.finished])
 
     @property
     def differing(self) -> int | None:
@@ -104,15 +104,15 @@ class Method:
             if any(whys)
         ]
 
-    def mean(self, figure: Callable[[Measured], float | None]) -> Mean | None:
+    def mean(self, figure: Callable[[Measured], float | None]) -> SeedMean | None:
         values = [value for one in self.measured if (value := figure(one)) is not None]
-        return Mean.of(values) if values else None
+        return over_seeds(values) if values else None
 
     def _accuracy(self, values: list[float]) -> Accuracy | None:
         if not values:
             return None
-        mean = Mean.of(values)
-        return Accuracy(mean, binomial_error(mean.value, int(self.result.test_samples or 1)))
+        mean = over_seeds(values)
+        return Accuracy(mean, binomial_standard_error(mean.mean, int(self.result.test_samples or 1)))
 
 
 @dataclass(frozen=True)

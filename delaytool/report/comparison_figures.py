@@ -23,7 +23,7 @@ def accuracies(comparison: Comparison) -> Figure:
         ):
             if accuracy is None:
                 continue
-            mean, error = 100 * accuracy.over_runs.value, 100 * (accuracy.over_runs.error or 0)
+            mean, error = 100 * accuracy.over_runs.mean, 100 * (accuracy.over_runs.standard_error or 0)
             binomial = 100 * accuracy.binomial
             axes.plot([mean - binomial, mean + binomial], [place + shift] * 2, color=FAINT, linewidth=5, zorder=1)
             axes.errorbar([mean], [place + shift], xerr=[error], color=color, marker=marker, markersize=5, capsize=2.5)
@@ -54,11 +54,11 @@ def accuracy_against_events(comparison: Comparison) -> Figure | None:
     axes = figure.subplots()
     for index, (method, accuracy, events) in enumerate(known):
         axes.errorbar(
-            [events.value], [100 * accuracy.over_runs.value], yerr=[100 * (accuracy.over_runs.error or 0)],
+            [events.mean], [100 * accuracy.over_runs.mean], yerr=[100 * (accuracy.over_runs.standard_error or 0)],
             color=SERIES[index % len(SERIES)], marker=MARKERS[index // len(SERIES) % len(MARKERS)], markersize=6,
             capsize=2.5, linestyle="none", label=method.name,
         )  # fmt: skip
-    least, most = (pick(events.value for _, _, events in known) for pick in (min, max))
+    least, most = (pick(events.mean for _, _, events in known) for pick in (min, max))
     if least > 0 and most / least > 5:
         axes.set_xscale("log")
     figure.legend(loc="outside lower center", ncols=min(3, len(known)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from delaytool.accuracy_errors import SeedMean
 from delaytool.commands.measuring import FALLBACK
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Comparison, Method
-from delaytool.sweep.results import Mean, write_csv
+from delaytool.sweep.results import write_csv
 
 ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
 
@@ -63,10 +64,10 @@ def accuracy_told(accuracy: Accuracy | None) -> str:
     return f"{_percent(accuracy.over_runs)} ({100 * accuracy.binomial:.2f})"
 
 
-def _percent(mean: Mean | None) -> str:
+def _percent(mean: SeedMean | None) -> str:
     if mean is None:
         return "-"
-    return f"{100 * mean.value:.2f}" + ("" if mean.error is None else f" ± {100 * mean.error:.2f}")
+    return f"{100 * mean.mean:.2f}" + ("" if mean.standard_error is None else f" ± {100 * mean.standard_error:.2f}")
 
 
 def fit_told(method: Method) -> str:
@@ -92,14 +93,14 @@ def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _mean(mean: Mean | None) -> str:
-    return "-" if mean is None else f"{mean.value:,.0f}"
+def _mean(mean: SeedMean | None) -> str:
+    return "-" if mean is None else f"{mean.mean:,.0f}"
 
 
-def _drop(mean: Mean | None) -> str:
+def _drop(mean: SeedMean | None) -> str:
     if mean is None:
         return "-"
-    return f"{mean.value:+.2f}" if mean.error is None else f"{mean.value:+.2f} ± {mean.error:.2f}"
+    return f"{mean.mean:+.2f}" if mean.standard_error is None else f"{mean.mean:+.2f} ± {mean.standard_error:.2f}"
 
 
 def reasons(comparison: Comparison) -> list[str]:
@@ -131,20 +132,20 @@ def _csv_row(method: Method) -> dict[str, Any]:
         "method": method.name, "runs": len(method.result.runs), "finished": len(method.finished),
         "parameters": method.parameters,
     }  # fmt: skip
-    row["validation_accuracy"] = method.validation and method.validation.value
-    row["validation_standard_error"] = method.validation and method.validation.error
+    row["validation_accuracy"] = method.validation and method.validation.mean
+    row["validation_standard_error"] = method.validation and method.validation.standard_error
     accuracies = {
         "float_as_trained": method.as_trained, "float_rounded": method.rounded, "integer": method.integer,
     }  # fmt: skip
     for name, accuracy in accuracies.items():
-        row[f"{name}_accuracy"] = accuracy and accuracy.over_runs.value
-        row[f"{name}_standard_error"] = accuracy and accuracy.over_runs.error
+        row[f"{name}_accuracy"] = accuracy and accuracy.over_runs.mean
+        row[f"{name}_standard_error"] = accuracy and accuracy.over_runs.standard_error
         row[f"{name}_binomial_error"] = accuracy and accuracy.binomial
     row |= {
         "test_samples": method.result.test_samples,
         "integers_for": method.integers_for,
-        "drop_points": method.drop and method.drop.value,
-        "drop_standard_error": method.drop and method.drop.error,
+        "drop_points": method.drop and method.drop.mean,
+        "drop_standard_error": method.drop and method.drop.standard_error,
         "differing_values": method.differing,
         "compared_values": method.compared,
     }
@@ -154,7 +155,7 @@ def _csv_row(method: Method) -> dict[str, Any]:
         "input_spikes": method.mean(lambda one: one.input_spikes),
         "synaptic_events": method.mean(lambda one: one.synaptic_events),
     }
-    row |= {name: mean and mean.value for name, mean in means.items()}
+    row |= {name: mean and mean.mean for name, mean in means.items()}
     row |= {"runs_that_fit": method.fitting, "reasons": "; ".join(method.reasons)}
     return {key: "" if value is None else round(value, 6) if isinstance(value, float) else value
             for key, value in row.items()}  # fmt: skip

@@ -79,8 +79,8 @@ def _lines(done: list[SettingResult], over: str | None) -> dict[str, list[Settin
 
 
 def _line(axes: Axes, places: list[Any], settings: list[SettingResult], name: str, index: int, joined: bool) -> None:
-    means = [100 * setting.test.value for setting in settings if setting.test]
-    errors = [100 * (setting.test.error or 0) for setting in settings if setting.test]
+    means = [100 * setting.test.mean for setting in settings if setting.test]
+    errors = [100 * (setting.test.standard_error or 0) for setting in settings if setting.test]
     axes.errorbar(
         places, means, yerr=errors if any(errors) else None, label=name, color=SERIES[index % len(SERIES)],
         marker=MARKERS[index % len(MARKERS)], markersize=5, capsize=2.5, linestyle="-" if joined else "none",

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.files import atomic_path
-from delaytool.runtime.verify import binomial_error
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.setting import Setting, told
 from delaytool.trainer import RunFolder
 
 SEED = "seed"
-SPEAKER = "data.validation_speaker"
+SPEAKER = "data.held_out_speaker"
 # Runs that differ in these alone repeat one setting.
 REPEATS = (SEED, SPEAKER)
 State = Literal["finished", "failed", "running", "waiting"]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Of so many values; error: the standard error of the mean (from the sample's deviation), None for one value."""
-
-    value: float
-    error: float | None
-    count: int
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Mean:
-        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-        return Mean(statistics.fmean(values), error, len(values))
 
 
 @dataclass(frozen=True)
@@ -57,13 +41,13 @@ class SettingResult:
 
     values: dict[str, Any]
     runs: tuple[RunResult, ...]
-    validation: Mean | None
-    test: Mean | None
+    validation: SeedMean | None
+    test: SeedMean | None
     test_samples: int | None
 
     @property
     def binomial(self) -> float | None:
-        return None if self.test is None else binomial_error(self.test.value, self.test_samples or 1)
+        return None if self.test is None else binomial_standard_error(self.test.mean, self.test_samples or 1)
 
     def count(self, state: State) -> int:
         return sum(run.state == state for run in self.runs)
@@ -132,7 +116,7 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
 def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
     done = [run.summary for run in runs if run.state == "finished"]
     validation, test = (
-        Mean.of([summary[key] for summary in done]) if done else None
+        over_seeds([summary[key] for summary in done]) if done else None
         for key in ("validation_accuracy", "test_accuracy_rounded")
     )
     samples = int(done[0]["test_samples"]) if done else None
@@ -163,10 +147,10 @@ def _setting_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _mean_columns(name: str, mean: Mean | None) -> dict[str, str]:
+def _mean_columns(name: str, mean: SeedMean | None) -> dict[str, str]:
     return {
-        name: _number(mean.value if mean else None),
-        f"{name}_standard_error": _number(mean.error if mean else None),
+        name: _number(mean.mean if mean else None),
+        f"{name}_standard_error": _number(mean.standard_error if mean else None),
     }
 
 

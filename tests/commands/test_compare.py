@@ -118,7 +118,7 @@ def test_each_speaker_is_left_out_in_turn(call, tmp_path, monkeypatch):
         lambda path, job, tell, jobs: asked.extend(SweepFolder(path, job).journal.settings()),
     )
     call("compare", "shd-2l-1kc", "--seeds", 2, "--speakers", "0..3", "-o", tmp_path / "out")
-    assert [(one.recipe.seed, one.recipe.data.validation_speaker) for one in asked] == [
+    assert [(one.recipe.seed, one.recipe.data.held_out_speaker) for one in asked] == [
         (seed, speaker) for seed in (0, 1) for speaker in range(4)
     ]
 
