@@ -83,6 +83,13 @@ class TrainerConfig(_Section):
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
     channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
     device: str = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        default="float32", description="of matrix products: fewer bits are faster where the device has them"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="keep only the spikes of each layer and make the rest again for the gradient"
+    )
+    cuda_graphs: bool = Field(default=True, description="record a step once an epoch and replay it, on one NVIDIA GPU")
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
     )
