@@ -84,7 +84,7 @@ class _Telling(RunReporter):
         self.begun, self.epochs = True, float(epochs_done)
         self.say("progress")
 
-    def batch(self, epoch: int, index: int, count: int, loss: float) -> None:
+    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         self.epochs = epoch - 1 + index / count
         if time.monotonic() - self._last > SECONDS_BETWEEN_NEWS:
             self.say("progress")
