@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from delaytool.runtime.verify import Verdict
+
+if TYPE_CHECKING:
+    from delaytool.report.comparison import Comparison
+    from delaytool.sweep.results import Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -100,3 +104,41 @@ def cost_table(verdict: Verdict) -> Table:
     for row in cost_rows(verdict):
         table.add_row(*row)
     return table
+
+
+def sweep_table(results: Results) -> Table:
+    """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
+    from delaytool.accuracy_errors import told_over_seeds
+    from delaytool.sweep.setting import short_names, told
+
+    names = short_names(list(results.keys))
+    headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
+    table = _table("", headings if results.keys else ("", *headings))
+    for setting in results.settings:
+        cells = [told(value) for value in setting.values.values()] or ["all runs"]
+        done = setting.count("finished")
+        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
+        binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
+        accuracies = ("-" if mean is None else told_over_seeds(mean) for mean in (setting.validation, setting.test))
+        table.add_row(*cells, runs, *accuracies, binomial)
+    return table
+
+
+ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
+NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Two tables of a row a method, accuracies and costs, because one would be too wide for a terminal."""
+    from delaytool.report.comparison_tables import headings, rows
+
+    names = headings(comparison)
+    lines = rows(comparison)
+    tables = []
+    for shown in (ACCURACY_COLUMNS, tuple(name for name in names if name not in NOT_COSTS)):
+        table = _table("", shown)
+        table.columns[0].min_width = max((len(line[0]) for line in lines), default=None)
+        for line in lines:
+            table.add_row(*(line[names.index(name)] for name in shown))
+        tables.append(table)
+    return tables

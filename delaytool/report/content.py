@@ -124,7 +124,7 @@ def gather(
     judgement, why_not, shown = None, "the run has not been exported yet: delaytool export makes a network of it", None
     if file is not None:
         try:
-            judgement = _judged(file.path, _measurable(run, chosen), samples, data, with_torch, max_drop, progress)
+            judgement = judged(file.path, _measurable(run, chosen), samples, data, with_torch, max_drop, progress)
             why_not = ""
         except DataError as error:
             if data is not None:
@@ -181,7 +181,7 @@ def _measurable(run: RunRecord | None, checkpoint: Path | None) -> Path | None:
     return run.path if run is not None and checkpoint is not None and checkpoint.name == "best.pt" else None
 
 
-def _judged(
+def judged(
     path: Path,
     run: Path | None,
     samples: int,
@@ -190,6 +190,7 @@ def _judged(
     max_drop: float | None,
     progress: bool,
 ) -> Judgement:
+    """Accuracies and cost on all samples, bits on `samples` of them; `run`: a float checkpoint to measure."""
     backends = ("engine", "reference")
     whole = judge(path, data=data, backends=backends[:1], run=run, max_drop=max_drop, progress=progress)
     all_samples = samples >= whole.verdict.samples

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,7 @@ def write_page(content: Content, output: Path) -> None:
 
 def compose(content: Content) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        (resources.files("delaytool.report") / "page.html.j2").read_text(encoding="utf-8")
-    )
+    template = template_named("page.html.j2")
     return template.render(
         fonts=FONTS,
         version=__version__,
@@ -50,6 +44,15 @@ def compose(content: Content) -> str:
         provenance=_provenance(content),
         content=content,
     )
+
+
+def template_named(name: str) -> jinja2.Template:
+    """A template of this folder; a name that it uses and is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
 
 
 def _training(content: Content) -> dict[str, Any] | None:
