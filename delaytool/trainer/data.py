@@ -53,6 +53,8 @@ def load_data(recipe: Recipe, encoding: InputEncoding | None = None) -> Training
         split_by=data.split_by,
         n_units=data.n_units,
         protocol=recipe.protocol,
+        held_out_speaker=data.held_out_speaker,
+        held_out_as=data.held_out_as,
     )
     if encoding is None:
         encoding = datasets.resolve_encoding(data.encoding(splits.train.n_units), splits.train)

@@ -12,11 +12,13 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.errors import CheckpointError, RecipeError
+from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.trainer.augmentation import channel_dropout, time_jitter
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate, evaluate_both
+from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe, load_recipe
@@ -106,8 +108,7 @@ class _Training:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
-        torch.manual_seed(recipe.seed)
-        self.model = DelayNetwork(data.encoding.n_channels, data.n_classes, recipe.model).to(device)
+        self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         self.optimisers = Optimisers(self.model, recipe.trainer)
         self.best = _Best()
 
@@ -167,6 +168,9 @@ class _Training:
             "sigma": sigma,
             **rates,
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
+            "delay_histogram": dict(
+                zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
+            ),
             "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }
@@ -221,6 +225,7 @@ class _Training:
             "protocol": PROTOCOLS[self.recipe.protocol],
             "split": self.data.split,
             "validation_accuracy": self.best.accuracy,
+            "validation_samples": len(self.data.validation),
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
@@ -239,6 +244,7 @@ def _to_board(board: SummaryWriter, metrics: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if isinstance(value, dict):
             for layer, number in value.items():
-                board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
+                if not isinstance(number, list):  # TensorBoard's scalars take no histogram's counts
+                    board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
         elif value is not None and name != "epoch":
             board.add_scalar(name, value, metrics["epoch"])
