@@ -38,6 +38,11 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     ),
     "exporter": ({"", "models", "hw_configs", "network", "errors", "files"}, {"numpy", "torch"}),
     "exporter.targets": ({"network", "errors", "files"}, {"numpy", "h5py"}),
+    "analysis": (
+        {"", "trainer", "models", "exporter", "network", "errors", "files", "analysis.morans_i", "report.style"},
+        {"numpy", "torch", "matplotlib"},
+    ),
+    "analysis.morans_i": (set(), {"numpy"}),
     "report": (ANY, {"numpy", "matplotlib", "jinja2"}),
     "commands": (ANY, ANY),
     "cli": ({"", "errors"}, {"click"}),
