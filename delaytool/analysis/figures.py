@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from delaytool.analysis.layer_structure import LayerStructure
 from delaytool.report.style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure, styled, unclutter
+
+if TYPE_CHECKING:
+    from delaytool.analysis.layer_structure import LayerStructure  # brings PyTorch, which pictures do not need
 
 # Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any colour vision tell apart.
 EXCITATION, INHIBITION = VERMILLION, BLUE

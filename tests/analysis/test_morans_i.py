@@ -168,16 +168,38 @@ def test_what_cannot_be_tested_is_refused(change: dict, message: str) -> None:
         permutation_test(arguments.pop("fields"), **arguments)
 
 
+# Made by esda 2.9.0 and libpysal 4.14.1: esda.Moran(field.ravel(), lat2W(...), transformation="B"), its I and the root
+# of VI_rand, the exact variance under randomisation (Cliff and Ord).
+ESDA = [
+    (5, 4, "queen", -0.039690946476415995, 0.10981883632010807),
+    (5, 4, "rook", -0.06210617081960689, 0.16432996807007974),
+    (14, 9, "queen", -0.044613466270564735, 0.04652933619020423),
+    (14, 9, "rook", -0.045589509537757776, 0.06531481700053178),
+    (6, 1, "queen", -0.5964601769911504, 0.3593434724940168),
+    (6, 1, "rook", -0.5964601769911504, 0.3593434724940168),
+]
+
+
+def _made_field(rows: int, columns: int) -> np.ndarray:
+    row, column = np.indices((rows, columns))
+    field = (7 * row * row + 3 * column) % 11 - 5.0
+    return np.where(field < -2, 0.0, field)
+
+
+@pytest.mark.parametrize(("rows", "columns", "contiguity", "i", "deviation"), ESDA)
+def test_esda_said_the_same(rows: int, columns: int, contiguity: Contiguity, i: float, deviation: float) -> None:
+    ours = permutation_test(_made_field(rows, columns)[None], permutations=4000, contiguity=contiguity)
+    assert ours.i[0] == pytest.approx(i, abs=1e-12)
+    assert ours.mean[0] == pytest.approx(-1 / (rows * columns - 1), abs=4 * deviation / np.sqrt(4000))
+    assert ours.deviation[0] == pytest.approx(deviation, rel=0.06)
+
+
 @pytest.mark.parametrize("contiguity", KINDS)
-def test_esda_says_the_same(contiguity: Contiguity) -> None:
+def test_esda_says_the_same_where_it_is_installed(contiguity: Contiguity) -> None:
     esda, libpysal = pytest.importorskip("esda"), pytest.importorskip("libpysal")
     generator = np.random.default_rng(8)
     for rows, columns in ((5, 4), (14, 9), (6, 1)):
         field = generator.normal(size=(rows, columns)) * (generator.random((rows, columns)) < 0.6)
         weights = libpysal.weights.lat2W(rows, columns, rook=contiguity == "rook")
         theirs = esda.Moran(field.ravel(), weights, transformation="B", permutations=0)
-        ours = permutation_test(field[None], permutations=4000, contiguity=contiguity)
-        assert ours.i[0] == pytest.approx(theirs.I, abs=1e-12)
-        # Their moments under randomisation are exact (Cliff and Ord); ours come from shuffles.
-        assert ours.mean[0] == pytest.approx(theirs.EI, abs=4 * np.sqrt(theirs.VI_rand / 4000))
-        assert ours.deviation[0] == pytest.approx(np.sqrt(theirs.VI_rand), rel=0.06)
+        assert morans_i(field[None], contiguity)[0] == pytest.approx(theirs.I, abs=1e-12)
