@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--layer", "layers", multiple=True, help="Layer to look at, may be repeated; default: the first.")
 @click.option("--contiguity", type=click.Choice(["queen", "rook"]), default="queen", show_default=True,
               help="Which cells are neighbours: diagonal ones too, or not.")  # fmt: skip
-@click.option("--permutations", type=click.IntRange(min=1, max=1_000_000), default=999, show_default=True)
+@click.option("--permutations", type=click.IntRange(1, 20_000), default=999, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
 @click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Shown in pictures.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
