@@ -17,6 +17,7 @@ VERBS = {
     "export": "Turn a trained network into a chip's integers.",
     "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
     "report": "Write one self-contained page about a run or a network.",
+    "analyse": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
     "import": "Read a netx file (.net), of lava-dl or of ours, into a network file.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",

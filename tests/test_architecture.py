@@ -40,6 +40,11 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "exporter.targets": ({"network", "errors", "files"}, {"numpy", "h5py"}),
     "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
+    "analysis": (
+        {"", "trainer", "models", "exporter", "network", "errors", "files", "analysis.morans_i", "report.style"},
+        {"numpy", "torch", "matplotlib"},
+    ),
+    "analysis.morans_i": (set(), {"numpy"}),
     "report": (ANY, {"numpy", "matplotlib", "jinja2"}),
     "commands": (ANY, ANY),
     "cli": ({"", "errors"}, {"click"}),

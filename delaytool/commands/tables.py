@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -9,6 +10,7 @@ from rich.table import Table
 from delaytool.runtime.verify import Verdict
 
 if TYPE_CHECKING:
+    from delaytool.analysis.layer_structure import LayerStructure
     from delaytool.report.comparison import Comparison
     from delaytool.sweep.results import Results
 
@@ -142,3 +144,34 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
             table.add_row(*(line[names.index(name)] for name in shown))
         tables.append(table)
     return tables
+
+
+STRUCTURE_HEADINGS = ("part", "training", "Moran's I", "cells", "p < 5 %", "weights", "p < 5 %")
+
+
+def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]]:
+    """Moran's I of a layer's receptive fields, a row for each part and stage of training."""
+    summaries = {stage: structure.summary() for stage, structure in stages.items()}
+    rows: list[tuple[str, ...]] = []
+    for part in next(iter(summaries.values())):
+        for stage, summary in summaries.items():
+            figures = summary[part]
+            count = figures["neurons"]
+            if count == 0:
+                rows.append((part, stage, "-", "-", "-", "-", "-"))
+                continue
+            error = figures["morans_i_deviation"] / count**0.5
+            row = [part, stage, f"{figures['morans_i_mean']:.4f} ± {error:.4f}"]
+            for null in ("cells", "weights"):
+                shuffled = figures[f"{null}_shuffled"]
+                row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]
+            rows.append(tuple(row))
+    return rows
+
+
+def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:
+    """Structure before and after training, against shuffled fields."""
+    table = _table(title, STRUCTURE_HEADINGS)
+    for row in structure_rows(stages):
+        table.add_row(*row)
+    return table
