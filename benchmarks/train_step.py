@@ -114,7 +114,7 @@ def parts_timed() -> Iterator[dict[str, float]]:
         (delayed_layer, "density", "counting spikes"),
         (delay_network, "leaky_integrator", "readout, forward"),
     ]
-    kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in parts]
+    kept = [(owner, name, vars(owner).get(name, getattr(owner, name))) for owner, name, _ in parts]
 
     def clocked(function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def run(*arguments: Any, **named: Any) -> Any:

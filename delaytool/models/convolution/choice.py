@@ -49,8 +49,12 @@ class Work:
 
 
 def density(x: Tensor) -> float:
-    """Share of values that are not zero; on a GPU counting them would make the host wait."""
-    return float(x.detach().count_nonzero()) / max(1, x.numel())
+    """Share of (time, batch, channel) values that are not zero, by every eighth batch entry.
+
+    On a GPU counting would make the host wait.
+    """
+    looked_at = x.detach()[:, ::8]
+    return float(looked_at.count_nonzero()) / max(1, looked_at.numel())
 
 
 def choose(work: Work) -> str:

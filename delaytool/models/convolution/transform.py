@@ -74,76 +74,111 @@ def block_length(steps: int, size: int, batch: int, n_in: int, n_out: int) -> in
 
 
 class _Convolution(torch.autograd.Function):
-    """x (time, batch, n_in), kernel (n_out, n_in, size) to (n_steps, batch, n_out); keeps only its two inputs."""
+    """x (time, batch, n_in), kernel (n_out, n_in, size) to (n_steps, batch, n_out).
+
+    Blocks go through the products a few at a time, so that what is needed in between does not grow with time; the
+    transformed input is kept for the gradient where it is one such group, and made again where it is more.
+    """
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
-        ctx.save_for_backward(x, kernel)
-        ctx.n_steps = n_steps  # type: ignore[attr-defined]
         plan = _Plan(x, kernel, n_steps)
         seen = plan.of_kernel(kernel)
         y = x.new_zeros(n_steps, plan.batch * plan.n_out)
-        for steps, tail, into, back in plan.blocks():
-            spectrum = plan.of_block(x[steps], into)
-            product = torch.bmm(spectrum, seen.transpose(1, 2)).flatten(1)
-            y[tail].addmm_(back, product)
+        kept = None
+        for group in plan.groups():
+            spectrum = plan.of_blocks(x, group)
+            product = torch.bmm(spectrum, seen.transpose(1, 2)).view(plan.rows, len(group), -1)
+            for place, block in enumerate(group):
+                y[block.reached].addmm_(plan.matrices.back[: block.n_reached], product[:, place])
+            if len(group) == len(plan.blocks):
+                kept = spectrum
+        ctx.save_for_backward(x, kernel, kept)  # type: ignore[arg-type]
+        ctx.n_steps = n_steps  # type: ignore[attr-defined]
         return y.view(n_steps, plan.batch, plan.n_out)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
-        x, kernel = ctx.saved_tensors  # type: ignore[attr-defined]
+        x, kernel, kept = ctx.saved_tensors  # type: ignore[attr-defined]
         needs_x, needs_kernel, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
         plan = _Plan(x, kernel, ctx.n_steps)  # type: ignore[attr-defined]
         seen = plan.of_kernel(kernel) if needs_x else None
         grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needs_x else None
         grad_seen = None
         grad_y = grad_y.reshape(plan.n_steps, -1)
-        for steps, tail, into, back in plan.blocks():
-            grad_product = (back.t() @ grad_y[tail]).view(plan.rows, plan.batch, plan.n_out)
+        for group in plan.groups():
+            grad_product = grad_y.new_empty(plan.rows, len(group), plan.batch * plan.n_out)
+            for place, block in enumerate(group):
+                back = plan.matrices.back[: block.n_reached]
+                torch.mm(back.t(), grad_y[block.reached], out=grad_product[:, place])
+            grad_product = grad_product.view(plan.rows, -1, plan.n_out)
             if needs_kernel:
-                spectrum = plan.of_block(x[steps], into)
+                spectrum = plan.of_blocks(x, group) if kept is None else kept
                 if grad_seen is None:
                     grad_seen = torch.bmm(grad_product.transpose(1, 2), spectrum)
                 else:
                     grad_seen.baddbmm_(grad_product.transpose(1, 2), spectrum)
             if grad_x is not None and seen is not None:
-                grad_spectrum = torch.bmm(grad_product, seen).flatten(1)
-                torch.mm(into.t(), grad_spectrum, out=grad_x[steps].flatten(1))
+                grad_spectrum = torch.bmm(grad_product, seen).view(plan.rows, len(group), -1)
+                for place, block in enumerate(group):
+                    into = plan.matrices.block[:, : block.n_steps]
+                    torch.mm(into.t(), grad_spectrum[:, place], out=grad_x[block.steps].flatten(1))
         grad_kernel = None
         if grad_seen is not None:
             grad_kernel = (grad_seen.flatten(1).t() @ plan.matrices.kernel).view_as(kernel)
         return grad_x, grad_kernel, None
 
 
+class _Block(NamedTuple):
+    """steps: those of the input that are its own; reached: those of the output that they reach."""
+
+    steps: slice
+    reached: slice
+
+    @property
+    def n_steps(self) -> int:
+        return self.steps.stop - self.steps.start
+
+    @property
+    def n_reached(self) -> int:
+        return self.reached.stop - self.reached.start
+
+
 class _Plan:
     """How one convolution is cut into blocks."""
 
+    # Rows of the matrix products that are enough to keep a processor busy.
+    ROWS_AT_A_TIME = 1024
+
     def __init__(self, x: Tensor, kernel: Tensor, n_steps: int) -> None:
         time, self.batch, self.n_in = x.shape
-        self.n_out, _, self.size = kernel.shape
+        self.n_out, _, size = kernel.shape
         self.n_steps = n_steps
-        self.used = min(time, n_steps)
-        self.length = block_length(self.used, self.size, self.batch, self.n_in, self.n_out)
-        self.rows = n_rows(self.length, self.size)
-        self.matrices = transform(self.length, self.size, x.dtype, x.device)
+        used = min(time, n_steps)
+        length = block_length(used, size, self.batch, self.n_in, self.n_out)
+        self.rows = n_rows(length, size)
+        self.matrices = transform(length, size, x.dtype, x.device)
+        self.blocks = [
+            _Block(slice(start, min(start + length, used)), slice(start, min(start + length + size - 1, n_steps)))
+            for start in range(0, used, length)
+        ]
+
+    def groups(self) -> list[list[_Block]]:
+        """Blocks that go through the products together."""
+        together = max(1, self.ROWS_AT_A_TIME // self.batch)
+        return [self.blocks[first : first + together] for first in range(0, len(self.blocks), together)]
 
     def of_kernel(self, kernel: Tensor) -> Tensor:
         """(rows, n_out, n_in)."""
         return (self.matrices.kernel @ kernel.flatten(0, 1).t()).view(self.rows, self.n_out, self.n_in)
 
-    def of_block(self, x: Tensor, into: Tensor) -> Tensor:
-        """(rows, batch, n_in)."""
-        return (into @ x.flatten(1)).view(self.rows, self.batch, self.n_in)
-
-    def blocks(self) -> list[tuple[slice, slice, Tensor, Tensor]]:
-        """(steps of the input, steps of the output that they reach, A, C), the last block's matrices cut to fit."""
-        into, _, back = self.matrices
-        result = []
-        for start in range(0, self.used, self.length):
-            steps = slice(start, min(start + self.length, self.used))
-            tail = slice(start, min(start + self.length + self.size - 1, self.n_steps))
-            result.append((steps, tail, into[:, : steps.stop - start], back[: tail.stop - start]))
-        return result
+    def of_blocks(self, x: Tensor, group: list[_Block]) -> Tensor:
+        """(rows, blocks * batch, n_in)."""
+        spectrum = x.new_empty(self.rows, len(group), self.batch * self.n_in)
+        for place, block in enumerate(group):
+            into = self.matrices.block[:, : block.n_steps]
+            torch.mm(into, x[block.steps].flatten(1), out=spectrum[:, place])
+        return spectrum.view(self.rows, -1, self.n_in)
 
 
 def through_transform(x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
