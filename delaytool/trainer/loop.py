@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.errors import CheckpointError, RecipeError
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.trainer.augmentation import channel_dropout, time_jitter
+from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate, evaluate_both
@@ -189,10 +189,10 @@ class _Training:
     def _step(self, train: Part, chosen: torch.Tensor, sigma: float | None) -> tuple[float, float]:
         config = self.recipe.trainer
         frames, labels = train.frames[chosen], train.labels[chosen]
-        frames = channel_dropout(time_jitter(frames, config.time_jitter), config.channel_dropout)
+        frames, targets = augmented(frames, labels, self.data.n_classes, config)
         self.optimisers.zero_grad()
         scores = class_scores(self.model(frames, sigma))
-        loss = functional.cross_entropy(scores, labels)
+        loss = functional.cross_entropy(scores, targets)
         loss.backward()
         self.optimisers.step(move_delays=sigma is not None)
         for layer in self.model.delayed_layers():

@@ -76,7 +76,18 @@ class TrainerConfig(_Section):
         default=0.0, ge=0, le=1, description="share of the epochs, at the end, trained with rounded delays and one tap"
     )
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
+    spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
+    channel_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many channels (std)")
     channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
+    time_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many steps")
+    channel_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many channels")
+    mask_probability: float = Field(default=1.0, ge=0, le=1, description="share of the samples that a mask falls on")
+    cut_mix: float = Field(
+        default=0.0, ge=0, le=1, description="augmentation: share of the samples that get a block of another's steps"
+    )
+    cut_mix_weight: Literal["time", "spikes"] = Field(
+        default="time", description="the other label's share: of the time, or of the spikes, that come from it"
+    )
     device: str = "auto"
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
