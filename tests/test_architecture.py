@@ -23,7 +23,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "files": (set(), set()),
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic"}),
+    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"}),
     "runtime": ({"", "network", "errors", "files", "runtime.executor"}, {"numpy", "numba", "llvmlite"}),
     "runtime.lavaworker": ({"network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
     "runtime.executor": ({"", "network", "errors", "files", "runtime"}, {"numpy", "distributed"}),

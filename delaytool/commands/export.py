@@ -49,7 +49,8 @@ def command(
     recipe = saved.recipe
     if data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
-    loaded = load_data(recipe, saved.encoding)
+    with StepBars() as tell:
+        loaded = load_data(recipe, saved.encoding, tell)
     output = output or run / f"network-{target}.h5"
     validation = loaded.validation.frames.numpy()
     calibration = validation[evenly_spaced(len(validation), calibration_samples)]

@@ -27,6 +27,7 @@ from delaytool.trainer.run_folder import RunFolder, write_json
 class Reporter:
     """Is told how training goes. This one tells nobody; the command line's draws it."""
 
+    def reading(self, what: str, done: int, total: int) -> None: ...
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
     def batch(self, epoch: int, index: int, count: int, loss: float) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
@@ -71,11 +72,12 @@ def train(
     if recipe is None:
         raise RecipeError("no recipe was given; name a preset or a TOML file")
     device = _device(recipe.trainer.device)
-    data = load_data(recipe, saved.encoding if saved else None)
+    reporter = reporter or Reporter()
+    data = load_data(recipe, saved.encoding if saved else None, reporter.reading)
     if not resume:
         run.create(recipe)
     with _processor_state(recipe.trainer.threads):
-        return _Training(recipe, run, data, device, reporter or Reporter()).run(saved)
+        return _Training(recipe, run, data, device, reporter).run(saved)
 
 
 @contextmanager
