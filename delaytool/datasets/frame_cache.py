@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,9 @@ def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) 
     sha = hashlib.sha256(json.dumps([VERSION, asdict(mel), time_step_ms], sort_keys=True).encode())
     for recording in recordings:
         told = recording.path.stat()
-        sha.update(f"{recording.path.resolve()}\n{told.st_size} {told.st_mtime_ns} {recording.excerpt}\n".encode())
+        sha.update(
+            f"{os.path.abspath(recording.path)}\n{told.st_size} {told.st_mtime_ns} {recording.excerpt}\n".encode()
+        )
     return sha.hexdigest()[:32]
 
 
