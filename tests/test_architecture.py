@@ -27,7 +27,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "runtime": ({"", "network", "errors", "files", "runtime.executor"}, {"numpy", "numba", "llvmlite"}),
     "runtime.lavaworker": ({"network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
     "runtime.executor": ({"", "network", "errors", "files", "runtime"}, {"numpy", "distributed"}),
-    "models": ({"network", "errors"}, {"numpy", "torch", "pydantic"}),
+    "models": ({"network", "errors"}, {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"}),
     "trainer": (
         {"", "models", "datasets", "network", "errors", "files"},
         {"numpy", "torch", "pydantic", "tomli", "tomli_w"},

@@ -20,6 +20,9 @@ import click
     type=click.Choice(["honest", "paper"]),
     help="Choose the best epoch on validation (honest, the default) or on test (paper).",
 )
+@click.option(
+    "--gradient-checkpointing", is_flag=True, help="Less memory, more time; sets trainer.gradient_checkpointing."
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
 def command(
     recipe: str | None,
@@ -29,6 +32,7 @@ def command(
     max_delay: int | None,
     seed: int | None,
     protocol: str | None,
+    gradient_checkpointing: bool,
     resume: Path | None,
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
@@ -36,12 +40,20 @@ def command(
     from delaytool.trainer import load_recipe, train
 
     if resume is not None:
-        if recipe or output or overrides or any(value is not None for value in (data, max_delay, seed, protocol)):
+        if (
+            recipe
+            or output
+            or overrides
+            or any(value is not None for value in (data, max_delay, seed, protocol))
+            or gradient_checkpointing
+        ):
             raise click.UsageError("--resume goes on with the run as it was: leave out the recipe and other options")
         folder, loaded = resume, None
     else:
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
         more = [f"{key}={_as_toml(value)}" for key, value in short.items() if value is not None]
+        if gradient_checkpointing:
+            more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name
     try:

@@ -65,14 +65,14 @@ class TrainingProgress(Reporter):
         self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
 
-    def batch(self, epoch: int, index: int, count: int, loss: float) -> None:
+    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None
         self.progress.update(
             self.task,
             description=f"epoch {epoch}/{self.epochs}",
             completed=(epoch - 1 - self._done) * count + index,
             total=(self.epochs - self._done) * count,
-            loss=f"loss {loss:.3f}",
+            loss="loss …" if loss is None else f"loss {loss:.3f}",
         )
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:

@@ -35,7 +35,12 @@ class ModelConfig(BaseModel):
     tail_steps: int | None = Field(
         default=None, ge=0, description="steps that each layer adds to the run; default: half of max_delay"
     )
-    convolution: Literal["auto", "fft", "direct"] = "auto"
+    convolution: Literal["auto", "direct", "fft", "windowed", "events"] = Field(
+        default="auto", description="how spikes meet kernels; 'auto': the cheapest for sizes, width and input at hand"
+    )
+    discarded_mass: float = Field(
+        default=1e-6, gt=0, lt=0.1, description="share of a tap that a window may leave out, for 'windowed' and 'auto'"
+    )
 
     @property
     def kernel_size(self) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_layer import DelayedLinear
@@ -21,6 +24,8 @@ class HiddenLayer(nn.Module):
         self.config = config
         self.synapses = DelayedLinear(n_in, n_out, config)
         self.norm = nn.BatchNorm1d(n_out) if config.batch_norm else None
+        self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
+        self.share: tuple[slice, int] | None = None
 
     def current(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
         """What the neurons integrate, (n_steps, batch, n_out)."""
@@ -30,13 +35,38 @@ class HiddenLayer(nn.Module):
         return out
 
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+        mask = self._dropout_mask(x)
+        if self.checkpointed and torch.is_grad_enabled():
+            again = lambda: (nullcontext(), frozen_statistics(self.norm))  # noqa: E731
+            return checkpoint(self._spikes, x, n_steps, sigma, mask, use_reentrant=False, context_fn=again)
+        return self._spikes(x, n_steps, sigma, mask)
+
+    def _dropout_mask(self, x: Tensor) -> Tensor | None:
+        """(batch, neuron), drawn for the whole batch of which this may be a share."""
+        if not self.training or self.config.dropout == 0:
+            return None
+        rows, total = self.share or (slice(None), x.shape[1])
+        ones = x.new_ones(total, self.synapses.weight.shape[0])
+        return functional.dropout(ones, self.config.dropout)[rows]
+
+    def _spikes(self, x: Tensor, n_steps: int, sigma: float | None, mask: Tensor | None) -> Tensor:
         config = self.config
         current = self.current(x, n_steps, sigma)
-        spikes = lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset)
-        if self.training and config.dropout > 0:
-            mask = functional.dropout(torch.ones_like(spikes[0]), config.dropout)
-            spikes = spikes * mask
-        return spikes
+        return lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset, mask)
+
+
+@contextmanager
+def frozen_statistics(norm: nn.BatchNorm1d | None) -> Iterator[None]:
+    """Leave batch norm's running statistics alone while a layer is computed a second time."""
+    if norm is None:
+        yield
+        return
+    kept = [buffer.clone() for buffer in norm.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(norm.buffers(), kept, strict=True):
+            buffer.copy_(value)
 
 
 class DelayNetwork(nn.Module):
@@ -65,6 +95,26 @@ class DelayNetwork(nn.Module):
         """The hidden layers, in order, by their type."""
         return [layer for layer in self.hidden if isinstance(layer, HiddenLayer)]
 
+    def checkpoint_gradients(self) -> None:
+        """Keep only each layer's spikes for the gradient: less memory, one more forward pass."""
+        for layer in self.hidden_layers():
+            layer.checkpointed = True
+
+    @contextmanager
+    def share_of_batch(self, rows: slice, total: int) -> Iterator[None]:
+        """What is fed meanwhile is these rows of a batch of `total`: dropout draws the whole batch's masks."""
+        for layer in self.hidden_layers():
+            layer.share = (rows, total)
+        try:
+            yield
+        finally:
+            for layer in self.hidden_layers():
+                layer.share = None
+
+    def forms(self) -> dict[str, str]:
+        """How each layer convolved last."""
+        return {name: layer.form for name, layer in zip(self.layer_names(), self.delayed_layers(), strict=True)}
+
     def n_parameters(self) -> int:
         """Numbers that training can change: fixed delays do not count."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
@@ -82,12 +132,12 @@ class DelayNetwork(nn.Module):
         n_frames = x.shape[0]
         spikes = []
         for index, layer in enumerate(self.hidden):
-            x = layer(self._sent(x), self.config.steps_of(index, n_frames), sigma)
+            x = layer(self.sent(x), self.config.steps_of(index, n_frames), sigma)
             spikes.append(x)
-        out = self.readout(self._sent(x), self.config.steps_of(len(self.hidden), n_frames), sigma)
+        out = self.readout(self.sent(x), self.config.steps_of(len(self.hidden), n_frames), sigma)
         return spikes, leaky_integrator(out, self.config.tau)
 
-    def _sent(self, x: Tensor) -> Tensor:
+    def sent(self, x: Tensor) -> Tensor:
         """Spikes as the next layer hears them: in chip time each takes one step besides its delay."""
         return functional.pad(x, (0, 0, 0, 0, 1, 0)) if self.config.timing == "chip" else x
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from delaytool.models.config import ModelConfig
-from delaytool.models.convolution import delayed_sum
-from delaytool.models.interpolation import kernel, single_tap_kernel
+from delaytool.models.convolution import Windows, Work, choose, delayed_sum, density, through_events
+from delaytool.models.interpolation import kernel, single_tap_kernel, single_taps, window_width, windows
 
 
 class DelayedLinear(nn.Module):
@@ -25,6 +25,7 @@ class DelayedLinear(nn.Module):
         learned = config.delays == "learned" and config.max_delay > 0
         self.delay = nn.Parameter(torch.empty(shape), requires_grad=learned)
         self.bias = nn.Parameter(torch.zeros(n_out)) if config.bias else None
+        self.form = ""  # how the last call convolved
 
     def reset_parameters(self) -> None:
         """Kaiming-uniform weights; delays uniform over the kernel, as in the reference code.
@@ -48,11 +49,57 @@ class DelayedLinear(nn.Module):
     def kernel(self, sigma: float | None) -> Tensor:
         """(n_out, n_in, kernel_size); sigma None: delays rounded, one tap each, the weights exactly."""
         size = self.config.kernel_size
-        if sigma is None or self.config.delays == "fixed":
+        if self._rounded(sigma):
             return single_tap_kernel(self.weight, self.delay, size)
+        assert sigma is not None
         return kernel(self.weight, self.delay, sigma, size, self.config.interpolation)
+
+    def windows(self, sigma: float | None) -> Windows:
+        """The kernels where they are not negligible."""
+        config = self.config
+        if self._rounded(sigma):
+            return Windows(*single_taps(self.weight, self.delay, config.kernel_size), config.kernel_size)
+        assert sigma is not None
+        taps, start = windows(
+            self.weight, self.delay, sigma, config.kernel_size, config.interpolation, config.discarded_mass
+        )
+        return Windows(taps, start, config.kernel_size)
 
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
         """(time, batch, n_in) to (n_steps, batch, n_out)."""
-        out = delayed_sum(x, self.kernel(sigma), n_steps, self.config.convolution)
+        self.form = form = self._form(x, n_steps, sigma)
+        if form == "windowed":
+            out = through_events(x, self.windows(sigma), n_steps)
+        else:
+            out = delayed_sum(x, self.kernel(sigma), n_steps, form)
         return out if self.bias is None else out + self.bias
+
+    def _rounded(self, sigma: float | None) -> bool:
+        return sigma is None or self.config.delays == "fixed"
+
+    def _form(self, x: Tensor, n_steps: int, sigma: float | None) -> str:
+        """The form of the convolution that the recipe names, or the cheapest one."""
+        config = self.config
+        if config.convolution != "auto":
+            return config.convolution
+        window = 1
+        if not self._rounded(sigma):
+            assert sigma is not None
+            window = min(config.kernel_size, window_width(sigma, config.interpolation, config.discarded_mass))
+        time, batch, n_in = x.shape
+        return choose(
+            Work(
+                time=time,
+                batch=batch,
+                n_in=n_in,
+                n_out=self.weight.shape[0],
+                n_steps=n_steps,
+                size=config.kernel_size,
+                taps=config.kernel_count,
+                window=window,
+                density=density(x) if x.device.type == "cpu" else 1.0,
+                device=x.device.type,
+                training=torch.is_grad_enabled(),
+                input_grad=torch.is_grad_enabled() and x.requires_grad,
+            )
+        )

@@ -2,51 +2,141 @@
 
 A tap of weight w and delay d is spread over the integer delays j = 0..size-1 as w * K[j]. The definitions are
 those of the package dcls 0.1.1, written in delays rather than in its positions: d = size // 2 - P.
+
+    'gauss'      K[j] ~ exp(-((j - d) / (|sigma| + 0.27))^2 / 2)
+    'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbours (dcls 'v1'), sigma unused
+    'max'        K[j] ~ max(0, 1 + |sigma| - |j - d|)
+
+scaled to a sum of 1 over the kernel, but for NORMALISATION.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches zero
 NORMALISATION = 1e-7
 # Below this a tap carries nothing, but denormal numbers would make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
 
+INTERPOLATIONS = ("gauss", "triangle", "max")
+# Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU.
+_AT_A_TIME = {"cpu": 1 << 17}
 
-def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
-    """The share of each tap that falls on each integer delay.
 
-    delay   (..., ) in steps, within 0..size - 1
-    sigma   width parameter in steps, a scalar
-    Returns (..., size), summing to 1 over the last axis but for NORMALISATION.
-
-    'gauss'      exp(-((j - d) / (|sigma| + 0.27))^2 / 2)
-    'triangle'   max(0, 1 - |j - d|): linear between the two neighbours (dcls 'v1'), sigma unused
-    'max'        max(0, 1 + |sigma| - |j - d|)
-    """
-    steps = torch.arange(size, dtype=delay.dtype, device=delay.device)
-    distance = steps - delay.unsqueeze(-1)
-    sigma = torch.as_tensor(sigma, dtype=delay.dtype, device=delay.device).abs()
+def _bump(distance: Tensor, sigma: float, interpolation: str) -> tuple[Tensor, Tensor]:
+    """(height, its derivative by the delay) at distance = j - d, unscaled."""
     if interpolation == "gauss":
-        bump = torch.exp(-0.5 * (distance / (sigma + SIGMA_OFFSET)) ** 2)
-        bump = torch.where(bump < NEGLIGIBLE, 0.0, bump)
-    elif interpolation == "triangle":
-        bump = torch.relu(1.0 - distance.abs())
-    elif interpolation == "max":
-        bump = torch.relu(1.0 + sigma - distance.abs())
-    else:
-        raise ValueError(f"interpolation {interpolation!r} is unknown; choose 'gauss', 'triangle' or 'max'")
-    return bump / (bump.sum(-1, keepdim=True) + NORMALISATION)
+        width = abs(sigma) + SIGMA_OFFSET
+        height = torch.exp(distance.square().mul_(-0.5 / width**2))
+        height.masked_fill_(height < NEGLIGIBLE, 0.0)
+        return height, (height * distance).mul_(1 / width**2)
+    reach = 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
+    height = torch.relu(reach - distance.abs())
+    return height, torch.sign(distance).mul_(height > 0)
 
 
-def kernel(weight: Tensor, delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
-    """Training kernels: weight, delay (n_out, n_in, taps) to (n_out, n_in, size)."""
-    return (weight.unsqueeze(-1) * spread(delay, sigma, size, interpolation)).sum(2)
+def half_width(sigma: float, interpolation: str, discarded: float) -> float:
+    """Steps either side of a delay beyond which at most `discarded` of a tap's mass lies."""
+    if interpolation == "gauss":
+        # The first height left out is to be `discarded` of the highest, which stands at most half a step from d.
+        width = abs(sigma) + SIGMA_OFFSET
+        return math.sqrt(0.25 - 2 * width**2 * math.log(discarded))
+    return 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
+
+
+class _Taps(torch.autograd.Function):
+    """Bumps at each step of `first` + 0..width-1, times the weights; the gradient is the formula's own.
+
+    With K = b / n, n = sum(b) + NORMALISATION and b' = db/dd: dK[j]/dd = (b'[j] - K[j] sum(b')) / n. Nothing but the
+    parameters is kept for it, and a few rows of outputs are made at a time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, weight: Tensor, delay: Tensor, first: Tensor | None, width: int, sigma: float, name: str
+    ) -> Tensor:
+        ctx.save_for_backward(weight, delay, first)  # type: ignore[arg-type]
+        ctx.bump = (width, sigma, name)  # type: ignore[attr-defined]
+        together = first is None
+        out = weight.new_empty(*(weight.shape[:2] if together else weight.shape), width)
+        for rows, distance in _distances(delay, first, width):
+            height, _ = _bump(distance, sigma, name)
+            height *= (weight[rows] / (height.sum(-1) + NORMALISATION)).unsqueeze(-1)
+            if together:
+                torch.sum(height, 2, out=out[rows])
+            else:
+                out[rows] = height
+        return out
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: FunctionCtx, grad: Tensor
+    ) -> tuple[Tensor, Tensor | None, None, None, None, None]:
+        weight, delay, first = ctx.saved_tensors  # type: ignore[attr-defined]
+        width, sigma, name = ctx.bump  # type: ignore[attr-defined]
+        grad_weight = torch.empty_like(weight)
+        grad_delay = torch.empty_like(delay) if ctx.needs_input_grad[1] else None  # type: ignore[attr-defined]
+        for rows, distance in _distances(delay, first, width):
+            given = grad[rows].unsqueeze(2) if first is None else grad[rows]
+            height, slope = _bump(distance, sigma, name)
+            norm = height.sum(-1) + NORMALISATION
+            by_weight = height.mul_(given).sum(-1) / norm
+            grad_weight[rows] = by_weight
+            if grad_delay is not None:
+                turning = slope.sum(-1)
+                by_delay = slope.mul_(given).sum(-1) - by_weight * turning
+                grad_delay[rows] = weight[rows] / norm * by_delay
+        return grad_weight, grad_delay, None, None, None, None
+
+
+def _distances(delay: Tensor, first: Tensor | None, width: int) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of outputs, a few at a time, with j - d for each of their taps' steps."""
+    steps = torch.arange(width, dtype=delay.dtype, device=delay.device)
+    n_out, n_in, taps = delay.shape
+    at_a_time = _AT_A_TIME.get(delay.device.type, delay.numel() * width)
+    height = max(1, at_a_time // (n_in * taps * width))
+    for start in range(0, n_out, height):
+        rows = slice(start, start + height)
+        offset = delay[rows] if first is None else delay[rows] - first[rows]
+        yield rows, steps - offset.unsqueeze(-1)
+
+
+def kernel(weight: Tensor, delay: Tensor, sigma: float, size: int, interpolation: str) -> Tensor:
+    """Training kernels: weight, delay (n_out, n_in, taps) to (n_out, n_in, size). Delays in steps, 0..size - 1."""
+    return _Taps.apply(weight, delay, None, size, sigma, interpolation)  # type: ignore[return-value]
+
+
+def windows(
+    weight: Tensor, delay: Tensor, sigma: float, size: int, interpolation: str, discarded: float
+) -> tuple[Tensor, Tensor]:
+    """The same kernels where they are not negligible: (taps (n_out, n_in, taps, width), start (n_out, n_in, taps)).
+
+    Each tap loses at most `discarded` of its mass at either side, and what is left is scaled to a sum of 1. The
+    gradients of weights and delays are those of the window.
+    """
+    reach = half_width(sigma, interpolation, discarded)
+    width = min(size, window_width(sigma, interpolation, discarded))
+    start = (delay.detach() - reach).ceil().clamp_(0, size - width)
+    return _Taps.apply(weight, delay, start, width, sigma, interpolation), start.long()  # type: ignore[return-value]
+
+
+def window_width(sigma: float, interpolation: str, discarded: float) -> int:
+    """Steps of a window: as many integers as two half widths can hold."""
+    return math.floor(2 * half_width(sigma, interpolation, discarded)) + 1
+
+
+def single_taps(weight: Tensor, delay: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Rounded delays as windows of one tap; gradients reach the weights only."""
+    return weight.unsqueeze(-1), delay.detach().round().clamp(0, size - 1).long()
 
 
 def single_tap_kernel(weight: Tensor, delay: Tensor, size: int) -> Tensor:
     """Rounded kernels: each tap is its weight, exactly, at its rounded delay; gradients reach the weights only."""
-    rounded = delay.detach().round().clamp(0, size - 1).long()
+    _, rounded = single_taps(weight, delay, size)
     return weight.new_zeros(*weight.shape[:2], size).scatter_add(2, rounded, weight)

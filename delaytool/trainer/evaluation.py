@@ -21,6 +21,18 @@ class Evaluation:
     labels: np.ndarray
     spikes: tuple[float, ...]
 
+    @staticmethod
+    def joined(parts: list[Evaluation]) -> Evaluation:
+        """One evaluation of all parts' samples, in their order."""
+        counts = np.array([len(part.labels) for part in parts])
+        share = counts / counts.sum()
+        return Evaluation(
+            loss=float(share @ [part.loss for part in parts]),
+            predictions=np.concatenate([part.predictions for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            spikes=tuple((share @ np.array([part.spikes for part in parts])).tolist()),
+        )
+
     @property
     def correct(self) -> int:
         return int((self.predictions == self.labels).sum())
@@ -42,19 +54,19 @@ def evaluate(
     was_training = model.training
     model.eval()
     predictions, losses = [], []
-    spikes = torch.zeros(len(model.hidden), dtype=torch.float64)
+    spikes = torch.zeros(len(model.hidden), dtype=torch.float64, device=labels.device)
     for start in range(0, len(frames), batch_size):
         batch, truth = frames[start : start + batch_size], labels[start : start + batch_size]
         layers, membrane = model.traced(batch, sigma)
         scores = class_scores(membrane)
-        losses.append(functional.cross_entropy(scores, truth, reduction="sum").double().cpu())
-        predictions.append(scores.argmax(1).cpu())
+        losses.append(functional.cross_entropy(scores, truth, reduction="sum").double())
+        predictions.append(scores.argmax(1))
         for index, layer in enumerate(layers):
-            spikes[index] += layer.sum(dtype=torch.float64).cpu()
+            spikes[index] += layer.sum(dtype=torch.float64)
     model.train(was_training)
     return Evaluation(
-        loss=float(sum(losses)) / len(frames),
-        predictions=torch.cat(predictions).numpy(),
+        loss=float(torch.stack(losses).sum()) / len(frames),
+        predictions=torch.cat(predictions).cpu().numpy(),
         labels=labels.cpu().numpy(),
         spikes=tuple((spikes / len(frames)).tolist()),
     )

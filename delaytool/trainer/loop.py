@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.errors import CheckpointError, RecipeError
-from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.trainer.augmentation import augmented
+from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
-from delaytool.trainer.evaluation import evaluate, evaluate_both
+from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.parallel import Team, is_first_process, team
+from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
+from delaytool.trainer.step import make_step
 
 
 class Reporter:
@@ -29,7 +29,9 @@ class Reporter:
 
     def reading(self, what: str, done: int, total: int) -> None: ...
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
-    def batch(self, epoch: int, index: int, count: int, loss: float) -> None: ...
+    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
+        """loss: the batch's, or None where reading it would make a GPU wait."""
+
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
     def end(self, summary: dict[str, Any]) -> None: ...
 
@@ -72,26 +74,13 @@ def train(
     if recipe is None:
         raise RecipeError("no recipe was given; name a preset or a TOML file")
     device = _device(recipe.trainer.device)
-    reporter = reporter or Reporter()
-    data = load_data(recipe, saved.encoding if saved else None, reporter.reading)
-    if not resume:
+    tell = reporter.reading if reporter is not None and is_first_process() else None
+    data = load_data(recipe, saved.encoding if saved else None, tell)
+    if not resume and is_first_process():
         run.create(recipe)
-    with _processor_state(recipe.trainer.threads):
-        return _Training(recipe, run, data, device, reporter).run(saved)
-
-
-@contextmanager
-def _processor_state(threads: int | None) -> Iterator[None]:
-    """PyTorch's threads as the recipe says, and no denormal numbers, which slow a CPU down and change nothing."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:  # both are the whole process's, and the caller's own arithmetic is none of our business
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
+    with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
+        heard = reporter if reporter is not None and processes.is_first else Reporter()
+        return _Training(recipe, run, data, device, heard, processes).run(saved)
 
 
 def _saved(run: RunFolder) -> Checkpoint | None:
@@ -118,14 +107,24 @@ def _device(name: str) -> torch.device:
 
 class _Training:
     def __init__(
-        self, recipe: Recipe, run: RunFolder, data: TrainingData, device: torch.device, reporter: Reporter
+        self,
+        recipe: Recipe,
+        run: RunFolder,
+        data: TrainingData,
+        device: torch.device,
+        reporter: Reporter,
+        processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
         torch.manual_seed(recipe.seed)
         self.model = DelayNetwork(data.encoding.n_channels, data.n_classes, recipe.model).to(device)
+        if recipe.trainer.gradient_checkpointing:
+            self.model.checkpoint_gradients()
         self.optimisers = Optimisers(self.model, recipe.trainer)
+        self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
@@ -135,18 +134,26 @@ class _Training:
             self.optimisers.restore(saved.optimisers)
             self.best = _Best(**saved.progress)
             done = saved.epoch
-        self.run_folder.cut_metrics(done)
+        writes = self.team.is_first
+        if writes:
+            self.run_folder.cut_metrics(done)
         self.reporter.begin(self.recipe, self.data, self.model, done)
-        with SummaryWriter(str(self.run_folder.tensorboard), purge_step=done + 1) as board:
+        with ExitStack() as open_files:
+            board = None
+            if writes:
+                board = open_files.enter_context(SummaryWriter(str(self.run_folder.tensorboard), purge_step=done + 1))
             for epoch in range(done, self.recipe.trainer.epochs):
                 metrics = self._epoch(epoch)
                 is_best = self.best.improved_by(metrics)
-                self._keep(epoch + 1, is_best)
-                self.run_folder.append_metrics(metrics)
-                _to_board(board, metrics)
+                if board is not None:
+                    self._keep(epoch + 1, is_best)
+                    self.run_folder.append_metrics(metrics)
+                    _to_board(board, metrics)
                 self.reporter.epoch(metrics, is_best)
+        self.team.wait()  # for the checkpoint of the last epoch
         summary = self._summary()
-        write_json(self.run_folder.summary, summary)
+        if writes:
+            write_json(self.run_folder.summary, summary)
         self.reporter.end(summary)
         return summary
 
@@ -161,16 +168,21 @@ class _Training:
         train = self.parts["train"]
         order = torch.randperm(len(train)).to(self.device)
         batches = order.split(config.batch_size)
-        loss_sum = correct = 0.0
+        # Loss and correct answers add up on the device: a GPU is not waited for before the epoch ends.
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.model.train()
+        self.step.begin_epoch()
         for index, chosen in enumerate(batches):
-            loss, hits = self._step(train, chosen, sigma)
-            loss_sum += loss * len(chosen)
-            correct += hits
-            self.reporter.batch(epoch + 1, index + 1, len(batches), loss)
+            loss, hits = self.step.run(chosen, sigma)
+            totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
+            shown = float(loss) if self.device.type == "cpu" else None
+            self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
+            self._refuse_divergence(shown)
+        loss_sum, correct = self.team.sum(totals).tolist()
+        self._refuse_divergence(loss_sum)
+        forms = self.model.forms()
         self.optimisers.next_epoch()
-        validation = self.parts["validation"]
-        judged = evaluate(self.model, validation.frames, validation.labels, config.batch_size)
+        judged = self._judged(self.parts["validation"])
         moved = [
             float((layer.delay.detach() - old).abs().mean())
             for layer, old in zip(self.model.delayed_layers(), before, strict=True)
@@ -183,29 +195,25 @@ class _Training:
             "validation_accuracy": judged.accuracy,
             "sigma": sigma,
             **rates,
+            "convolution": forms,
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
             "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }
 
-    def _step(self, train: Part, chosen: torch.Tensor, sigma: float | None) -> tuple[float, float]:
-        config = self.recipe.trainer
-        frames, labels = train.frames[chosen], train.labels[chosen]
-        frames, targets = augmented(frames, labels, self.data.n_classes, config)
-        self.optimisers.zero_grad()
-        scores = class_scores(self.model(frames, sigma))
-        loss = functional.cross_entropy(scores, targets)
-        loss.backward()
-        self.optimisers.step(move_delays=sigma is not None)
-        for layer in self.model.delayed_layers():
-            layer.clamp_delays()
-        value = float(loss.detach())
-        if value != value:
+    def _judged(self, part: Part, sigma: float | None = None) -> Evaluation:
+        rows = self.team.rows(len(part))
+        batch = self.recipe.trainer.batch_size
+        own = evaluate(self.model, part.frames[rows], part.labels[rows], batch, sigma)
+        return Evaluation.joined(self.team.gather(own))
+
+    def _refuse_divergence(self, loss: float | None) -> None:
+        if loss is not None and loss != loss:
+            config = self.recipe.trainer
             raise RecipeError(
                 "training diverged: the loss is NaN; lower trainer.lr "
                 f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
             )
-        return value, float((scores.detach().argmax(1) == labels).sum())
 
     def _keep(self, epochs: int, is_best: bool) -> None:
         checkpoint = Checkpoint(
@@ -256,6 +264,8 @@ def _to_board(board: SummaryWriter, metrics: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if isinstance(value, dict):
             for layer, number in value.items():
+                if isinstance(number, str):
+                    continue
                 board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
         elif value is not None and name != "epoch":
             board.add_scalar(name, value, metrics["epoch"])

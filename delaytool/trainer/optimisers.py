@@ -23,9 +23,11 @@ class Optimisers:
         groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": config.weight_decay}]
         if others:
             groups.append({"params": others, "weight_decay": 0.0})
-        self._weights = Adam(groups, lr=config.lr)
+        # On a GPU the count of steps lives there too, so that a step can be recorded.
+        on_gpu = weights[0].device.type == "cuda"
+        self._weights = Adam(groups, lr=config.lr, capturable=on_gpu)
         self._all: list[tuple[Optimizer, LRScheduler]] = [(self._weights, _schedule(self._weights, config))]
-        self._delays = Adam(delays, lr=config.delay_lr) if delays else None
+        self._delays = Adam(delays, lr=config.delay_lr, capturable=on_gpu) if delays else None
         if self._delays is not None:
             self._all.append((self._delays, CosineAnnealingLR(self._delays, config.epochs)))
 

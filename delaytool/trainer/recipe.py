@@ -126,6 +126,13 @@ class TrainerConfig(_Section):
         default="time", description="the other label's share: of the time, or of the spikes, that come from it"
     )
     device: str = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        default="float32", description="of matrix products: fewer bits are faster where the device has them"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="keep only the spikes of each layer and make the rest again for the gradient"
+    )
+    cuda_graphs: bool = Field(default=True, description="record a step once an epoch and replay it, on one NVIDIA GPU")
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
     )

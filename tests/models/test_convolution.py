@@ -1,10 +1,12 @@
-"""Convolution through frequencies against the direct form, outputs and gradients."""
+"""Every form of the convolution against the double loop, outputs and gradients."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delaytool.models.convolution import delayed_sum
+from delaytool.models.convolution import Windows, delayed_sum, through_events
+from delaytool.models.convolution.transform import n_rows, through_transform, transform
 
 
 def plain(x, kernel, n_steps):
@@ -16,21 +18,76 @@ def plain(x, kernel, n_steps):
     return out
 
 
-@given(
+def outputs_and_gradients(run, inputs, n_steps, seed):
+    inputs = [given.clone().requires_grad_() for given in inputs]
+    out = run(*inputs, n_steps)
+    probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=out.dtype)
+    (out * probe).sum().backward()
+    return (out.detach(), *(given.grad for given in inputs))
+
+
+def assert_same(results, tolerance=1e-10):
+    first, *others = results
+    for other in others:
+        for ours, expected in zip(other, first, strict=True):
+            torch.testing.assert_close(ours, expected, rtol=tolerance, atol=tolerance)
+
+
+sizes = dict(
     seed=st.integers(0, 2**31), time=st.integers(1, 20), batch=st.integers(1, 3), n_in=st.integers(1, 4),
     n_out=st.integers(1, 4), size=st.integers(1, 12), n_steps=st.integers(1, 40),
 )  # fmt: skip
-def test_every_method_equals_the_double_loop(seed, time, batch, n_in, n_out, size, n_steps):
+
+
+def random_input(seed, time, batch, n_in, density=1.0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(time, batch, n_in, generator=generator, dtype=torch.float64)
+    return x * (torch.rand(x.shape, generator=generator) < density), generator
+
+
+@given(**sizes, density=st.sampled_from([0.0, 0.2, 1.0]))
+def test_every_form_equals_the_double_loop(seed, time, batch, n_in, n_out, size, n_steps, density):
+    x, generator = random_input(seed, time, batch, n_in, density)
     kernel = torch.randn(n_out, n_in, size, generator=generator, dtype=torch.float64)
-    probe = torch.randn(n_steps, batch, n_out, generator=generator, dtype=torch.float64)
-    results = []
-    for run in (plain, lambda *args: delayed_sum(*args, "direct"), lambda *args: delayed_sum(*args, "fft")):
-        inputs = x.clone().requires_grad_(), kernel.clone().requires_grad_()
-        out = run(*inputs, n_steps)
-        (out * probe).sum().backward()
-        results.append((out.detach(), *(given.grad for given in inputs)))
-    for result in results[1:]:
-        for ours, expected in zip(result, results[0], strict=True):
-            torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
+    forms = [plain] + [lambda *args, form=form: delayed_sum(*args, form) for form in ("direct", "fft", "events")]
+    assert_same([outputs_and_gradients(form, (x, kernel), n_steps, seed) for form in forms])
+
+
+@given(**sizes, taps=st.integers(1, 3), width=st.integers(1, 12))
+def test_windows_equal_the_kernels_that_they_stand_for(seed, time, batch, n_in, n_out, size, n_steps, taps, width):
+    width = min(width, size)
+    x, generator = random_input(seed, time, batch, n_in, 0.3)
+    values = torch.randn(n_out, n_in, taps, width, generator=generator, dtype=torch.float64)
+    start = torch.randint(0, size - width + 1, (n_out, n_in, taps), generator=generator)
+
+    def windowed(x, values, n_steps):
+        return through_events(x, Windows(values, start, size), n_steps)
+
+    def whole(x, values, n_steps):
+        return plain(x, Windows(values, start, size).kernel(), n_steps)
+
+    assert_same([outputs_and_gradients(run, (x, values), n_steps, seed) for run in (whole, windowed)])
+
+
+@pytest.mark.parametrize(("time", "size", "n_steps"), [(300, 5, 310), (300, 25, 250), (64, 200, 400)])
+def test_long_inputs_are_cut_into_blocks_that_add_up(time, size, n_steps):
+    x, generator = random_input(0, time, 2, 3)
+    kernel = torch.randn(4, 3, size, generator=generator, dtype=torch.float64)
+    forms = [lambda *args, form=form: delayed_sum(*args, form) for form in ("direct", "fft")]
+    assert_same([outputs_and_gradients(form, (x, kernel), n_steps, 0) for form in forms])
+
+
+def test_the_transforms_rounding_in_float32_is_a_few_millionths_of_the_largest_value():
+    x, generator = random_input(0, 500, 4, 16)
+    kernel = torch.randn(16, 16, 60, generator=generator, dtype=torch.float64)
+    exact = delayed_sum(x, kernel, 520, "direct")
+    error = (through_transform(x.float(), kernel.float(), 520) - exact).abs().max() / exact.abs().max()
+    assert error < 3e-6
+
+
+@given(length=st.integers(1, 40), size=st.integers(1, 40))
+def test_the_transform_has_as_many_rows_as_it_says(length, size):
+    matrices = transform(length, size, torch.float64, torch.device("cpu"))
+    assert matrices.block.shape == (n_rows(length, size), length)
+    assert matrices.kernel.shape == (n_rows(length, size), size)
+    assert matrices.back.shape == (length + size - 1, n_rows(length, size))

@@ -5,7 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delaytool.models.interpolation import NEGLIGIBLE, kernel, single_tap_kernel, spread
+from delaytool.models import plain
+from delaytool.models.convolution import Windows
+from delaytool.models.interpolation import NEGLIGIBLE, kernel, single_tap_kernel, windows
+from delaytool.models.plain import spread
 
 VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}
 
@@ -67,3 +70,46 @@ def test_a_single_tap_carries_its_weight_exactly_and_taps_on_one_delay_add():
 def test_gauss_at_the_final_width_leaves_a_fifth_of_the_mass_beside_an_integer_tap():
     taps = spread(torch.tensor([12.0], dtype=torch.float64), 0.23, 25, "gauss")
     assert 0.20 < 1 - taps[0, 12].item() < 0.22
+
+
+def outputs_and_gradients(make, weight, delay, seed):
+    weight, delay = weight.detach().clone().requires_grad_(), delay.detach().clone().requires_grad_()
+    made = make(weight, delay)
+    probe = torch.randn(made.shape, generator=torch.Generator().manual_seed(seed), dtype=made.dtype)
+    (made * probe).sum().backward()
+    return made.detach(), weight.grad, delay.grad
+
+
+@pytest.mark.parametrize("interpolation", list(VERSIONS))
+@given(
+    seed=st.integers(0, 2**31), n_out=st.integers(1, 5), n_in=st.integers(1, 5), taps=st.integers(1, 4),
+    size=st.integers(1, 40), sigma=st.floats(0.0, 15.0),
+)  # fmt: skip
+def test_the_analytic_gradient_is_the_one_that_autograd_finds(interpolation, seed, n_out, n_in, taps, size, sigma):
+    weight, delay = random_taps(seed, n_out, n_in, taps, size)
+    ours = outputs_and_gradients(lambda w, d: kernel(w, d, sigma, size, interpolation), weight, delay, seed)
+    theirs = outputs_and_gradients(lambda w, d: plain.kernel(w, d, sigma, size, interpolation), weight, delay, seed)
+    for mine, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("interpolation", list(VERSIONS))
+@pytest.mark.parametrize("discarded", [1e-3, 1e-6, 1e-12])
+@given(
+    seed=st.integers(0, 2**31), taps=st.integers(1, 3), size=st.integers(1, 60), sigma=st.floats(0.0, 5.0)
+)  # fmt: skip
+def test_windows_discard_no_more_than_they_may(interpolation, discarded, seed, taps, size, sigma):
+    weight, delay = random_taps(seed, 4, 5, taps, size)
+
+    def windowed(w, d):
+        values, start = windows(w, d, sigma, size, interpolation, discarded)
+        assert int(start.min()) >= 0
+        assert int(start.max()) + values.shape[-1] <= size
+        return Windows(values, start, size).kernel()
+
+    ours = outputs_and_gradients(windowed, weight, delay, seed)
+    theirs = outputs_and_gradients(lambda w, d: plain.kernel(w, d, sigma, size, interpolation), weight, delay, seed)
+    # A gradient to a delay weighs what is left out by its distance in widths, 8 for the narrowest bound here.
+    for mine, expected, more in zip(ours, theirs, (2, 10, 200), strict=True):
+        scale = max(1.0, float(expected.abs().max()))
+        assert float((mine - expected).abs().max()) <= more * discarded * taps * scale + 1e-11

@@ -5,31 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.models import plain
 from delaytool.models.neurons import leaky_integrator, lif, surrogate_gradient
-
-
-class _Spike(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, distance, alpha):
-        ctx.save_for_backward(distance)
-        ctx.alpha = alpha
-        return (distance >= 0).to(distance.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad * surrogate_gradient(ctx.saved_tensors[0], ctx.alpha), None
-
-
-def plain_lif(x, tau, threshold, alpha, detach_reset):
-    """The equations as they are written, one step at a time, differentiated by autograd."""
-    v = torch.zeros_like(x[0])
-    spikes = []
-    for current in x:
-        v = v * (1 - 1 / tau) + current
-        spike = _Spike.apply(v - threshold, alpha)
-        v = v * (1 - (spike.detach() if detach_reset else spike))
-        spikes.append(spike)
-    return torch.stack(spikes)
 
 
 def both(function, oracle, x, seed):
@@ -61,7 +38,7 @@ def currents(seed, steps, batch, neurons):
 def test_lif_equals_the_plain_loop(seed, steps, batch, neurons, tau, threshold, alpha, detach):
     both(
         lambda x: lif(x, tau, threshold, alpha, detach),
-        lambda x: plain_lif(x, tau, threshold, alpha, detach),
+        lambda x: plain.lif(x, tau, threshold, alpha, detach),
         currents(seed, steps, batch, neurons),
         seed,
     )
@@ -89,14 +66,12 @@ def test_lif_equals_spikingjelly(detach, seed, steps, batch, neurons, tau):
 
 @given(**inputs)
 def test_leaky_integrator_equals_the_plain_loop(seed, steps, batch, neurons, tau):
-    def plain(x):
-        v, out = torch.zeros_like(x[0]), []
-        for current in x:
-            v = v * (1 - 1 / tau) + current
-            out.append(v)
-        return torch.stack(out)
-
-    both(lambda x: leaky_integrator(x, tau), plain, currents(seed, steps, batch, neurons), seed)
+    both(
+        lambda x: leaky_integrator(x, tau),
+        lambda x: plain.leaky_integrator(x, tau),
+        currents(seed, steps, batch, neurons),
+        seed,
+    )
 
 
 def test_the_surrogate_is_the_recipes():

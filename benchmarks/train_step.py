@@ -1,0 +1,197 @@
+"""One training step, forward and backward, of delaytool, its plain form and the reference formulation, in one run.
+
+    python benchmarks/train_step.py                          SHD size, four widths of the taps, one thread
+    python benchmarks/train_step.py --sizes SHD SSC --rounds 3
+    python benchmarks/train_step.py --device cuda            on a GPU, where there is one
+
+The reference needs dcls 0.1.1 and spikingjelly 2.0.0 (requirements-oracles.txt). Entrants take turns, every round in
+another order, so that a machine that slows down slows all of them; seconds are medians over the rounds. 'reference'
+runs as its code does; 'reference, no denormals' with the processor flushing them to zero, as delaytool has it. Memory
+is the peak of a process of its own above what it held before it built the network. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from training_entrants import ENTRANTS, WORKLOADS, Step, Workload, ours
+
+from delaytool.models import delay_network, delayed_layer
+from delaytool.models.convolution import events, transform
+from delaytool.models.interpolation import _Taps
+from delaytool.models.neurons import integrate_and_fire
+from delaytool.trainer.processor import keep_freed_memory
+
+SIGMAS = {"start": None, "middle": 1.7, "0.5": 0.5, "end": 0.23}
+
+
+def widths(work: Workload) -> dict[str, float]:
+    return {name: float(work.max_delay // 2) if sigma is None else sigma for name, sigma in SIGMAS.items()}
+
+
+def timed(step: Step, flush: bool, device: str) -> float:
+    torch.set_flush_denormal(flush)
+    begin = time.perf_counter()
+    step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def interleaved(steps: dict[str, Step], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds a round of each entrant, after one round that is not counted."""
+    order = list(steps)
+    seconds = defaultdict(list)
+    shuffle = random.Random(0)
+    for turn in range(rounds + 1):
+        shuffle.shuffle(order)
+        for name in order:
+            taken = timed(steps[name], ENTRANTS[name][1], device)
+            if turn:
+                seconds[name].append(taken)
+    return seconds
+
+
+def peak_memory(work: Workload, sigma: float, name: str, device: str) -> float:
+    """MiB above the process's own before the network was built."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step = ENTRANTS[name][0](work, sigma, device)
+        step()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    command = [sys.executable, __file__, "--memory-of", name, work.name, str(sigma), work.convolution]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def report_own_memory(name: str, size: str, sigma: str, convolution: str) -> None:
+    torch.set_num_threads(1)
+    make, flush = ENTRANTS[name]
+    torch.set_flush_denormal(flush)
+    if name == "ours":
+        keep_freed_memory()
+    make(WORKLOADS["small"], 2.0, "cpu")()  # what only the first call of a process costs
+    before = peak_so_far()
+    step = make(replace(WORKLOADS[size], convolution=convolution), float(sigma), "cpu")
+    for _ in range(2):
+        step()
+    print(peak_so_far() - before)
+
+
+def peak_so_far() -> float:
+    """MiB of this process, at most. (getrusage would count what the parent held when it forked.)"""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+@contextmanager
+def parts_timed() -> Iterator[dict[str, float]]:
+    """Seconds in each part of delaytool's step while this is open, forward and backward."""
+    seconds: dict[str, float] = defaultdict(float)
+    parts: list[tuple[Any, str, str]] = [
+        (transform._Convolution, "forward", "convolution"),
+        (transform._Convolution, "backward", "convolution"),
+        (events._EventConvolution, "forward", "convolution"),
+        (events._EventConvolution, "backward", "convolution"),
+        (_Taps, "forward", "kernels"),
+        (_Taps, "backward", "kernels"),
+        (integrate_and_fire._Lif, "forward", "neurons"),
+        (integrate_and_fire._Lif, "backward", "neurons"),
+        (torch.nn.BatchNorm1d, "forward", "batch norm, forward"),
+        (delayed_layer, "density", "counting spikes"),
+        (delay_network, "leaky_integrator", "readout, forward"),
+    ]
+    kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in parts]
+
+    def clocked(function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                seconds[part] += time.perf_counter() - begin
+
+        return run
+
+    for (owner, name, original), (_, _, part) in zip(kept, parts, strict=True):
+        static = isinstance(original, staticmethod)
+        wrapped = clocked(original.__func__ if static else original, part)
+        setattr(owner, name, staticmethod(wrapped) if static else wrapped)
+    try:
+        yield seconds
+    finally:
+        for owner, name, original in kept:
+            setattr(owner, name, original)
+
+
+def print_shares(work: Workload, sigma: float) -> None:
+    step = ours(work, sigma, "cpu")
+    step()
+    with parts_timed() as seconds:
+        begin = time.perf_counter()
+        step()
+        total = time.perf_counter() - begin
+    rest = total - sum(seconds.values())
+    shares = {**seconds, "rest (batch norm backward, loss, copies)": rest}
+    for part, taken in sorted(shares.items(), key=lambda item: -item[1]):
+        print(f"    {part:<42} {taken * 1e3:8.1f} ms {100 * taken / total:5.1f} %")
+
+
+def compare(work: Workload, options: argparse.Namespace) -> None:
+    sizes = "-".join(map(str, (work.n_in, *work.hidden, work.n_classes)))
+    print(f"\n{work.name}: {sizes}, batch {work.batch}, {work.time} steps, {work.max_delay + 1} taps a kernel")
+    for label, sigma in widths(work).items():
+        if label not in options.sigmas:
+            continue
+        steps = {name: ENTRANTS[name][0](work, sigma, options.device) for name in options.entrants}
+        seconds = interleaved(steps, options.rounds, options.device)
+        own = statistics.median(seconds["ours"])
+        print(f"  sigma {label} ({sigma:g})")
+        for name in options.entrants:
+            median = statistics.median(seconds[name])
+            line = f"    {name:<24} {median:8.3f} s   ours is {median / own:5.2f} times as fast"
+            if options.memory:
+                line += f"   peak {peak_memory(work, sigma, name, options.device):7.0f} MiB"
+            print(line, flush=True)
+        if options.shares and options.device == "cpu":
+            print_shares(work, sigma)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=["SHD"], choices=list(WORKLOADS))
+    parser.add_argument("--sigmas", nargs="+", default=list(SIGMAS), choices=list(SIGMAS))
+    parser.add_argument("--entrants", nargs="+", default=list(ENTRANTS), choices=list(ENTRANTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--no-shares", dest="shares", action="store_false")
+    parser.add_argument("--memory-of", nargs=4, metavar=("ENTRANT", "SIZE", "SIGMA", "FORM"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        report_own_memory(*options.memory_of)
+        return
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    name = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
+    print(f"PyTorch {torch.__version__}, {name}, {options.threads} thread(s), median of {options.rounds} rounds")
+    for size in options.sizes:
+        compare(WORKLOADS[size], options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Causal convolution of spike trains with delay kernels: y[t] = sum over j of K[j] x[t - j].
+
+direct      one product for every tap, as written above
+fft         products at roots of unity: less arithmetic, whatever the kernel (transform.py)
+windowed    for every spike, the window of each tap that is not negligible (events.py; CPU only)
+events      the same with whole kernels: exact at every width
+auto        whichever of them is cheapest for the sizes, the width and the input at hand (choice.py)
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from delaytool.models.convolution.choice import Work, choose, density
+from delaytool.models.convolution.direct import lengthened, through_conv1d
+from delaytool.models.convolution.events import Windows, through_events, whole
+from delaytool.models.convolution.transform import through_transform
+
+__all__ = ["Windows", "Work", "choose", "delayed_sum", "density", "through_events"]
+
+
+def delayed_sum(x: Tensor, kernel: Tensor, n_steps: int, method: str = "fft") -> Tensor:
+    """Spikes through kernels over time.
+
+    x        (time, batch, n_in)
+    kernel   (n_out, n_in, size): what a spike adds j steps later
+    n_steps  steps to return; the input is silent beyond its end
+    method   'direct', 'fft' or 'events'
+    Returns  (n_steps, batch, n_out)
+    """
+    if kernel.shape[-1] == 1:
+        return lengthened(x, n_steps) @ kernel[..., 0].t()
+    if method == "direct":
+        return through_conv1d(x, kernel, n_steps)
+    if method == "events":
+        return through_events(x, whole(kernel), n_steps)
+    return through_transform(x, kernel, n_steps)

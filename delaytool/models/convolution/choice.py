@@ -1,0 +1,86 @@
+"""Which form of the convolution is cheapest: a count of the work that each would do, in nanoseconds of one core.
+
+The constants were measured on one AVX-512 core (`benchmarks/convolution_forms.py` prints them for yours). Only their
+ratios matter, and only near a tie; the choice depends on sizes and on the input alone, never on a clock, so that a
+run repeats to the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from delaytool.models.convolution.transform import block_length, n_rows
+
+DIRECT_NS = 1 / 45  # a multiplication of the library's convolution
+TRANSFORM_NS = 1 / 52  # a multiplication of the transform's matrix products
+EVENT_NS = (0.7, 0.1)  # an event and output: at least, and for every tap of the window
+CELL_NS = 2.0  # laying out one output value for the event loops
+COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the wait
+
+
+@dataclass(frozen=True)
+class Work:
+    """The sizes of one layer's convolution.
+
+    density     share of the input that is not zero
+    window      steps of a tap's window, at most `size`
+    input_grad  whether a gradient to the input is wanted
+    """
+
+    time: int
+    batch: int
+    n_in: int
+    n_out: int
+    n_steps: int
+    size: int
+    taps: int
+    window: int
+    density: float
+    device: str
+    training: bool
+    input_grad: bool
+
+    @property
+    def passes(self) -> int:
+        """The products of a training step: forward, to the weights, to the input."""
+        return 1 + self.training + self.input_grad
+
+
+def density(x: Tensor) -> float:
+    """Share of values that are not zero; on a GPU counting them would make the host wait."""
+    return float(x.detach().count_nonzero()) / max(1, x.numel())
+
+
+def choose(work: Work) -> str:
+    """'direct', 'fft' or 'windowed', whichever the counts say is fastest."""
+    if work.device != "cpu":
+        return "fft"
+    costs = {"direct": _direct(work), "fft": _transform(work) * work.passes}
+    if min(costs.values()) > COMPILED_NS:
+        costs["windowed"] = _events(work)
+    return min(costs, key=lambda form: costs[form])
+
+
+def _direct(work: Work) -> float:
+    products = work.n_steps * work.batch * work.n_in * work.n_out * work.size
+    return DIRECT_NS * products * work.passes
+
+
+def _transform(work: Work) -> float:
+    steps = min(work.time, work.n_steps)
+    length = block_length(steps, work.size, work.batch, work.n_in, work.n_out)
+    rows, blocks = n_rows(length, work.size), -(-steps // length)
+    values = work.batch * (length * work.n_in + (length + work.size - 1) * work.n_out)
+    products = blocks * (values + work.batch * work.n_in * work.n_out) + work.size * work.n_in * work.n_out
+    return TRANSFORM_NS * rows * products
+
+
+def _events(work: Work) -> float:
+    events = work.density * min(work.time, work.n_steps) * work.batch * work.n_in
+    least, per_tap = EVENT_NS
+    a_pass = events * work.n_out * work.taps * (least + per_tap * work.window)
+    a_pass += CELL_NS * work.n_steps * work.batch * work.n_out
+    passes = 1 + work.training
+    return a_pass * passes + _transform(work) * work.input_grad

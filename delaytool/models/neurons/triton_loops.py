@@ -1,0 +1,136 @@
+"""The loops of `loops.Loops` on NVIDIA GPUs, in Triton: one kernel a pass, whatever the number of steps.
+
+A program runs a block of neurons through all of time with its state in registers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from delaytool.models.neurons.loops import LifConstants
+
+BLOCK = 128
+
+
+@triton.jit
+def _lif_forward(x, mask, constants, v, spikes, neurons, time, MASKED: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < neurons
+    leak = tl.load(constants)
+    threshold = tl.load(constants + 1)
+    fired = tl.full((BLOCK,), 1.0, leak.dtype)
+    if MASKED:
+        fired = tl.load(mask + place, mask=inside, other=0.0)
+    after = tl.full((BLOCK,), 0.0, leak.dtype)
+    for _ in range(time):
+        before = tl.load(x + place, mask=inside, other=0.0) + leak * after
+        fires = before >= threshold
+        tl.store(v + place, before, mask=inside)
+        tl.store(spikes + place, tl.where(fires, fired, 0.0), mask=inside)
+        after = tl.where(fires, 0.0, before)
+        x += neurons
+        v += neurons
+        spikes += neurons
+
+
+@triton.jit
+def _lif_backward(
+    grad, v, mask, constants, out, neurons, time, MASKED: tl.constexpr, DETACH: tl.constexpr, BLOCK: tl.constexpr
+):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < neurons
+    leak = tl.load(constants)
+    threshold = tl.load(constants + 1)
+    peak = tl.load(constants + 2)
+    sharpness = tl.load(constants + 3)
+    fired = tl.full((BLOCK,), 1.0, leak.dtype)
+    if MASKED:
+        fired = tl.load(mask + place, mask=inside, other=0.0)
+    carried = tl.full((BLOCK,), 0.0, leak.dtype)
+    # 64 bits: a long run of a wide layer has more than 2^31 values.
+    end = tl.cast(time - 1, tl.int64) * neurons
+    grad += end
+    v += end
+    out += end
+    for _ in range(time):
+        before = tl.load(v + place, mask=inside, other=0.0)
+        scaled = sharpness * (before - threshold)
+        slope = peak / (1.0 + scaled * scaled)
+        through_reset = tl.where(before < threshold, 1.0, 0.0)
+        if not DETACH:
+            through_reset -= before * slope
+        given = tl.load(grad + place, mask=inside, other=0.0) * fired
+        carried = given * slope + carried * (through_reset * leak)
+        tl.store(out + place, carried, mask=inside)
+        grad -= neurons
+        v -= neurons
+        out -= neurons
+
+
+@triton.jit
+def _integrate(x, constants, v, neurons, time, BACKWARDS: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < neurons
+    leak = tl.load(constants)
+    last = tl.full((BLOCK,), 0.0, leak.dtype)
+    step = neurons
+    if BACKWARDS:
+        end = tl.cast(time - 1, tl.int64) * neurons
+        x += end
+        v += end
+        step = -neurons
+    for _ in range(time):
+        last = tl.load(x + place, mask=inside, other=0.0) + leak * last
+        tl.store(v + place, last, mask=inside)
+        x += step
+        v += step
+
+
+@lru_cache(maxsize=64)
+def _constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept on the device: a kernel's own float arguments have 32 bits, and a recorded graph must copy nothing."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def _of(constants: LifConstants, like: Tensor) -> Tensor:
+    values = (constants.leak, constants.threshold, constants.slope_at_threshold, constants.sharpness)
+    return _constants(values, like.dtype, like.device)
+
+
+def _grid(neurons: int) -> tuple[int]:
+    return (triton.cdiv(neurons, BLOCK),)
+
+
+def lif_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) -> tuple[Tensor, Tensor]:
+    v, spikes = torch.empty_like(x), torch.empty_like(x)
+    neurons = x[0].numel()
+    given = x if mask is None else mask.contiguous()
+    _lif_forward[_grid(neurons)](
+        x, given, _of(constants, x), v, spikes, neurons, len(x), MASKED=mask is not None, BLOCK=BLOCK
+    )
+    return spikes, v
+
+
+def lif_backward(grad: Tensor, v: Tensor, mask: Tensor | None, constants: LifConstants) -> Tensor:
+    out = torch.empty_like(grad)
+    neurons = grad[0].numel()
+    given = grad if mask is None else mask.contiguous()
+    _lif_backward[_grid(neurons)](
+        grad, v, given, _of(constants, grad), out, neurons, len(grad), MASKED=mask is not None,
+        DETACH=constants.detach_reset, BLOCK=BLOCK,
+    )  # fmt: skip
+    return out
+
+
+def integrate(x: Tensor, leak: float, *, backwards: bool = False) -> Tensor:
+    v = torch.empty_like(x)
+    neurons = x[0].numel()
+    _integrate[_grid(neurons)](
+        x, _constants((leak,), x.dtype, x.device), v, neurons, len(x), BACKWARDS=backwards, BLOCK=BLOCK
+    )
+    return v

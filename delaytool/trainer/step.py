@@ -1,0 +1,125 @@
+"""One training step: a batch forward, backward, and both optimisers; launched one by one or as a recorded graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.trainer.augmentation import augmented
+from delaytool.trainer.data import Part
+from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.parallel import Team
+from delaytool.trainer.recipe import TrainerConfig
+
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+class Step:
+    """Batches of one part through a network. Nothing here waits for the device."""
+
+    def __init__(
+        self, model: DelayNetwork, optimisers: Optimisers, part: Part, config: TrainerConfig, team: Team
+    ) -> None:
+        self.model, self.optimisers, self.part, self.config, self.team = model, optimisers, part, config, team
+        self._joined: nn.Module = team.joined(model)
+        self._moves_delays = True
+
+    def begin_epoch(self) -> None:
+        """Rates and widths may change now."""
+
+    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+        """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
+
+        Shares are weighted so that the mean of all processes' losses is the batch's.
+        """
+        config = self.config
+        moves_delays = sigma is not None
+        if moves_delays != self._moves_delays:
+            self._moves_delays = moves_delays
+            self._joined = self.team.joined(self.model, all_learn=moves_delays)
+        # Random numbers are the whole batch's, so that it does not matter how many processes share it.
+        frames, targets = augmented(self.part.frames[chosen], self.part.labels[chosen], self.model.n_classes, config)
+        rows = self.team.rows(len(chosen))
+        labels = self.part.labels[chosen[rows]]
+        self.optimisers.zero_grad()
+        with self.model.share_of_batch(rows, len(chosen)):
+            scores = class_scores(self._joined(frames[rows], sigma))
+        weight = self.team.size / len(chosen)
+        loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
+        loss.backward()
+        self.optimisers.step(move_delays=moves_delays)
+        for layer in self.model.delayed_layers():
+            layer.clamp_delays()
+        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+
+
+class RecordedStep(Step):
+    """The same, recorded once an epoch and replayed: thousands of small launches become one.
+
+    `record` takes a function whose work is the same every time and returns what repeats that work. It may run the
+    function never or once while it records, but it must not do its work then. Rates and sigma are written into the
+    record, so each epoch makes its own. The first batches of a run, and any batch of another size, are launched one
+    by one, which also makes what only a first call makes.
+    """
+
+    WARM_UP = 3
+
+    def __init__(
+        self,
+        model: DelayNetwork,
+        optimisers: Optimisers,
+        part: Part,
+        config: TrainerConfig,
+        team: Team,
+        record: Recorder,
+    ) -> None:
+        super().__init__(model, optimisers, part, config, team)
+        self._record = record
+        self._left = self.WARM_UP
+        self._chosen = torch.zeros(config.batch_size, dtype=torch.long, device=part.labels.device)
+        self._results: tuple[Tensor, Tensor] | None = None
+        self._replay: Callable[[], None] | None = None
+
+    def begin_epoch(self) -> None:
+        self._replay = None
+
+    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+        if self._left > 0 or len(chosen) != len(self._chosen):
+            self._left -= 1
+            return super().run(chosen, sigma)
+        self._chosen.copy_(chosen)
+        if self._replay is None:
+            # Gradients are made anew inside the record, where every replay finds them at the same place.
+            self.optimisers.zero_grad()
+            self._replay = self._record(lambda: self._work(sigma))
+        self._replay()
+        assert self._results is not None
+        loss, hits = self._results
+        return loss.clone(), hits.clone()
+
+    def _work(self, sigma: float | None) -> None:
+        self._results = super().run(self._chosen, sigma)
+
+
+def cuda_recorder() -> Recorder:
+    """Records with CUDA graphs, all in one pool of memory."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            work()
+        return graph.replay
+
+    return record
+
+
+def make_step(model: DelayNetwork, optimisers: Optimisers, part: Part, config: TrainerConfig, team: Team) -> Step:
+    """Recorded on one NVIDIA GPU, unless the recipe says otherwise; launched one by one elsewhere."""
+    if part.labels.device.type == "cuda" and config.cuda_graphs and team.size == 1:
+        return RecordedStep(model, optimisers, part, config, team, cuda_recorder())
+    return Step(model, optimisers, part, config, team)

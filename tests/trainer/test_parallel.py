@@ -1,0 +1,129 @@
+"""Two processes make the run that one process makes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from delaytool.models.synchronised_norm import SynchronisedBatchNorm
+from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.trainer.parallel import Team
+
+SETTINGS = [
+    "model.hidden=[24, 16]", "model.dropout=0.3", "trainer.epochs=3", "trainer.batch_size=101",
+    "trainer.time_jitter=0.5", "trainer.threads=1",
+]  # fmt: skip
+
+
+def options_of(settings):
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def torchrun(*arguments):
+    """`torchrun --nproc-per-node=2 -m delaytool …`."""
+    return launched("-m", "delaytool", *arguments)
+
+
+def launched(*arguments, processes=2):
+    """torchrun, by the interpreter that runs the tests."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    train(load_recipe("digits", SETTINGS), folder / "one")
+    done = torchrun("train", "digits", "-o", str(folder / "two"), *options_of(SETTINGS))
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_two_processes_have_the_loss_curve_of_one(runs):
+    folder, said = runs
+    one, two = (RunFolder(folder / name) for name in ("one", "two"))
+    # A sum that rounds otherwise turns a spike over now and then, and every step adds to that.
+    for alone, together, tolerance in zip(one.read_metrics(), two.read_metrics(), (1e-4, 5e-3, 2e-2), strict=True):
+        assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=tolerance)
+        assert together["validation_loss"] == pytest.approx(alone["validation_loss"], rel=2e-2)
+    assert said.count("epoch 3 ") == 1  # one process speaks
+    assert two.read_summary()["test_accuracy_rounded"] == pytest.approx(
+        one.read_summary()["test_accuracy_rounded"], abs=0.03
+    )
+
+
+def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
+    settings = [*SETTINGS, "trainer.epochs=2"]
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, torch; from delaytool.trainer import load_recipe, train\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        f"train(load_recipe('digits', {settings!r}), sys.argv[1])\n"
+    )
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launched(str(script), str(tmp_path / name), processes=processes)
+        assert done.returncode == 0, done.stderr
+    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
+    for alone, together in zip(one.read_metrics(), two.read_metrics(), strict=True):
+        for key in ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "spikes"):
+            assert together[key] == pytest.approx(alone[key], rel=1e-6), key
+    alone, together = (Checkpoint.load(run.last).model for run in (one, two))
+    assert alone.keys() == together.keys()
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-7)
+
+
+def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
+    folder, _ = runs
+    # What an interruption after the first epoch leaves: its checkpoint, in a folder with the whole run's recipe.
+    script = (
+        "import sys; from delaytool.trainer import loop, load_recipe\n"
+        "class Stop(loop.Reporter):\n"
+        "    def epoch(self, metrics, is_best): raise KeyboardInterrupt\n"
+        f"loop.train(load_recipe('digits', {SETTINGS!r}), sys.argv[1], reporter=Stop())\n"
+    )
+    (tmp_path / "stop.py").write_text(script)
+    stopped = launched(str(tmp_path / "stop.py"), str(tmp_path / "cut"))
+    assert stopped.returncode != 0
+    assert len(RunFolder(tmp_path / "cut").read_metrics()) == 1
+    resumed = torchrun("train", "--resume", str(tmp_path / "cut"))
+    assert resumed.returncode == 0, resumed.stderr
+    whole, cut = (Checkpoint.load(RunFolder(path).last).model for path in (folder / "two", tmp_path / "cut"))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, cut[name]), name
+
+
+def test_an_error_of_the_user_is_told(tmp_path):
+    done = torchrun("train", "digits", "-o", str(tmp_path / "run"), "--set", "trainer.device=nonsense")
+    assert done.returncode != 0
+    assert done.stderr.count("error: trainer.device: 'nonsense'") >= 1
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_shares_of_a_batch_are_the_batch(count, size):
+    rows = [list(range(count))[Team(rank, size).rows(count)] for rank in range(size)]
+    assert [sample for share in rows for sample in share] == list(range(count))
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+def test_synchronised_batch_norm_is_batch_norm(tmp_path):
+    torch.manual_seed(0)
+    ours = torch.nn.BatchNorm1d(3).double()
+    theirs = torch.nn.BatchNorm1d(3).double()
+    x, grad = torch.randn(50, 3, dtype=torch.float64) * 5 + 100, torch.randn(50, 3, dtype=torch.float64)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        results = []
+        for norm in (SynchronisedBatchNorm.of(ours), theirs):
+            given = x.clone().requires_grad_()
+            out = norm(given)
+            (out * grad).sum().backward()
+            buffers = [norm.running_mean, norm.running_var, norm.num_batches_tracked]
+            results.append([out.detach(), given.grad, norm.weight.grad, norm.bias.grad, *buffers])
+    finally:
+        torch.distributed.destroy_process_group()
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-9)
