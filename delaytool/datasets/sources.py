@@ -85,9 +85,9 @@ def load(
     test.h5), or a folder of recordings: Speech Commands' or the Heidelberg Digits'.
 
     Parts that the source has are used as they are. A missing test part is `test_fraction` of every class, cut
-    off the training part with a fixed seed, of recordings whole speakers like for validation (unless split_by is
-    'stratified'); a missing validation part is `validation_fraction` of what is left,
-    chosen with `seed` as `split_validation` says (`split_by`). n_units None: what the file tells, else 700.
+    off the training part with a fixed seed; of recordings it is whole speakers, unless split_by is 'stratified'.
+    A missing validation part is `validation_fraction` of what is left, chosen with `seed` as `split_validation`
+    says (`split_by`). n_units None: what the file tells, else 700; of recordings, the filters of `reading.mel`.
     `root`: where downloads and the frames of recordings are kept (see `fetch`). `reading`: see `Reading`.
 
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
