@@ -12,9 +12,12 @@ from delaytool.errors import DelaytoolError, MissingExtraError
 # A verb's module is imported when the verb is used: `verify` must start without PyTorch.
 VERBS = {
     "train": "Train a network whose every synapse learns its own delay.",
+    "sweep": "Train a recipe with every combination of some keys' values.",
+    "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
     "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
     "report": "Write one self-contained page about a run or a network.",
+    "analyse": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
     "import": "Read a netx file (.net), of lava-dl or of ours, into a network file.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
@@ -22,7 +25,7 @@ VERBS = {
 # Names that Python does not take for a module.
 MODULES = {"import": "import_netx", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
-EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets"}
+EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets", "optuna": "sweep", "filelock": "sweep"}
 
 
 class Verbs(click.Group):

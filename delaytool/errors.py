@@ -26,6 +26,10 @@ class CheckpointError(DelaytoolError):
     """A run folder or checkpoint that cannot be read or used."""
 
 
+class SweepError(DelaytoolError):
+    """A sweep that is not possible, or not the one that its folder holds."""
+
+
 class NetworkError(DelaytoolError):
     """An integer network, or a file that should hold one, that breaks the contract."""
 

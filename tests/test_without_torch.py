@@ -19,8 +19,8 @@ import sys
 
 class Absent:
     packages = {
-        "jinja2", "lava", "matplotlib", "networkx", "pydantic", "scipy", "sklearn", "soundfile", "spikingjelly",
-        "tensorboard", "tomli_w", "tonic", "torch",
+        "filelock", "jinja2", "lava", "matplotlib", "networkx", "optuna", "pydantic", "scipy", "sklearn",
+        "soundfile", "spikingjelly", "tensorboard", "tomli_w", "tonic", "torch",
     }
 
     def find_spec(self, name, path=None, target=None):

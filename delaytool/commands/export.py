@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
-    from delaytool.trainer import Checkpoint
-    from delaytool.trainer.data import TrainingData
 
 
 @click.command("export")
@@ -35,59 +33,21 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
-    from delaytool.commands.samples import evenly_spaced
+    from delaytool.commands.exporting import export_run
     from delaytool.commands.step_bars import StepBars
-    from delaytool.exporter.compile import export
     from delaytool.hw_configs import load_target
-    from delaytool.trainer import Checkpoint, RunFolder
-    from delaytool.trainer.data import load_data
 
     chip = load_target(target)
-    folder = RunFolder(run)
-    source = folder.best if checkpoint == "best" else folder.last
-    saved = Checkpoint.load(source)
-    recipe = saved.recipe
-    if data is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
-    with StepBars() as tell:
-        loaded = load_data(recipe, saved.encoding, tell)
     output = output or run / f"network-{target}.h5"
-    validation = loaded.validation.frames.numpy()
-    calibration = validation[evenly_spaced(len(validation), calibration_samples)]
-    provenance = _provenance(saved, source, loaded)
     with StepBars() as tell:
-        done = export(
-            saved.network(), saved.encoding, chip, output, calibration, clip_delays=clip_delays,
-            provenance=provenance, progress=tell,
+        done = export_run(
+            run, chip, output, checkpoint=checkpoint, clip_delays=clip_delays, data=data,
+            calibration_samples=calibration_samples, progress=tell,
         )  # fmt: skip
     _print(done, chip.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)
     click.echo(f"next: delaytool verify {output}")
-
-
-def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
-    """Where the network came from, and what the float network says of the test samples."""
-    from delaytool.datasets import digest
-    from delaytool.files import sha256_of
-    from delaytool.trainer.evaluation import evaluate_both
-
-    model = saved.network()
-    test, batch = loaded.test, saved.recipe.trainer.batch_size
-    trained, rounded = evaluate_both(model, test.frames, test.labels, batch, saved.sigma)
-    return {
-        "recipe": saved.recipe.model_dump(mode="json"),
-        "recipe_sha256": saved.recipe.digest(),
-        "checkpoint_sha256": sha256_of(source),
-        "epoch": saved.epoch,
-        "split": saved.split,
-        "float": {
-            "digest": digest(test.frames.numpy(), test.labels.numpy()),
-            "samples": len(test),
-            "as_trained": trained.predictions.tolist(),
-            "rounded": rounded.predictions.tolist(),
-        },
-    }
 
 
 def _print(done: Export, title: str, output: Path) -> None:

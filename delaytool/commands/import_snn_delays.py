@@ -20,6 +20,7 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
 
     Layers, taps and batch norm are read from the file; tau, max_delay and the binning are the recipe's word.
     """
+    from delaytool.accuracy_errors import told
     from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
@@ -36,5 +37,7 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     made.save(folder.best)
     sizes = "-".join(str(size) for size in model.sizes)
     click.echo(f"{checkpoint}: {sizes}, {model.taps} tap(s) a synapse, sigma {model.sigma:g}")
-    click.echo(f"test accuracy with rounded delays: {100 * judged.accuracy:.2f} % ({len(loaded.test)} samples)")
+    click.echo(
+        f"test accuracy with rounded delays: {told(judged.accuracy, len(loaded.test))} ({len(loaded.test)} samples)"
+    )
     click.echo(f"run: {output}    next: delaytool export {output} --target loihi2")

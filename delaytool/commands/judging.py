@@ -88,7 +88,7 @@ def _events(
     source = data or how.get("source")
     if source is None:
         raise DataError(f"{path}: the network does not say what data it was trained on; give samples with --data")
-    kept = ("validation_fraction", "test_fraction", "split_by")
+    kept = ("validation_fraction", "test_fraction", "split_by", "held_out_speaker", "held_out_as")
     read = ("classes", "pixel_bins", "polarity")
     return datasets.load_for_evaluation(
         source,

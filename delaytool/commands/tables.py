@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from delaytool.runtime.verify import Verdict
+
+if TYPE_CHECKING:
+    from delaytool.analysis.layer_structure import LayerStructure
+    from delaytool.report.comparison import Comparison
+    from delaytool.sweep.results import Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -98,5 +104,74 @@ def cost_table(verdict: Verdict) -> Table:
     """Cost a sample, by layer."""
     table = _table("a sample costs, on average", COST_HEADINGS)
     for row in cost_rows(verdict):
+        table.add_row(*row)
+    return table
+
+
+def sweep_table(results: Results) -> Table:
+    """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
+    from delaytool.accuracy_errors import told_over_seeds
+    from delaytool.sweep.setting import short_names, told
+
+    names = short_names(list(results.keys))
+    headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
+    table = _table("", headings if results.keys else ("", *headings))
+    for setting in results.settings:
+        cells = [told(value) for value in setting.values.values()] or ["all runs"]
+        done = setting.count("finished")
+        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
+        binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
+        accuracies = ("-" if mean is None else told_over_seeds(mean) for mean in (setting.validation, setting.test))
+        table.add_row(*cells, runs, *accuracies, binomial)
+    return table
+
+
+ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
+NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Two tables of a row a method, accuracies and costs, because one would be too wide for a terminal."""
+    from delaytool.report.comparison_tables import headings, rows
+
+    names = headings(comparison)
+    lines = rows(comparison)
+    tables = []
+    for shown in (ACCURACY_COLUMNS, tuple(name for name in names if name not in NOT_COSTS)):
+        table = _table("", shown)
+        table.columns[0].min_width = max((len(line[0]) for line in lines), default=None)
+        for line in lines:
+            table.add_row(*(line[names.index(name)] for name in shown))
+        tables.append(table)
+    return tables
+
+
+STRUCTURE_HEADINGS = ("part", "training", "Moran's I", "cells", "p < 5 %", "weights", "p < 5 %")
+
+
+def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]]:
+    """Moran's I of a layer's receptive fields, a row for each part and stage of training."""
+    summaries = {stage: structure.summary() for stage, structure in stages.items()}
+    rows: list[tuple[str, ...]] = []
+    for part in next(iter(summaries.values())):
+        for stage, summary in summaries.items():
+            figures = summary[part]
+            count = figures["neurons"]
+            if count == 0:
+                rows.append((part, stage, "-", "-", "-", "-", "-"))
+                continue
+            error = figures["morans_i_deviation"] / count**0.5
+            row = [part, stage, f"{figures['morans_i_mean']:.4f} ± {error:.4f}"]
+            for null in ("cells", "weights"):
+                shuffled = figures[f"{null}_shuffled"]
+                row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]
+            rows.append(tuple(row))
+    return rows
+
+
+def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:
+    """Structure before and after training, against shuffled fields."""
+    table = _table(title, STRUCTURE_HEADINGS)
+    for row in structure_rows(stages):
         table.add_row(*row)
     return table

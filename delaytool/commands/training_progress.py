@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from delaytool.accuracy_errors import told
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
@@ -91,9 +92,11 @@ class TrainingProgress(Reporter):
     def end(self, summary: dict[str, Any]) -> None:
         say = self.console.print
         say(
-            f"best epoch {summary['best_epoch']}: validation {100 * summary['validation_accuracy']:.2f} %, "
-            f"test {100 * summary['test_accuracy_rounded']:.2f} % with rounded delays "
-            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples)"
+            f"best epoch {summary['best_epoch']}: "
+            f"validation {told(summary['validation_accuracy'], summary['validation_samples'])}, "
+            f"test {told(summary['test_accuracy_rounded'], summary['test_samples'])} with rounded delays "
+            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples; "
+            "± is the binomial standard error)"
         )
         say(f"protocol {summary['protocol']}")
         for layer, spikes in summary["spikes"].items():

@@ -21,7 +21,7 @@ from delaytool.datasets.heidelberg import is_heidelberg, list_heidelberg
 from delaytool.datasets.mel import MELS
 from delaytool.datasets.recordings import Listing
 from delaytool.datasets.speech_commands import is_speech_commands, list_speech_commands
-from delaytool.datasets.splits import resolve_method, split_test, split_validation
+from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import PREFIX as TONIC
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
@@ -78,6 +78,8 @@ def load(
     split_by: str = "auto",
     n_units: int | None = None,
     protocol: str = "honest",
+    held_out_speaker: int | None = None,
+    held_out_as: str = "validation",
     root: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
 ) -> Splits:
@@ -93,12 +95,23 @@ def load(
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
     serves as validation too, which is how accuracies on SHD have been published.
 
+    held_out_speaker: one fold of leave-one-speaker-out over the training part's speakers. held_out_as 'validation':
+    the speaker's samples are the validation part, and the test part stays what it is. 'test': they are the test part
+    in place of the source's own, which is set aside, and validation is cut off the other speakers as ever.
+
     Raises DataError for sources that cannot be read or split, MissingExtraError where an extra is missing.
     """
     parts = _read(source, n_units, root, reading or Reading())
     train = parts["all"] if "all" in parts else parts["train"]
     origin = _short(train)
-    if "test" in parts:
+    if held_out_speaker is not None:
+        _check_held_out(train, held_out_speaker, held_out_as, "validation" in parts, protocol)
+    if held_out_speaker is not None and held_out_as == "test":
+        whole = train
+        train, test = hold_out_speaker(whole, held_out_speaker)
+        test_told = f"speaker {held_out_speaker} of {origin}, held out ({len(test)} of {len(whole)} samples)"
+        origin = f"the rest of {origin}"
+    elif "test" in parts:
         test = parts["test"]
         test_told = f"{_short(test)} ({len(test)} samples)"
     else:
@@ -108,7 +121,13 @@ def load(
         train, test = split_test(whole, test_fraction, TEST_SEED, method)
         test_told = _told(method, test, whole, origin)
         origin = f"the rest of {origin}"
-    if "validation" in parts:
+    if held_out_speaker is not None and held_out_as == "validation":
+        whole = train
+        train, validation = hold_out_speaker(whole, held_out_speaker)
+        validation_told = (
+            f"speaker {held_out_speaker} of {origin}, held out ({len(validation)} of {len(whole)} samples)"
+        )
+    elif "validation" in parts:
         validation = parts["validation"]
         validation_told = f"{_short(validation)} ({len(validation)} samples)"
     elif protocol == "paper":
@@ -132,6 +151,8 @@ def load_for_evaluation(
     split_by: str = "auto",
     n_units: int | None = None,
     protocol: str = "honest",
+    held_out_speaker: int | None = None,
+    held_out_as: str = "validation",
     root: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
 ) -> EventData | FrameData:
@@ -152,10 +173,16 @@ def load_for_evaluation(
     if source != "digits" and os.path.isdir(source):
         # A file that nothing is cut off can be read alone: the others need not be there.
         files = find_files(source, needed=None)
-        if split in files and (split != "train" or len(files) == len(SPLIT_NAMES)):
+        replaced = held_out_speaker is not None and split in ("train", held_out_as)
+        if split in files and not replaced and (split != "train" or len(files) == len(SPLIT_NAMES)):
             return read_file(files[split], n_units, n_classes)
         listing = None if files else _listing(Path(source), reading)
-        if listing is not None and split in listing.parts and (split != "train" or len(listing.parts) == 3):
+        if (
+            listing is not None
+            and split in listing.parts
+            and not replaced
+            and (split != "train" or len(listing.parts) == 3)
+        ):
             return _checked_classes(_frames(listing, split, n_units, root, reading), n_classes)
     parts = load(
         source,
@@ -165,6 +192,8 @@ def load_for_evaluation(
         split_by=split_by,
         n_units=n_units,
         protocol=protocol,
+        held_out_speaker=held_out_speaker,
+        held_out_as=held_out_as,
         root=root,
         reading=reading,
     )
@@ -240,6 +269,21 @@ def _frames(
     return mel_frame_data(listing, part, mel, reading.time_step_ms, root=folder, progress=reading.progress)
 
 
+def _check_held_out(train: EventData | FrameData, speaker: int, part: str, has_validation: bool, protocol: str) -> None:
+    if part not in ("validation", "test"):
+        raise DataError(f"data.held_out_as {part!r} is unknown; choose 'validation' or 'test'")
+    if protocol == "paper":
+        raise DataError(
+            f"data.held_out_speaker {speaker}: protocol 'paper' chooses on the test set, so that no speaker is held "
+            "out for it; choose protocol 'honest'"
+        )
+    if has_validation:  # whose speakers need not be the training part's
+        raise DataError(
+            f"{train.name}: the data have a validation part of their own, so no speaker is held out; leave "
+            f"data.held_out_speaker {speaker} out"
+        )
+
+
 def _short(data: EventData | FrameData) -> str:
     return Path(data.name).name
 
@@ -251,7 +295,7 @@ def _told(method: str, part: EventData | FrameData, whole: EventData | FrameData
 
 
 def _told_speakers(part: EventData | FrameData) -> str:
-    names = [str(speaker) for speaker in np.unique(np.asarray(part.speakers))]
-    if len(names) > 12:
-        return f"{len(names)} whole speakers"
-    return f"speaker {names[0]}" if len(names) == 1 else f"speakers {', '.join(names[:-1])} and {names[-1]}"
+    speakers = np.unique(np.asarray(part.speakers))
+    if speakers.size > 12:
+        return f"{speakers.size} whole speakers"
+    return f"speaker{'s' * (speakers.size > 1)} {listed(speakers)}"

@@ -39,7 +39,39 @@ def split_test(data: Data, fraction: float, seed: int, by: str = "stratified") -
     return _cut(data, how(data, fraction, seed))
 
 
-def resolve_method(data: EventData | FrameData, by: str) -> str:
+def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
+    """(rest, all samples of one speaker), both in the samples' order: one fold of leave-one-speaker-out.
+
+    Raises DataError where the data name no speakers or not this one, and where a class is the speaker's alone, which
+    the rest could not learn.
+    """
+    if data.speakers is None:
+        raise DataError(
+            f"{data.name}: it names no speakers (extra/speaker), so data.held_out_speaker {speaker} cannot be held "
+            "out; leave data.held_out_speaker out"
+        )
+    speakers = np.unique(data.speakers)
+    if speaker not in speakers or speakers.size == 1:
+        has = f"the only speaker is {speakers[0]}" if speakers.size == 1 else f"its speakers are {listed(speakers)}"
+        way_out = "leave data.held_out_speaker out" if speakers.size == 1 else "choose one of them"
+        raise DataError(f"{data.name}: data.held_out_speaker {speaker} cannot be held out, {has}; {way_out}")
+    rest, held_out = _cut(data, np.asarray(data.speakers) == speaker)
+    alone = np.setdiff1d(held_out.labels, rest.labels)
+    if alone.size:
+        raise DataError(
+            f"{data.name}: without speaker {speaker} no sample of class {alone[0]} is left to learn from; "
+            "hold another speaker out"
+        )
+    return rest, held_out
+
+
+def listed(speakers: np.ndarray) -> str:
+    """Speakers in a sentence: `0, 1 and 2`."""
+    names = [str(speaker) for speaker in speakers]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def resolve_method(data: Data, by: str) -> str:
     """'speaker' or 'stratified': what `by` means for these data. Raises DataError where it is impossible."""
     if by not in METHODS:
         raise DataError(f"{data.name}: split_by {by!r} is unknown; choose one of {', '.join(METHODS)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from delaytool.report.run_record import RunRecord
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
 from delaytool.runtime.verify import Verdict
+
+if TYPE_CHECKING:
+    from delaytool.analysis.run_analysis import RunAnalysis
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Content:
     why_not_judged: str
     sample: SampleTrace | None
     float_delays: FloatDelays
+    analysis: RunAnalysis | None = None
 
 
 def gather(
@@ -124,7 +129,7 @@ def gather(
     judgement, why_not, shown = None, "the run has not been exported yet: delaytool export makes a network of it", None
     if file is not None:
         try:
-            judgement = _judged(file.path, _measurable(run, chosen), samples, data, with_torch, max_drop, progress)
+            judgement = judged(file.path, _measurable(run, chosen), samples, data, with_torch, max_drop, progress)
             why_not = ""
         except DataError as error:
             if data is not None:
@@ -132,7 +137,7 @@ def gather(
             why_not = str(error)
     if judgement is not None:
         shown = _shown(judgement, sample)
-    return Content(path, run, file, judgement, why_not, shown, float_delays)
+    return Content(path, run, file, judgement, why_not, shown, float_delays, _analysed(chosen, progress))
 
 
 def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
@@ -176,12 +181,23 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 
+def _analysed(checkpoint: Path | None, progress: bool) -> RunAnalysis | None:
+    """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` says why."""
+    if checkpoint is None:
+        return None
+    from delaytool.analysis.run_analysis import analyse_run
+    from delaytool.commands.step_bars import StepBars
+
+    with StepBars(progress) as tell:
+        return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=tell)
+
+
 def _measurable(run: RunRecord | None, checkpoint: Path | None) -> Path | None:
     """The run whose float accuracy `judge` may measure: it measures best.pt, so that must be the network's own."""
     return run.path if run is not None and checkpoint is not None and checkpoint.name == "best.pt" else None
 
 
-def _judged(
+def judged(
     path: Path,
     run: Path | None,
     samples: int,
@@ -190,6 +206,7 @@ def _judged(
     max_drop: float | None,
     progress: bool,
 ) -> Judgement:
+    """Accuracies and cost on all samples, bits on `samples` of them; `run`: a float checkpoint to measure."""
     backends = ("engine", "reference")
     whole = judge(path, data=data, backends=backends[:1], run=run, max_drop=max_drop, progress=progress)
     all_samples = samples >= whole.verdict.samples

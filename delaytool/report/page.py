@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
 
 from delaytool import __version__
+from delaytool.analysis import figures as analysis_figures
 from delaytool.commands import tables
 from delaytool.files import atomic_path
 from delaytool.report import figures, words
 from delaytool.report.content import Content, Judgement
 from delaytool.report.style import FONTS, as_data_uri
+
+if TYPE_CHECKING:
+    from delaytool.analysis.run_analysis import RunAnalysis
+
+FIELDS_SHOWN = 12
 
 
 def write_page(content: Content, output: Path) -> None:
@@ -27,12 +32,7 @@ def write_page(content: Content, output: Path) -> None:
 
 def compose(content: Content) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        (resources.files("delaytool.report") / "page.html.j2").read_text(encoding="utf-8")
-    )
+    template = template_named("page.html.j2")
     return template.render(
         fonts=FONTS,
         version=__version__,
@@ -43,6 +43,7 @@ def compose(content: Content) -> str:
         measured=words.measured(content),
         training=_training(content),
         delays=_delays(content),
+        fields=_fields(content.analysis),
         sample=_sample(content),
         confusion=_confusion(content),
         verification=_verification(content.judgement),
@@ -50,6 +51,15 @@ def compose(content: Content) -> str:
         provenance=_provenance(content),
         content=content,
     )
+
+
+def template_named(name: str) -> jinja2.Template:
+    """A template of this folder; a name that it uses and is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
 
 
 def _training(content: Content) -> dict[str, Any] | None:
@@ -86,6 +96,42 @@ def _delays(content: Content) -> dict[str, Any] | None:
             for layer in content.file.network.layers
         ],
         "rounding": "" if before is None else words.rounding(before),
+    }
+
+
+def _fields(analysis: RunAnalysis | None) -> dict[str, Any] | None:
+    if analysis is None:
+        return None
+    ((layer, stages),) = analysis.structure.items()
+    after = stages["after"]
+    chosen = after.most_tuned(FIELDS_SHOWN).tolist()
+    shown = [
+        (
+            f"Receptive fields of {len(chosen)} neurons of {layer}",
+            analysis_figures.receptive_fields(
+                after, chosen, title=f"{layer}, after training", time_step_ms=analysis.time_step_ms
+            ),
+        ),
+        (
+            "Structure of the receptive fields of all neurons",
+            analysis_figures.structure_histograms(stages, title=f"{layer}: structure of receptive fields"),
+        ),
+    ]
+    if any(analysis.by_epoch.values()):
+        shown.append(
+            (
+                "Delays of every layer before and after training, and by epoch",
+                analysis_figures.delay_histograms(analysis.histograms, analysis.by_epoch),
+            )
+        )
+    return {
+        "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        "shown": len(chosen),
+        "layer": layer,
+        "headings": tables.STRUCTURE_HEADINGS,
+        "rows": tables.structure_rows(stages),
+        "test": analysis.settings,
+        "notes": analysis.notes,
     }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.accuracy_errors import binomial_standard_error
 from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content, Judgement
@@ -252,7 +252,7 @@ def _percent(value: float) -> str:
 
 
 def _error(value: float, samples: int) -> str:
-    return f"± {100 * math.sqrt(value * (1 - value) / samples):.2f} on {samples:,} samples"
+    return f"± {100 * binomial_standard_error(value, samples):.2f} on {samples:,} samples"
 
 
 def _short(number: int) -> str:

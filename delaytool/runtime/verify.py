@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from delaytool.accuracy_errors import binomial_standard_error, wilson_interval
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend
@@ -58,7 +58,7 @@ class Verdict:
 
     def error(self, accuracy: float) -> float:
         """Binomial standard error of an accuracy on so many samples."""
-        return math.sqrt(accuracy * (1 - accuracy) / self.samples)
+        return binomial_standard_error(accuracy, self.samples)
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: JSON values only."""
@@ -79,6 +79,9 @@ class Verdict:
                 "float_as_trained": self.floats.as_trained if self.floats else None,
                 "float_rounded": self.floats.rounded if self.floats else None,
                 **self.accuracy,
+            },
+            "accuracy_interval_95": {
+                name: wilson_interval(value, self.samples) for name, value in self.accuracy.items()
             },
             "float_origin": self.floats.origin if self.floats else None,
             "drop_points": self.drop,

@@ -56,6 +56,8 @@ def load_data(
         split_by=data.split_by,
         n_units=data.n_units,
         protocol=recipe.protocol,
+        held_out_speaker=data.held_out_speaker,
+        held_out_as=data.held_out_as,
         reading=datasets.Reading(
             time_step_ms=data.time_step_ms,
             mel=data.mel if encoding is None or encoding.mel is None else encoding.mel,

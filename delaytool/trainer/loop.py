@@ -12,10 +12,12 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.errors import CheckpointError, RecipeError
+from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
+from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
@@ -119,8 +121,7 @@ class _Training:
         self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
-        torch.manual_seed(recipe.seed)
-        self.model = DelayNetwork(data.encoding.n_channels, data.n_classes, recipe.model).to(device)
+        self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.optimisers = Optimisers(self.model, recipe.trainer)
@@ -197,6 +198,9 @@ class _Training:
             **rates,
             "convolution": forms,
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
+            "delay_histogram": dict(
+                zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
+            ),
             "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }
@@ -246,6 +250,7 @@ class _Training:
             "protocol": PROTOCOLS[self.recipe.protocol],
             "split": self.data.split,
             "validation_accuracy": self.best.accuracy,
+            "validation_samples": len(self.data.validation),
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
@@ -264,8 +269,8 @@ def _to_board(board: SummaryWriter, metrics: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if isinstance(value, dict):
             for layer, number in value.items():
-                if isinstance(number, str):
-                    continue
-                board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
+                # TensorBoard's scalars take no histogram's counts, and no words.
+                if not isinstance(number, (list, str)):
+                    board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
         elif value is not None and name != "epoch":
             board.add_scalar(name, value, metrics["epoch"])

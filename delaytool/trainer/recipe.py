@@ -63,6 +63,11 @@ class DataConfig(_Section):
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     split_by: Literal["auto", "speaker", "stratified"] = "auto"
+    held_out_speaker: int | None = Field(default=None, ge=0, description="one fold of leave-one-speaker-out")
+    held_out_as: Literal["validation", "test"] = Field(
+        default="validation",
+        description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
+    )
 
     @model_validator(mode="after")
     def _graded(self) -> DataConfig:

@@ -61,6 +61,10 @@ class RunFolder:
         """What the finished run says of itself; empty while it has not ended."""
         return json.loads(self.summary.read_text()) if self.summary.exists() else {}
 
+    def read_environment(self) -> dict[str, Any]:
+        """What the run was made with; empty where the folder does not say."""
+        return json.loads(self.environment.read_text()) if self.environment.exists() else {}
+
 
 def environment(recipe: Recipe) -> dict[str, Any]:
     """What the run's bits depend on besides its recipe."""

@@ -50,6 +50,49 @@ def test_folder_without_validation(write: Writer, tmp_path: Path) -> None:
         assert same(part, getattr(splits, name))
 
 
+def test_a_speaker_is_held_out_as_validation_and_the_test_part_stays(write: Writer, tmp_path: Path) -> None:
+    write("shd_train.h5")
+    write("shd_test.h5", n_samples=24)
+    folds = [load(tmp_path, held_out_speaker=speaker) for speaker in range(5)]
+    for speaker, splits in enumerate(folds):
+        assert splits.description == (
+            f"validation: speaker {speaker} of shd_train.h5, held out (8 of 40 samples); test: shd_test.h5 (24 samples)"
+        )
+        assert set(splits.validation.speakers.tolist()) == {speaker}
+        assert speaker not in splits.train.speakers
+        assert same(splits.test, folds[0].test)
+        for name in ("train", "validation", "test"):
+            part = load_for_evaluation(tmp_path, name, held_out_speaker=speaker)
+            assert same(part, getattr(splits, name))
+
+
+def test_a_speaker_is_held_out_as_test_in_place_of_the_test_part(write: Writer, tmp_path: Path) -> None:
+    write("shd_train.h5")
+    write("shd_test.h5", n_samples=24)
+    how = {"held_out_speaker": 3, "held_out_as": "test", "seed": 1}
+    splits = load(tmp_path, **how)
+    (voice,) = set(splits.validation.speakers.tolist())
+    assert splits.description == (
+        f"validation: speaker {voice} of the rest of shd_train.h5 (8 of 32 samples); "
+        "test: speaker 3 of shd_train.h5, held out (8 of 40 samples)"
+    )
+    assert set(splits.test.speakers.tolist()) == {3}
+    assert not {3, voice} & set(splits.train.speakers.tolist())
+    for name in ("train", "validation", "test"):
+        assert same(load_for_evaluation(tmp_path, name, **how), getattr(splits, name))
+
+
+def test_a_held_out_speaker_needs_a_part_to_be(write: Writer, tmp_path: Path) -> None:
+    write("train.h5")
+    with pytest.raises(DataError, match=r"protocol 'paper' chooses on the test set, .* choose protocol 'honest'"):
+        load(tmp_path, held_out_speaker=0, protocol="paper")
+    with pytest.raises(DataError, match="held_out_as 'train' is unknown; choose 'validation' or 'test'"):
+        load(tmp_path, held_out_speaker=0, held_out_as="train")
+    write("valid.h5", n_samples=20)
+    with pytest.raises(DataError, match=r"validation part of their own, .* leave data.held_out_speaker 0 out"):
+        load(tmp_path, held_out_speaker=0)
+
+
 def test_folder_without_test(write: Writer, tmp_path: Path) -> None:
     write("train.h5", n_speakers=0)
     splits = load(tmp_path, seed=1)

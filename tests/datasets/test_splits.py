@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.datasets import EventData, split_test, split_validation
+from delaytool.datasets.splits import hold_out_speaker
 from delaytool.errors import DataError
 
 
@@ -119,3 +120,30 @@ def test_fraction_out_of_range(data: EventData, fraction: float) -> None:
 def test_unknown_method(data: EventData) -> None:
     with pytest.raises(DataError, match="split_by 'random' is unknown; choose one of auto, speaker, stratified"):
         split_validation(data, 0.2, 0, "random")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=2, max_size=40), st.integers(0, 5))
+def test_one_speaker_is_held_out_whole_or_not_at_all(pairs: list[tuple[int, int]], speaker: int) -> None:
+    labels, speakers = map(list, zip(*pairs, strict=True))
+    data = labelled(labels, speakers)
+    rest_of = [label for label, who in pairs if who != speaker]
+    if speaker not in speakers or len(set(speakers)) == 1 or set(labels) - set(rest_of):
+        with pytest.raises(DataError, match=r"some: .*; (choose one of them|leave .* out|hold another speaker out)"):
+            hold_out_speaker(data, speaker)
+        return
+    rest, held_out = hold_out_speaker(data, speaker)
+    assert rest.labels.tolist() == rest_of
+    assert held_out.labels.tolist() == [label for label, who in pairs if who == speaker]
+    assert set(held_out.speakers.tolist()) == {speaker}
+
+
+def test_an_unknown_speaker_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(DataError, match=r"data.held_out_speaker 9 cannot be held out, its speakers are 0, 2 and 5; "):
+        hold_out_speaker(labelled([0, 0, 0], [5, 0, 2]), 9)
+    with pytest.raises(DataError, match=r"names no speakers .* leave data.held_out_speaker out"):
+        hold_out_speaker(labelled([0, 0]), 0)
+
+
+def test_a_class_that_only_one_speaker_says_keeps_that_speaker_in_training() -> None:
+    with pytest.raises(DataError, match="without speaker 1 no sample of class 1 is left to learn from"):
+        hold_out_speaker(labelled([0, 0, 1], [0, 1, 1]), 1)

@@ -151,6 +151,20 @@ def test_a_network_exported_from_another_checkpoint(
     assert "not exported from this run&#39;s present checkpoints" in (other / "report.html").read_text()
 
 
+def test_receptive_fields_and_delays_by_epoch_are_shown(
+    page: str, figures_of: Callable[[str], dict[str, str]], run: Path
+) -> None:
+    figures = figures_of(page)
+    fields = figures["Receptive fields of 12 neurons of hidden1"]
+    assert "excites" in fields
+    assert "input channel" in fields
+    assert "before training" in figures["Structure of the receptive fields of all neurons"]
+    assert "share of synapses by epoch" in figures["Delays of every layer before and after training, and by epoch"]
+    section = page[page.index('<section id="fields">') : page.index('<section id="sample">')]
+    for part in ("signed", "excitation", "inhibition"):
+        assert section.count(f"<td>{part}</td>") == 2  # before and after
+
+
 def test_a_network_alone_needs_no_torch(run: Path, tmp_path: Path) -> None:
     network = IntegerNetwork.load(run / "network-loihi2.h5")
     replace(network, provenance={}).save(tmp_path / "net.h5")

@@ -1,0 +1,75 @@
+"""How sure an accuracy is: the error of a finite test set, and the error over seeds.
+
+They answer different questions. A test set of n samples is a draw from all that could have been recorded: the
+binomial error is of that draw, and further seeds on the same samples do not lower it. The error over seeds is of
+initialisation and the order of training, on these samples. Both belong beside a figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """mean of `seeds` runs; standard_error of that mean, None where one run cannot tell."""
+
+    mean: float
+    standard_error: float | None
+    seeds: int
+
+
+def binomial_standard_error(accuracy: float, samples: int) -> float:
+    """sqrt(p (1 - p) / n) of an accuracy p in 0..1 on n samples.
+
+    It is 0 where all or none are right, which says more than n samples can: `wilson_interval` holds there too.
+    Raises ValueError for an accuracy outside 0..1 or no samples.
+    """
+    _check(accuracy, samples)
+    return math.sqrt(accuracy * (1.0 - accuracy) / samples)
+
+
+def wilson_interval(accuracy: float, samples: int, z: float = Z_95) -> tuple[float, float]:
+    """(low, high) of the score interval, 95 % by default, both in 0..1 (E. B. Wilson, JASA 22:209, 1927).
+
+    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). Raises ValueError as above.
+    """
+    _check(accuracy, samples)
+    scale = 1.0 + z * z / samples
+    centre = (accuracy + z * z / (2 * samples)) / scale
+    half = z * math.sqrt(accuracy * (1 - accuracy) / samples + (z / (2 * samples)) ** 2) / scale
+    # At 0 and 1 the bound is the accuracy itself; rounding must not push it past.
+    return min(max(0.0, centre - half), accuracy), max(min(1.0, centre + half), accuracy)
+
+
+def over_seeds(values: Iterable[float]) -> SeedMean:
+    """Mean and its standard error, s / sqrt(seeds) with the sample deviation s (n - 1). Raises ValueError for none."""
+    array = np.asarray(list(values), dtype=np.float64)
+    if array.size == 0:
+        raise ValueError("no runs to average")
+    error = float(array.std(ddof=1) / math.sqrt(array.size)) if array.size > 1 else None
+    return SeedMean(float(array.mean()), error, int(array.size))
+
+
+def told(accuracy: float, samples: int, decimals: int = 2) -> str:
+    """An accuracy and its binomial standard error in percent: `97.50 % ± 0.82`."""
+    return f"{100 * accuracy:.{decimals}f} % ± {100 * binomial_standard_error(accuracy, samples):.{decimals}f}"
+
+
+def told_over_seeds(result: SeedMean, decimals: int = 2) -> str:
+    """A mean over seeds and its standard error in percent: `96.84 % ± 0.40`; without ± where there is one seed."""
+    error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.{decimals}f}"
+    return f"{100 * result.mean:.{decimals}f} %{error}"
+
+
+def _check(accuracy: float, samples: int) -> None:
+    if not 0.0 <= accuracy <= 1.0:
+        raise ValueError(f"accuracy {accuracy} is outside 0..1")
+    if samples < 1:
+        raise ValueError(f"{samples} samples have no accuracy")

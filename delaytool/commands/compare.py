@@ -1,0 +1,122 @@
+"""`delaytool compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from delaytool.sweep.folder import SweepFolder
+    from delaytool.sweep.setting import Setting
+
+
+@click.command("compare")
+@click.argument("recipes", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
+@click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every recipe.")
+@click.option("--data", help="Data to learn from; short for --set data.source=….")
+@click.option("--target", default="loihi2", show_default=True, help="Chip to export for.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=200, show_default=True,
+    help="Compare bits on so many, evenly spaced; accuracies take all.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
+)
+@click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
+@click.option("--page", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a comparison's page as it is.")
+def command(
+    recipes: tuple[str, ...],
+    seeds: int,
+    speakers: str | None,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    data: str | None,
+    target: str,
+    samples: int,
+    jobs: int,
+    retry_failed: bool,
+    page: Path | None,
+) -> None:
+    """Train each of RECIPES with each seed, export it, run its integers on the test part, and write one page of all.
+
+    The same command goes on after Ctrl-C and shares the work with other machines that have the same folder, as
+    `delaytool sweep` does. More recipes and seeds extend the comparison. Exits with 1 where a run failed.
+    """
+    from delaytool.commands.measuring import Measure
+    from delaytool.errors import SweepError
+    from delaytool.hw_configs import load_target
+    from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
+    from delaytool.sweep.folder import SweepFolder
+
+    if page is not None:
+        if recipes or speakers or output or overrides or data or retry_failed:
+            raise click.UsageError("--page shows a comparison as it is: leave out recipes and other options")
+        known = Measure.target_of(SweepFolder.purpose_at(page))
+        if known is None:
+            raise SweepError(f"{page}: holds a sweep, not a comparison; show it with: delaytool sweep --table {page}")
+        sys.exit(_show(SweepFolder(page, Measure(known, samples)), known))
+    if not recipes:
+        raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
+
+    from delaytool.commands.sweeping import sweep
+
+    load_target(target)
+    short = [] if data is None else [f"data.source='{data}'"]
+    settings = _settings(recipes, seeds, speakers, [*overrides, *short])
+    names = "-".join(dict.fromkeys(setting.family for setting in settings))
+    path = output or Path("comparisons") / names[:80]
+    again = f"the same command goes on; so far: delaytool compare --page {path}"
+    folder = sweep(path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    sys.exit(_show(folder, target))
+
+
+def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
+    """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
+    from delaytool.errors import SweepError
+    from delaytool.report.comparison import METHOD
+    from delaytool.sweep.grid import grid
+    from delaytool.sweep.results import SEED, SPEAKER
+    from delaytool.sweep.setting import Setting
+
+    names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise SweepError(f"{name}: two recipes have this name; name each once, and files differently")
+    for override in overrides:
+        if override.partition("=")[0].strip() == SEED:
+            raise SweepError(f"--set {override}: seeds are given by --seeds")
+    over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
+    grids = [
+        [Setting({METHOD: name, **one.values}, one.recipe, family=name) for one in grid(recipe, over, overrides)]
+        for name, recipe in zip(names, recipes, strict=True)
+    ]
+    return [setting for repeats in zip(*grids, strict=True) for setting in repeats]
+
+
+def _show(folder: SweepFolder, target: str) -> int:
+    """Table and files; the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from delaytool.commands.tables import comparison_tables
+    from delaytool.report import comparison_tables as tables
+    from delaytool.report.comparison import comparison_of
+    from delaytool.report.comparison_page import write_page
+
+    comparison = comparison_of(folder, target)
+    console = Console(highlight=False, soft_wrap=True)
+    accuracies, costs = comparison_tables(comparison)
+    console.print(accuracies, escape(tables.ACCURACIES), costs, sep="\n")
+    for reason in tables.reasons(comparison):
+        console.print(escape(reason))
+    page = folder.path / "comparison.html"
+    write_page(comparison, page)
+    written = tables.write_tables(comparison, folder.path)
+    click.echo(f"page: {page}    tables: {', '.join(map(str, written))}")
+    return 1 if any(run.state == "failed" for run in comparison.runs) else 0

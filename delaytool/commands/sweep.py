@@ -1,0 +1,103 @@
+"""`delaytool sweep`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from delaytool.sweep.folder import SweepFolder
+    from delaytool.sweep.results import Results
+
+
+@click.command("sweep")
+@click.argument("recipe", required=False)
+@click.option(
+    "--over", multiple=True, metavar="KEY=VALUES",
+    help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be given several times.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep; default: sweeps/NAME.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every run.")
+@click.option("--data", help="Data to learn from; short for --set data.source=….")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
+)
+@click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
+@click.option("--table", type=click.Path(path_type=Path), metavar="FOLDER", help="Show a sweep's results as they are.")
+def command(
+    recipe: str | None,
+    over: tuple[str, ...],
+    output: Path | None,
+    overrides: tuple[str, ...],
+    data: str | None,
+    jobs: int,
+    retry_failed: bool,
+    table: Path | None,
+) -> None:
+    """Train RECIPE with every combination of the values that --over names.
+
+    The same command goes on after Ctrl-C, and, given on other machines with the same folder, shares the work with
+    them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 where a
+    run failed.
+    """
+    from delaytool.sweep.folder import SweepFolder
+    from delaytool.sweep.job import Train
+
+    if table is not None:
+        if recipe or over or output or overrides or data or retry_failed:
+            raise click.UsageError("--table shows a sweep as it is: leave out the recipe and other options")
+        SweepFolder.purpose_at(table)
+        sys.exit(_show(SweepFolder(table, Train())))
+    if recipe is None or not over:
+        raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
+
+    from delaytool.commands.sweeping import sweep
+    from delaytool.sweep.grid import grid
+
+    short = [] if data is None else [f"data.source='{data}'"]
+    settings = grid(recipe, over, [*overrides, *short])
+    path = output or Path("sweeps") / settings[0].recipe.name
+    again = f"the same command goes on; so far: delaytool sweep --table {path}"
+    folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    sys.exit(_show(folder))
+
+
+def _show(folder: SweepFolder) -> int:
+    """Table, files and picture; the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from delaytool.commands.tables import sweep_table
+    from delaytool.sweep.results import gather, write_tables
+
+    results = gather(folder)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(sweep_table(results))
+    for run in results.runs:
+        if run.state == "failed":
+            console.print(f"[bold red]failed[/]: {run.setting.name}: {escape(run.error)}")
+    unfinished = [f"{count} {state}" for state in ("running", "waiting") if (count := results.count(state))]
+    if unfinished:
+        console.print(f"not finished: {', '.join(unfinished)}")
+    written = write_tables(results, folder.path)
+    click.echo(f"tables: {', '.join(map(str, written))}")
+    _draw(results, folder.path / "results.png")
+    click.echo(f"runs: {folder.path / 'runs'}    each is one for: delaytool export RUN")
+    return 1 if results.count("failed") else 0
+
+
+def _draw(results: Results, path: Path) -> None:
+    from delaytool.errors import MissingExtraError
+
+    try:
+        from delaytool.sweep.figure import write_figure
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        click.echo(f"no picture: {MissingExtraError('it', 'matplotlib', 'plots')}")
+        return
+    if write_figure(results, path):
+        click.echo(f"picture: {path}")

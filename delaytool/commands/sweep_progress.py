@@ -1,0 +1,84 @@
+"""What `delaytool sweep` shows while it works."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from delaytool.sweep.folder import SweepFolder
+from delaytool.sweep.worker import News
+
+# Epochs may take minutes, and runs are of different sizes: the speed is a long mean.
+SPEED_PERIOD_S = 1800.0
+# How often the folder is searched for what other machines have finished.
+SECONDS_BETWEEN_LOOKS = 10.0
+
+
+class SweepProgress:
+    """A bar for the whole sweep, in epochs, and one for each worker; one line a run anywhere."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self.settings = folder.journal.settings()
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+            speed_estimate_period=SPEED_PERIOD_S,
+        )
+        self.workers: dict[int, TaskID] = {}
+        self.at_work: dict[int, News] = {}
+        self.ended = 0
+        self._looked = float("-inf")
+
+    def __enter__(self) -> SweepProgress:
+        self._look()
+        self.whole = self.progress.add_task(
+            "", total=sum(setting.recipe.trainer.epochs for setting in self.settings), completed=self.epochs, said=""
+        )
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def tell(self, news: News) -> None:
+        if news.worker not in self.workers:
+            self.workers[news.worker] = self.progress.add_task("", total=news.of, said="")
+        task = self.workers[news.worker]
+        if self.at_work.get(news.worker, news).run != news.run or news.worker not in self.at_work:
+            self.progress.reset(task, total=news.of, description=f"  {news.run}", completed=0)
+        self.at_work[news.worker] = news
+        self.progress.update(task, completed=news.epochs, said=news.text)
+        if news.kind in ("finished", "failed"):
+            del self.at_work[news.worker]
+            self._look()
+            place = f"{self.ended:>{len(str(len(self.settings)))}}/{len(self.settings)}"
+            said = news.text if news.kind == "finished" else f"[bold red]failed[/]: {escape(news.text)}"
+            self.console.print(f"{place}  {news.run}  {said}")
+        elif time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            self._look()
+        under_way = sum(one.epochs for one in self.at_work.values())
+        self.progress.update(
+            self.whole, completed=self.epochs + under_way, description=f"{self.ended} of {len(self.settings)} runs"
+        )
+
+    def _look(self) -> None:
+        """What has ended, here or on other machines: `ended` runs of `epochs` epochs together."""
+        self._looked = time.monotonic()
+        failed = self.folder.journal.errors()
+        over = [setting for setting in self.settings if setting.name in failed or self.folder.is_done(setting)]
+        self.ended, self.epochs = len(over), sum(setting.recipe.trainer.epochs for setting in over)

@@ -1,0 +1,150 @@
+"""Methods side by side, gathered from a comparison's folder before anything is drawn or written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.commands.measuring import Measured
+from delaytool.sweep.folder import SweepFolder
+from delaytool.sweep.results import REPEATS, RunResult, SettingResult, gather
+from delaytool.sweep.setting import flat, told
+
+METHOD = "method"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Test accuracy, 0..1: over runs, and what the size of the test set alone makes uncertain."""
+
+    over_runs: SeedMean
+    binomial: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """One recipe over its seeds and speakers. What is None could not be had; means are over runs that have a figure."""
+
+    name: str
+    result: SettingResult
+    measured: tuple[Measured, ...]
+
+    @property
+    def finished(self) -> list[RunResult]:
+        return [run for run in self.result.runs if run.state == "finished"]
+
+    @property
+    def validation(self) -> SeedMean | None:
+        """Accuracy, 0..1, of the chosen epochs; with speakers left out in turn, that on unheard voices."""
+        return self.result.validation
+
+    @property
+    def as_trained(self) -> Accuracy | None:
+        return self._accuracy([run.summary["test_accuracy_as_trained"] for run in self.finished])
+
+    @property
+    def rounded(self) -> Accuracy | None:
+        return self._accuracy([run.summary["test_accuracy_rounded"] for run in self.finished])
+
+    @property
+    def integer(self) -> Accuracy | None:
+        return self._accuracy([one.accuracy for one in self.measured if one.accuracy is not None])
+
+    @property
+    def integers_for(self) -> str:
+        """What the integers were made for: the chip, or 'ideal' where it cannot hold them; '' without integers."""
+        return ", ".join(dict.fromkeys(one.integers_for for one in self.measured if one.integers_for))
+
+    @property
+    def drop(self) -> SeedMean | None:
+        """Points."""
+        return self.mean(lambda one: one.drop)
+
+    @property
+    def parameters(self) -> int | None:
+        return self.finished[0].summary["parameters"] if self.finished else None
+
+    @property
+    def spikes(self) -> SeedMean | None:
+        """A sample, of all layers: the integers' where there are, else the float network's with rounded delays."""
+        integer = self.mean(lambda one: one.spikes)
+        if integer is not None or not self.finished:
+            return integer
+        return over_seeds([sum(run.summary["spikes"].values()) for run in self.finished])
+
+    @property
+    def differing(self) -> int | None:
+        """Over all runs."""
+        values = [one.differing for one in self.measured if one.differing is not None]
+        return sum(values) if values else None
+
+    @property
+    def compared(self) -> int:
+        return sum(one.compared or 0 for one in self.measured)
+
+    @property
+    def fitting(self) -> int:
+        """Runs that the chip can hold."""
+        return sum(not one.why_not for one in self.measured)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the chip cannot hold it, why there are no integers, why runs failed: the first run's words for each."""
+        told: dict[str, list[str]] = {}
+        for one in self.measured:
+            told.setdefault(f"does not fit {one.target}", []).append(one.why_not)
+            told.setdefault("has no integers", []).append(one.no_integers if one.accuracy is None else "")
+        for run in self.result.runs:
+            told.setdefault("failed", []).append(run.error)
+        return [
+            f"{what} ({len(whys) - whys.count('')} of {len(whys)} runs): {next(why for why in whys if why)}"
+            for what, whys in told.items()
+            if any(whys)
+        ]
+
+    def mean(self, figure: Callable[[Measured], float | None]) -> SeedMean | None:
+        values = [value for one in self.measured if (value := figure(one)) is not None]
+        return over_seeds(values) if values else None
+
+    def _accuracy(self, values: list[float]) -> Accuracy | None:
+        if not values:
+            return None
+        mean = over_seeds(values)
+        return Accuracy(mean, binomial_standard_error(mean.mean, int(self.result.test_samples or 1)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """differences: (key, value of each method), of the recipes' keys that are not the same in all."""
+
+    target: str
+    methods: tuple[Method, ...]
+    differences: list[tuple[str, list[str]]]
+
+    @property
+    def runs(self) -> list[RunResult]:
+        return [run for method in self.methods for run in method.result.runs]
+
+    @property
+    def protocols(self) -> list[str]:
+        """How epochs were chosen and data split, each once."""
+        summaries = [run.summary for run in self.runs if run.summary]
+        return list(dict.fromkeys(f"{one['protocol']}; {one['split']}" for one in summaries))
+
+
+def comparison_of(folder: SweepFolder, target: str) -> Comparison:
+    """What is finished so far, methods in the order in which they were first asked for."""
+    methods = []
+    for result in gather(folder).settings:
+        done = [run for run in result.runs if run.state == "finished"]
+        measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
+        methods.append(Method(str(result.values[METHOD]), result, measured))
+    return Comparison(target, tuple(methods), _differences(methods))
+
+
+def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:
+    recipes: list[dict[str, Any]] = [flat(method.result.runs[0].setting.recipe) for method in methods]
+    rows = [(key, [told(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
+    return [(key, values) for key, values in rows if key not in (*REPEATS, "name") and len(set(values)) > 1]

@@ -1,0 +1,68 @@
+"""A comparison's figures."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from delaytool.report.comparison import Comparison
+from delaytool.report.style import BLUE, FAINT, SERIES, VERMILLION, new_figure, styled, unclutter
+
+MARKERS = "os^Dv<>P"
+
+
+@styled
+def accuracies(comparison: Comparison) -> Figure:
+    """A row a method: float with rounded delays and integers, with standard errors over runs on the test set's own."""
+    methods = [method for method in comparison.methods if method.rounded]
+    figure = new_figure(5.4, 1.2 + 0.5 * len(methods))
+    axes = figure.subplots()
+    for place, method in enumerate(methods):
+        for accuracy, color, marker, shift in (
+            (method.rounded, BLUE, "o", -0.13),
+            (method.integer, VERMILLION, "s", 0.13),
+        ):
+            if accuracy is None:
+                continue
+            mean, error = 100 * accuracy.over_runs.mean, 100 * (accuracy.over_runs.standard_error or 0)
+            binomial = 100 * accuracy.binomial
+            axes.plot([mean - binomial, mean + binomial], [place + shift] * 2, color=FAINT, linewidth=5, zorder=1)
+            axes.errorbar([mean], [place + shift], xerr=[error], color=color, marker=marker, markersize=5, capsize=2.5)
+    axes.errorbar([], [], xerr=[], color=BLUE, marker="o", markersize=5, label="float, rounded delays")
+    axes.errorbar([], [], xerr=[], color=VERMILLION, marker="s", markersize=5, label="integers")
+    axes.plot([], [], color=FAINT, linewidth=5, label="the test set's binomial error")
+    figure.legend(loc="outside lower center", ncols=3)
+    axes.set_yticks(range(len(methods)), [method.name for method in methods])
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.set_xlabel("test accuracy (%)")
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    unclutter(axes)
+    return figure
+
+
+@styled
+def accuracy_against_events(comparison: Comparison) -> Figure | None:
+    """What accuracy costs; None where no method has integers."""
+    known = [
+        (method, method.integer, events)
+        for method in comparison.methods
+        if method.integer and (events := method.mean(lambda one: one.synaptic_events))
+    ]
+    if not known:
+        return None
+    figure = new_figure(5.4, 3.4)
+    axes = figure.subplots()
+    for index, (method, accuracy, events) in enumerate(known):
+        axes.errorbar(
+            [events.mean], [100 * accuracy.over_runs.mean], yerr=[100 * (accuracy.over_runs.standard_error or 0)],
+            color=SERIES[index % len(SERIES)], marker=MARKERS[index // len(SERIES) % len(MARKERS)], markersize=6,
+            capsize=2.5, linestyle="none", label=method.name,
+        )  # fmt: skip
+    least, most = (pick(events.mean for _, _, events in known) for pick in (min, max))
+    if least > 0 and most / least > 5:
+        axes.set_xscale("log")
+    figure.legend(loc="outside lower center", ncols=min(3, len(known)))
+    axes.set_xlabel("synaptic events a sample")
+    axes.set_ylabel("test accuracy of the integers (%)")
+    unclutter(axes)
+    return figure

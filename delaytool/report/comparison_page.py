@@ -1,0 +1,47 @@
+"""Composes a comparison's page: one HTML file that needs no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from delaytool import __version__
+from delaytool.files import atomic_path
+from delaytool.report import comparison_figures as figures
+from delaytool.report import comparison_tables as tables
+from delaytool.report.comparison import Comparison
+from delaytool.report.page import template_named
+from delaytool.report.style import FONTS, as_data_uri
+
+
+def write_page(comparison: Comparison, output: Path) -> None:
+    """Compose the page and write it, whole or not at all."""
+    page = compose(comparison)
+    with atomic_path(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def compose(comparison: Comparison) -> str:
+    """The page as text."""
+    shown = []
+    if any(method.rounded for method in comparison.methods):
+        shown.append(("Test accuracy of each method", figures.accuracies(comparison)))
+    if (costs := figures.accuracy_against_events(comparison)) is not None:
+        shown.append(("Test accuracy against synaptic events", costs))
+    finished = sum(run.state == "finished" for run in comparison.runs)
+    return template_named("comparison.html.j2").render(
+        fonts=FONTS,
+        version=__version__,
+        title=f"{len(comparison.methods)} methods compared",
+        subtitle=f"{finished} of {len(comparison.runs)} runs finished, exported for {comparison.target} and verified",
+        protocols=comparison.protocols,
+        headings=tables.headings(comparison),
+        rows=tables.rows(comparison),
+        accuracies=tables.ACCURACIES,
+        told=tables.HEADINGS_TOLD,
+        reasons=tables.reasons(comparison),
+        compared=sum(method.compared for method in comparison.methods),
+        differing=sum(method.differing or 0 for method in comparison.methods),
+        figures=[{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        names=[method.name for method in comparison.methods],
+        differences=[(key, *values) for key, values in comparison.differences],
+    )

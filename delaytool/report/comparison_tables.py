@@ -1,0 +1,161 @@
+"""A comparison as rows: for a terminal, a page, Markdown and CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from delaytool.accuracy_errors import SeedMean
+from delaytool.commands.measuring import FALLBACK
+from delaytool.files import atomic_path
+from delaytool.report.comparison import Accuracy, Comparison, Method
+from delaytool.sweep.results import write_csv
+
+ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
+
+
+def headings(comparison: Comparison) -> tuple[str, ...]:
+    return (
+        "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
+        "drop", "values differ", "spikes", "synaptic events", f"on {comparison.target}",
+    )  # fmt: skip
+
+
+HEADINGS_TOLD = {
+    "runs": "seeds, times the speakers where they are left out in turn",
+    "validation": "accuracy of the chosen epoch; the other accuracies are on the test part",
+    "parameters": "that training moves: weights, delays where they are learned, batch norm",
+    "synapses": "of nonzero weight in the exported network, mean over runs",
+    "float, rounded": "the trained network with whole delays, which the integers should reproduce",
+    "integer": "the exported network on the whole test part; for a target without limits where the chip cannot hold it",
+    "drop": "points of accuracy that integers cost against the float network with rounded delays",
+    "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
+    "spikes": "that the network fires for one sample, mean; without integers, the float network's",
+    "synaptic events": "synapses that take up a spike for one sample, mean: what energy on a chip is counted from",
+}
+
+
+def rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """One a method, in the order of `headings`."""
+    return [
+        (
+            method.name,
+            _runs(method),
+            _count(method.parameters),
+            _mean(method.mean(lambda one: one.synapses)),
+            _percent(method.validation),
+            accuracy_told(method.as_trained),
+            accuracy_told(method.rounded),
+            accuracy_told(method.integer),
+            _drop(method.drop),
+            _count(method.differing),
+            _mean(method.spikes),
+            _mean(method.mean(lambda one: one.synaptic_events)),
+            fit_told(method),
+        )
+        for method in comparison.methods
+    ]
+
+
+def accuracy_told(accuracy: Accuracy | None) -> str:
+    """'96.84 ± 0.40 (0.92)'."""
+    if accuracy is None:
+        return "-"
+    return f"{_percent(accuracy.over_runs)} ({100 * accuracy.binomial:.2f})"
+
+
+def _percent(mean: SeedMean | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{100 * mean.mean:.2f}" + ("" if mean.standard_error is None else f" ± {100 * mean.standard_error:.2f}")
+
+
+def fit_told(method: Method) -> str:
+    """Whether the chip holds it, and in how much of it."""
+    if not method.measured:
+        return "-"
+    if method.fitting < len(method.measured):
+        fit = "no" if method.fitting == 0 else f"{method.fitting} of {len(method.measured)} fit"
+        return f"{fit}; integers for {FALLBACK}" if FALLBACK in method.integers_for else fit
+    cores = max(one.cores or 0 for one in method.measured)
+    size = max(one.synapse_bytes or 0 for one in method.measured) / 1024
+    if not cores:
+        return "fits"
+    return f"fits: {cores} core{'s' * (cores != 1)}, {size:,.1f} KiB"
+
+
+def _runs(method: Method) -> str:
+    done, all_of_them = len(method.finished), len(method.result.runs)
+    return str(done) if done == all_of_them else f"{done} of {all_of_them}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _mean(mean: SeedMean | None) -> str:
+    return "-" if mean is None else f"{mean.mean:,.0f}"
+
+
+def _drop(mean: SeedMean | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{mean.mean:+.2f}" if mean.standard_error is None else f"{mean.mean:+.2f} ± {mean.standard_error:.2f}"
+
+
+def reasons(comparison: Comparison) -> list[str]:
+    """Why methods did not fit or failed."""
+    return [f"{method.name} {reason}" for method in comparison.methods for reason in method.reasons]
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The table, what its figures are, and the reasons."""
+    names = headings(comparison)
+    lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(comparison)]
+    lines += ["", ACCURACIES, ""]
+    lines += [f"- {reason}" for reason in reasons(comparison)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+    """comparison.md, and comparison.csv with accuracies as shares (0..1), the drop in points."""
+    markdown, table = folder / "comparison.md", folder / "comparison.csv"
+    with atomic_path(markdown) as temporary:
+        temporary.write_text(as_markdown(comparison), encoding="utf-8")
+    write_csv(table, [_csv_row(method) for method in comparison.methods])
+    return [table, markdown]
+
+
+def _csv_row(method: Method) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "method": method.name, "runs": len(method.result.runs), "finished": len(method.finished),
+        "parameters": method.parameters,
+    }  # fmt: skip
+    row["validation_accuracy"] = method.validation and method.validation.mean
+    row["validation_standard_error"] = method.validation and method.validation.standard_error
+    accuracies = {
+        "float_as_trained": method.as_trained, "float_rounded": method.rounded, "integer": method.integer,
+    }  # fmt: skip
+    for name, accuracy in accuracies.items():
+        row[f"{name}_accuracy"] = accuracy and accuracy.over_runs.mean
+        row[f"{name}_standard_error"] = accuracy and accuracy.over_runs.standard_error
+        row[f"{name}_binomial_error"] = accuracy and accuracy.binomial
+    row |= {
+        "test_samples": method.result.test_samples,
+        "integers_for": method.integers_for,
+        "drop_points": method.drop and method.drop.mean,
+        "drop_standard_error": method.drop and method.drop.standard_error,
+        "differing_values": method.differing,
+        "compared_values": method.compared,
+    }
+    means = {
+        "synapses": method.mean(lambda one: one.synapses),
+        "spikes": method.spikes,
+        "input_spikes": method.mean(lambda one: one.input_spikes),
+        "synaptic_events": method.mean(lambda one: one.synaptic_events),
+    }
+    row |= {name: mean and mean.mean for name, mean in means.items()}
+    row |= {"runs_that_fit": method.fitting, "reasons": "; ".join(method.reasons)}
+    return {key: "" if value is None else round(value, 6) if isinstance(value, float) else value
+            for key, value in row.items()}  # fmt: skip

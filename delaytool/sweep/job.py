@@ -1,0 +1,52 @@
+"""What is done with each setting of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from delaytool.trainer import Recipe, RunFolder, train
+from delaytool.trainer.loop import Reporter
+
+
+class RunReporter(Reporter):
+    """Is told besides what is done with a run once it is trained."""
+
+    def stage(self, name: str) -> None: ...
+
+
+class Job(Protocol):
+    """Can be sent to another process, and be interrupted at any moment: done again, it goes on."""
+
+    @property
+    def purpose(self) -> str:
+        """In words, as in 'its runs are to …'."""
+
+    def is_done(self, run: Path) -> bool:
+        """Whether nothing is left to do in this run folder."""
+
+    def accuracy(self, run: Path) -> float:
+        """Validation accuracy (0..1) of a finished run."""
+
+    def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
+        """Do it, or go on with it."""
+
+
+class Train:
+    """From a recipe to a finished run folder."""
+
+    purpose = "train"
+
+    def is_done(self, run: Path) -> bool:
+        return RunFolder(run).summary.exists()
+
+    def accuracy(self, run: Path) -> float:
+        return float(RunFolder(run).read_summary()["validation_accuracy"])
+
+    def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
+        folder = RunFolder(run)
+        if not folder.last.exists():
+            # Killed between the two checkpoints of the first epoch; a best one alone is taken for an imported run.
+            folder.best.unlink(missing_ok=True)
+        started = folder.recipe.exists()
+        train(None if started else recipe, run, resume=started, reporter=reporter)

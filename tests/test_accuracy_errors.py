@@ -1,0 +1,76 @@
+"""Errors of accuracies, against exact sums, defining equations and values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delaytool.accuracy_errors import (
+    SeedMean,
+    binomial_standard_error,
+    over_seeds,
+    told,
+    told_over_seeds,
+    wilson_interval,
+)
+
+
+def test_the_binomial_error_is_the_deviation_of_the_binomial_distribution() -> None:
+    n, p = 12, 0.7
+    hits = np.arange(n + 1)
+    mass = np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in hits])
+    deviation = math.sqrt(float((mass * (hits / n - p) ** 2).sum()))
+    assert binomial_standard_error(p, n) == pytest.approx(deviation, rel=1e-12)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilsons_bounds_are_where_the_score_is_z(case: tuple[int, int]) -> None:
+    correct, n = case
+    p = correct / n
+    low, high = wilson_interval(p, n)
+    assert 0 <= low <= p <= high <= 1
+    for bound in (low, high):
+        if 0 < bound < 1:  # the defining equation: |p - bound| = z sqrt(bound (1 - bound) / n)
+            assert abs(p - bound) == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / n), rel=1e-4, abs=1e-9)
+
+
+def test_wilsons_interval_of_ten_right_of_ten_is_not_a_point() -> None:
+    low, high = wilson_interval(1.0, 10)
+    assert low == pytest.approx(0.7224672, abs=1e-6)  # 10 / (10 + z^2), by hand
+    assert high == 1.0
+    assert wilson_interval(0.0, 10) == (0.0, pytest.approx(1 - 0.7224672, abs=1e-6))
+
+
+def test_mean_and_standard_error_over_seeds() -> None:
+    result = over_seeds([0.90, 0.92, 0.97])
+    assert result.mean == pytest.approx(0.93)
+    # deviations -0.03, -0.01, 0.04: variance 0.0026 / 2, over 3
+    assert result.standard_error == pytest.approx(math.sqrt(0.0013 / 3))
+    assert result.seeds == 3
+
+
+def test_one_seed_has_no_error() -> None:
+    assert over_seeds([0.5]) == SeedMean(0.5, None, 1)
+    assert told_over_seeds(over_seeds([0.5])) == "50.00 %"
+
+
+def test_told_in_percent() -> None:
+    assert told(0.975, 359) == "97.50 % ± 0.82"
+    assert told(0.975, 359, decimals=1) == "97.5 % ± 0.8"
+    assert told_over_seeds(SeedMean(0.9684, 0.004, 3)) == "96.84 % ± 0.40"
+
+
+@pytest.mark.parametrize(("accuracy", "samples"), [(1.01, 10), (-0.1, 10), (float("nan"), 10), (0.5, 0)])
+def test_what_is_no_accuracy_is_refused(accuracy: float, samples: int) -> None:
+    for function in (binomial_standard_error, wilson_interval):
+        with pytest.raises(ValueError, match="accuracy"):
+            function(accuracy, samples)
+
+
+def test_no_runs_are_refused() -> None:
+    with pytest.raises(ValueError, match="no runs"):
+        over_seeds([])
