@@ -34,20 +34,66 @@ MAX_WEIGHT_EXPONENT = 7
 MAX_DELAY = (1 << 15) - 1
 # Backends hold a step's sums in 32 bits, Lava among them, so a network whose sums could leave them is refused.
 ACCUMULATOR_LIMIT = (1 << 31) - 1
+# Fields of InputEncoding that say how real numbers became integers.
+GRADED_ALONE = ("input_bits", "offset", "scale", "mel")
+
+
+@dataclass(frozen=True)
+class MelSpectrogram:
+    """How a recording becomes frames of decibels, one a step: 10 log10(max(power in each mel filter, 1e-10)).
+
+    sample_rate   Hz that every recording is resampled to
+    window        samples of the Hann window, centred on its frame's time; the ends are reflected
+    n_fft         samples of the Fourier transform, the window padded with zeros
+    n_mels        triangular filters, unnormalised, evenly spaced on the scale 2595 log10(1 + f / 700)
+    f_min, f_max  Hz: where the first filter begins and the last one ends
+    seconds       recordings are cut or padded with zeros to this length; None: taken as long as they are
+    """
+
+    sample_rate: int
+    window: int
+    n_fft: int
+    n_mels: int
+    f_min: float
+    f_max: float
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        where = "encoding: mel"
+        for name in ("sample_rate", "window", "n_fft", "n_mels"):
+            _require(getattr(self, name) >= 1, f"{where}: {name} {getattr(self, name)} is below 1")
+        _require(self.n_fft >= self.window, f"{where}: n_fft {self.n_fft} is shorter than the window, {self.window}")
+        _require(0 <= self.f_min < self.f_max, f"{where}: f_min {self.f_min} to f_max {self.f_max} Hz is no range")
+        _require(self.seconds is None or self.seconds > 0, f"{where}: seconds {self.seconds} is not a positive number")
+
+    def hop(self, time_step_ms: float) -> int:
+        """Samples from one frame to the next. Raises NetworkError where a step is no whole number of samples."""
+        hop = time_step_ms * self.sample_rate / 1000
+        _require(
+            hop >= 1 and abs(hop - round(hop)) < 1e-6,
+            f"encoding: a time step of {time_step_ms:g} ms is {hop:g} samples at {self.sample_rate} Hz; "
+            "choose a time_step_ms that is a whole number of them",
+        )
+        return round(hop)
 
 
 @dataclass(frozen=True)
 class InputEncoding:
-    """How events (time in s, unit) become the frames that the network reads, one frame a step.
+    """How events (time in s, unit), or real numbers, become the frames that the network reads, one frame a step.
 
     n_units         units of the event data
     time_step_ms    length of a step
     channel_bins    neighbouring units that are summed into one channel
-    values          'count' (events in the bin) or 'binary' (any event in the bin)
+    values          'count' (events in the bin), 'binary' (any event in the bin) or 'graded' (a real number, quantised)
     start           'first-spike' (step 0 begins at the sample's first event) or 'zero' (at time 0)
     n_steps         frames of a sample: later events are cut, earlier ends are padded with silence;
                     None: not decided yet (`datasets.resolve_encoding` takes the longest training sample)
     max_count       counts saturate here, which bounds the payload; None: not decided yet
+
+    For 'graded' alone:
+    input_bits      1..8; an integer q in 0..2^bits - 1 stands for the real number offset + scale * q
+    offset, scale   of that, None: not decided yet (`datasets.resolve_encoding` takes the training part's range)
+    mel             how recordings became real numbers; None: not from recordings
     """
 
     n_units: int
@@ -57,8 +103,14 @@ class InputEncoding:
     start: str = "first-spike"
     n_steps: int | None = None
     max_count: int | None = None
+    input_bits: int | None = None
+    offset: float | None = None
+    scale: float | None = None
+    mel: MelSpectrogram | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.mel, Mapping):  # as JSON has it
+            object.__setattr__(self, "mel", MelSpectrogram(**self.mel))
         _require(self.n_units >= 1, f"encoding: n_units {self.n_units} is below 1")
         _require(
             self.time_step_ms > 0 and np.isfinite(self.time_step_ms),
@@ -70,8 +122,8 @@ class InputEncoding:
             f"encoding: channel_bins {self.channel_bins} does not divide the {self.n_units} units; choose a divisor",
         )
         _require(
-            self.values in ("count", "binary"),
-            f"encoding: values {self.values!r} is unknown; choose 'count' or 'binary'",
+            self.values in ("count", "binary", "graded"),
+            f"encoding: values {self.values!r} is unknown; choose 'count', 'binary' or 'graded'",
         )
         _require(
             self.start in ("first-spike", "zero"),
@@ -85,6 +137,39 @@ class InputEncoding:
             self.max_count is None or 1 <= self.max_count <= 255,
             f"encoding: max_count {self.max_count} is outside 1..255",
         )
+        self._check_graded()
+
+    def _check_graded(self) -> None:
+        if self.values != "graded":
+            for name in GRADED_ALONE:
+                value = getattr(self, name)
+                _require(value is None, f"encoding: {name} {value} belongs to values 'graded', not {self.values!r}")
+            return
+        bits = self.input_bits
+        _require(bits is not None and 1 <= bits <= 8, f"encoding: input_bits {bits} is outside 1..8")
+        _require(self.channel_bins == 1, f"encoding: channel_bins {self.channel_bins}: graded channels are not summed")
+        _require(
+            self.max_count in (None, self.max_payload),
+            f"encoding: max_count {self.max_count} is not the {self.max_payload} of {bits} input_bits; leave it out",
+        )
+        _require((self.offset is None) == (self.scale is None), "encoding: offset and scale go together")
+        if self.offset is not None and self.scale is not None:
+            _require(
+                bool(np.isfinite(self.offset) and np.isfinite(self.scale)) and self.scale > 0,
+                f"encoding: offset {self.offset} and scale {self.scale} are not a finite and a positive number",
+            )
+        if self.mel is not None:
+            _require(
+                self.mel.n_mels == self.n_units,
+                f"encoding: n_units {self.n_units} is not the number of mel filters, {self.mel.n_mels}",
+            )
+            self.mel.hop(self.time_step_ms)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values; what belongs to 'graded' only there, so that files of event networks stay as they were."""
+        return {
+            name: value for name, value in asdict(self).items() if self.values == "graded" or name not in GRADED_ALONE
+        }
 
     @property
     def n_channels(self) -> int:
@@ -95,6 +180,8 @@ class InputEncoding:
         """The largest value that a frame can hold."""
         if self.values == "binary":
             return 1
+        if self.input_bits is not None:
+            return (1 << self.input_bits) - 1
         return 255 if self.max_count is None else self.max_count
 
 
@@ -369,7 +456,7 @@ class IntegerNetwork:
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["target"] = self.target
             file.attrs["n_steps"] = self.n_steps
-            file.attrs["encoding"] = json.dumps(asdict(self.encoding))
+            file.attrs["encoding"] = json.dumps(self.encoding.as_dict())
             file.attrs["readout"] = json.dumps(asdict(self.readout))
             file["provenance"] = json.dumps(dict(self.provenance))
             for index, layer in enumerate(self.layers):

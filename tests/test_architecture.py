@@ -24,7 +24,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "accuracy_errors": (set(), {"numpy"}),
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic"}),
+    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"}),
     "runtime": (
         {"", "network", "errors", "files", "accuracy_errors", "runtime.executor"},
         {"numpy", "numba", "llvmlite"},

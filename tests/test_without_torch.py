@@ -20,7 +20,7 @@ import sys
 class Absent:
     packages = {
         "filelock", "jinja2", "lava", "matplotlib", "networkx", "optuna", "pydantic", "scipy", "sklearn",
-        "spikingjelly", "tensorboard", "tomli_w", "tonic", "torch",
+        "soundfile", "spikingjelly", "tensorboard", "tomli_w", "tonic", "torch",
     }
 
     def find_spec(self, name, path=None, target=None):
@@ -115,12 +115,17 @@ def test_help_runs() -> None:
         (["export", "run"], "train"),
         (["verify", "NETWORK", "--data", "EVENTS", "--torch"], "train"),
         (["verify", "NETWORK", "--data", "digits"], "train"),
+        (["verify", "NETWORK", "--data", "RECORDINGS"], "audio"),
+        (["verify", "NETWORK", "--data", "tonic:NMNIST"], "datasets"),
     ],
 )
 def test_what_needs_an_extra_says_so_in_one_line(
     arguments: list[str], extra: str, network_file: Path, event_file: Path
 ) -> None:
-    files = {"NETWORK": str(network_file), "EVENTS": str(event_file)}
+    recordings = event_file.parent / "recordings"
+    (recordings / "up").mkdir(parents=True)
+    (recordings / "up" / "1_nohash_0.wav").touch()
+    files = {"NETWORK": str(network_file), "EVENTS": str(event_file), "RECORDINGS": str(recordings)}
     result = python(MAIN, *(files.get(argument, argument) for argument in arguments))
     assert result.returncode == 2, result.stdout + result.stderr
     line = result.stderr.strip()

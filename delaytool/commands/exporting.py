@@ -37,7 +37,7 @@ def export_run(
     recipe = saved.recipe
     if data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
-    loaded = load_data(recipe, saved.encoding)
+    loaded = load_data(recipe, saved.encoding, progress)
     validation = loaded.validation.frames.numpy()
     return export(
         saved.network(), saved.encoding, chip, output, validation[evenly_spaced(len(validation), calibration_samples)],

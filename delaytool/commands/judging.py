@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,9 @@ def judge(
     if with_torch and executor != "local":
         raise BackendError("the trainer's simulation runs in this process only; leave out --torch or --executor")
     network = IntegerNetwork.load(path)
-    events = _events(network, path, data, split)
-    frames = datasets.bin_events(events, network.encoding)
+    with StepBars(progress) as told:
+        events = _events(network, path, data, split, told)
+    frames = datasets.frames_of(events, network.encoding)
     labels = events.labels
     chosen = np.arange(len(frames))
     if samples is not None and samples < len(frames):
@@ -78,13 +80,16 @@ def judge(
     return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples")
 
 
-def _events(network: IntegerNetwork, path: Path, data: str | None, split: str) -> datasets.EventData:
+def _events(
+    network: IntegerNetwork, path: Path, data: str | None, split: str, progress: Callable[[str, int, int], None]
+) -> datasets.EventData | datasets.FrameData:
     recipe = network.provenance.get("recipe") or {}
     how: dict[str, Any] = dict(recipe.get("data") or {})
     source = data or how.get("source")
     if source is None:
         raise DataError(f"{path}: the network does not say what data it was trained on; give samples with --data")
     kept = ("validation_fraction", "test_fraction", "split_by", "held_out_speaker", "held_out_as")
+    read = ("classes", "pixel_bins", "polarity")
     return datasets.load_for_evaluation(
         source,
         split,
@@ -92,6 +97,12 @@ def _events(network: IntegerNetwork, path: Path, data: str | None, split: str) -
         seed=int(recipe.get("seed", 0)),
         n_units=None if source == "digits" else network.encoding.n_units,
         protocol=recipe.get("protocol", "honest"),
+        reading=datasets.Reading(
+            time_step_ms=network.encoding.time_step_ms,
+            mel=network.encoding.mel,
+            progress=progress,
+            **{name: how[name] for name in read if name in how},
+        ),
         **{name: how[name] for name in kept if name in how},
     )
 

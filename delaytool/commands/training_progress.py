@@ -25,7 +25,7 @@ class TrainingProgress(Reporter):
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("loss {task.fields[loss]}{task.fields[last]}"),
+            TextColumn("{task.fields[loss]}{task.fields[last]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -34,6 +34,7 @@ class TrainingProgress(Reporter):
             disable=not self.console.is_terminal,
         )
         self.task: TaskID | None = None
+        self.reads: dict[str, TaskID] = {}
         self.epochs = 0
 
     def __enter__(self) -> TrainingProgress:
@@ -45,7 +46,14 @@ class TrainingProgress(Reporter):
     ) -> None:
         self.progress.stop()
 
+    def reading(self, what: str, done: int, total: int) -> None:
+        if what not in self.reads:
+            self.reads[what] = self.progress.add_task(what, total=total, loss="", last="")
+        self.progress.update(self.reads[what], completed=done)
+
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
+        for read in self.reads.values():
+            self.progress.remove_task(read)
         config = recipe.model
         self.epochs = recipe.trainer.epochs
         parameters = model.n_parameters()
@@ -55,7 +63,7 @@ class TrainingProgress(Reporter):
         say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
             say(f"resumed after epoch {epochs_done}")
-        self.task = self.progress.add_task("", total=None, loss="…", last="")
+        self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
@@ -65,7 +73,7 @@ class TrainingProgress(Reporter):
             description=f"epoch {epoch}/{self.epochs}",
             completed=(epoch - 1 - self._done) * count + index,
             total=(self.epochs - self._done) * count,
-            loss="…" if loss is None else f"{loss:.3f}",
+            loss="loss …" if loss is None else f"loss {loss:.3f}",
         )
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:

@@ -44,7 +44,7 @@ def bin_events(data: EventData, encoding: InputEncoding) -> np.ndarray:
     return frames
 
 
-def resolve_encoding(encoding: InputEncoding, train: EventData) -> InputEncoding:
+def resolve_counts(encoding: InputEncoding, train: EventData) -> InputEncoding:
     """Decide what the encoding leaves open, from the training data alone.
 
     n_steps None: the steps of the longest training sample. max_count None: the largest count in the training

@@ -27,8 +27,9 @@ TIMEOUT_SECONDS = 60.0
 
 
 def default_root() -> Path:
-    """Where data sets are cached: $DELAYTOOL_DATA, or ~/.cache/delaytool."""
-    return Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".cache" / "delaytool")
+    """Where data sets are cached: $DELAYTOOL_DATA, or delaytool in $XDG_CACHE_HOME, or in ~/.cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get(ROOT_VARIABLE) or cache / "delaytool")
 
 
 def fetch(name: str, root: str | os.PathLike[str] | None = None) -> Path:

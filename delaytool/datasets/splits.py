@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
 from delaytool.errors import DataError
+
+Data = EventData | FrameData
 
 METHODS = ("auto", "speaker", "stratified")
 # Sets of speakers that are tried before giving up on one that leaves every class in both parts.
 SPEAKER_TRIES = 100
 
 
-def split_validation(train: EventData, fraction: float, seed: int, by: str = "auto") -> tuple[EventData, EventData]:
+def split_validation(train: Data, fraction: float, seed: int, by: str = "auto") -> tuple[Data, Data]:
     """(train, validation), about `fraction` of the samples in the second.
 
     by 'speaker': whole speakers are held out, a set drawn with `seed` and near the fraction, at least one and
@@ -29,13 +32,14 @@ def split_validation(train: EventData, fraction: float, seed: int, by: str = "au
     return _cut(train, _by_speaker(train, fraction, seed))
 
 
-def split_test(data: EventData, fraction: float, seed: int) -> tuple[EventData, EventData]:
-    """(rest, test), `fraction` of every class in the second, drawn with `seed`. Raises as `split_validation`."""
+def split_test(data: Data, fraction: float, seed: int, by: str = "stratified") -> tuple[Data, Data]:
+    """(rest, test), about `fraction` in the second, chosen with `seed` as `split_validation` says; raises alike."""
     _check_fraction("test_fraction", fraction)
-    return _cut(data, _stratified(data, fraction, seed))
+    how = _stratified if resolve_method(data, by) == "stratified" else _by_speaker
+    return _cut(data, how(data, fraction, seed))
 
 
-def hold_out_speaker(data: EventData, speaker: int) -> tuple[EventData, EventData]:
+def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
     """(rest, all samples of one speaker), both in the samples' order: one fold of leave-one-speaker-out.
 
     Raises DataError where the data name no speakers or not this one, and where a class is the speaker's alone, which
@@ -67,7 +71,7 @@ def listed(speakers: np.ndarray) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def resolve_method(data: EventData, by: str) -> str:
+def resolve_method(data: Data, by: str) -> str:
     """'speaker' or 'stratified': what `by` means for these data. Raises DataError where it is impossible."""
     if by not in METHODS:
         raise DataError(f"{data.name}: split_by {by!r} is unknown; choose one of {', '.join(METHODS)}")
@@ -85,11 +89,11 @@ def _check_fraction(what: str, fraction: float) -> None:
         raise DataError(f"{what} {fraction} is outside 0..1 (both excluded); choose for example 0.2")
 
 
-def _cut(data: EventData, held_out: np.ndarray) -> tuple[EventData, EventData]:
+def _cut(data: Data, held_out: np.ndarray) -> tuple[Data, Data]:
     return data.subset(np.flatnonzero(~held_out)), data.subset(np.flatnonzero(held_out))
 
 
-def _stratified(data: EventData, fraction: float, seed: int) -> np.ndarray:
+def _stratified(data: EventData | FrameData, fraction: float, seed: int) -> np.ndarray:
     """(n_samples,) bool: the held out samples."""
     generator = np.random.default_rng(seed)
     held_out = np.zeros(len(data), bool)
@@ -105,7 +109,7 @@ def _stratified(data: EventData, fraction: float, seed: int) -> np.ndarray:
     return held_out
 
 
-def _by_speaker(data: EventData, fraction: float, seed: int) -> np.ndarray:
+def _by_speaker(data: EventData | FrameData, fraction: float, seed: int) -> np.ndarray:
     """(n_samples,) bool: the held out samples."""
     generator = np.random.default_rng(seed)
     speakers, who, sizes = np.unique(np.asarray(data.speakers), return_inverse=True, return_counts=True)

@@ -1,27 +1,164 @@
-"""What training frames go through before the network sees them; validation and test never do."""
+"""What training frames go through before the network sees them; validation and test never do.
+
+Every function maps frames (sample, time, channel) uint8 to frames of the same shape and type, on any device, with
+PyTorch's generator of that device, and never waits for the device: what is drawn stays in tensors.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from delaytool.trainer.recipe import TrainerConfig
+
+TIME, CHANNEL = 1, 2
+
+
+def augmented(frames: Tensor, labels: Tensor, n_classes: int, config: TrainerConfig) -> tuple[Tensor, Tensor]:
+    """Frames and targets as the recipe's trainer section wants them, in this order: jitter, masks, CutMix.
+
+    labels are (sample,) int64. Targets are the labels themselves, or with CutMix (sample, n_classes) float32
+    probabilities; `cross_entropy` takes either.
+    """
+    frames = time_jitter(frames, config.time_jitter)
+    frames = spike_time_jitter(frames, config.spike_time_jitter)
+    frames = channel_jitter(frames, config.channel_jitter)
+    frames = channel_dropout(frames, config.channel_dropout)
+    frames = time_mask(frames, config.time_mask, config.mask_probability)
+    frames = channel_mask(frames, config.channel_mask, config.mask_probability)
+    return cut_mix(frames, labels, n_classes, config.cut_mix, config.cut_mix_weight)
 
 
 def time_jitter(frames: Tensor, deviation: float) -> Tensor:
     """Shift every channel of every sample by its own whole number of steps, normal with `deviation` steps, rounded.
 
-    Frames (sample, time, channel) to the same shape. What would leave the run gathers at its edge: no spike is lost.
+    What would leave the run gathers at its edge: no spike is lost (see `moved`).
     """
     if deviation == 0:
         return frames
-    samples, steps, channels = frames.shape
-    shift = torch.randn(samples, 1, channels, device=frames.device).mul_(deviation).round_().long()
-    moved = (torch.arange(steps, device=frames.device)[None, :, None] + shift).clamp_(0, steps - 1)
-    return torch.zeros_like(frames).scatter_add_(1, moved, frames)
+    samples, _, channels = frames.shape
+    return moved(frames, _whole(torch.randn(samples, 1, channels, device=frames.device), deviation), TIME)
+
+
+def spike_time_jitter(frames: Tensor, deviation: float) -> Tensor:
+    """Shift every value by its own whole number of steps, normal with `deviation` steps, rounded.
+
+    Spikes that share a step and a channel move together. No spike is lost (see `moved`).
+    """
+    if deviation == 0:
+        return frames
+    return moved(frames, _whole(torch.randn(frames.shape, device=frames.device), deviation), TIME)
+
+
+def channel_jitter(frames: Tensor, deviation: float) -> Tensor:
+    """Shift every value by its own whole number of channels, normal with `deviation` channels, rounded.
+
+    Spikes that share a step and a channel move together, and stop at the first and the last channel. No spike is
+    lost (see `moved`). Cramer et al. 2020 blur SHD's units like that.
+    """
+    if deviation == 0:
+        return frames
+    return moved(frames, _whole(torch.randn(frames.shape, device=frames.device), deviation), CHANNEL)
+
+
+def moved(frames: Tensor, shift: Tensor, dim: int) -> Tensor:
+    """Every value `shift` places further along `dim`, held at the first and the last one; what meets there is added.
+
+    shift is int64 and broadcasts to the frames' shape. Sums saturate at 255 and never wrap.
+    """
+    size = frames.shape[dim]
+    place = torch.arange(size, device=frames.device)  # along the last dimension, channels; else along time
+    target = ((place[:, None] if dim == TIME else place) + shift).clamp_(0, size - 1).expand(frames.shape)
+    wide = torch.zeros(frames.shape, dtype=torch.int32, device=frames.device)
+    return wide.scatter_add_(dim, target, frames.int()).clamp_(max=255).to(frames.dtype)
 
 
 def channel_dropout(frames: Tensor, probability: float) -> Tensor:
-    """Silence each channel of each sample with this probability; frames (sample, time, channel) to the same shape."""
+    """Silence each channel of each sample with this probability."""
     if probability == 0:
         return frames
     kept = torch.rand(frames.shape[0], 1, frames.shape[2], device=frames.device) >= probability
     return frames * kept
+
+
+def time_mask(frames: Tensor, longest: int, probability: float = 1.0) -> Tensor:
+    """Silence a block of neighbouring steps in about this share of the samples.
+
+    A block has 0 to `longest` steps, as likely each, and lies anywhere in the run (SpecAugment, arXiv 1904.08779).
+    """
+    return _masked(frames, longest, probability, TIME)
+
+
+def channel_mask(frames: Tensor, longest: int, probability: float = 1.0) -> Tensor:
+    """Silence a block of 0 to `longest` neighbouring channels in about this share of the samples."""
+    return _masked(frames, longest, probability, CHANNEL)
+
+
+def silenced(frames: Tensor, start: Tensor, length: Tensor, dim: int) -> Tensor:
+    """Zero in places start..start + length - 1 of `dim`; start and length are (sample,) int64."""
+    return frames * ~_block(frames, start, length, dim)
+
+
+def cut_mix(
+    frames: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    probability: float,
+    weight: Literal["time", "spikes"] = "time",
+) -> tuple[Tensor, Tensor]:
+    """Replace a block of steps of about this share of the samples by the same steps of the batch's next sample.
+
+    A block has 0 steps to all of them, as likely each, and lies anywhere. The label of the sample that the block
+    comes from gets a share of the target (sample, n_classes): of the time, the block's steps in all steps; of the
+    'spikes', those in the block in all of the mixed sample (of the time where it has none). The last sample's next
+    one is the first. Probability 0 gives back frames and labels. CutMix: arXiv 1905.04899, here along time only.
+    """
+    if probability == 0:
+        return frames, labels
+    samples, steps, _ = frames.shape
+    start, length = _drawn(samples, steps, steps, probability, frames.device)
+    return pasted(frames, labels, n_classes, start, length, weight)
+
+
+def pasted(
+    frames: Tensor, labels: Tensor, n_classes: int, start: Tensor, length: Tensor, weight: Literal["time", "spikes"]
+) -> tuple[Tensor, Tensor]:
+    """What `cut_mix` does with blocks of `length` steps from `start`, both (sample,) int64."""
+    block = _block(frames, start, length, TIME)
+    mixed = torch.where(block, frames.roll(-1, 0), frames)
+    share = length / frames.shape[TIME]
+    if weight == "spikes":
+        spikes = mixed.sum(CHANNEL, dtype=torch.float32)
+        total = spikes.sum(1)
+        share = torch.where(total > 0, (spikes * block.squeeze(CHANNEL)).sum(1) / total.clamp(min=1), share)
+    share = share.unsqueeze(1)
+    own = (labels[:, None] == torch.arange(n_classes, device=labels.device)).float()  # one_hot may wait for the device
+    return mixed, (1 - share) * own + share * own.roll(-1, 0)
+
+
+def _masked(frames: Tensor, longest: int, probability: float, dim: int) -> Tensor:
+    if longest == 0 or probability == 0:
+        return frames
+    size = frames.shape[dim]
+    return silenced(frames, *_drawn(frames.shape[0], size, min(longest, size), probability, frames.device), dim)
+
+
+def _drawn(samples: int, size: int, longest: int, probability: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(start, length) of a block in each sample, (sample,) int64; its length is 0 where there is to be none."""
+    chosen, how_long, where = torch.rand(3, samples, device=device)
+    length = (how_long * (longest + 1)).long().clamp_(max=longest) * (chosen < probability)
+    return torch.minimum((where * (size - length + 1)).long(), size - length), length
+
+
+def _block(frames: Tensor, start: Tensor, length: Tensor, dim: int) -> Tensor:
+    """(sample, time, 1) or (sample, 1, channel) bool: the places of each sample's block."""
+    place = torch.arange(frames.shape[dim], device=frames.device)
+    inside = (place >= start[:, None]) & (place < (start + length)[:, None])  # (sample, place)
+    return inside.unsqueeze(CHANNEL if dim == TIME else TIME)
+
+
+def _whole(normal: Tensor, deviation: float) -> Tensor:
+    return normal.mul_(deviation).round_().long()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ class Checkpoint:
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             "recipe": self.recipe.model_dump_json(),
-            "encoding": json.dumps(asdict(self.encoding)),
+            "encoding": json.dumps(self.encoding.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
         }
         with atomic_path(path) as temporary:

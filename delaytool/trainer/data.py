@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -39,10 +40,12 @@ class TrainingData:
     split: str
 
 
-def load_data(recipe: Recipe, encoding: InputEncoding | None = None) -> TrainingData:
+def load_data(
+    recipe: Recipe, encoding: InputEncoding | None = None, progress: Callable[[str, int, int], None] | None = None
+) -> TrainingData:
     """Read, split and bin what the recipe names; `encoding` overrides the recipe's (a checkpoint's, already resolved).
 
-    Raises DataError.
+    progress: told (what, done, of how many) where reading takes long. Raises DataError.
     """
     data = recipe.data
     splits = datasets.load(
@@ -55,14 +58,22 @@ def load_data(recipe: Recipe, encoding: InputEncoding | None = None) -> Training
         protocol=recipe.protocol,
         held_out_speaker=data.held_out_speaker,
         held_out_as=data.held_out_as,
+        reading=datasets.Reading(
+            time_step_ms=data.time_step_ms,
+            mel=data.mel if encoding is None or encoding.mel is None else encoding.mel,
+            classes=data.classes,
+            pixel_bins=data.pixel_bins,
+            polarity=data.polarity,
+            progress=progress,
+        ),
     )
     if encoding is None:
         encoding = datasets.resolve_encoding(data.encoding(splits.train.n_units), splits.train)
     parts = {}
     for name in ("train", "validation", "test"):
-        events = getattr(splits, name)
-        frames = datasets.bin_events(events, encoding)
+        samples = getattr(splits, name)
+        frames = datasets.frames_of(samples, encoding)
         if not frames.any():
-            raise DataError(f"{events.name}: not one spike falls into the {name} frames; check data.time_step_ms")
-        parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(events.labels))
+            raise DataError(f"{samples.name}: not one spike falls into the {name} frames; check data.time_step_ms")
+        parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))
     return TrainingData(**parts, encoding=encoding, n_classes=splits.train.n_classes, split=splits.description)

@@ -29,6 +29,7 @@ from delaytool.trainer.step import make_step
 class Reporter:
     """Is told how training goes. This one tells nobody; the command line's draws it."""
 
+    def reading(self, what: str, done: int, total: int) -> None: ...
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         """loss: the batch's, or None where reading it would make a GPU wait."""
@@ -75,7 +76,8 @@ def train(
     if recipe is None:
         raise RecipeError("no recipe was given; name a preset or a TOML file")
     device = _device(recipe.trainer.device)
-    data = load_data(recipe, saved.encoding if saved else None)
+    tell = reporter.reading if reporter is not None and is_first_process() else None
+    data = load_data(recipe, saved.encoding if saved else None, tell)
     if not resume and is_first_process():
         run.create(recipe)
     with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:

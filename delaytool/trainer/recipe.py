@@ -14,6 +14,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from delaytool.datasets.graded import DEFAULT_BITS
 from delaytool.errors import RecipeError
 from delaytool.models.config import ModelConfig
 from delaytool.network import InputEncoding
@@ -33,10 +34,26 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """What is learned from, and how events become frames."""
 
-    source: str = Field(default="digits", description="'digits', 'shd', 'ssc', a folder or an HDF5 file")
+    source: str = Field(default="digits", description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file")
     time_step_ms: float = Field(default=10.0, gt=0, le=1000.0)
     channel_bins: int = Field(default=1, ge=1)
-    values: Literal["count", "binary"] = "count"
+    values: Literal["count", "binary", "graded"] = Field(
+        default="count", description="'graded': real numbers, such as the frames of recordings, as small integers"
+    )
+    input_bits: int | None = Field(default=None, ge=1, le=8, description="of graded values; default: 4")
+    input_range: tuple[float, float] | None = Field(
+        default=None, description="real numbers that the integer 0 and the highest stand for; default: training's"
+    )
+    mel: Literal["gsc-paper", "gsc-corrected", "hd"] | None = Field(
+        default=None, description="how recordings become frames; default: 'gsc-paper' or 'hd', by the kind of data"
+    )
+    classes: int | None = Field(
+        default=None,
+        ge=2,
+        description="of Speech Commands: 12 for ten keywords, unknown and silence; default: all words",
+    )
+    pixel_bins: int = Field(default=1, ge=1, description="tonic's sensors: so many pixels a side become one unit")
+    polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
     start: Literal["first-spike", "zero"] = "first-spike"
     n_steps: int | None = Field(default=None, ge=1, description="frames of a sample; default: the longest in training")
     max_count: int | None = Field(
@@ -52,6 +69,16 @@ class DataConfig(_Section):
         description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
     )
 
+    @model_validator(mode="after")
+    def _graded(self) -> DataConfig:
+        if self.values != "graded" and (self.input_bits is not None or self.input_range is not None):
+            raise ValueError(f"input_bits and input_range are for values 'graded', not {self.values!r}")
+        if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
+            raise ValueError(f"input_range {list(self.input_range)} must rise")
+        if self.values == "graded" and (self.channel_bins != 1 or self.max_count is not None):
+            raise ValueError("graded values are not summed or counted; leave out channel_bins and max_count")
+        return self
+
     def encoding(self, n_units: int) -> InputEncoding:
         """The encoding as far as the recipe decides it."""
         return InputEncoding(
@@ -62,7 +89,17 @@ class DataConfig(_Section):
             start=self.start,
             n_steps=self.n_steps,
             max_count=self.max_count,
+            **self._quantisation(),
         )
+
+    def _quantisation(self) -> dict[str, Any]:
+        if self.values != "graded":
+            return {}
+        bits = DEFAULT_BITS if self.input_bits is None else self.input_bits
+        if self.input_range is None:
+            return {"input_bits": bits}
+        low, high = self.input_range
+        return {"input_bits": bits, "offset": low, "scale": (high - low) / ((1 << bits) - 1)}
 
 
 class TrainerConfig(_Section):
@@ -81,7 +118,18 @@ class TrainerConfig(_Section):
         default=0.0, ge=0, le=1, description="share of the epochs, at the end, trained with rounded delays and one tap"
     )
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
+    spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
+    channel_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many channels (std)")
     channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
+    time_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many steps")
+    channel_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many channels")
+    mask_probability: float = Field(default=1.0, ge=0, le=1, description="share of the samples that a mask falls on")
+    cut_mix: float = Field(
+        default=0.0, ge=0, le=1, description="augmentation: share of the samples that get a block of another's steps"
+    )
+    cut_mix_weight: Literal["time", "spikes"] = Field(
+        default="time", description="the other label's share: of the time, or of the spikes, that come from it"
+    )
     device: str = "auto"
     precision: Literal["float32", "tf32", "bf16"] = Field(
         default="float32", description="of matrix products: fewer bits are faster where the device has them"
@@ -247,6 +295,8 @@ def _told(error: ValidationError) -> str:
     message = message[0].lower() + message[1:]
     if not key:
         return message
+    if isinstance(first["input"], Mapping):  # keys of a section that do not go together
+        return f"{key}: {message}"
     return f"{key}: value {first['input']!r} is not possible; {message}"
 
 

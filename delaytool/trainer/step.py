@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.trainer.augmentation import channel_dropout, time_jitter
+from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.parallel import Team
@@ -42,14 +42,14 @@ class Step:
             self._moves_delays = moves_delays
             self._joined = self.team.joined(self.model, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
-        frames = channel_dropout(time_jitter(self.part.frames[chosen], config.time_jitter), config.channel_dropout)
+        frames, targets = augmented(self.part.frames[chosen], self.part.labels[chosen], self.model.n_classes, config)
         rows = self.team.rows(len(chosen))
         labels = self.part.labels[chosen[rows]]
         self.optimisers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
             scores = class_scores(self._joined(frames[rows], sigma))
         weight = self.team.size / len(chosen)
-        loss = functional.cross_entropy(scores, labels, reduction="sum") * weight
+        loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
         loss.backward()
         self.optimisers.step(move_delays=moves_delays)
         for layer in self.model.delayed_layers():

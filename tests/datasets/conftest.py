@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chirps
 import h5py
 import numpy as np
 import pytest
@@ -75,3 +76,15 @@ def spoken_digits() -> Path:
     if not folder.is_dir():
         pytest.skip("no spoken-digits recordings beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def speech_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    return chirps.speech_folder(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session")
+def heidelberg_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    return chirps.heidelberg_folder(tmp_path_factory.mktemp("heidelberg"))

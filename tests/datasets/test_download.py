@@ -167,6 +167,9 @@ def test_root_from_the_environment(tonic: FakeTonic, tmp_path: Path, monkeypatch
     monkeypatch.setenv("DELAYTOOL_DATA", str(tmp_path / "elsewhere"))
     assert fetch("shd") == tmp_path / "elsewhere" / "SHD"
     monkeypatch.delenv("DELAYTOOL_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert default_root() == tmp_path / "caches" / "delaytool"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_root().parts[-2:] == (".cache", "delaytool")
 
 

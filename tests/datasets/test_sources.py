@@ -162,7 +162,7 @@ def test_number_of_units_is_passed_on(write: Writer, tmp_path: Path) -> None:
 
 def test_no_such_source(tmp_path: Path) -> None:
     for call in (load, load_for_evaluation):
-        with pytest.raises(DataError, match="gone: no such data; give 'digits', 'shd', 'ssc', a folder"):
+        with pytest.raises(DataError, match="gone: no such data; give 'digits', 'shd', 'ssc', 'tonic:NAME', a folder"):
             call(tmp_path / "gone")
 
 

@@ -1,31 +1,110 @@
-"""Augmentation keeps every spike, or silences whole channels."""
+"""Augmentation keeps every spike, or silences and mixes exactly what it says."""
 
+import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from delaytool.trainer.augmentation import channel_dropout, time_jitter
+from delaytool.errors import RecipeError
+from delaytool.trainer import RunFolder, load_recipe, train
+from delaytool.trainer.augmentation import (
+    CHANNEL,
+    TIME,
+    augmented,
+    channel_dropout,
+    channel_jitter,
+    channel_mask,
+    cut_mix,
+    moved,
+    pasted,
+    silenced,
+    spike_time_jitter,
+    time_jitter,
+    time_mask,
+)
+from delaytool.trainer.recipe import TrainerConfig
+
+OTHER = {TIME: CHANNEL, CHANNEL: TIME}
+sizes = st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(1, 7))
+seeds = st.integers(0, 2**31)
+dims = st.sampled_from([TIME, CHANNEL])
 
 
-def test_jitter_moves_channels_as_a_whole_and_loses_no_spike():
+def random_frames(size, seed, highest=4):
+    return torch.randint(0, highest, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def random_blocks(size, dim, seed):
+    """(start, length) of a block in each sample."""
+    generator = torch.Generator().manual_seed(seed)
+    length = torch.randint(0, size[dim] + 1, (size[0],), generator=generator)
+    start = (torch.rand(size[0], generator=generator) * (size[dim] - length + 1)).long()
+    return start, length
+
+
+def test_time_jitter_moves_channels_as_a_whole_and_loses_no_spike():
     torch.manual_seed(0)
     frames = torch.randint(0, 3, (20, 15, 8), dtype=torch.uint8)
-    moved = time_jitter(frames, 1.5)
-    assert torch.equal(moved.sum(1), frames.sum(1))
-    assert not torch.equal(moved, frames)
+    shifted = time_jitter(frames, 1.5)
+    assert torch.equal(shifted.sum(1), frames.sum(1))
+    assert not torch.equal(shifted, frames)
     inner = torch.zeros(50, 40, 3, dtype=torch.uint8)
     inner[:, [18, 21]] = 1
     steps = time_jitter(inner, 2.0).nonzero()[:, 1]
     assert steps.unique().numel() > 4
-    moved = time_jitter(inner, 2.0)
+    shifted = time_jitter(inner, 2.0)
     for sample in range(50):
         for channel in range(3):
-            at = moved[sample, :, channel].nonzero().flatten()
+            at = shifted[sample, :, channel].nonzero().flatten()
             assert (at[1] - at[0]).item() == 3
 
 
 def test_none_is_none():
-    frames = torch.ones(2, 3, 4, dtype=torch.uint8)
-    assert time_jitter(frames, 0.0) is frames
-    assert channel_dropout(frames, 0.0) is frames
+    frames, labels = torch.ones(2, 3, 4, dtype=torch.uint8), torch.tensor([1, 0])
+    for function in (time_jitter, spike_time_jitter, channel_jitter, channel_dropout):
+        assert function(frames, 0.0) is frames
+    assert time_mask(frames, 0) is channel_mask(frames, 0) is time_mask(frames, 2, 0.0) is frames
+    assert cut_mix(frames, labels, 2, 0.0) == (frames, labels)
+    same, targets = augmented(frames, labels, 2, TrainerConfig())
+    assert same is frames
+    assert targets is labels
+
+
+@given(sizes, dims, seeds)
+@settings(deadline=None, max_examples=60)
+def test_moving_adds_each_value_where_its_shift_takes_it(size, dim, seed):
+    frames = random_frames(size, seed, highest=256)
+    shift = torch.randint(-20, 21, size, generator=torch.Generator().manual_seed(seed))
+    expected = torch.zeros(size, dtype=torch.int64)
+    for sample, step, channel in torch.cartesian_prod(*(torch.arange(number) for number in size)).reshape(-1, 3):
+        place = [sample, step, channel]
+        place[dim] = (place[dim] + shift[sample, step, channel]).clamp(0, size[dim] - 1)
+        expected[tuple(place)] += frames[sample, step, channel]
+    assert torch.equal(moved(frames, shift, dim), expected.clamp(max=255).to(torch.uint8))
+
+
+@given(sizes, seeds, st.floats(0.1, 30))
+@settings(deadline=None, max_examples=60)
+def test_jitter_loses_no_spike(size, seed, deviation):
+    frames = random_frames(size, seed)
+    torch.manual_seed(seed)
+    in_time, in_channel = spike_time_jitter(frames, deviation), channel_jitter(frames, deviation)
+    assert in_time.dtype == in_channel.dtype == torch.uint8
+    assert torch.equal(in_time.sum(TIME), frames.sum(TIME))  # every channel keeps its spikes
+    assert torch.equal(in_channel.sum(CHANNEL), frames.sum(CHANNEL))  # every step keeps its spikes
+    assert torch.equal(time_jitter(frames, deviation).sum(TIME), frames.sum(TIME))
+
+
+def test_jitter_moves_each_spike_by_its_own_normal_number():
+    torch.manual_seed(0)
+    frames = torch.zeros(400, 61, 61, dtype=torch.uint8)
+    frames[:, 30, 30] = 1
+    steps = spike_time_jitter(frames, 3.0).nonzero()[:, TIME].double()
+    channels = channel_jitter(frames, 5.0).nonzero()[:, CHANNEL].double()
+    assert abs(steps.mean() - 30) < 0.6  # four standard errors
+    assert 2.5 < steps.std() < 3.5
+    assert abs(channels.mean() - 30) < 1.0
+    assert 4.2 < channels.std() < 5.8
 
 
 def test_channel_dropout_silences_whole_channels():
@@ -33,3 +112,105 @@ def test_channel_dropout_silences_whole_channels():
     kept = channel_dropout(torch.ones(200, 5, 10, dtype=torch.uint8), 0.3)
     assert torch.equal(kept.amin(1), kept.amax(1))
     assert 0.6 < kept.float().mean() < 0.8
+
+
+@given(sizes, dims, seeds)
+@settings(deadline=None, max_examples=60)
+def test_a_mask_silences_its_block_and_nothing_else(size, dim, seed):
+    frames = random_frames(size, seed) + 1
+    start, length = random_blocks(size, dim, seed)
+    expected = frames.clone()
+    for sample in range(size[0]):
+        block = slice(int(start[sample]), int(start[sample] + length[sample]))
+        expected[sample, block if dim == TIME else slice(None), block if dim == CHANNEL else slice(None)] = 0
+    masked = silenced(frames, start, length, dim)
+    assert torch.equal(masked, expected)
+    assert torch.equal((masked == 0).flatten(1).sum(1), length * size[OTHER[dim]])
+
+
+@pytest.mark.parametrize(("mask", "dim"), [(time_mask, TIME), (channel_mask, CHANNEL)])
+def test_masks_are_one_block_of_at_most_the_length_on_the_stated_share_of_samples(mask, dim):
+    torch.manual_seed(0)
+    frames = torch.ones(4000, 12, 15, dtype=torch.uint8)
+    silent = mask(frames, 4, 0.5).amax(OTHER[dim]) == 0  # (sample, place)
+    edges = silent.int().diff(prepend=torch.zeros(4000, 1), dim=1) == 1
+    assert int(edges.sum(1).max()) == 1
+    lengths = silent.sum(1).bincount(minlength=5)
+    assert len(lengths) == 5
+    # Half are chosen, and each of their lengths 0..4 is as likely: 400 of 4000, and 2400 without a mask.
+    assert torch.allclose(lengths.double(), torch.tensor([2400.0, 400, 400, 400, 400]).double(), atol=90)
+    places = silent.sum(0)
+    assert int(places.min()) > 0
+    assert mask(frames, 1000).amax(OTHER[dim]).sum(1).unique().numel() == frames.shape[dim] + 1
+
+
+@given(sizes, seeds, st.sampled_from(["time", "spikes"]))
+@settings(deadline=None, max_examples=80)
+def test_cut_mix_labels_are_the_shares_that_were_taken(size, seed, weight):
+    frames = random_frames(size, seed, highest=3)
+    labels = torch.randint(0, 5, size[:1], generator=torch.Generator().manual_seed(seed))
+    start, length = random_blocks(size, TIME, seed)
+    mixed, targets = pasted(frames, labels, 5, start, length, weight)
+    for sample in range(size[0]):
+        after = (sample + 1) % size[0]
+        block = slice(int(start[sample]), int(start[sample] + length[sample]))
+        expected = frames[sample].clone()
+        expected[block] = frames[after, block]
+        assert torch.equal(mixed[sample], expected)
+        share = float(length[sample]) / size[1]
+        if weight == "spikes" and expected.sum() > 0:
+            share = float(expected[block].sum()) / float(expected.sum())
+        wanted = torch.zeros(5)
+        wanted[labels[sample]] += 1 - share
+        wanted[labels[after]] += share
+        assert torch.allclose(targets[sample], wanted, atol=1e-6)
+    assert mixed.dtype == frames.dtype
+
+
+def test_cut_mix_falls_on_the_stated_share_of_samples():
+    torch.manual_seed(0)
+    frames = torch.arange(3000)[:, None, None].expand(3000, 40, 1).clone()  # every value tells its sample
+    mixed, targets = cut_mix(frames, torch.arange(3000) % 7, 7, 0.25)
+    foreign = mixed != frames
+    chosen = foreign.any(1).sum().item()
+    assert abs(chosen - 3000 * 0.25 * 40 / 41) < 100
+    own = targets.gather(1, (torch.arange(3000) % 7)[:, None]).squeeze(1)
+    assert torch.allclose(own, 1 - foreign.double().mean((1, 2)).float(), atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_nothing_waits_for_the_device():
+    frames, labels = random_frames((6, 20, 9), 0).cuda(), torch.arange(6).cuda()
+    config = TrainerConfig(
+        time_jitter=1, spike_time_jitter=1, channel_jitter=1, channel_dropout=0.1, time_mask=3, channel_mask=3,
+        mask_probability=0.5, cut_mix=0.5, cut_mix_weight="spikes",
+    )  # fmt: skip
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        mixed, targets = augmented(frames, labels, 6, config)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert mixed.shape == frames.shape
+    assert torch.allclose(targets.sum(1), torch.ones(6).cuda())
+
+
+ALL = [
+    "trainer.spike_time_jitter=0.3", "trainer.channel_jitter=0.5", "trainer.time_mask=3", "trainer.channel_mask=8",
+    "trainer.mask_probability=0.5", "trainer.cut_mix=0.5", "trainer.cut_mix_weight=spikes",
+]  # fmt: skip
+
+
+def test_all_of_them_train_to_the_same_bits_twice(tmp_path):
+    recipe = load_recipe("digits", ["model.hidden=[12]", "trainer.epochs=2", "trainer.batch_size=256", *ALL])
+    summaries = [train(recipe, tmp_path / name) for name in ("one", "other")]
+    assert summaries[0] == summaries[1]
+    plain = recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"cut_mix": 0.0})})
+    train(plain, tmp_path / "plain")
+    lines = [RunFolder(tmp_path / name).metrics.read_text().splitlines()[0] for name in ("one", "plain")]
+    assert lines[0] != lines[1]
+
+
+def test_impossible_values_are_refused():
+    for wrong in ("trainer.cut_mix=1.5", "trainer.time_mask=-1", "trainer.cut_mix_weight=area"):
+        with pytest.raises(RecipeError, match=wrong.split("=")[0]):
+            load_recipe("digits", [wrong])

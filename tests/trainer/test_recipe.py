@@ -1,9 +1,12 @@
 """Recipes: presets, overrides, and one clear line for what is wrong."""
 
+from typing import get_args
+
 import pytest
 
+from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.trainer.recipe import Recipe, TrainerConfig, load_recipe, preset_names
+from delaytool.trainer.recipe import DataConfig, Recipe, TrainerConfig, load_recipe, preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -23,6 +26,18 @@ def test_the_shd_preset_is_the_published_recipe():
     assert [recipe.model.steps_of(layer, 100) for layer in range(3)] == [112, 124, 136]
     trainer = recipe.trainer
     assert (trainer.epochs, trainer.batch_size, trainer.lr, trainer.weight_decay) == (150, 256, 5e-3, 1e-5)
+
+
+def test_graded_values_have_bits_and_a_range():
+    encoding = load_recipe("gsc-3l-1kc").data.encoding(140)
+    assert (encoding.values, encoding.input_bits, encoding.offset, encoding.scale) == ("graded", 4, None, None)
+    given = load_recipe("gsc-3l-1kc", ["data.input_bits=2", "data.input_range=[-30,0]"]).data.encoding(140)
+    assert (given.input_bits, given.offset, given.scale) == (2, -30.0, 10.0)
+    assert load_recipe("digits").data.encoding(64).input_bits is None
+
+
+def test_every_kind_of_mel_frames_can_be_named():
+    assert set(get_args(get_args(DataConfig.model_fields["mel"].annotation)[0])) == set(MELS)
 
 
 def test_sigma_follows_the_published_schedule():
@@ -61,6 +76,10 @@ def test_a_recipe_extends_a_preset(tmp_path):
         ("epochs = 3", "epochs: unknown key; did you mean trainer.epochs?"),
         ("[trainer]\nepochs = 0", "trainer.epochs: value 0 is not possible"),
         ("[model]\ntau = 0.5", "model.tau: value 0.5 is not possible"),
+        ("[data]\ninput_bits = 4", "data: input_bits and input_range are for values 'graded', not 'count'"),
+        ('[data]\nvalues = "graded"\ninput_bits = 9', "data.input_bits: value 9 is not possible"),
+        ('[data]\nvalues = "graded"\ninput_range = [3, 1]', "data: input_range [3.0, 1.0] must rise"),
+        ('[data]\nvalues = "graded"\nchannel_bins = 5', "data: graded values are not summed or counted"),
         ('[data]\nvalues = "colour"', "data.values: value 'colour' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),
         ("[data]\nn_steps = 2\n[model]\nmax_delay = 500", "model.max_delay"),

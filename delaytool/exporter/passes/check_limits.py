@@ -31,9 +31,15 @@ def check_limits(network: IntegerNetwork, target: Target) -> list[Placement]:
     """Raise ExportError naming layer, value, limit and remedy; else what each layer takes of the chip."""
     limits = target.limits
     if network.encoding.max_payload > limits.payload_max:
+        graded = network.encoding.values == "graded"
+        remedy = (
+            f"data.input_bits={(limits.payload_max + 1).bit_length() - 1}"
+            if graded
+            else (f"data.max_count={limits.payload_max} (or data.values=binary for 1)")
+        )
         raise ExportError(
-            f"input: a count can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}; "
-            f"retrain with --set data.max_count={limits.payload_max} (or data.values=binary for 1)"
+            f"input: a value can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}; "
+            f"retrain with --set {remedy}"
         )
     placements = [_check_layer(network, layer, target) for layer in network.layers]
     cores = sum(placement.cores for placement in placements)

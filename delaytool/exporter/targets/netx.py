@@ -57,7 +57,7 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     prepared = [(_connection(network, index), _bias(layer)) for index, layer in enumerate(network.layers)]
     extra = {
         "n_steps": network.n_steps,
-        "encoding": asdict(network.encoding),
+        "encoding": network.encoding.as_dict(),
         "readout": asdict(network.readout),
         "target": network.target,
         "names": [layer.name for layer in network.layers],

@@ -1,0 +1,144 @@
+"""Frames of many recordings, made once and kept: an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from delaytool.datasets.download import ROOT_VARIABLE, default_root
+from delaytool.datasets.frames import FrameData
+from delaytool.datasets.mel import FLOOR_DB, mel_frames
+from delaytool.datasets.recordings import Listing, Recording, read_sound
+from delaytool.errors import DataError
+from delaytool.files import atomic_path
+from delaytool.network import MelSpectrogram
+
+Progress = Callable[[str, int, int], None]
+# Counts up when the same settings come to make other frames.
+VERSION = 1
+# Recordings in a block: what an interruption loses at most, some seconds.
+BLOCK = 2048
+
+
+def mel_frame_data(
+    listing: Listing,
+    part: str,
+    mel: MelSpectrogram,
+    time_step_ms: float,
+    *,
+    root: Path | None = None,
+    progress: Progress | None = None,
+) -> FrameData:
+    """The recordings of one part as frames, from the cache where they have been made before.
+
+    They are kept in ROOT/frames/KEY; the key is a digest of the settings and of every file's name, size and time
+    of change. progress is told (what, recordings done, recordings). Raises DataError, MissingExtraError.
+    """
+    recordings = listing.parts[part]
+    name = str(listing.folder if part == "all" else listing.folder / part)
+    folder = (default_root() if root is None else root).expanduser() / "frames" / _key(recordings, mel, time_step_ms)
+    try:
+        values, steps = _made(
+            folder, recordings, mel, time_step_ms, lambda done: _tell(progress, part, done, recordings)
+        )
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the frames of {name} cannot be kept there ({error.strerror or error}); "
+            f"set {ROOT_VARIABLE} to a folder with room that can be written"
+        ) from None
+    return FrameData(
+        values=values,
+        starts=np.cumsum(steps) - steps,
+        steps=steps,
+        labels=np.array([recording.label for recording in recordings], np.int64),
+        n_classes=len(listing.class_names),
+        time_step_ms=time_step_ms,
+        speakers=np.array([recording.speaker for recording in recordings], np.int64),
+        name=name,
+        class_names=listing.class_names,
+        floor=FLOOR_DB,
+        mel=mel,
+    ).check()
+
+
+def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) -> str:
+    sha = hashlib.sha256(json.dumps([VERSION, asdict(mel), time_step_ms], sort_keys=True).encode())
+    for recording in recordings:
+        told = recording.path.stat()
+        sha.update(
+            f"{os.path.abspath(recording.path)}\n{told.st_size} {told.st_mtime_ns} {recording.excerpt}\n".encode()
+        )
+    return sha.hexdigest()[:32]
+
+
+def _made(
+    folder: Path, recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float, tell: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(values (rows, n_mels) float16 read from a file, steps (n_samples,) int64)."""
+    whole, lengths = folder / "values.npy", folder / "steps.npy"
+    if not whole.exists():
+        starts = range(0, len(recordings), BLOCK)
+        steps = []
+        for low in starts:
+            steps.append(_block(folder, low, recordings, mel, time_step_ms, tell)[1])
+            tell(min(low + BLOCK, len(recordings)))
+        every = np.concatenate(steps)
+        with atomic_path(lengths) as temporary, open(temporary, "wb") as file:
+            np.save(file, every)
+        with atomic_path(whole) as temporary:
+            values = np.lib.format.open_memmap(temporary, "w+", np.float16, (int(every.sum()), mel.n_mels))
+            row = 0
+            for low in starts:
+                some, _ = _block(folder, low, recordings, mel, time_step_ms, tell)
+                values[row : row + len(some)] = some
+                row += len(some)
+            values.flush()
+            del values
+        for low in starts:
+            _place(folder, low).unlink(missing_ok=True)
+    try:
+        return np.load(whole, mmap_mode="r"), np.load(lengths)
+    except ValueError:
+        raise DataError(f"{folder}: the frames kept there are damaged; delete the folder to make them anew") from None
+
+
+def _block(
+    folder: Path,
+    low: int,
+    recordings: list[Recording],
+    mel: MelSpectrogram,
+    time_step_ms: float,
+    tell: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """(values, steps) of the recordings from `low` on, read or made and kept."""
+    place = _place(folder, low)
+    try:
+        with np.load(place) as kept:
+            return kept["values"], kept["steps"]
+    except FileNotFoundError:
+        pass
+    frames = []
+    for index, recording in enumerate(recordings[low : low + BLOCK]):
+        sound, rate = read_sound(recording, mel.seconds)
+        frames.append(mel_frames(sound, rate, mel, time_step_ms))
+        if index % 64 == 0:
+            tell(low + index)
+    values, steps = np.concatenate(frames), np.array([len(some) for some in frames], np.int64)
+    with atomic_path(place) as temporary, open(temporary, "wb") as file:
+        np.savez(file, values=values, steps=steps)
+    return values, steps
+
+
+def _place(folder: Path, low: int) -> Path:
+    return folder / f"block-{low:07d}.npz"
+
+
+def _tell(progress: Progress | None, part: str, done: int, recordings: list[Recording]) -> None:
+    if progress is not None:
+        progress(f"frames of {'the recordings' if part == 'all' else part}", done, len(recordings))

@@ -1,0 +1,100 @@
+"""Real numbers to the small integers that a network reads: frames that are trained on, exported and verified alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from delaytool.datasets.frames import FrameData
+from delaytool.errors import DataError
+from delaytool.network import InputEncoding
+
+# What share of the training part's values lies below the lowest integer and above the highest. The quieter half is
+# silence: a network of spikes pays for every value that is not 0, and biases have to make up for a mean.
+BELOW, ABOVE = 0.5, 0.001
+DEFAULT_BITS = 4
+
+
+def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
+    """Decide what the encoding leaves open, from the training data alone.
+
+    n_steps None: the steps of the longest training sample. offset, scale None: integers 0..2^bits - 1 spread evenly
+    from the median of the training values to what 0.1 % of them exceed; values at the data's floor (filters without
+    any energy) do not count. mel becomes the data's own.
+    Raises DataError where units or steps disagree, or there is no range.
+    """
+    encoding = replace(encoding, mel=train.mel)
+    _check(train, encoding)
+    if encoding.n_steps is None:
+        encoding = replace(encoding, n_steps=int(train.steps.max()))
+    if encoding.offset is None:
+        low, high = _range(train)
+        encoding = replace(encoding, offset=low, scale=(high - low) / encoding.max_payload)
+    return replace(encoding, max_count=encoding.max_payload)
+
+
+def quantise(data: FrameData, encoding: InputEncoding) -> np.ndarray:
+    """(sample, time, channel) uint8 frames: q = clip(rint((value - offset) / scale), 0, 2^bits - 1) in float32.
+
+    Steps past n_steps are cut, shorter samples end in zeros. Raises DataError where the data do not fit the
+    encoding, or the encoding is not decided.
+    """
+    _check(data, encoding)
+    if encoding.n_steps is None or encoding.offset is None or encoding.scale is None:
+        raise DataError(
+            f"{data.name}: the encoding's n_steps, offset and scale are not decided; take them from the training data"
+        )
+    frames = np.zeros((len(data), encoding.n_steps, encoding.n_channels), np.uint8)
+    offset, scale, highest = np.float32(encoding.offset), np.float32(encoding.scale), encoding.max_payload
+    for index in range(len(data)):
+        rows = data.sample(index)[: encoding.n_steps].astype(np.float32)
+        frames[index, : len(rows)] = np.clip(np.rint((rows - offset) / scale), 0, highest)
+    return frames
+
+
+def quantiles(data: FrameData, shares: tuple[float, ...]) -> tuple[float, ...]:
+    """The smallest value that at least each share (0..1) of the values above the floor does not exceed; exact.
+
+    float16 has 65,536 values, so counting them needs no sorting and little memory. Raises DataError where no value
+    is above the floor.
+    """
+    counts = np.zeros(1 << 16, np.int64)
+    for block in data.blocks():
+        counts += np.bincount(np.ascontiguousarray(block).view(np.uint16).reshape(-1), minlength=1 << 16)
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
+    counts[~np.isfinite(every)] = 0
+    if data.floor is not None:
+        counts[every <= data.floor] = 0
+    rising = np.argsort(every, kind="stable")
+    below = np.cumsum(counts[rising])
+    if below[-1] == 0:
+        raise DataError(f"{data.name}: every value is at its floor, {data.floor}; give data with a signal in them")
+    return tuple(float(every[rising[np.searchsorted(below, max(share * below[-1], 1))]]) for share in shares)
+
+
+def _range(train: FrameData) -> tuple[float, float]:
+    low, high = quantiles(train, (BELOW, 1 - ABOVE))
+    if not low < high:
+        raise DataError(f"{train.name}: its values hardly differ from {low:g}; give data with a signal in them")
+    return low, high
+
+
+def _check(data: FrameData, encoding: InputEncoding) -> None:
+    if encoding.values != "graded":
+        raise DataError(
+            f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot say; "
+            "set data.values to 'graded'"
+        )
+    if data.n_units != encoding.n_units:
+        raise DataError(
+            f"{data.name}: its {data.n_units} channels do not match the encoding's {encoding.n_units}; "
+            "give data of the same kind, or set data.n_units"
+        )
+    if data.time_step_ms != encoding.time_step_ms:
+        raise DataError(
+            f"{data.name}: its steps of {data.time_step_ms:g} ms do not match the encoding's "
+            f"{encoding.time_step_ms:g} ms; make them anew with data.time_step_ms={encoding.time_step_ms:g}"
+        )
+    if encoding.mel is not None and data.mel != encoding.mel:
+        raise DataError(f"{data.name}: its frames were made with {data.mel}, the encoding's with {encoding.mel}")

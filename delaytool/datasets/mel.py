@@ -1,0 +1,97 @@
+"""Recordings to frames of decibels in mel filters. Needs numpy, and scipy to resample."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from delaytool.errors import MissingExtraError
+from delaytool.network import MelSpectrogram
+
+# Power below this counts as this: decibels start at FLOOR_DB.
+SMALLEST_POWER = 1e-10
+FLOOR_DB = 10 * math.log10(SMALLEST_POWER)
+
+MELS = {
+    # What arXiv 2306.17670 was trained with, by its reference code. At 8 kHz there is nothing above 4 kHz, so that
+    # the 53 highest of its 140 filters are empty: always at the floor.
+    "gsc-paper": MelSpectrogram(
+        sample_rate=8000, window=256, n_fft=256, n_mels=140, f_min=50.0, f_max=14000.0, seconds=1.0
+    ),
+    # The same with all filters below 4 kHz. They are so narrow there that 7 would fall between two of the 129 lines
+    # of the shorter transform.
+    "gsc-corrected": MelSpectrogram(
+        sample_rate=8000, window=256, n_fft=512, n_mels=140, f_min=50.0, f_max=4000.0, seconds=1.0
+    ),
+    # 40 channels, as in arXiv 2407.18917, which does not say more: windows of 25 ms at 16 kHz.
+    "hd": MelSpectrogram(sample_rate=16000, window=400, n_fft=512, n_mels=40, f_min=50.0, f_max=8000.0),
+}
+
+
+def filterbank(mel: MelSpectrogram) -> np.ndarray:
+    """(n_fft // 2 + 1, n_mels) float64: what each line of the power spectrum gives to each filter.
+
+    Triangles between neighbouring points, n_mels + 2 of them spaced evenly on the scale 2595 log10(1 + f / 700)
+    (D. O'Shaughnessy 1987), not normalised.
+    """
+    low, high = (2595 * math.log10(1 + end / 700) for end in (mel.f_min, mel.f_max))
+    points = 700 * (10 ** (np.linspace(low, high, mel.n_mels + 2) / 2595) - 1)
+    lines = np.linspace(0, mel.sample_rate / 2, mel.n_fft // 2 + 1)[:, None]
+    left, centre, right = points[:-2], points[1:-1], points[2:]
+    rising, falling = (lines - left) / (centre - left), (right - lines) / (right - centre)
+    return np.maximum(0, np.minimum(rising, falling))
+
+
+def empty_filters(mel: MelSpectrogram) -> np.ndarray:
+    """Numbers of the filters that no line of the spectrum reaches, (n_empty,) int64."""
+    return np.flatnonzero(~filterbank(mel).any(axis=0))
+
+
+def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: float) -> np.ndarray:
+    """(frames, n_mels) float16 decibels of one recording, (samples,) in -1..1 at `rate` Hz.
+
+    Frame k is centred on time k * time_step_ms, from 0 to the recording's end.
+    """
+    sound = np.asarray(sound, np.float64)
+    if mel.seconds is not None:
+        wanted = round(mel.seconds * rate)
+        sound = np.pad(sound[:wanted], (0, max(0, wanted - sound.size)))
+    sound = resample(sound, rate, mel.sample_rate)
+    half = mel.n_fft // 2
+    sound = np.pad(sound, (0, max(0, half + 1 - sound.size)))  # reflection needs as much
+    padded = np.pad(sound, half, mode="reflect")
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, mel.n_fft)[:: mel.hop(time_step_ms)]
+    spectrum = np.fft.rfft(pieces * _window(mel), axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) @ filterbank(mel)
+    return (10 * np.log10(np.maximum(power, SMALLEST_POWER))).astype(np.float16)
+
+
+def resample(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """(samples,) at `rate` Hz to (ceil(samples * wanted / rate),) at `wanted` Hz.
+
+    Band-limited interpolation (J. O. Smith, ccrma.stanford.edu/~jos/resample) with a sinc of six zero crossings a
+    side under a Hann window, cut off at 99 % of the lower rate's half: the defaults of torchaudio's Resample.
+    Raises MissingExtraError without scipy.
+    """
+    if rate == wanted:
+        return sound
+    try:
+        from scipy.signal import resample_poly
+    except ImportError:
+        raise MissingExtraError("resampling recordings", "scipy", "audio") from None
+    common = math.gcd(rate, wanted)
+    up, down = wanted // common, rate // common
+    crossings, cut_off = 6, 0.99 * min(up, down)
+    reach = math.ceil(crossings * up * down / cut_off)
+    phase = np.clip(np.arange(-reach, reach + 1) * cut_off / (up * down), -crossings, crossings)
+    kernel = np.sinc(phase) * np.cos(phase * np.pi / crossings / 2) ** 2 * cut_off / (up * down)
+    resampled: np.ndarray = resample_poly(sound, up, down, window=kernel)
+    return resampled
+
+
+def _window(mel: MelSpectrogram) -> np.ndarray:
+    """(n_fft,): the Hann window in the middle of zeros."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(mel.window) / mel.window)
+    left = (mel.n_fft - mel.window) // 2
+    return np.pad(hann, (left, mel.n_fft - mel.window - left))

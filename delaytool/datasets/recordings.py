@@ -1,0 +1,93 @@
+"""Recordings in a folder: which file is which sample of which part, and how a file is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from delaytool.errors import DataError, MissingExtraError, first_line
+
+FORMATS = (".wav", ".flac")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One sample: a file, what it says and who says it.
+
+    excerpt   None: the file from its start. Else (place, volume): the stretch of the file that begins at `place`,
+              0..1 of the room that the sample's length leaves, times `volume`
+    """
+
+    path: Path
+    label: int
+    speaker: int
+    excerpt: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The recordings of a folder.
+
+    parts         'train', 'validation' and 'test' as far as the folder's lists tell them, or 'all'
+    class_names   one a label
+    mel           the name of the frames (`mel.MELS`) that this kind of data is made into by default
+    """
+
+    folder: Path
+    parts: dict[str, list[Recording]] = field(repr=False)
+    class_names: tuple[str, ...]
+    mel: str
+
+
+def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:
+    """((samples,) float64 in -1..1, rate in Hz) of a recording; several channels are averaged.
+
+    seconds: the length of a sample, for excerpts. Raises DataError for files that cannot be read or are too short
+    for an excerpt, MissingExtraError without soundfile.
+    """
+    try:
+        import soundfile
+    except ImportError:
+        raise MissingExtraError("reading recordings", "soundfile", "audio") from None
+    try:
+        sound, rate = soundfile.read(str(recording.path), dtype="float64", always_2d=True)
+    except (OSError, RuntimeError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
+        raise DataError(
+            f"{recording.path}: cannot be read as a recording ({first_line(error)}); mend or remove the file"
+        ) from None
+    sound = sound.mean(axis=1)
+    if sound.size == 0 or not np.isfinite(sound).all():
+        what = "is empty" if sound.size == 0 else "holds a value that is not finite"
+        raise DataError(f"{recording.path}: the recording {what}; mend or remove the file")
+    if recording.excerpt is not None and seconds is not None:
+        place, volume = recording.excerpt
+        length = round(seconds * rate)
+        if sound.size < length:
+            raise DataError(
+                f"{recording.path}: {sound.size / rate:.2f} s of background noise are shorter than a sample, "
+                f"{seconds:g} s; remove the file"
+            )
+        start = int(place * (sound.size - length))
+        sound = volume * sound[start : start + length]
+    return sound, rate
+
+
+def sounds_in(folder: Path) -> list[Path]:
+    """The recordings that lie directly in a folder, by name."""
+    with os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.lower().endswith(FORMATS) and entry.is_file()]
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def read_list(path: Path) -> list[str] | None:
+    """The lines of a list of files that are not empty, or None where there is no such list. Raises DataError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)}); give a text file with a name a line") from None
+    return [line.strip() for line in lines if line.strip()]

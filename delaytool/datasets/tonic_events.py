@@ -1,0 +1,168 @@
+"""Event data sets that tonic reads, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delaytool.datasets.events import EventData
+from delaytool.errors import DataError, MissingExtraError, first_line
+
+PREFIX = "tonic:"
+PARTS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
+POLARITIES = ("keep", "merge")
+
+
+def read_tonic(
+    source: str,
+    root: Path,
+    *,
+    pixel_bins: int = 1,
+    polarity: str = "keep",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, EventData]:
+    """'tonic:NAME' to its parts, downloaded by tonic into `root` where needed.
+
+    Data sets with a parameter `train` have a train and a test part, those with `split` what it names, others are one
+    part, 'all'. A two-dimensional sensor is flattened: pixels (x, y) are summed in squares of pixel_bins, so that
+    unit = (p * rows + y // pixel_bins) * columns + x // pixel_bins with p the polarity, or 0 for polarity 'merge'.
+    Raises DataError, MissingExtraError.
+    """
+    name = source.removeprefix(PREFIX)
+    kind = _class_of(name)
+    if pixel_bins < 1:
+        raise DataError(f"{source}: data.pixel_bins {pixel_bins} is below 1; leave it out to keep every pixel")
+    if polarity not in POLARITIES:
+        raise DataError(f"{source}: data.polarity {polarity!r} is unknown; choose one of {', '.join(POLARITIES)}")
+    read = {}
+    for part, arguments in _arguments(kind).items():
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                recorded = kind(save_to=str(root), **arguments)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{source}: tonic cannot give it ({first_line(error)}); check the network, or put its files where "
+                f"tonic keeps them, in {root / name}"
+            ) from None
+        told = f"{source} {part}"
+        n_units, units_of = _flattening(told, recorded.sensor_size, pixel_bins, polarity)
+        read[part] = told, n_units, *_samples(recorded, told, units_of, progress)
+    labels, class_names = _numbered({part: targets for part, (_, _, _, targets) in read.items()})
+    return {
+        part: EventData.from_samples(
+            samples,
+            labels[part],
+            n_units=n_units,
+            n_classes=len(class_names),
+            name=told,
+            class_names=class_names,
+        )
+        for part, (told, n_units, samples, _) in read.items()
+    }
+
+
+def _class_of(name: str) -> Any:
+    try:
+        datasets = importlib.import_module("tonic.datasets")
+    except ImportError:
+        raise MissingExtraError(f"the data set {PREFIX}{name}", "tonic", "datasets") from None
+    known = {
+        other: kind
+        for other, kind in vars(datasets).items()
+        if inspect.isclass(kind) and {"x", "t"} <= set(getattr(getattr(kind, "dtype", None), "names", None) or ())
+    }
+    if name not in known:
+        raise DataError(f"{PREFIX}{name}: tonic has no such data set of events; it has {', '.join(sorted(known))}")
+    return known[name]
+
+
+def _arguments(kind: Any) -> dict[str, dict[str, Any]]:
+    """The parts of a data set, and what tonic is to be asked for each."""
+    parameters = inspect.signature(kind.__init__).parameters
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        and name not in ("self", "save_to")
+    ]
+    if needed or "save_to" not in parameters:
+        raise DataError(
+            f"{PREFIX}{kind.__name__}: it is not one data set of labelled samples (tonic asks for "
+            f"{', '.join(needed) or 'a folder of its own'}); write its events as HDF5 files, see docs/data.md"
+        )
+    if "train" in parameters:
+        return {"train": {"train": True}, "test": {"train": False}}
+    if parameters.get("split") is not None and parameters["split"].default == "train":
+        return {PARTS[split]: {"split": split} for split in ("train", "valid", "test")}
+    return {"all": {}}
+
+
+def _flattening(
+    name: str, sensor_size: Any, pixel_bins: int, polarity: str
+) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    """(number of units, how tonic's events become unit numbers)."""
+    if sensor_size is None:
+        raise DataError(
+            f"{name}: its samples have no common sensor size; write its events as HDF5 files, see docs/data.md"
+        )
+    width, height, polarities = (int(size) for size in sensor_size)
+    columns, rows = -(-width // pixel_bins), -(-height // pixel_bins)
+    kept = 1 if polarity == "merge" else polarities
+
+    def units_of(events: np.ndarray) -> np.ndarray:
+        unit = events["x"].astype(np.int64) // pixel_bins
+        if "y" in (events.dtype.names or ()):
+            unit += events["y"].astype(np.int64) // pixel_bins * columns
+        if kept > 1:
+            unit += (events["p"] > 0).astype(np.int64) * rows * columns
+        return unit
+
+    return kept * rows * columns, units_of
+
+
+def _samples(
+    recorded: Any,
+    name: str,
+    units_of: Callable[[np.ndarray], np.ndarray],
+    progress: Callable[[str, int, int], None] | None,
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[Any]]:
+    """((times in s, units) of every sample, its target as tonic has it)."""
+    samples: list[tuple[np.ndarray, np.ndarray]] = []
+    targets: list[Any] = []
+    for index in range(len(recorded)):
+        try:
+            events, target = recorded[index]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(
+                f"{name}: sample {index}: tonic cannot read it ({first_line(error)}); delete its file to have it "
+                "downloaded again"
+            ) from None
+        if not np.isscalar(target):
+            raise DataError(
+                f"{name}: sample {index}: its target is a {type(target).__name__}, not a label; "
+                "give a data set of labelled samples"
+            )
+        samples.append(((events["t"] / 1e6).astype(np.float32), units_of(events).astype(np.int32)))  # tonic has us
+        targets.append(target)
+        if progress is not None:
+            progress(f"events of {name}", index + 1, len(recorded))
+    return samples, targets
+
+
+def _numbered(targets: dict[str, list[Any]]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """(labels of every part, class names): whole numbers as they are, names in alphabetical order."""
+    every = {target for part in targets.values() for target in part}
+    if all(isinstance(target, (int, np.integer)) for target in every):
+        names = tuple(str(number) for number in range(int(max(every, default=-1)) + 1))
+        return {part: np.array(some, np.int64) for part, some in targets.items()}, names
+    names = tuple(sorted(str(target) for target in every))
+    number = {name: index for index, name in enumerate(names)}
+    return {part: np.array([number[str(target)] for target in some], np.int64) for part, some in targets.items()}, names
