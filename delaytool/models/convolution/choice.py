@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from delaytool.models.convolution.transform import block_length, n_rows
+from delaytool.models.convolution import transform
 
 DIRECT_NS = 1 / 45  # a multiplication of the library's convolution
-TRANSFORM_NS = 1 / 52  # a multiplication of the transform's matrix products
+TRANSFORM_NS = 1 / 75  # a multiplication of the transform's matrix products
 EVENT_NS = (0.7, 0.1)  # an event and output: at least, and for every tap of the window
 CELL_NS = 2.0  # laying out one output value for the event loops
 COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the wait
@@ -74,11 +74,8 @@ def _direct(work: Work) -> float:
 
 def _transform(work: Work) -> float:
     steps = min(work.time, work.n_steps)
-    length = block_length(steps, work.size, work.batch, work.n_in, work.n_out)
-    rows, blocks = n_rows(length, work.size), -(-steps // length)
-    values = work.batch * (length * work.n_in + (length + work.size - 1) * work.n_out)
-    products = blocks * (values + work.batch * work.n_in * work.n_out) + work.size * work.n_in * work.n_out
-    return TRANSFORM_NS * rows * products
+    sizes = (steps, work.size, work.batch, work.n_in, work.n_out)
+    return TRANSFORM_NS * transform.work(transform.block_length(*sizes), *sizes)
 
 
 def _events(work: Work) -> float:

@@ -55,19 +55,25 @@ def transform(length: int, size: int, dtype: torch.dtype, device: torch.device) 
     return Transform(*(matrix.to(device, dtype).contiguous() for matrix in made))
 
 
+# Multiplications that take as long as bringing one transformed value to memory and back.
+MOVING = 64
+
+
+def work(length: int, steps: int, size: int, batch: int, n_in: int, n_out: int) -> int:
+    """Multiplications of one pass over `steps` steps in blocks of `length`, memory's time counted as such."""
+    rows, blocks = n_rows(length, size), -(-steps // length)
+    values = batch * ((length + MOVING) * n_in + (length + size - 1 + MOVING) * n_out)
+    return rows * (blocks * (values + batch * n_in * n_out) + (size + MOVING) * n_in * n_out)
+
+
 @lru_cache(maxsize=256)
 def block_length(steps: int, size: int, batch: int, n_in: int, n_out: int) -> int:
-    """The block length with the fewest multiplications, forward and backward, for an input of `steps` steps."""
-
-    def work(length: int) -> int:
-        rows, blocks = n_rows(length, size), -(-steps // length)
-        values = batch * (length * n_in + (length + size - 1) * n_out)
-        return rows * (blocks * (values + batch * n_in * n_out) + size * n_in * n_out)
-
+    """The block length with the least work for an input of `steps` steps."""
+    sizes = (steps, size, batch, n_in, n_out)
     best = steps
     for blocks in count(2):
         length = -(-steps // blocks)
-        if work(length) >= work(best) or length == 1:
+        if work(length, *sizes) >= work(best, *sizes) or length == 1:
             return best
         best = length
     raise AssertionError  # count() does not end
