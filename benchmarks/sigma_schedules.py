@@ -1,12 +1,12 @@
 """What rounding the delays costs, by the schedule of their width and by their interpolation, on the embedded digits.
 
-    python benchmarks/sigma_schedules.py --seeds 2 --epochs 16 -o sigma-schedules
+    python benchmarks/sigma_schedules.py --seeds 2 --epochs 12 -o sigma-schedules
 
-Trains a small 'digits' (one layer of 64 neurons) for each schedule with the gauss, and for each other interpolation with the exponential
-schedule, narrowing over half of the epochs, and judges the network of the last epoch on the test part twice: as
-trained, every tap spread over the last width, and with rounded delays and single taps, which is what is exported.
-Every run is a run folder below the output; a complete one is not trained again and an interrupted one goes on. Prints
-a table over seeds, in Markdown.
+Trains a small 'digits' (one layer of 64 neurons) for each schedule with the gauss, and for each other interpolation
+with the exponential schedule, narrowing over half of the epochs, and judges the network of the last epoch on the test
+part twice: as trained, every tap spread over the last width, and with rounded delays and single taps, which is what is
+exported. Every run is a run folder below the output; a complete one is not trained again and an interrupted one goes
+on. Prints a table over seeds, in Markdown.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ VARIANTS = [
     ("gauss", "exponential"), ("gauss", "linear"), ("gauss", "cosine"), ("gauss", "plateau"), ("gauss", "constant"),
     ("gauss", "single-tap"), ("laplace", "exponential"), ("max", "exponential"), ("triangle", "exponential"),
 ]  # fmt: skip
-SHORT = ["model.hidden=[64]", "trainer.batch_size=64", "trainer.sigma_epochs=0.5"]
+SHORT = ["model.hidden=[64]", "trainer.batch_size=128", "trainer.lr=1e-2", "trainer.sigma_epochs=0.5"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("-o", "--output", type=Path, default=Path("sigma-schedules"))
     arguments = parser.parse_args()
     rows = []
