@@ -24,7 +24,7 @@ class DelayedLinear(nn.Module):
         shape = (n_out, n_in, config.taps_per_synapse)
         self.weight = nn.Parameter(torch.empty(shape))
         if config.whole_kernels:
-            every = torch.arange(config.kernel_size, dtype=self.weight.dtype).expand(shape)
+            every = torch.arange(config.kernel_size, dtype=self.weight.dtype).expand(shape).contiguous()
             self.register_buffer("delay", every, persistent=False)
         else:
             self.delay = nn.Parameter(torch.empty(shape), requires_grad=config.learns_delays)
