@@ -36,6 +36,7 @@ class TrainingProgress(Reporter):
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
         self.epochs = 0
+        self.learns_delays = True
 
     def __enter__(self) -> TrainingProgress:
         self.progress.start()
@@ -56,10 +57,11 @@ class TrainingProgress(Reporter):
             self.progress.remove_task(read)
         config = recipe.model
         self.epochs = recipe.trainer.epochs
+        self.learns_delays = config.learns_delays
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
         say = self.console.print
-        say(f"[bold]{recipe.name}[/]: {sizes}, {config.kernel_count} tap(s) a synapse, {parameters:,} parameters")
+        say(f"[bold]{recipe.name}[/]: {sizes}, {config.taps_per_synapse} tap(s) a synapse, {parameters:,} parameters")
         say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
             say(f"resumed after epoch {epochs_done}")
@@ -81,12 +83,12 @@ class TrainingProgress(Reporter):
         moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
         assert self.task is not None
         accuracy = 100 * metrics["validation_accuracy"]
-        self.progress.update(self.task, last=f"  {accuracy:.1f} %  {sigma}  moved {moved:.3f}")
+        delays = f"  {sigma}  delays moved {moved:.3f}" if self.learns_delays else ""
+        self.progress.update(self.task, last=f"  {accuracy:.1f} %{delays}")
         self.console.print(
             f"epoch {metrics['epoch']:>{len(str(self.epochs))}}  loss {metrics['train_loss']:.4f}  "
             f"train {100 * metrics['train_accuracy']:6.2f} %  validation {100 * metrics['validation_accuracy']:6.2f} %"
-            f"{' *' if is_best else '  '}  {sigma}  delays moved {moved:.3f}  "
-            f"{metrics['seconds']:.1f} s"
+            f"{' *' if is_best else '  '}{delays}  {metrics['seconds']:.1f} s"
         )
 
     def end(self, summary: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ModelConfig(BaseModel):
@@ -13,12 +13,16 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: tuple[int, ...] = Field(default=(256, 256), description="neurons of each hidden layer")
-    kernel_count: int = Field(default=1, ge=1, le=64, description="taps a synapse (m in nL-mKC)")
-    max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
-    delays: Literal["learned", "fixed"] = Field(
-        default="learned", description="'fixed': random, rounded, never trained"
+    kernel_count: int = Field(
+        default=1, ge=1, le=64, description="taps a synapse (m in nL-mKC), where delays are learned or random"
     )
-    interpolation: Literal["gauss", "triangle", "max"] = "gauss"
+    max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
+    delays: Literal["learned", "fixed-random", "none", "dense"] = Field(
+        default="learned",
+        description="'fixed-random': rounded once, never trained; 'none': every delay 0, in a run as long as with "
+        "max_delay; 'dense': a weight for every delay of every synapse",
+    )
+    interpolation: Literal["gauss", "triangle", "max", "laplace"] = "gauss"
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
     threshold: float = Field(default=1.0, gt=0)
     surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
@@ -42,10 +46,28 @@ class ModelConfig(BaseModel):
         default=1e-6, gt=0, lt=0.1, description="share of a tap that a window may leave out, for 'windowed' and 'auto'"
     )
 
+    @field_validator("delays", mode="before")
+    @classmethod
+    def _former_name(cls, value: Any) -> Any:
+        return "fixed-random" if value == "fixed" else value
+
     @property
     def kernel_size(self) -> int:
         """Taps of a kernel (Td)."""
-        return self.max_delay + 1
+        return 1 if self.delays == "none" else self.max_delay + 1
+
+    @property
+    def whole_kernels(self) -> bool:
+        """Whether a synapse's weights are its kernel, so that there is no delay to place them."""
+        return self.delays in ("none", "dense")
+
+    @property
+    def taps_per_synapse(self) -> int:
+        return self.kernel_size if self.whole_kernels else self.kernel_count
+
+    @property
+    def learns_delays(self) -> bool:
+        return self.delays == "learned" and self.max_delay > 0
 
     @property
     def tail_per_layer(self) -> int:

@@ -116,7 +116,7 @@ class DelayNetwork(nn.Module):
         return {name: layer.form for name, layer in zip(self.layer_names(), self.delayed_layers(), strict=True)}
 
     def n_parameters(self) -> int:
-        """Numbers that training can change: fixed delays do not count."""
+        """Numbers that training can change: delays that are not learned do not count."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def layer_names(self) -> list[str]:

@@ -6,24 +6,28 @@ import torch
 from torch import Tensor, nn
 
 from delaytool.models.config import ModelConfig
-from delaytool.models.convolution import Windows, Work, choose, delayed_sum, density, through_events
+from delaytool.models.convolution import Windows, Work, choose, delayed_sum, density, through_events, whole
 from delaytool.models.interpolation import kernel, single_tap_kernel, single_taps, window_width, windows
 
 
 class DelayedLinear(nn.Module):
-    """Every input reaches every output through `kernel_count` taps (weight, delay).
+    """Every input reaches every output through `taps_per_synapse` taps (weight, delay).
 
     weight   (n_out, n_in, taps)
-    delay    (n_out, n_in, taps), steps, within 0..max_delay
+    delay    (n_out, n_in, taps), steps, within 0..max_delay. Where weights are whole kernels (delays 'none', 'dense')
+             it says what is so anyway, tap j has delay j, and is neither a parameter nor saved
     """
 
     def __init__(self, n_in: int, n_out: int, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        shape = (n_out, n_in, config.kernel_count)
+        shape = (n_out, n_in, config.taps_per_synapse)
         self.weight = nn.Parameter(torch.empty(shape))
-        learned = config.delays == "learned" and config.max_delay > 0
-        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learned)
+        if config.whole_kernels:
+            every = torch.arange(config.kernel_size, dtype=self.weight.dtype).expand(shape).contiguous()
+            self.register_buffer("delay", every, persistent=False)
+        else:
+            self.delay = nn.Parameter(torch.empty(shape), requires_grad=config.learns_delays)
         self.bias = nn.Parameter(torch.zeros(n_out)) if config.bias else None
         self.form = ""  # how the last call convolved
 
@@ -35,20 +39,25 @@ class DelayedLinear(nn.Module):
         """
         size = self.config.kernel_size
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+        if self.config.whole_kernels:
+            return
         nn.init.uniform_(self.delay, 0.0, size // 2 - (-size // 2))
         with torch.no_grad():
             self.delay.clamp_(0, self.config.max_delay)
-            if self.config.delays == "fixed":
+            if self.config.delays == "fixed-random":
                 self.delay.round_()
 
     @torch.no_grad()
     def clamp_delays(self) -> None:
         """Keep delays inside the kernel; call it after every optimiser step."""
-        self.delay.clamp_(0, self.config.max_delay)
+        if self.delay.requires_grad:
+            self.delay.clamp_(0, self.config.max_delay)
 
     def kernel(self, sigma: float | None) -> Tensor:
         """(n_out, n_in, kernel_size); sigma None: delays rounded, one tap each, the weights exactly."""
         size = self.config.kernel_size
+        if self.config.whole_kernels:
+            return self.weight
         if self._rounded(sigma):
             return single_tap_kernel(self.weight, self.delay, size)
         assert sigma is not None
@@ -57,6 +66,8 @@ class DelayedLinear(nn.Module):
     def windows(self, sigma: float | None) -> Windows:
         """The kernels where they are not negligible."""
         config = self.config
+        if config.whole_kernels:
+            return whole(self.weight)
         if self._rounded(sigma):
             return Windows(*single_taps(self.weight, self.delay, config.kernel_size), config.kernel_size)
         assert sigma is not None
@@ -75,15 +86,17 @@ class DelayedLinear(nn.Module):
         return out if self.bias is None else out + self.bias
 
     def _rounded(self, sigma: float | None) -> bool:
-        return sigma is None or self.config.delays == "fixed"
+        return sigma is None or self.config.delays == "fixed-random"
 
     def _form(self, x: Tensor, n_steps: int, sigma: float | None) -> str:
         """The form of the convolution that the recipe names, or the cheapest one."""
         config = self.config
         if config.convolution != "auto":
             return config.convolution
-        window = 1
-        if not self._rounded(sigma):
+        taps, window = config.kernel_count, 1
+        if config.whole_kernels:
+            taps, window = 1, config.kernel_size
+        elif not self._rounded(sigma):
             assert sigma is not None
             window = min(config.kernel_size, window_width(sigma, config.interpolation, config.discarded_mass))
         time, batch, n_in = x.shape
@@ -95,7 +108,7 @@ class DelayedLinear(nn.Module):
                 n_out=self.weight.shape[0],
                 n_steps=n_steps,
                 size=config.kernel_size,
-                taps=config.kernel_count,
+                taps=taps,
                 window=window,
                 density=density(x) if x.device.type == "cpu" else 1.0,
                 device=x.device.type,

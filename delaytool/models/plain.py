@@ -24,6 +24,9 @@ def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) 
     if interpolation == "gauss":
         bump = torch.exp(-0.5 * (distance / (sigma + SIGMA_OFFSET)) ** 2)
         bump = torch.where(bump < NEGLIGIBLE, 0.0, bump)
+    elif interpolation == "laplace":
+        bump = torch.exp(-distance.abs() / (sigma + SIGMA_OFFSET))
+        bump = torch.where(bump < NEGLIGIBLE, 0.0, bump)
     elif interpolation == "triangle":
         bump = torch.relu(1.0 - distance.abs())
     else:
@@ -88,7 +91,9 @@ def forward(network: DelayNetwork, frames: Tensor, sigma: float | None) -> Tenso
 
 def _synapses(layer: DelayedLinear, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
     config = layer.config
-    if sigma is None or config.delays == "fixed":
+    if config.whole_kernels:
+        taps: Tensor = layer.weight
+    elif sigma is None or config.delays == "fixed-random":
         taps = single_tap_kernel(layer.weight, layer.delay, config.kernel_size)
     else:
         taps = kernel(layer.weight, layer.delay, sigma, config.kernel_size, config.interpolation)

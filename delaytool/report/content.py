@@ -176,6 +176,8 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
     from delaytool.trainer import Checkpoint
 
     model = Checkpoint.load(checkpoint).network()
+    if not model.config.learns_delays:
+        return FloatDelays(None, why_not="they were whole from the start, never learned"), checkpoint
     layers = zip(model.layer_names(), model.delayed_layers(), strict=True)
     delays = {name: layer.delay.detach().numpy().ravel() for name, layer in layers}
     return FloatDelays(delays, checkpoint.name), checkpoint

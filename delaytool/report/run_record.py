@@ -63,7 +63,7 @@ class RunRecord:
 
     @property
     def learns_delays(self) -> bool:
-        return not self._says('delays = "fixed"')
+        return self._says('delays = "learned"')
 
     def _says(self, line: str) -> bool:
         """Whether the recipe holds this line: the trainer writes every key, always in the same form."""

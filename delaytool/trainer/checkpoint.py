@@ -27,7 +27,7 @@ class Checkpoint:
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
     optimisers  state dicts of the optimisers and their schedules; empty where only the network was kept
-    progress    the best validation accuracy so far and the like (plain numbers and strings)
+    progress    the best validation accuracy so far, what the width goes by and the like (plain values)
     """
 
     recipe: Recipe

@@ -23,6 +23,7 @@ from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
+from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
 
 
@@ -127,13 +128,16 @@ class _Training:
         self.optimisers = Optimisers(self.model, recipe.trainer)
         self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
+        self.widths = SigmaSchedule(recipe.trainer, recipe.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
         done = 0
         if saved is not None:
             self.model.load_state_dict(saved.model)
             self.optimisers.restore(saved.optimisers)
-            self.best = _Best(**saved.progress)
+            progress = dict(saved.progress)
+            self.widths.restore(progress.pop("sigma", {}))
+            self.best = _Best(**progress)
             done = saved.epoch
         writes = self.team.is_first
         if writes:
@@ -146,8 +150,9 @@ class _Training:
             for epoch in range(done, self.recipe.trainer.epochs):
                 metrics = self._epoch(epoch)
                 is_best = self.best.improved_by(metrics)
+                self.widths.epoch_ended(epoch, metrics["train_accuracy"])
                 if board is not None:
-                    self._keep(epoch + 1, is_best)
+                    self._keep(epoch + 1, is_best, metrics["sigma"])
                     self.run_folder.append_metrics(metrics)
                     _to_board(board, metrics)
                 self.reporter.epoch(metrics, is_best)
@@ -161,7 +166,7 @@ class _Training:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
         config = self.recipe.trainer
-        sigma = config.sigma(epoch, self.recipe.model.kernel_size)
+        sigma = self.widths.sigma(epoch)
         before = [layer.delay.detach().clone() for layer in self.model.delayed_layers()]
         rates = self.optimisers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
@@ -219,16 +224,16 @@ class _Training:
                 f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
             )
 
-    def _keep(self, epochs: int, is_best: bool) -> None:
+    def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
         checkpoint = Checkpoint(
             recipe=self.recipe,
             encoding=self.data.encoding,
             n_classes=self.data.n_classes,
             epoch=epochs,
-            sigma=self.recipe.trainer.sigma(epochs - 1, self.recipe.model.kernel_size),
+            sigma=sigma,
             model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
             optimisers=self.optimisers.state(),
-            progress=vars(self.best).copy(),
+            progress={**vars(self.best), "sigma": self.widths.state()},
             split=self.data.split,
         )
         # Best before last: whoever resumes from `last` finds the best that it knows of.

@@ -102,6 +102,9 @@ class DataConfig(_Section):
         return {"input_bits": bits, "offset": low, "scale": (high - low) / ((1 << bits) - 1)}
 
 
+SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless the recipe says
+
+
 class TrainerConfig(_Section):
     """How it is learned. The defaults are the recipe of arXiv 2306.17670 for SHD."""
 
@@ -111,11 +114,24 @@ class TrainerConfig(_Section):
     lr_schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
     delay_lr: float = Field(default=0.1, ge=0, description="learning rate of delays, in steps; cosine to 0")
+    sigma_schedule: Literal["exponential", "linear", "cosine", "plateau", "constant", "single-tap"] = Field(
+        default="exponential",
+        description="how a tap's width falls: over sigma_epochs, by the 'plateau' of training accuracy, or not at all "
+        "('constant': sigma_end); 'single-tap': exponentially, then rounded delays and one tap",
+    )
     sigma_start: float | None = Field(default=None, ge=0, description="default: half the kernel")
-    sigma_end: float = Field(default=0.23, ge=0)
+    sigma_end: float | None = Field(
+        default=None, ge=0, description="default: 0.23 with gauss, 0.2 with laplace, 0.16 with max"
+    )
     sigma_epochs: float = Field(default=0.25, gt=0, le=1, description="share of the epochs over which sigma decays")
+    sigma_factor: float = Field(default=0.5, gt=0, lt=1, description="of 'plateau': what narrows sigma each time")
+    sigma_patience: int = Field(default=3, ge=1, description="of 'plateau': epochs without a higher training accuracy")
     single_tap_epochs: float = Field(
-        default=0.0, ge=0, le=1, description="share of the epochs, at the end, trained with rounded delays and one tap"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the epochs, at the end, trained with rounded delays and one tap; 0 with 'single-tap': "
+        f"{SINGLE_TAP_SHARE}",
     )
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
     spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
@@ -142,18 +158,12 @@ class TrainerConfig(_Section):
         default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
     )
 
-    def sigma(self, epoch: int, kernel_size: int) -> float | None:
-        """Width in steps during an epoch (from 0); None once delays are rounded.
-
-        The paper's schedule: sigma_start, multiplied after every epoch by (end / start)^(1 / n) for the first n epochs.
-        """
-        if epoch >= self.epochs - round(self.single_tap_epochs * self.epochs):
-            return None
-        start = float(kernel_size // 2) if self.sigma_start is None else self.sigma_start
-        if start <= self.sigma_end:
-            return start
-        steps = max(1, int(self.sigma_epochs * self.epochs))
-        return start * (self.sigma_end / start) ** (min(epoch, steps) / steps)
+    @property
+    def single_tap_share(self) -> float:
+        """Share of the epochs, at the end, with single taps."""
+        if self.sigma_schedule == "single-tap" and self.single_tap_epochs == 0:
+            return SINGLE_TAP_SHARE
+        return self.single_tap_epochs
 
 
 class Recipe(_Section):

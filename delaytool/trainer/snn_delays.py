@@ -100,6 +100,7 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe) -> Recipe:
         "batch_norm": bool(model.norms),
         "bias": "bias" in model.convolutions[0],
         "interpolation": "gauss",
+        "delays": "learned",
         "timing": "paper",
     }
     return validated(values, "import")

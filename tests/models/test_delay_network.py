@@ -102,7 +102,50 @@ def test_dropout_uses_one_mask_for_all_time_steps():
 
 
 def test_fixed_delays_are_whole_and_take_no_gradient():
-    model = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays="fixed"))
+    model = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays="fixed-random"))
     for layer in model.delayed_layers():
         assert torch.equal(layer.delay, layer.delay.round())
         assert not layer.delay.requires_grad
+
+
+@pytest.mark.parametrize(("delays", "weights"), [("learned", 2), ("fixed-random", 1), ("dense", 9), ("none", 1)])
+def test_parameters_are_what_training_can_change(delays, weights):
+    model = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays=delays))
+    synapses = 5 * 6 + 6 * 3
+    assert model.n_parameters() == weights * synapses + 2 * 6
+
+
+def test_without_delays_the_run_is_as_long_as_with_them():
+    frames = torch.poisson(torch.full((2, 30, 5), 0.3))
+    models = [
+        DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays=delays)) for delays in ("learned", "none")
+    ]
+    assert len({model(frames).shape for model in models}) == 1
+
+
+def test_no_delays_are_the_network_with_a_longest_delay_of_zero():
+    none = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays="none"))
+    zero = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=0, tail_steps=4))
+    zero.load_state_dict(none.state_dict(), strict=False)
+    frames = torch.poisson(torch.full((2, 30, 5), 0.6))
+    assert torch.equal(none(frames), zero(frames))
+    assert none.traced(frames)[0][0].any()
+
+
+def test_a_dense_kernel_is_as_many_taps_on_every_delay():
+    dense = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=4, delays="dense", convolution="direct"))
+    taps = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=4, kernel_count=5, convolution="direct"))
+    state = dense.state_dict()
+    for name, parameter in taps.state_dict().items():
+        if name.endswith("delay"):
+            state[name] = torch.arange(5.0).expand_as(parameter)
+    taps.load_state_dict(state)
+    frames = torch.poisson(torch.full((2, 30, 5), 0.6))
+    assert torch.equal(dense(frames), taps(frames))
+    assert dense.traced(frames)[0][0].any()
+
+
+@pytest.mark.parametrize("delays", ["none", "dense"])
+def test_what_is_no_parameter_is_not_saved(delays):
+    model = DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=4, delays=delays))
+    assert not [name for name in model.state_dict() if name.endswith("delay")]

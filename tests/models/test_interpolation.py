@@ -1,5 +1,7 @@
 """Kernels against dcls 0.1.1, outputs and gradients."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,10 +9,17 @@ from hypothesis import strategies as st
 
 from delaytool.models import plain
 from delaytool.models.convolution import Windows
-from delaytool.models.interpolation import NEGLIGIBLE, kernel, single_tap_kernel, windows
+from delaytool.models.interpolation import (
+    FINAL_SIGMA,
+    INTERPOLATIONS,
+    NEGLIGIBLE,
+    kernel,
+    single_tap_kernel,
+    windows,
+)
 from delaytool.models.plain import spread
 
-VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}
+VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}  # what dcls has
 
 
 def random_taps(seed, n_out, n_in, taps, size):
@@ -46,14 +55,15 @@ def test_kernel_and_gradients_equal_dcls(interpolation, seed, n_out, n_in, taps,
     torch.testing.assert_close(delay.grad, -position.grad, rtol=1e-10, atol=1e-10)
 
 
-def test_a_narrow_gauss_has_no_denormals_and_finite_gradients():
+@pytest.mark.parametrize("interpolation", ["gauss", "laplace"])
+def test_a_narrow_bump_has_no_denormals_and_finite_gradients(interpolation):
     delay = torch.linspace(0, 24, 97).reshape(1, 97, 1).requires_grad_()
     weight = torch.ones(1, 97, 1, requires_grad=True)
-    taps = spread(delay, 0.01, 25, "gauss")
+    taps = spread(delay, 0.01, 25, interpolation)
     positive = taps[taps > 0]
     assert positive.min() > NEGLIGIBLE / 2
     assert (taps == 0).any()
-    kernel(weight, delay, 0.01, 25, "gauss").square().sum().backward()
+    kernel(weight, delay, 0.01, 25, interpolation).square().sum().backward()
     assert torch.isfinite(delay.grad).all()
 
 
@@ -67,9 +77,17 @@ def test_a_single_tap_carries_its_weight_exactly_and_taps_on_one_delay_add():
     assert torch.equal(taps, expected)
 
 
-def test_gauss_at_the_final_width_leaves_a_fifth_of_the_mass_beside_an_integer_tap():
-    taps = spread(torch.tensor([12.0], dtype=torch.float64), 0.23, 25, "gauss")
-    assert 0.20 < 1 - taps[0, 12].item() < 0.22
+@pytest.mark.parametrize(("interpolation", "beside"), [("gauss", 0.21), ("laplace", 0.21), ("max", 0.21),
+                                                      ("triangle", 0.0)])  # fmt: skip
+def test_final_widths_leave_a_fifth_of_the_mass_beside_an_integer_tap_or_none(interpolation, beside):
+    taps = spread(torch.tensor([12.0], dtype=torch.float64), FINAL_SIGMA[interpolation], 25, interpolation)
+    assert 1 - taps[0, 12].item() == pytest.approx(beside, abs=0.01)
+
+
+def test_a_laplace_bump_falls_by_one_factor_a_step():
+    taps = spread(torch.tensor([3.25], dtype=torch.float64), 1.73, 9, "laplace")[0]
+    expected = [math.exp(-abs(step - 3.25) / (1.73 + 0.27)) for step in range(9)]
+    assert taps.tolist() == pytest.approx([height / sum(expected) for height in expected], rel=1e-6)
 
 
 def outputs_and_gradients(make, weight, delay, seed):
@@ -80,7 +98,7 @@ def outputs_and_gradients(make, weight, delay, seed):
     return made.detach(), weight.grad, delay.grad
 
 
-@pytest.mark.parametrize("interpolation", list(VERSIONS))
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @given(
     seed=st.integers(0, 2**31), n_out=st.integers(1, 5), n_in=st.integers(1, 5), taps=st.integers(1, 4),
     size=st.integers(1, 40), sigma=st.floats(0.0, 15.0),
@@ -93,7 +111,7 @@ def test_the_analytic_gradient_is_the_one_that_autograd_finds(interpolation, see
         torch.testing.assert_close(mine, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("interpolation", list(VERSIONS))
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("discarded", [1e-3, 1e-6, 1e-12])
 @given(
     seed=st.integers(0, 2**31), taps=st.integers(1, 3), size=st.integers(1, 60), sigma=st.floats(0.0, 5.0)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.models.interpolation import INTERPOLATIONS
 
 
 @pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])
@@ -16,7 +17,8 @@ from delaytool.models.delay_network import DelayNetwork, class_scores
 @given(
     seed=st.integers(0, 2**31), taps=st.integers(1, 3), max_delay=st.integers(0, 12), bias=st.booleans(),
     sigma=st.one_of(st.none(), st.floats(0.0, 6.0)), timing=st.sampled_from(["paper", "chip"]),
-    interpolation=st.sampled_from(["gauss", "triangle", "max"]), delays=st.sampled_from(["learned", "fixed"]),
+    interpolation=st.sampled_from(INTERPOLATIONS),
+    delays=st.sampled_from(["learned", "fixed-random", "none", "dense"]),
 )  # fmt: skip
 def test_the_network_equals_its_plain_form(
     form, seed, taps, max_delay, bias, sigma, timing, interpolation, delays

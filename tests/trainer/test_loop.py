@@ -53,6 +53,21 @@ def test_an_interrupted_run_resumes_to_the_same_bits(epoch, tiny_recipe, tmp_pat
     assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_a_width_that_goes_by_accuracy_goes_on_where_it_was(tiny_recipe, tmp_path):
+    trainer = tiny_recipe.trainer.model_copy(
+        update={"sigma_schedule": "plateau", "sigma_patience": 1, "single_tap_epochs": 0.0, "epochs": 8, "lr": 1e-4}
+    )
+    recipe = tiny_recipe.model_copy(update={"trainer": trainer})
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", reporter=Interrupts(7))
+    # What the first six epochs left behind decides the width of the seventh.
+    assert Checkpoint.load(tmp_path / "cut" / "last.pt").progress["sigma"]["width"] < 4
+    train(None, tmp_path / "cut", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    assert len({line["sigma"] for line in RunFolder(tmp_path / "cut").read_metrics()}) > 2
+
+
 def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     recipe = load_recipe("digits", ["model.hidden=[48]", "trainer.epochs=20", "trainer.time_jitter=0"])
     summary = train(recipe, tmp_path / "run")
@@ -86,8 +101,10 @@ def test_the_papers_protocol_validates_on_test_and_says_so(tiny_recipe, tmp_path
     assert summary["validation_accuracy"] == pytest.approx(summary["test_accuracy_rounded"])
 
 
-@pytest.mark.parametrize("override", ["model.delays=fixed", "model.max_delay=0", "model.kernel_count=3",
+@pytest.mark.parametrize("override", ["model.delays=fixed-random", "model.delays=none", "model.delays=dense",
+                                      "model.max_delay=0", "model.kernel_count=3",
                                       "model.interpolation=triangle", "model.interpolation=max",
+                                      "model.interpolation=laplace", "trainer.sigma_schedule=constant",
                                       "model.bias=true", "model.batch_norm=false", "model.timing=paper",
                                       "trainer.lr_schedule=cosine", "trainer.lr_schedule=constant",
                                       "trainer.epochs=1", "trainer.channel_dropout=0.2"])  # fmt: skip
@@ -107,7 +124,7 @@ def test_every_option_trains(override, tiny_recipe, tmp_path):
 
     train(recipe, tmp_path / "run", reporter=Watches())
     moved = not torch.equal(*before_and_after)
-    assert moved == (recipe.model.delays == "learned" and recipe.model.max_delay > 0)
+    assert moved == recipe.model.learns_delays
 
 
 def test_training_leaves_the_process_as_it_was(tiny_recipe, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.trainer.recipe import DataConfig, Recipe, TrainerConfig, load_recipe, preset_names
+from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -40,19 +40,10 @@ def test_every_kind_of_mel_frames_can_be_named():
     assert set(get_args(get_args(DataConfig.model_fields["mel"].annotation)[0])) == set(MELS)
 
 
-def test_sigma_follows_the_published_schedule():
-    config = TrainerConfig(epochs=150)
-    sigma, expected = 12.0, []
-    for epoch in range(150):
-        expected.append(sigma)
-        if epoch < 150 // 4 and sigma > 0.23:  # what the reference code does after each epoch
-            sigma *= (0.23 / 12) ** (1 / (150 // 4))
-    assert [config.sigma(epoch, 25) for epoch in range(150)] == pytest.approx(expected)
-
-
-def test_single_taps_close_the_schedule():
-    config = TrainerConfig(epochs=10, single_tap_epochs=0.3)
-    assert [config.sigma(epoch, 9) is None for epoch in range(10)] == [False] * 7 + [True] * 3
+def test_the_former_name_of_fixed_random_delays_is_read():
+    recipe = load_recipe("digits", ["model.delays=fixed"])
+    assert recipe.model.delays == "fixed-random"
+    assert recipe.digest() == load_recipe("digits", ["model.delays=fixed-random"]).digest()
 
 
 def test_overrides_reach_every_section():

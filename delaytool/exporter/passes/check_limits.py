@@ -48,7 +48,7 @@ def check_limits(network: IntegerNetwork, target: Target) -> list[Placement]:
         raise ExportError(
             f"network: it takes about {cores} cores, {target.name} has {limits.cores} "
             f"(layer {largest.layer} alone {largest.cores}); retrain with smaller layers (model.hidden) "
-            "or fewer taps (model.kernel_count)"
+            "or fewer taps (model.kernel_count; model.delays=learned rather than dense)"
         )
     return placements
 

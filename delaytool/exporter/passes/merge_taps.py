@@ -16,7 +16,8 @@ def merge_taps(program: Program) -> Program:
 
 def _merged(layer: FloatLayer) -> FloatLayer:
     taps = layer.weight.shape[2]
-    if taps == 1:
+    ordered = np.sort(layer.delay, axis=2)
+    if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
         return layer
     weight = layer.weight.copy()
     merged = 0

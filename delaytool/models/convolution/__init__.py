@@ -16,7 +16,7 @@ from delaytool.models.convolution.direct import lengthened, through_conv1d
 from delaytool.models.convolution.events import Windows, through_events, whole
 from delaytool.models.convolution.transform import through_transform
 
-__all__ = ["Windows", "Work", "choose", "delayed_sum", "density", "through_events"]
+__all__ = ["Windows", "Work", "choose", "delayed_sum", "density", "through_events", "whole"]
 
 
 def delayed_sum(x: Tensor, kernel: Tensor, n_steps: int, method: str = "fft") -> Tensor:
