@@ -90,9 +90,11 @@ class DelayedLinear(nn.Module):
 
     def _form(self, x: Tensor, n_steps: int, sigma: float | None) -> str:
         """The form of the convolution that the recipe names, or the cheapest one."""
+        return choose(self.work(x, n_steps, sigma)) if self.config.convolution == "auto" else self.config.convolution
+
+    def work(self, x: Tensor, n_steps: int, sigma: float | None) -> Work:
+        """What `choose` has to know of the convolution of this input."""
         config = self.config
-        if config.convolution != "auto":
-            return config.convolution
         taps, window = config.kernel_count, 1
         if config.whole_kernels:
             taps, window = 1, config.kernel_size
@@ -100,19 +102,17 @@ class DelayedLinear(nn.Module):
             assert sigma is not None
             window = min(config.kernel_size, window_width(sigma, config.interpolation, config.discarded_mass))
         time, batch, n_in = x.shape
-        return choose(
-            Work(
-                time=time,
-                batch=batch,
-                n_in=n_in,
-                n_out=self.weight.shape[0],
-                n_steps=n_steps,
-                size=config.kernel_size,
-                taps=taps,
-                window=window,
-                density=density(x) if x.device.type == "cpu" else 1.0,
-                device=x.device.type,
-                training=torch.is_grad_enabled(),
-                input_grad=torch.is_grad_enabled() and x.requires_grad,
-            )
+        return Work(
+            time=time,
+            batch=batch,
+            n_in=n_in,
+            n_out=self.weight.shape[0],
+            n_steps=n_steps,
+            size=config.kernel_size,
+            taps=taps,
+            window=window,
+            density=density(x) if x.device.type == "cpu" else 1.0,
+            device=x.device.type,
+            training=torch.is_grad_enabled(),
+            input_grad=torch.is_grad_enabled() and x.requires_grad,
         )

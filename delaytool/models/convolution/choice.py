@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from delaytool.models.convolution import transform
+from delaytool.models.convolution.event_kernels import WIDTHS, laid_out_width
 
 DIRECT_NS = 1 / 45  # a multiplication of the library's convolution
 TRANSFORM_NS = 1 / 75  # a multiplication of the transform's matrix products
-EVENT_NS = (0.7, 0.1)  # an event and output: at least, and for every tap of the window
-CELL_NS = 2.0  # laying out one output value for the event loops
+EVENT_NS = (0.7, 0.11)  # an event and output: at least, and for every tap of the window as it is laid out
+LONG_EVENT_NS = 0.2  # a tap of windows so wide that they come from memory
+INPUT_NS, OUTPUT_NS = 3.5, 1.5  # finding the events among the input's values, laying out the output's
 COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the wait
 
 
@@ -61,10 +63,15 @@ def choose(work: Work) -> str:
     """'direct', 'fft' or 'windowed', whichever the counts say is fastest."""
     if work.device != "cpu":
         return "fft"
-    costs = {"direct": _direct(work), "fft": _transform(work) * work.passes}
-    if min(costs.values()) > COMPILED_NS:
-        costs["windowed"] = _events(work)
-    return min(costs, key=lambda form: costs[form])
+    counted = costs(work)
+    if min(counted["direct"], counted["fft"]) < COMPILED_NS:
+        del counted["windowed"]
+    return min(counted, key=lambda form: counted[form])
+
+
+def costs(work: Work) -> dict[str, float]:
+    """Nanoseconds of one core that each form is expected to take, on a CPU."""
+    return {"direct": _direct(work), "fft": _transform(work) * work.passes, "windowed": _events(work)}
 
 
 def _direct(work: Work) -> float:
@@ -81,7 +88,9 @@ def _transform(work: Work) -> float:
 def _events(work: Work) -> float:
     events = work.density * min(work.time, work.n_steps) * work.batch * work.n_in
     least, per_tap = EVENT_NS
-    a_pass = events * work.n_out * work.taps * (least + per_tap * work.window)
-    a_pass += CELL_NS * work.n_steps * work.batch * work.n_out
+    width = laid_out_width(work.window)
+    a_window = least + width * (per_tap if width <= WIDTHS[-1] else LONG_EVENT_NS)
+    a_pass = events * work.n_out * work.taps * a_window
+    a_pass += work.batch * (INPUT_NS * work.time * work.n_in + OUTPUT_NS * work.n_steps * work.n_out)
     passes = 1 + work.training
     return a_pass * passes + _transform(work) * work.input_grad

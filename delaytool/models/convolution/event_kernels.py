@@ -23,6 +23,11 @@ from numba.extending import intrinsic
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 
 
+def laid_out_width(width: int) -> int:
+    """Taps that a window of this width takes in memory."""
+    return next((fixed for fixed in WIDTHS if fixed >= width), -(-width // WIDTHS[-1]) * WIDTHS[-1])
+
+
 def _add_scaled(width: int) -> Callable[..., None]:
     """into[at : at + width] += scale * values[first : first + width], on flat contiguous arrays, unchecked."""
 

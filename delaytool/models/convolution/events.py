@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from delaytool.models.convolution.event_kernels import WIDTHS, backward_loop, forward_loop
+from delaytool.models.convolution.event_kernels import backward_loop, forward_loop, laid_out_width
 from delaytool.models.convolution.transform import through_transform
 from delaytool.models.threads import use_as_many_threads_as_torch
 
@@ -44,7 +44,7 @@ class _EventConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, taps: Tensor, start: Tensor, size: int, n_steps: int) -> Tensor:
         n_out, n_in, per_synapse, width = taps.shape
-        padded = next((fixed for fixed in WIDTHS if fixed >= width), -(-width // WIDTHS[-1]) * WIDTHS[-1])
+        padded = laid_out_width(width)
         by_input = taps.new_zeros(n_in, n_out, per_synapse, padded)
         by_input[..., :width] = taps.transpose(0, 1)
         starts = start.transpose(0, 1).to(torch.int32).contiguous()
