@@ -28,6 +28,7 @@ FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
 NORMALISATION = 1e-7
 # Below this a tap carries nothing, but denormal numbers would make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
+_NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE) - 1
 
 INTERPOLATIONS = tuple(FINAL_SIGMA)
 # Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU.
@@ -38,12 +39,14 @@ def _bump(distance: Tensor, sigma: float, interpolation: str) -> tuple[Tensor, T
     """(height, its derivative by the delay) at distance = j - d, unscaled."""
     if interpolation == "gauss":
         width = abs(sigma) + SIGMA_OFFSET
-        height = torch.exp(distance.square().mul_(-0.5 / width**2))
+        # What would underflow is clamped before, because an exponential that underflows takes several times longer.
+        exponent = distance.square().mul_(-0.5 / width**2).clamp_(min=_NEGLIGIBLE_EXPONENT)
+        height = torch.exp(exponent)
         height.masked_fill_(height < NEGLIGIBLE, 0.0)
         return height, (height * distance).mul_(1 / width**2)
     if interpolation == "laplace":
         width = abs(sigma) + SIGMA_OFFSET
-        height = torch.exp(distance.abs().mul_(-1 / width))
+        height = torch.exp(distance.abs().mul_(-1 / width).clamp_(min=_NEGLIGIBLE_EXPONENT))
         height.masked_fill_(height < NEGLIGIBLE, 0.0)
         return height, torch.sign(distance).mul_(height).mul_(1 / width)
     reach = 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
