@@ -1,0 +1,101 @@
+"""A whole epoch as `delaytool train` runs it, and the loading before: shuffling, steps, validation, checkpoints.
+
+    python benchmarks/train_epoch.py                     SHD's size on synthetic spikes, all cores
+    python benchmarks/train_epoch.py --size SSC --samples 2048
+    python benchmarks/train_epoch.py --data FOLDER       on a folder of HDF5 files in SHD's layout
+
+Synthetic spikes have the density of speech: 10 % of the values of a frame are not zero. Prints seconds for loading and
+for each epoch, the share of training steps, and what all epochs of the preset over all samples would take at that rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from delaytool.trainer import load_recipe, train
+from delaytool.trainer.loop import Reporter
+
+# name: (preset, classes, training samples of the real data set)
+SIZES = {"SHD": ("shd-2l-1kc", 20, 8156), "SSC": ("ssc-3l-1kc", 35, 75466)}
+UNITS, SECONDS, SPIKES = 700, 1.0, 1900
+
+
+def write_events(path: Path, samples: int, classes: int, seed: int) -> None:
+    """Random events over a second and 700 units: about 10 % of the frames' values are not zero."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(samples, dtype=np.int64) % classes
+    with h5py.File(path, "w") as file:
+        times = file.create_dataset("spikes/times", (samples,), h5py.vlen_dtype(np.float16))
+        units = file.create_dataset("spikes/units", (samples,), h5py.vlen_dtype(np.int64))
+        for index, label in enumerate(labels):
+            count = int(rng.normal(SPIKES, SPIKES / 10))
+            times[index] = np.sort(rng.uniform(0, SECONDS - 0.01, count)).astype(np.float16)
+            units[index] = (rng.normal(UNITS * label / classes, UNITS / 3, count) % UNITS).astype(np.int64)
+        file["labels"] = labels
+
+
+class Clock(Reporter):
+    """When training begins, when each epoch's last batch is done, when each epoch ends."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.loaded = 0.0
+        self.last_batch = 0.0
+        self.epochs: list[tuple[float, float]] = []  # (steps, whole)
+        self.epoch_began = 0.0
+
+    def begin(self, *arguments: Any) -> None:
+        self.loaded = self.epoch_began = time.perf_counter()
+
+    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
+        self.last_batch = time.perf_counter()
+
+    def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
+        now = time.perf_counter()
+        self.epochs.append((self.last_batch - self.epoch_began, now - self.epoch_began))
+        self.epoch_began = now
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="SHD", choices=list(SIZES))
+    parser.add_argument("--samples", type=int, default=2048, help="synthetic training samples")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--data", help="real data instead")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    options = parser.parse_args()
+    preset, classes, all_samples = SIZES[options.size]
+    with tempfile.TemporaryDirectory() as folder:
+        source = options.data
+        if source is None:
+            source = str(Path(folder) / "data")
+            Path(source).mkdir()
+            write_events(Path(source) / "shd_train.h5", options.samples * 5 // 4, classes, 0)
+            write_events(Path(source) / "shd_test.h5", 256, classes, 1)
+        settings = [f"data.source='{source}'", "data.split_by=stratified", f"trainer.epochs={options.epochs}"]
+        recipe = load_recipe(preset, [*settings, *options.settings])
+        clock = Clock()
+        summary = train(recipe, Path(folder) / "run", reporter=clock)
+    counts = summary["split"]
+    print(f"{preset}, PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s); {counts}")
+    print(f"loading and binning   {clock.loaded - clock.began:8.2f} s")
+    for number, (steps, whole) in enumerate(clock.epochs, start=1):
+        print(f"epoch {number:<3} {whole:8.2f} s, of which training steps {100 * steps / whole:.1f} %")
+    whole = min(seconds for _, seconds in clock.epochs)
+    per_sample = whole / options.samples
+    epochs = load_recipe(preset).trainer.epochs
+    if options.data is None:
+        hours = per_sample * all_samples * epochs / 3600
+        print(f"at this rate {epochs} epochs of {all_samples:,} samples take {hours:.2f} h")
+
+
+if __name__ == "__main__":
+    main()
