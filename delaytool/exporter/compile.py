@@ -11,17 +11,17 @@ import numpy as np
 
 from delaytool import __version__
 from delaytool.exporter.passes.check_limits import check_limits
-from delaytool.exporter.passes.choose_scale import choose_scale
-from delaytool.exporter.passes.fold_batch_norm import fold_batch_norm
-from delaytool.exporter.passes.merge_taps import merge_taps
-from delaytool.exporter.passes.quantise import quantise
-from delaytool.exporter.passes.round_delays import round_delays
 from delaytool.exporter.passes.write import write
-from delaytool.exporter.program import program_of
 from delaytool.exporter.report import LayerReport, layer_reports
 from delaytool.hw_configs import Target
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.network import InputEncoding, IntegerNetwork
+from delaytool.quantisation.choose_scale import choose_scale
+from delaytool.quantisation.fold_batch_norm import fold_batch_norm
+from delaytool.quantisation.merge_taps import merge_taps
+from delaytool.quantisation.program import program_of
+from delaytool.quantisation.quantise import quantise
+from delaytool.quantisation.round_delays import round_delays
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from delaytool.exporter.passes.check_limits import Placement
-from delaytool.exporter.passes.quantise import quantisation_of
-from delaytool.exporter.program import Program
-from delaytool.exporter.state_bounds import state_bounds
 from delaytool.hw_configs import Target
 from delaytool.network import STATE_LIMIT, IntegerNetwork
+from delaytool.quantisation.program import Program
+from delaytool.quantisation.quantise import quantisation_of
+from delaytool.quantisation.state_bounds import state_bounds
 
 
 @dataclass(frozen=True)

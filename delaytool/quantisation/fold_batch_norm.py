@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
+import torch
 
-from delaytool.exporter.program import FloatLayer, Program
+from delaytool.models.grid import Normalisation, folded
+from delaytool.quantisation.program import FloatLayer, Program
 
 
 def fold_batch_norm(program: Program) -> Program:
@@ -18,10 +19,10 @@ def _folded(layer: FloatLayer) -> FloatLayer:
     norm = layer.batch_norm
     if norm is None:
         return layer
-    factor = norm.gamma / np.sqrt(norm.variance + norm.eps)
-    return replace(
-        layer,
-        weight=layer.weight * factor[:, None, None],
-        bias=(layer.bias - norm.mean) * factor + norm.beta,
-        batch_norm=None,
+    arrays = (norm.gamma, norm.beta, norm.mean, norm.variance)
+    weight, bias = folded(
+        torch.from_numpy(layer.weight),
+        torch.from_numpy(layer.bias),
+        Normalisation(*(torch.from_numpy(array) for array in arrays), norm.eps),
     )
+    return replace(layer, weight=weight.numpy(), bias=bias.numpy(), batch_norm=None)
