@@ -45,6 +45,13 @@ def command(
             calibration_samples=calibration_samples, progress=tell,
         )  # fmt: skip
     _print(done, chip.title, output)
+    if saved.grid is not None:
+        click.echo(f"trained through {saved.grid.target}'s integers: these are they, none was searched for or rounded")
+    elif recipe.trainer.quantize is not None:
+        click.echo(
+            f"this checkpoint is of epoch {saved.epoch}, before training through {recipe.trainer.quantize}'s integers "
+            "began: they were made after training"
+        )
     if target.startswith("loihi2"):
         _write_netx(done, output)
     click.echo(f"next: delaytool verify {output}")

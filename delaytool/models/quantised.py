@@ -61,8 +61,13 @@ def normalisation_of(norm: nn.BatchNorm1d) -> Normalisation:
     """Batch norm with its running statistics, in float64."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    values = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    return Normalisation(*(value.double() for value in values), norm.eps)
+    return Normalisation(
+        gamma=norm.weight.double(),
+        beta=norm.bias.double(),
+        mean=norm.running_mean.double(),
+        variance=norm.running_var.double(),
+        eps=norm.eps,
+    )
 
 
 def constants_of(config: ModelConfig, scale: Scale, limits: Limits) -> IntegerConstants:

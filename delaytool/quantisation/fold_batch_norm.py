@@ -19,10 +19,12 @@ def _folded(layer: FloatLayer) -> FloatLayer:
     norm = layer.batch_norm
     if norm is None:
         return layer
-    arrays = (norm.gamma, norm.beta, norm.mean, norm.variance)
-    weight, bias = folded(
-        torch.from_numpy(layer.weight),
-        torch.from_numpy(layer.bias),
-        Normalisation(*(torch.from_numpy(array) for array in arrays), norm.eps),
+    at_rest = Normalisation(
+        gamma=torch.from_numpy(norm.gamma),
+        beta=torch.from_numpy(norm.beta),
+        mean=torch.from_numpy(norm.mean),
+        variance=torch.from_numpy(norm.variance),
+        eps=norm.eps,
     )
+    weight, bias = folded(torch.from_numpy(layer.weight), torch.from_numpy(layer.bias), at_rest)
     return replace(layer, weight=weight.numpy(), bias=bias.numpy(), batch_norm=None)

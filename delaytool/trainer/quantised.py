@@ -62,5 +62,4 @@ def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int)
         return
     model.train()
     for chosen in order.split(batch_size):
-        if len(chosen) > 1:
-            model(frames[chosen])
+        model(frames[chosen])
