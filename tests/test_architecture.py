@@ -42,7 +42,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
     "analysis": (
-        {"", "trainer", "models", "exporter", "network", "errors", "files", "analysis.morans_i", "report.style"},
+        {"", "trainer", "models", "quantisation", "network", "errors", "files", "analysis.morans_i", "report.style"},
         {"numpy", "torch", "matplotlib"},
     ),
     "analysis.morans_i": (set(), {"numpy"}),

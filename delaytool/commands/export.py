@@ -45,13 +45,6 @@ def command(
             calibration_samples=calibration_samples, progress=tell,
         )  # fmt: skip
     _print(done, chip.title, output)
-    if saved.grid is not None:
-        click.echo(f"trained through {saved.grid.target}'s integers: these are they, none was searched for or rounded")
-    elif recipe.trainer.quantize is not None:
-        click.echo(
-            f"this checkpoint is of epoch {saved.epoch}, before training through {recipe.trainer.quantize}'s integers "
-            "began: they were made after training"
-        )
     if target.startswith("loihi2"):
         _write_netx(done, output)
     click.echo(f"next: delaytool verify {output}")
@@ -81,6 +74,13 @@ def _print(done: Export, title: str, output: Path) -> None:
         )
     else:
         console.print(f"readout: v could reach {readout:.2f} times its threshold: not proven that it never fires")
+    wished = (done.network.provenance.get("recipe") or {}).get("trainer", {}).get("quantize")
+    if done.trained_for is not None:
+        console.print(f"these are the integers of {done.trained_for} that training ended on: none was rounded for this")
+    elif wished is not None:
+        console.print(
+            f"this checkpoint is from before training through {wished}'s integers began: they were made after training"
+        )
     console.print(f"network: {output}")
 
 

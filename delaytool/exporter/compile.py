@@ -28,10 +28,11 @@ from delaytool.quantisation.round_delays import round_delays
 
 @dataclass(frozen=True)
 class Export:
-    """The network, and what was done to each layer."""
+    """The network, what was done to each layer, and the chip through whose integers it was trained, if any."""
 
     network: IntegerNetwork
     layers: list[LayerReport]
+    trained_for: str | None = None
 
 
 def export(
@@ -70,9 +71,10 @@ def export(
         "tool": f"delaytool {__version__}",
         **(provenance or {}),
         "calibration_samples": len(calibration),
+        "trained_through": program.trained_for,
         "layers": [layer.as_dict() for layer in layers],
     }
-    return Export(write(network, path, kept), layers)
+    return Export(write(network, path, kept), layers, program.trained_for)
 
 
 def _check_as_trained(network: IntegerNetwork, target: Target, trained_for: str) -> list[Placement]:

@@ -37,13 +37,13 @@ class HiddenLayer(nn.Module):
         return out
 
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
-        mask = self._dropout_mask(x)
+        mask = self.dropout_mask(x)
         if self.checkpointed and torch.is_grad_enabled():
             again = lambda: (nullcontext(), frozen_statistics(self.norm))  # noqa: E731
             return checkpoint(self._spikes, x, n_steps, sigma, mask, use_reentrant=False, context_fn=again)
         return self._spikes(x, n_steps, sigma, mask)
 
-    def _dropout_mask(self, x: Tensor) -> Tensor | None:
+    def dropout_mask(self, x: Tensor) -> Tensor | None:
         """(batch, neuron), drawn for the whole batch of which this may be a share."""
         if not self.training or self.config.dropout == 0:
             return None

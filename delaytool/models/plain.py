@@ -15,6 +15,7 @@ from delaytool.models.delayed_layer import DelayedLinear
 from delaytool.models.grid import Grid
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALISATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import leak_of, surrogate_gradient
+from delaytool.models.quantised import normalisation_of
 
 
 def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
@@ -151,12 +152,12 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
     norms = [*(layer.norm for layer in network.hidden_layers()), None]
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
     for index, (layer, norm, scale) in enumerate(zip(network.delayed_layers(), norms, grid.scales, strict=True)):
-        weight, bias = layer.weight, layer.weight.new_zeros(len(layer.weight))
-        if layer.bias is not None:
-            bias = layer.bias
+        weight: Tensor = layer.weight
+        bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
         if norm is not None:
-            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-            weight, bias = weight * factor[:, None, None], (bias - norm.running_mean) * factor + norm.bias
+            at_rest = normalisation_of(norm)
+            factor = at_rest.gamma / torch.sqrt(at_rest.variance + at_rest.eps)
+            weight, bias = weight * factor[:, None, None], (bias - at_rest.mean) * factor + at_rest.beta
         size, step = config.kernel_size, limits.weight_step
         to_steps = scale.per_unit / 2**scale.exponent / step
         taps = on_grid(

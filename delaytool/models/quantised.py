@@ -7,12 +7,15 @@ run with its bias, and the readout is read in the window that the exporter write
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from delaytool.hw_configs import Limits
 from delaytool.models.config import ModelConfig
@@ -31,7 +34,7 @@ from delaytool.models.neurons.integer_lif import IntegerConstants, integer_lif, 
 from delaytool.network import STATE_SHIFT
 
 if TYPE_CHECKING:
-    from delaytool.models.delay_network import DelayNetwork
+    from delaytool.models.delay_network import DelayNetwork, HiddenLayer
 
 
 class LayerIntegers(NamedTuple):
@@ -101,16 +104,37 @@ def traced(network: DelayNetwork, frames: Tensor) -> tuple[list[Tensor], Tensor]
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
     spikes = []
     *hidden_scales, scale = grid.scales
-    for layer, hidden_scale in zip(network.hidden_layers(), hidden_scales, strict=True):
-        sums, bias = _arriving(layer.synapses, layer.norm, hidden_scale, limits, x, n_steps)
-        mask = None
-        if layer.training and config.dropout > 0:
-            mask = functional.dropout(torch.ones_like(sums[0]), config.dropout)
-        x = integer_lif(sums, bias, constants_of(config, hidden_scale, limits), mask)
-        spikes.append(x)
-    sums, bias = _arriving(network.readout, None, scale, limits, x, n_steps)
-    v = integer_readout(sums, bias, constants_of(config, scale, limits))[start:]
+    with _whole_products():
+        for layer, hidden_scale in zip(network.hidden_layers(), hidden_scales, strict=True):
+            x = _hidden(layer, hidden_scale, limits, x, n_steps)
+            spikes.append(x)
+        sums, bias = _arriving(network.readout, None, scale, limits, x, n_steps)
+        v = integer_readout(sums, bias, constants_of(config, scale, limits))[start:]
     return spikes, (v if network.training else v.double()) / scale.state_unit
+
+
+@contextmanager
+def _whole_products() -> Iterator[None]:
+    """No shortened mantissas in the forward pass (`trainer.precision`): sums must come out whole."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _hidden(layer: HiddenLayer, scale: Scale, limits: Limits, x: Tensor, n_steps: int) -> Tensor:
+    """A hidden layer's spikes, made again for the gradient where the layer is checkpointed."""
+
+    def spikes(x: Tensor, mask: Tensor | None) -> Tensor:
+        sums, bias = _arriving(layer.synapses, layer.norm, scale, limits, x, n_steps)
+        return integer_lif(sums, bias, constants_of(layer.config, scale, limits), mask)
+
+    mask = layer.dropout_mask(x)
+    if layer.checkpointed and torch.is_grad_enabled():
+        return checkpoint(spikes, x, mask, use_reentrant=False)  # type: ignore[no-any-return]
+    return spikes(x, mask)
 
 
 def _arriving(

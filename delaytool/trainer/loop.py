@@ -172,7 +172,9 @@ class _Training:
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
         frames = self.parts["train"].frames
-        self.model.grid = begin_integers(self.recipe, self.model, self.data.encoding, frames, self.reporter.calibrating)
+        self.model.grid = begin_integers(
+            self.recipe, self.model, self.data.encoding, frames, self.team, self.reporter.calibrating
+        )
         self.best = _Best()
 
     def _epoch(self, epoch: int) -> dict[str, Any]:

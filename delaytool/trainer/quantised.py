@@ -13,6 +13,7 @@ from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.grid import Grid
 from delaytool.network import InputEncoding
 from delaytool.quantisation.grid_for import grid_for
+from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import Recipe
 
 CALIBRATION_SAMPLES = 128
@@ -41,6 +42,7 @@ def begin_integers(
     model: DelayNetwork,
     encoding: InputEncoding,
     frames: Tensor,
+    team: Team,
     progress: Callable[[str, int, int], None],
 ) -> Grid:
     """Settle batch norm on single taps and choose the grid that the rest of training keeps.
@@ -50,16 +52,19 @@ def begin_integers(
     assert recipe.trainer.quantize is not None
     torch.manual_seed((recipe.seed + 1) * 1_000_003 - 1)  # before the seed of epoch 0, which no epoch draws from
     order = torch.randperm(len(frames)).to(frames.device)
-    _settle(model, frames, order, recipe.trainer.batch_size)
+    _settle(model, frames, order, recipe.trainer.batch_size, team)
     calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
-    return grid_for(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
+    grid = grid_for(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
+    return team.gather(grid)[0]  # should processes' last bits differ, their grids do not
 
 
 @torch.no_grad()
-def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int) -> None:
+def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int, team: Team) -> None:
     """One pass over training on single taps: the running statistics are about to be frozen."""
     if not model.config.batch_norm:
         return
     model.train()
     for chosen in order.split(batch_size):
-        model(frames[chosen])
+        rows = team.rows(len(chosen))
+        with model.share_of_batch(rows, len(chosen)):
+            model(frames[chosen[rows]])

@@ -183,3 +183,30 @@ def test_an_export_reports_that_nothing_differs(tmp_path):
     done = export(model, encoding, LOIHI2, tmp_path / "net.h5", frames.to(torch.uint8).numpy())
     assert [layer.disagreement for layer in done.layers] == [0.0, 0.0, 0.0]
     assert [layer.weight_error for layer in done.layers] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_shortened_products_do_not_reach_the_sums(precision):
+    model, _, frames = random_network_on_grid(5, convolution="fft")
+    wanted = model(frames)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert torch.equal(model(frames), wanted)
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_gradients_made_again_are_the_same_gradients():
+    grads = []
+    for again in (False, True):
+        model, _, frames = random_network_on_grid(6, dropout=0.4)
+        if again:
+            model.checkpoint_gradients()
+        torch.manual_seed(1)
+        class_scores(model.train()(frames))[:, 0].sum().backward()
+        grads.append([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+    assert len(grads[0]) == len(grads[1]) == 7
+    for one, other in zip(*grads, strict=True):
+        assert torch.equal(one, other)
