@@ -84,6 +84,8 @@ class TrainingProgress(Reporter):
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
+        if metrics["in_integers"]:
+            sigma = "integers"
         moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
         assert self.task is not None
         accuracy = 100 * metrics["validation_accuracy"]

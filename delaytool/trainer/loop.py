@@ -214,6 +214,7 @@ class _Training:
             "validation_loss": judged.loss,
             "validation_accuracy": judged.accuracy,
             "sigma": sigma,
+            "in_integers": self.model.grid is not None,
             **rates,
             "convolution": forms,
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
