@@ -32,8 +32,8 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
         )
     if encoding.max_payload > payload:
         raise RecipeError(
-            f"data.max_count: a count can reach {encoding.max_payload}, {target.name} sends {payload}; train with "
-            f"--set data.max_count={payload} or without trainer.quantize"
+            f"input: a value can reach {encoding.max_payload}, {target.name} sends {payload}; train with a smaller "
+            "data.max_count (data.input_bits, where data.values is graded) or without trainer.quantize"
         )
 
 

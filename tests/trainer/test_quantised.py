@@ -149,7 +149,7 @@ def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, shar
         (["trainer.quantize=loihi2", "model.max_delay=63"], r"model\.max_delay: 63 exceeds loihi2's 62.*-max-delay 62"),
         (
             ["trainer.quantize=loihi2-netx", "data.time_step_ms=9"],
-            r"data\.max_count: a count can reach \d, loihi2-netx sends 1; .*--set data\.max_count=1",
+            r"input: a value can reach \d, loihi2-netx sends 1; .*smaller data\.max_count .* without trainer\.quantize",
         ),
     ],
 )  # fmt: skip
