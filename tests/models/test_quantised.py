@@ -61,6 +61,7 @@ def random_network_on_grid(seed: int, **options):
 
 OPTIONS = {
     "taps": st.integers(1, 4), "max_delay": st.integers(0, 6), "bias": st.booleans(), "norm": st.booleans(),
+    "delays": st.sampled_from(["learned", "dense", "none"]),
     "timing": st.sampled_from(["paper", "chip"]), "tau": st.sampled_from([1.0, 1.005, 2.0, 7.3, 4096.0]),
 }  # fmt: skip
 
@@ -73,9 +74,11 @@ def integers_of(model, encoding):
 @pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
-def test_float32_evaluation_is_the_integer_network_to_the_bit(form, seed, taps, max_delay, bias, norm, timing, tau):
+def test_float32_evaluation_is_the_integer_network_to_the_bit(
+    form, seed, taps, max_delay, bias, norm, delays, timing, tau
+):
     model, encoding, frames = random_network_on_grid(
-        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, timing=timing, tau=tau,
+        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
         convolution=form,
     )  # fmt: skip
     network = integers_of(model, encoding)
@@ -91,9 +94,9 @@ def test_float32_evaluation_is_the_integer_network_to_the_bit(form, seed, taps, 
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
-def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias, norm, timing, tau):
+def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias, norm, delays, timing, tau):
     model, encoding, _ = random_network_on_grid(
-        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, timing=timing, tau=tau
+        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau
     )
     network = integers_of(model, encoding)
     norms = [*(layer.norm for layer in model.hidden_layers()), None]
@@ -116,10 +119,10 @@ def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), detach=st.booleans(), training=st.booleans(), **OPTIONS)
 def test_the_network_and_every_gradient_equal_the_plain_form(
-    form, seed, detach, training, taps, max_delay, bias, norm, timing, tau
+    form, seed, detach, training, taps, max_delay, bias, norm, delays, timing, tau
 ):  # fmt: skip
     model, _, frames = random_network_on_grid(
-        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, timing=timing, tau=tau,
+        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
         detach_reset=detach, convolution=form,
     )  # fmt: skip
     model = model.double().train(training)

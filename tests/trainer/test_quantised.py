@@ -7,6 +7,7 @@ import torch
 from delaytool.errors import ExportError, RecipeError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
+from delaytool.models.config import ModelConfig
 from delaytool.models.integer import simulate
 from delaytool.models.quantised import layer_integers
 from delaytool.runtime import decode, reference
@@ -15,6 +16,7 @@ from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.sigma_schedules import SigmaSchedule
 
 # Few epochs, so a network that fires from the first: batch norm lets it, a high constant rate moves its weights.
 QUANTISED = [
@@ -112,7 +114,8 @@ def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, 
 
 
 @pytest.mark.parametrize("options", [["model.timing=paper"], ["model.kernel_count=2", "model.bias=true"],
-                                     ["trainer.quantize=ideal", "model.dropout=0"], ["model.delays=fixed"],
+                                     ["trainer.quantize=ideal", "model.dropout=0"],
+                                     ["model.delays=fixed-random"], ["model.delays=dense"], ["model.delays=none"],
                                      ["trainer.quantize_epochs=1.0"]])  # fmt: skip
 def test_other_networks_are_as_exact(options, tmp_path):
     recipe = load_recipe("digits", [*QUANTISED, "trainer.epochs=2", *options])
@@ -139,7 +142,8 @@ def test_without_the_key_nothing_changes(tiny_recipe):
 def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, share, first):
     config = TrainerConfig(epochs=epochs, quantize="loihi2", quantize_epochs=share)
     assert config.first_quantised_epoch == first
-    assert [config.sigma(epoch, 9) is None for epoch in range(epochs)] == [epoch >= first for epoch in range(epochs)]
+    widths = SigmaSchedule(config, ModelConfig())
+    assert [widths.sigma(epoch) is None for epoch in range(epochs)] == [epoch >= first for epoch in range(epochs)]
 
 
 @pytest.mark.parametrize(
