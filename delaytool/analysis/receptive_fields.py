@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from delaytool.exporter.passes.fold_batch_norm import fold_batch_norm
-from delaytool.exporter.program import program_of
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.network import InputEncoding
+from delaytool.quantisation.fold_batch_norm import fold_batch_norm
+from delaytool.quantisation.program import program_of
 
 PARTS = ("signed", "excitation", "inhibition")
 

@@ -78,8 +78,14 @@ class TrainingProgress(Reporter):
             loss="loss …" if loss is None else f"loss {loss:.3f}",
         )
 
+    def calibrating(self, layer: str, tried: int, count: int) -> None:
+        assert self.task is not None
+        self.progress.update(self.task, description=f"choosing the integers' scale, {layer} {tried}/{count}")
+
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
+        if metrics["in_integers"]:
+            sigma = "integers"
         moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
         assert self.task is not None
         accuracy = 100 * metrics["validation_accuracy"]
@@ -100,6 +106,8 @@ class TrainingProgress(Reporter):
             f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples; "
             "± is the binomial standard error)"
         )
+        if "quantized_for" in summary:
+            say(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
         say(f"protocol {summary['protocol']}")
         for layer, spikes in summary["spikes"].items():
             if spikes == 0:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from delaytool import __version__
-from delaytool.exporter.passes.check_limits import check_limits
-from delaytool.exporter.passes.choose_scale import choose_scale
-from delaytool.exporter.passes.fold_batch_norm import fold_batch_norm
-from delaytool.exporter.passes.merge_taps import merge_taps
-from delaytool.exporter.passes.quantise import quantise
-from delaytool.exporter.passes.round_delays import round_delays
+from delaytool.errors import ExportError
+from delaytool.exporter.passes.check_limits import Placement, check_limits
 from delaytool.exporter.passes.write import write
-from delaytool.exporter.program import program_of
 from delaytool.exporter.report import LayerReport, layer_reports
-from delaytool.hw_configs import Target
+from delaytool.hw_configs import Target, load_target
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.network import InputEncoding, IntegerNetwork
+from delaytool.quantisation.choose_scale import choose_scale
+from delaytool.quantisation.fold_batch_norm import fold_batch_norm
+from delaytool.quantisation.keep_scale import keep_scale
+from delaytool.quantisation.merge_taps import merge_taps
+from delaytool.quantisation.program import program_of
+from delaytool.quantisation.quantise import quantise
+from delaytool.quantisation.round_delays import round_delays
 
 
 @dataclass(frozen=True)
 class Export:
-    """The network, and what was done to each layer."""
+    """The network, what was done to each layer, and the chip through whose integers it was trained, if any."""
 
     network: IntegerNetwork
     layers: list[LayerReport]
+    trained_for: str | None = None
 
 
 def export(
@@ -49,20 +52,38 @@ def export(
                   integers follow the float network on them
     provenance    JSON values to keep in the file
     progress      told (layer, scales tried, scales to try)
-    Raises ExportError.
+    A network that was trained through a chip's integers keeps them: no scale is tried. Raises ExportError.
     """
     program = program_of(model, encoding)
     program = fold_batch_norm(program)
     program = round_delays(program, target, clip=clip_delays)
     program = merge_taps(program)
-    program = choose_scale(program, target, calibration, progress)
-    network = quantise(program, target)
-    placements = check_limits(network, target)
+    if program.trained_for is None:
+        program = choose_scale(program, target, calibration, progress)
+        network = quantise(program, target)
+        placements = check_limits(network, target)
+    else:
+        network = replace(quantise(program, load_target(program.trained_for)), target=target.name)
+        placements = _check_as_trained(network, target, program.trained_for)
+        program = keep_scale(program, model, network, calibration)
     layers = layer_reports(program, network, placements, target)
     kept = {
         "tool": f"delaytool {__version__}",
         **(provenance or {}),
         "calibration_samples": len(calibration),
+        "trained_through": program.trained_for,
         "layers": [layer.as_dict() for layer in layers],
     }
-    return Export(write(network, path, kept), layers)
+    return Export(write(network, path, kept), layers, program.trained_for)
+
+
+def _check_as_trained(network: IntegerNetwork, target: Target, trained_for: str) -> list[Placement]:
+    try:
+        return check_limits(network, target)
+    except ExportError as error:
+        if target.name == trained_for:
+            raise
+        raise ExportError(
+            f"the run was trained through {trained_for}'s integers, which {target.name} does not hold ({error}); "
+            f"export with --target {trained_for}, or train with --set trainer.quantize={target.name}"
+        ) from None

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from delaytool.exporter.passes.check_limits import Placement
-from delaytool.exporter.passes.quantise import quantisation_of
-from delaytool.exporter.program import Program
-from delaytool.exporter.state_bounds import state_bounds
 from delaytool.hw_configs import Target
 from delaytool.network import STATE_LIMIT, IntegerNetwork
+from delaytool.quantisation.program import Program
+from delaytool.quantisation.quantise import Quantisation, quantisation_of
+from delaytool.quantisation.state_bounds import state_bounds
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def layer_reports(
     for layer, built, place in zip(program.layers, network.layers, placements, strict=True):
         scale = layer.scale
         assert scale is not None, "choose_scale comes first"
-        quantisation = quantisation_of(layer, target)
+        # Where the integers were trained, floats are only where they came from: nothing is rounded.
+        quantisation = quantisation_of(layer, target) if program.trained_for is None else Quantisation(0.0, 0.0)
         bounds = state_bounds(network, built)
         delays = np.concatenate([group.listed()[3] for group in built.synapses])
         reach = bounds.highest / bounds.threshold if layer.threshold is None else bounds.membrane / STATE_LIMIT

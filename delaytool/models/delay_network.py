@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from delaytool.models import quantised
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.grid import Grid
 from delaytool.models.neurons import leaky_integrator, lif
 
 
@@ -35,13 +37,13 @@ class HiddenLayer(nn.Module):
         return out
 
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
-        mask = self._dropout_mask(x)
+        mask = self.dropout_mask(x)
         if self.checkpointed and torch.is_grad_enabled():
             again = lambda: (nullcontext(), frozen_statistics(self.norm))  # noqa: E731
             return checkpoint(self._spikes, x, n_steps, sigma, mask, use_reentrant=False, context_fn=again)
         return self._spikes(x, n_steps, sigma, mask)
 
-    def _dropout_mask(self, x: Tensor) -> Tensor | None:
+    def dropout_mask(self, x: Tensor) -> Tensor | None:
         """(batch, neuron), drawn for the whole batch of which this may be a share."""
         if not self.training or self.config.dropout == 0:
             return None
@@ -73,7 +75,7 @@ class DelayNetwork(nn.Module):
     """Hidden layers and a readout that never fires.
 
     sigma is a plain number that the trainer lowers; None means rounded delays and single taps, which is how the
-    network is evaluated and exported.
+    network is evaluated and exported. With a `grid` it computes in that grid's integers, and sigma is None.
     """
 
     def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:
@@ -84,6 +86,7 @@ class DelayNetwork(nn.Module):
         sizes = [n_in, *config.hidden]
         self.hidden = nn.ModuleList(HiddenLayer(before, after, config) for before, after in itertools.pairwise(sizes))
         self.readout = DelayedLinear(sizes[-1], n_classes, config)
+        self.grid: Grid | None = None
         for layer in self.delayed_layers():
             layer.reset_parameters()
 
@@ -128,6 +131,9 @@ class DelayNetwork(nn.Module):
 
     def traced(self, frames: Tensor, sigma: float | None = None) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
+        if self.grid is not None:
+            assert sigma is None, "a network on a grid has single taps"
+            return quantised.traced(self, frames)
         x = frames.to(self.readout.weight.dtype).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []

@@ -12,8 +12,10 @@ from torch.nn import functional
 from delaytool.models.convolution import delayed_sum
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.grid import Grid
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALISATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import leak_of, surrogate_gradient
+from delaytool.models.quantised import normalisation_of
 
 
 def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
@@ -76,6 +78,8 @@ def leaky_integrator(x: Tensor, tau: float) -> Tensor:
 def forward(network: DelayNetwork, frames: Tensor, sigma: float | None) -> Tensor:
     """What `network(frames, sigma)` returns, gradients included."""
     config = network.config
+    if network.grid is not None:
+        return forward_in_integers(network, frames, network.grid)
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
     n_frames = x.shape[0]
     for index, layer in enumerate(network.hidden_layers()):
@@ -99,3 +103,78 @@ def _synapses(layer: DelayedLinear, x: Tensor, n_steps: int, sigma: float | None
         taps = kernel(layer.weight, layer.delay, sigma, config.kernel_size, config.interpolation)
     out = delayed_sum(x, taps, n_steps, "direct")
     return out if layer.bias is None else out + layer.bias
+
+
+def straight_through(exact: Tensor, rounded: Tensor) -> Tensor:
+    """The value of `rounded` with the gradient of `exact`."""
+    return exact + (rounded - exact).detach()
+
+
+def on_grid(exact: Tensor, low: int, high: int) -> Tensor:
+    """Nearest integers within low..high; beyond them only a gradient that leads back passes."""
+    if exact.requires_grad:
+        beyond = (exact - exact.clamp(low, high)).detach()
+        exact = exact * 1.0
+        exact.register_hook(lambda grad: torch.where(grad * beyond < 0, 0.0, grad))
+    return straight_through(exact, exact.round().clamp(low, high))
+
+
+def integer_neurons(
+    arriving: Tensor, bias: Tensor, dv: int, threshold: int, unit: float, alpha: float, detach_reset: bool, fires: bool
+) -> tuple[Tensor, Tensor]:
+    """The contract's neurons: arriving (time, batch, neuron) in weight units to (spikes, v after the reset).
+
+    The surrogate gradient is taken of v in units of 1.0, centred half an integer above the threshold's own integer.
+    """
+    v = torch.zeros_like(arriving[0])
+    spikes, membrane = [], []
+    for sums in arriving:
+        u = straight_through(sums, sums.round()) * 64
+        u = u - torch.where(u > 2**23, 2.0**24, 0.0)
+        u = u + torch.where(u <= -(2**23), 2.0**24, 0.0)
+        kept = v * ((4096 - dv) / 4096)
+        total = straight_through(kept, torch.trunc(kept)) + u + bias
+        v = straight_through(total, total.clamp(-(2**23) + 1, 2**23 - 1))
+        if fires:
+            spike = _Spike.apply((v - (threshold * 64 + 1)) / unit, alpha)
+            v = v * (1 - (spike.detach() if detach_reset else spike))
+            spikes.append(spike)
+        else:
+            v = straight_through(v, torch.where(v > threshold * 64, 0.0, v))
+        membrane.append(v)
+    return torch.stack(spikes or membrane), torch.stack(membrane)
+
+
+def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Tensor:
+    """The network in its grid's integers, in chip time; see `quantised`."""
+    config, limits, last = network.config, grid.limits, len(network.hidden)
+    n_steps = config.steps_of(last, frames.shape[1]) + config.lateness_on_chip(last)
+    norms = [*(layer.norm for layer in network.hidden_layers()), None]
+    x = frames.to(network.readout.weight.dtype).transpose(0, 1)
+    for index, (layer, norm, scale) in enumerate(zip(network.delayed_layers(), norms, grid.scales, strict=True)):
+        weight: Tensor = layer.weight
+        bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
+        if norm is not None:
+            at_rest = normalisation_of(norm)
+            factor = at_rest.gamma / torch.sqrt(at_rest.variance + at_rest.eps)
+            weight, bias = weight * factor[:, None, None], (bias - at_rest.mean) * factor + at_rest.beta
+        size, step = config.kernel_size, limits.weight_step
+        to_steps = scale.per_unit / 2**scale.exponent / step
+        taps = on_grid(
+            single_tap_kernel(weight, layer.delay, size) * to_steps,
+            limits.weight_min // step,
+            limits.weight_max // step,
+        )
+        heard = functional.pad(x, (0, 0, 0, 0, 1, 0))
+        arriving = delayed_sum(heard, taps, n_steps, "direct") * (step * 2**scale.exponent)
+        unit = scale.per_unit * 64
+        bias_step = 2 ** (scale.bias_exponent or 0)
+        mantissa = on_grid(bias * unit / bias_step, limits.bias_mantissa_min, limits.bias_mantissa_max)
+        dv = min(round(4096 / config.tau), limits.decay_max)
+        x, v = integer_neurons(
+            arriving, mantissa * bias_step, dv, scale.threshold, unit, config.surrogate_alpha, config.detach_reset,
+            fires=index < last,
+        )  # fmt: skip
+        if index < last and network.training and config.dropout > 0:
+            x = x * functional.dropout(torch.ones_like(x[0]), config.dropout)
+    return v[config.lateness_on_chip(last) :] / unit

@@ -13,6 +13,7 @@ import torch
 from delaytool.errors import CheckpointError
 from delaytool.files import atomic_path
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.grid import Grid
 from delaytool.network import InputEncoding
 from delaytool.trainer.recipe import Recipe, validated
 
@@ -28,6 +29,7 @@ class Checkpoint:
     sigma       the width that the last epoch was trained with; None: single taps
     optimisers  state dicts of the optimisers and their schedules; empty where only the network was kept
     progress    the best validation accuracy so far, what the width goes by and the like (plain values)
+    grid        the integers that the network is trained through; None: floats
     """
 
     recipe: Recipe
@@ -39,6 +41,7 @@ class Checkpoint:
     optimisers: list[dict[str, Any]]
     progress: dict[str, Any]
     split: str
+    grid: Grid | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads."""
@@ -47,6 +50,7 @@ class Checkpoint:
             "schema_version": SCHEMA_VERSION,
             "recipe": self.recipe.model_dump_json(),
             "encoding": json.dumps(self.encoding.as_dict()),
+            "grid": None if self.grid is None else json.dumps(self.grid.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
         }
         with atomic_path(path) as temporary:
@@ -63,10 +67,12 @@ class Checkpoint:
                 f"{path}: checkpoint schema version {content.get('schema_version')} is unknown to this delaytool, "
                 f"which reads version {SCHEMA_VERSION}; train again, or install the version that wrote it"
             )
+        grid = content.get("grid")
         try:
             checkpoint = Checkpoint(
                 recipe=validated(json.loads(content["recipe"]), str(path)),
                 encoding=InputEncoding(**json.loads(content["encoding"])),
+                grid=None if grid is None else Grid.from_dict(json.loads(grid)),
                 **{name: content[name] for name in _PLAIN},
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -75,13 +81,14 @@ class Checkpoint:
         return checkpoint
 
     def network(self) -> DelayNetwork:
-        """The float network with the checkpoint's parameters, in evaluation mode, on the CPU."""
+        """The float network with the checkpoint's parameters and grid, in evaluation mode, on the CPU."""
         model = DelayNetwork(self.encoding.n_channels, self.n_classes, self.recipe.model)
         try:
             model.load_state_dict(self.model)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"the checkpoint's parameters do not fit its recipe ({reason})") from None
+        model.grid = self.grid
         return model.eval()
 
 

@@ -21,6 +21,7 @@ from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
+from delaytool.trainer.quantised import begin_integers, refuse_what_the_chip_lacks
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder, write_json
 from delaytool.trainer.sigma_schedules import SigmaSchedule
@@ -35,6 +36,7 @@ class Reporter:
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         """loss: the batch's, or None where reading it would make a GPU wait."""
 
+    def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
     def end(self, summary: dict[str, Any]) -> None: ...
 
@@ -79,6 +81,7 @@ def train(
     device = _device(recipe.trainer.device)
     tell = reporter.reading if reporter is not None and is_first_process() else None
     data = load_data(recipe, saved.encoding if saved else None, tell)
+    refuse_what_the_chip_lacks(recipe, data.encoding)
     if not resume and is_first_process():
         run.create(recipe)
     with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
@@ -135,6 +138,7 @@ class _Training:
         if saved is not None:
             self.model.load_state_dict(saved.model)
             self.optimisers.restore(saved.optimisers)
+            self.model.grid = saved.grid
             progress = dict(saved.progress)
             self.widths.restore(progress.pop("sigma", {}))
             self.best = _Best(**progress)
@@ -148,6 +152,8 @@ class _Training:
             if writes:
                 board = open_files.enter_context(SummaryWriter(str(self.run_folder.tensorboard), purge_step=done + 1))
             for epoch in range(done, self.recipe.trainer.epochs):
+                if epoch == self.recipe.trainer.first_quantised_epoch:
+                    self._begin_integers()
                 metrics = self._epoch(epoch)
                 is_best = self.best.improved_by(metrics)
                 self.widths.epoch_ended(epoch, metrics["train_accuracy"])
@@ -162,6 +168,14 @@ class _Training:
             write_json(self.run_folder.summary, summary)
         self.reporter.end(summary)
         return summary
+
+    def _begin_integers(self) -> None:
+        """From here on the network is the chip's; what was best before is another network."""
+        frames = self.parts["train"].frames
+        self.model.grid = begin_integers(
+            self.recipe, self.model, self.data.encoding, frames, self.team, self.reporter.calibrating
+        )
+        self.best = _Best()
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -200,6 +214,7 @@ class _Training:
             "validation_loss": judged.loss,
             "validation_accuracy": judged.accuracy,
             "sigma": sigma,
+            "in_integers": self.model.grid is not None,
             **rates,
             "convolution": forms,
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
@@ -235,6 +250,7 @@ class _Training:
             optimisers=self.optimisers.state(),
             progress={**vars(self.best), "sigma": self.widths.state()},
             split=self.data.split,
+            grid=self.model.grid,
         )
         # Best before last: whoever resumes from `last` finds the best that it knows of.
         if is_best:
@@ -260,6 +276,7 @@ class _Training:
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
             "parameters": model.n_parameters(),
+            **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
         }
 

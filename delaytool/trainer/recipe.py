@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delaytool.datasets.graded import DEFAULT_BITS
 from delaytool.errors import RecipeError
+from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig
 from delaytool.network import InputEncoding
 
@@ -146,6 +147,12 @@ class TrainerConfig(_Section):
     cut_mix_weight: Literal["time", "spikes"] = Field(
         default="time", description="the other label's share: of the time, or of the spikes, that come from it"
     )
+    quantize: str | None = Field(
+        default=None, description="a chip, 'loihi2' say, through whose integers the last epochs are trained"
+    )
+    quantize_epochs: float = Field(
+        default=0.2, gt=0, le=1, description="share of the epochs, at the end, trained through the integers"
+    )
     device: str = "auto"
     precision: Literal["float32", "tf32", "bf16"] = Field(
         default="float32", description="of matrix products: fewer bits are faster where the device has them"
@@ -164,6 +171,20 @@ class TrainerConfig(_Section):
         if self.sigma_schedule == "single-tap" and self.single_tap_epochs == 0:
             return SINGLE_TAP_SHARE
         return self.single_tap_epochs
+
+    @field_validator("quantize")
+    @classmethod
+    def _a_chip(cls, name: str | None) -> str | None:
+        if name is not None and name not in target_names():
+            raise ValueError(f"choose one of {', '.join(target_names())}")
+        return name
+
+    @property
+    def first_quantised_epoch(self) -> int:
+        """The epoch (from 0) from which training goes through a chip's integers; `epochs` where it never does."""
+        if self.quantize is None:
+            return self.epochs
+        return self.epochs - max(1, round(self.quantize_epochs * self.epochs))
 
 
 class Recipe(_Section):

@@ -62,7 +62,8 @@ class SigmaSchedule:
         self._narrows = model.interpolation != "triangle"
         self._end = FINAL_SIGMA[model.interpolation] if trainer.sigma_end is None else trainer.sigma_end
         self._start = float(model.kernel_size // 2) if trainer.sigma_start is None else trainer.sigma_start
-        self._spread_epochs = trainer.epochs - round(trainer.single_tap_share * trainer.epochs)
+        single_taps_from = trainer.epochs - round(trainer.single_tap_share * trainer.epochs)
+        self._spread_epochs = min(single_taps_from, trainer.first_quantised_epoch)
         self._plateau = _Plateau()
 
     def sigma(self, epoch: int) -> float | None:

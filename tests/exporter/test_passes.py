@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from delaytool.errors import ExportError
-from delaytool.exporter.float_simulation import simulate_float
 from delaytool.exporter.passes.check_limits import check_limits
-from delaytool.exporter.passes.choose_scale import choose_scale
-from delaytool.exporter.passes.fold_batch_norm import fold_batch_norm
-from delaytool.exporter.passes.merge_taps import merge_taps
-from delaytool.exporter.passes.quantise import quantise
-from delaytool.exporter.passes.round_delays import round_delays
-from delaytool.exporter.program import FloatLayer, Program, program_of
-from delaytool.exporter.state_bounds import state_bounds
 from delaytool.hw_configs import load_target, target_names
 from delaytool.network import STATE_LIMIT, DenseSynapses, InputEncoding, SparseSynapses
+from delaytool.quantisation.choose_scale import choose_scale
+from delaytool.quantisation.float_simulation import simulate_float
+from delaytool.quantisation.fold_batch_norm import fold_batch_norm
+from delaytool.quantisation.merge_taps import merge_taps
+from delaytool.quantisation.program import FloatLayer, Program, program_of
+from delaytool.quantisation.quantise import quantise
+from delaytool.quantisation.round_delays import round_delays
+from delaytool.quantisation.state_bounds import state_bounds
 from delaytool.runtime import reference
 
 LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")

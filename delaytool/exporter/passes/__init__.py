@@ -1,1 +1,1 @@
-"""One file, one pass: a function from one frozen dataclass to the next."""
+"""One file, one pass: what the exporter does with finished integers. The passes before are in `quantisation`."""

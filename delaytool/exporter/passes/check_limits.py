@@ -76,6 +76,11 @@ def _check_layer(network: IntegerNetwork, layer: IntegerLayer, target: Target) -
     ):
         if value > limit:
             _refuse(where, name, value, limit, target, "export the run for this target")
+    if layer.bias_exponent < limits.bias_exponent_min:
+        raise ExportError(
+            f"{where}: bias exponent {layer.bias_exponent} is below {target.name}'s {limits.bias_exponent_min}; "
+            "export the run for this target"
+        )
     _check_range(
         where, "bias mantissa", layer.bias_mantissa, limits.bias_mantissa_min, limits.bias_mantissa_max, target,
         "export the run for this target",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from delaytool.errors import ExportError
-from delaytool.exporter.program import FloatLayer, Program, Scale
 from delaytool.hw_configs import Limits, Target
+from delaytool.models.grid import Scale, bias_exponent_for, bias_mantissas, membrane_decay, weight_steps
 from delaytool.network import (
-    DECAY_UNITY,
-    STATE_SHIFT,
     DenseSynapses,
     IntegerLayer,
     IntegerNetwork,
     Readout,
     SparseSynapses,
 )
+from delaytool.quantisation.program import FloatLayer, Program
 
 
 def quantise(program: Program, target: Target) -> IntegerNetwork:
@@ -32,7 +32,7 @@ def quantise(program: Program, target: Target) -> IntegerNetwork:
     return IntegerNetwork(
         encoding=program.encoding,
         layers=tuple(integer_layer(layer, index, target) for index, layer in enumerate(program.layers)),
-        readout=Readout("softmax-sum", scale.per_unit * (1 << STATE_SHIFT), start=program.late[-1], stop=stop),
+        readout=Readout("softmax-sum", scale.state_unit, start=program.late[-1], stop=stop),
         n_steps=stop,
         target=target.name,
     )
@@ -48,7 +48,7 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
         n_neurons=layer.n_neurons,
         synapses=(_group(layer, index, scale, target.limits),),
         du=target.limits.decay_max,
-        dv=min(round(DECAY_UNITY / layer.tau), target.limits.decay_max),
+        dv=membrane_decay(layer.tau, target.limits),
         threshold=scale.threshold,
         bias_mantissa=mantissa,
         bias_exponent=exponent,
@@ -57,19 +57,24 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
 
 def quantised_weight(weight: np.ndarray, scale: Scale, limits: Limits) -> np.ndarray:
     """The nearest representable integers, before the exponent; beyond the range the range's end."""
-    step = limits.weight_step
-    whole = np.round(weight * (scale.per_unit / (1 << scale.exponent) / step)) * step
-    return np.clip(whole, limits.weight_min, limits.weight_max).astype(np.int32)
+    steps = weight_steps(torch.from_numpy(weight), scale, limits).numpy()
+    return (steps * limits.weight_step).astype(np.int32)
 
 
 def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.ndarray, int]:
-    """(mantissas, exponent): the smallest exponent that holds every bias. Raises ExportError where none does."""
+    """(mantissas, exponent): the scale's exponent, or else the smallest that holds every bias.
+
+    Raises ExportError where none does.
+    """
     limits = target.limits
-    exact = layer.bias * scale.per_unit * (1 << STATE_SHIFT)
-    for exponent in range(limits.bias_exponent_min, limits.bias_exponent_max + 1):
-        mantissa = np.round(exact / (1 << exponent))
-        if mantissa.min() >= limits.bias_mantissa_min and mantissa.max() <= limits.bias_mantissa_max:
-            return mantissa.astype(np.int32), exponent
+    bias = torch.from_numpy(layer.bias)
+    exponent = scale.bias_exponent
+    if exponent is None:
+        exponent = bias_exponent_for(bias, scale, limits)
+    if exponent is not None:
+        mantissa = bias_mantissas(bias, replace(scale, bias_exponent=exponent), limits)
+        return mantissa.numpy().astype(np.int32), exponent
+    exact = layer.bias * scale.state_unit
     reach = limits.bias_mantissa_max << limits.bias_exponent_max
     raise ExportError(
         f"layer {layer.name}: bias {np.abs(layer.bias).max():.4g} becomes {np.abs(exact).max():.0f} at its scale, "

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from delaytool.errors import ExportError, NetworkError
-from delaytool.exporter.float_simulation import simulate_float
-from delaytool.exporter.passes.quantise import integer_layer
-from delaytool.exporter.program import FloatLayer, Program, Scale
-from delaytool.exporter.state_bounds import state_bounds
 from delaytool.hw_configs import Target
+from delaytool.models.grid import Scale
 from delaytool.models.integer import integrate, layer_input, padded_frames
-from delaytool.network import STATE_SHIFT, IntegerLayer, IntegerNetwork, Readout
+from delaytool.network import IntegerLayer, IntegerNetwork, Readout
+from delaytool.quantisation.float_simulation import simulate_float
+from delaytool.quantisation.program import FloatLayer, Program
+from delaytool.quantisation.quantise import integer_layer
+from delaytool.quantisation.state_bounds import state_bounds
 
 # Weight resolution against range: 1 keeps the largest weight inside, 2 clips at half of it. Measured, not assumed.
 STRETCHES = (1.0, 1.1, 1.25, 1.4, 1.6, 2.0, 2.5, 3.2)
@@ -27,12 +28,18 @@ THRESHOLD_SHIFTS = (0.0, -0.02, -0.01, -0.005, 0.005, 0.01, 0.02)
 
 
 def choose_scale(
-    program: Program, target: Target, frames: np.ndarray, progress: Callable[[str, int, int], None] | None = None
+    program: Program,
+    target: Target,
+    frames: np.ndarray,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    headroom: float = 1.0,
 ) -> Program:
     """Give every layer the scale whose integers follow the float network best on calibration frames.
 
     frames     (sample, time, channel): samples that were not trained on
     progress   told (layer, scales tried, scales to try)
+    headroom   the factor by which sums may grow, in training that follows, before a proof is lost
 
     From the input on, each layer is simulated in integers on what the integer layers before it sent, and compared
     with the rounded float network's spikes (of the readout: its membrane) in the same steps. Only scales are tried
@@ -44,7 +51,7 @@ def choose_scale(
     chosen: list[FloatLayer] = []
     sent = [padded_frames(torch.from_numpy(frames), program.chip_steps)]
     for index in range(len(program.layers)):
-        best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody)
+        best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody, headroom)
         chosen.append(best)
         built = integer_layer(best, index, target)
         spikes = integrate(built, layer_input(_enclosing(program, index, built), built, sent)).spikes
@@ -63,9 +70,10 @@ def _choose(
     sent: list[Tensor],
     wanted: Tensor,
     progress: Callable[[str, int, int], None],
+    headroom: float,
 ) -> FloatLayer:
     layer = program.layers[index]
-    candidates = list(_candidates(program, index, target))
+    candidates = list(_candidates(program, index, target, headroom))
     if not candidates:
         raise ExportError(
             f"layer {layer.name}: no scale fits {target.name}: its largest weight is {np.abs(layer.weight).max():.4g}, "
@@ -93,7 +101,7 @@ def _disagreement(layer: FloatLayer) -> float:
     return layer.disagreement
 
 
-def _candidates(program: Program, index: int, target: Target) -> Iterator[Scale]:
+def _candidates(program: Program, index: int, target: Target, headroom: float) -> Iterator[Scale]:
     """One scale a stretch: the finest that is proven safe, or else the coarsest that fits the target."""
     layer, limits = program.layers[index], target.limits
     largest = float(np.abs(layer.weight).max())
@@ -110,7 +118,7 @@ def _candidates(program: Program, index: int, target: Target) -> Iterator[Scale]
             scale = Scale(per_unit, exponent, wish)
             try:
                 built = integer_layer(replace(layer, scale=scale), index, target)
-                bounds = state_bounds(_enclosing(program, index, built), built)
+                bounds = state_bounds(_enclosing(program, index, built), built).grown(headroom)
             except (ExportError, NetworkError):  # a bias beyond the target's, a sum beyond 32 bits
                 continue
             fitting.append(scale)
@@ -138,7 +146,7 @@ def _measured(
         spikes = trace.spikes[:, late : late + wanted.shape[1]].float()
         differing = float((spikes != wanted).sum()) / max(1.0, float(wanted.sum()))
         return replace(layer, disagreement=differing)
-    membrane = trace.v[:, late : late + wanted.shape[1]].double() / (scale.per_unit * (1 << STATE_SHIFT))
+    membrane = trace.v[:, late : late + wanted.shape[1]].double() / scale.state_unit
     error = float((membrane - wanted).square().mean().sqrt() / wanted.double().square().mean().sqrt().clamp(min=1e-12))
     return replace(layer, disagreement=error)
 

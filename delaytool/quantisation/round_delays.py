@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from delaytool.errors import ExportError
-from delaytool.exporter.program import FloatLayer, Program
 from delaytool.hw_configs import Target
+from delaytool.quantisation.program import FloatLayer, Program
 
 
 def round_delays(program: Program, target: Target, clip: bool = False) -> Program:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.grid import Scale
 from delaytool.network import InputEncoding
 
 
@@ -19,20 +20,6 @@ class BatchNorm:
     mean: np.ndarray
     variance: np.ndarray
     eps: float
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How a layer's floats become integers.
-
-    per_unit    what 1.0 becomes, the exponent included: weight << exponent = per_unit * float weight
-    exponent    of the weights
-    threshold   mantissa
-    """
-
-    per_unit: float
-    exponent: int
-    threshold: int
 
 
 @dataclass(frozen=True)
@@ -70,12 +57,14 @@ class Program:
 
     steps   time steps that each layer runs (see ModelConfig.steps_of)
     late    the chip's step in which a layer does what it does in step 0 here
+    trained_for   the target through whose integers the network was trained: its layers have their scales
     """
 
     encoding: InputEncoding
     layers: tuple[FloatLayer, ...]
     steps: tuple[int, ...]
     late: tuple[int, ...]
+    trained_for: str | None = None
 
     @property
     def chip_steps(self) -> int:
@@ -110,11 +99,12 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
                 ),
                 tau=config.tau,
                 threshold=config.threshold if index < len(model.hidden) else None,
+                scale=None if model.grid is None else model.grid.scales[index],
             )
         )
     steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))
     late = tuple(config.lateness_on_chip(index) for index in range(len(layers)))
-    return Program(encoding, tuple(layers), steps, late)
+    return Program(encoding, tuple(layers), steps, late, None if model.grid is None else model.grid.target)
 
 
 def _array(tensor) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerLayer, IntegerNetwork
 
@@ -31,6 +31,12 @@ class StateBounds:
     def never_fires(self) -> bool:
         """The membrane can neither exceed the threshold nor be clipped."""
         return self.no_wrap and self.highest <= self.threshold and self.membrane < STATE_LIMIT
+
+    def grown(self, factor: float) -> StateBounds:
+        """What would be so if every sum were that much larger."""
+        return replace(
+            self, current=self.current * factor, membrane=self.membrane * factor, highest=self.highest * factor
+        )
 
 
 def state_bounds(network: IntegerNetwork, layer: IntegerLayer) -> StateBounds:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from delaytool.exporter.program import FloatLayer, Program
+from delaytool.models.grid import merged_taps
+from delaytool.quantisation.program import FloatLayer, Program
 
 
 def merge_taps(program: Program) -> Program:
@@ -15,18 +17,8 @@ def merge_taps(program: Program) -> Program:
 
 
 def _merged(layer: FloatLayer) -> FloatLayer:
-    taps = layer.weight.shape[2]
     ordered = np.sort(layer.delay, axis=2)
     if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
         return layer
-    weight = layer.weight.copy()
-    merged = 0
-    for later in range(1, taps):
-        taken = np.zeros(weight.shape[:2], bool)
-        for earlier in range(later):
-            same = (layer.delay[..., earlier] == layer.delay[..., later]) & ~taken
-            weight[..., earlier] += np.where(same, weight[..., later], 0.0)
-            taken |= same
-        weight[..., later][taken] = 0.0
-        merged += int(taken.sum())
-    return replace(layer, weight=weight, merged_taps=merged)
+    weight, gone = merged_taps(torch.from_numpy(layer.weight), torch.from_numpy(layer.delay))
+    return replace(layer, weight=weight.numpy(), merged_taps=int(gone.sum()))

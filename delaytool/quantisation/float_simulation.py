@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delaytool.exporter.program import FloatLayer, Program
 from delaytool.models.convolution import delayed_sum
 from delaytool.models.interpolation import single_tap_kernel
 from delaytool.models.neurons import leaky_integrator, lif
+from delaytool.quantisation.program import FloatLayer, Program
 
 
 @torch.no_grad()
