@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from train_step import timed
@@ -45,7 +46,7 @@ def plain_products(work: Workload) -> float:
     sizes = (work.n_in, *work.hidden, work.n_classes)
     tail = work.max_delay // 2
     total = 0.0
-    for index, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (n_in, n_out) in enumerate(pairwise(sizes)):
         passes = 2 if index == 0 else 3
         total += passes * (work.time + (index + 1) * tail) * work.batch * n_in * n_out * (work.max_delay + 1)
     return total
@@ -69,6 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    seconds(BASE, 1)  # what only the first steps of a process cost
     base = seconds(BASE, options.rounds)
     print(f"base: {base:.3f} s; PyTorch {torch.__version__}, 1 thread")
     measured: dict[str, list[tuple[float, float, float]]] = {}
@@ -79,9 +81,8 @@ def main() -> None:
             plain = plain_products(work) / plain_products(BASE)
             value = value_of(axis, work)
             measured.setdefault(axis, []).append((value, ratio, plain))
-            print(
-                f"  {value:>8g} {base * ratio:8.3f} s  x {ratio:6.2f}  plain x {plain:6.2f}   {forms(work)}", flush=True
-            )
+            costs = f"{base * ratio:8.3f} s  x {ratio:6.2f}  plain x {plain:6.2f}"
+            print(f"  {value:>8g} {costs}   {forms(work)}", flush=True)
     if options.plot:
         draw(measured, options.plot)
 
