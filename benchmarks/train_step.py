@@ -42,8 +42,8 @@ def widths(work: Workload) -> dict[str, float]:
     return {name: float(work.max_delay // 2) if sigma is None else sigma for name, sigma in SIGMAS.items()}
 
 
-def timed(step: Step, flush: bool, device: str) -> float:
-    torch.set_flush_denormal(flush)
+def timed(step: Step, entrant: str, device: str) -> float:
+    ENTRANTS[entrant].set_up()
     begin = time.perf_counter()
     step()
     if device == "cuda":
@@ -59,7 +59,7 @@ def interleaved(steps: dict[str, Step], rounds: int, device: str) -> dict[str, l
     for turn in range(rounds + 1):
         shuffle.shuffle(order)
         for name in order:
-            taken = timed(steps[name], ENTRANTS[name][1], device)
+            taken = timed(steps[name], name, device)
             if turn:
                 seconds[name].append(taken)
     return seconds
@@ -70,7 +70,7 @@ def peak_memory(work: Workload, sigma: float, name: str, device: str) -> float:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        step = ENTRANTS[name][0](work, sigma, device)
+        step = ENTRANTS[name].make(work, sigma, device)
         step()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     command = [sys.executable, __file__, "--memory-of", name, work.name, str(sigma), work.convolution]
@@ -79,13 +79,13 @@ def peak_memory(work: Workload, sigma: float, name: str, device: str) -> float:
 
 def report_own_memory(name: str, size: str, sigma: str, convolution: str) -> None:
     torch.set_num_threads(1)
-    make, flush = ENTRANTS[name]
-    torch.set_flush_denormal(flush)
-    if name == "ours":
+    entrant = ENTRANTS[name]
+    entrant.set_up()
+    if name.startswith("ours"):
         keep_freed_memory()
-    make(WORKLOADS["small"], 2.0, "cpu")()  # what only the first call of a process costs
+    entrant.make(WORKLOADS["small"], 2.0, "cpu")()  # what only the first call of a process costs
     before = peak_so_far()
-    step = make(replace(WORKLOADS[size], convolution=convolution), float(sigma), "cpu")
+    step = entrant.make(replace(WORKLOADS[size], convolution=convolution), float(sigma), "cpu")
     for _ in range(2):
         step()
     print(peak_so_far() - before)
@@ -138,6 +138,7 @@ def parts_timed() -> Iterator[dict[str, float]]:
 
 
 def print_shares(work: Workload, sigma: float) -> None:
+    ENTRANTS["ours"].set_up()
     step = ours(work, sigma, "cpu")
     step()
     with parts_timed() as seconds:
@@ -156,7 +157,7 @@ def compare(work: Workload, options: argparse.Namespace) -> None:
     for label, sigma in widths(work).items():
         if label not in options.sigmas:
             continue
-        steps = {name: ENTRANTS[name][0](work, sigma, options.device) for name in options.entrants}
+        steps = {name: ENTRANTS[name].make(work, sigma, options.device) for name in options.entrants}
         seconds = interleaved(steps, options.rounds, options.device)
         own = statistics.median(seconds["ours"])
         print(f"  sigma {label} ({sigma:g})")

@@ -17,6 +17,7 @@ from torch.nn import functional
 from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.trainer.processor import PRECISIONS
 
 Step = Callable[[], Tensor]
 
@@ -127,10 +128,23 @@ def _step(model: nn.Module, forward: Callable[[Tensor], Tensor], work: Workload,
     return step
 
 
-# name: (step, whether the processor flushes denormal numbers to zero)
-ENTRANTS: dict[str, tuple[Callable[[Workload, float, str], Step], bool]] = {
-    "ours": (ours, True),
-    "plain": (plain_form, True),
-    "reference": (reference, False),
-    "reference, no denormals": (reference, True),
+@dataclass(frozen=True)
+class Entrant:
+    """precision: what `trainer.precision` says of matrix products."""
+
+    make: Callable[[Workload, float, str], Step]
+    flushes_denormals: bool = True
+    precision: str = "float32"
+
+    def set_up(self) -> None:
+        torch.set_flush_denormal(self.flushes_denormals)
+        torch.set_float32_matmul_precision(PRECISIONS[self.precision])
+
+
+ENTRANTS = {
+    "ours": Entrant(ours),
+    "ours, bf16": Entrant(ours, precision="bf16"),
+    "plain": Entrant(plain_form),
+    "reference": Entrant(reference, flushes_denormals=False),
+    "reference, no denormals": Entrant(reference),
 }

@@ -14,14 +14,14 @@ _LARGEST = 2**31 - 1
 
 
 # What PyTorch calls them. On a CPU 'medium' is bfloat16 where the processor multiplies it, on NVIDIA GPUs TF32.
-_PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "medium"}
+PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "medium"}
 
 
 @contextmanager
 def processor_state(threads: int | None, precision: str = "float32") -> Iterator[None]:
     """PyTorch's threads and precision as the recipe says, and no denormal numbers: they only slow a CPU down."""
     before, precision_before = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(_PRECISIONS[precision])
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
