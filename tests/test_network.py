@@ -44,6 +44,25 @@ def test_what_is_saved_is_loaded(random_network, tmp_path_factory, seed):
     assert_equal_networks(network, IntegerNetwork.load(path))
 
 
+@given(seed=st.integers(0, 2**32 - 1), n_out=st.integers(1, 5), n_in=st.integers(1, 5), share=st.floats(0, 1))
+def test_matrices_and_lists_of_the_same_synapses_become_each_other(seed, n_out, n_in, share):
+    rng = np.random.default_rng(seed)
+    weight = 2 * rng.integers(-9, 9, (n_out, n_in)) * (rng.random((n_out, n_in)) < share)
+    dense = DenseSynapses(0, weight, rng.integers(0, 63, (n_out, n_in)), exponent=3)
+    sparse = dense.as_sparse()
+    again = sparse.as_dense()
+    assert np.array_equal(again.weight, weight)
+    for group in (sparse, again):
+        assert (group.source, group.shape, group.exponent) == (0, (n_out, n_in), 3)
+        for mine, his in zip(group.listed(), dense.listed(), strict=True):
+            assert np.array_equal(mine, his)
+
+
+def test_several_taps_of_a_pair_have_no_matrix():
+    assert SparseSynapses(0, 2, 2, [0, 0], [1, 1], [2, 4], [3, 5]).as_dense() is None
+    assert SparseSynapses(0, 2, 2, [0, 0], [1, 1], [2, 0], [3, 5]).as_dense().weight.tolist() == [[0, 2], [0, 0]]
+
+
 def small(**changes):
     layer = IntegerLayer("readout", 3, (DenseSynapses(0, np.ones((3, 4), int) * 2, np.ones((3, 4), int)),), 4096, 100)
     values = dict(

@@ -62,6 +62,9 @@ class TrainingProgress(Reporter):
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
         say = self.console.print
         say(f"[bold]{recipe.name}[/]: {sizes}, {config.taps_per_synapse} tap(s) a synapse, {parameters:,} parameters")
+        if config.sparsity > 0 or config.rewiring != "none":
+            how = "drawn once" if config.rewiring == "none" else f"rewired by {config.rewiring}"
+            say(f"connections: {model.n_synapses():,} taps, {100 * config.sparsity:g} % are left out; {how}")
         say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
             say(f"resumed after epoch {epochs_done}")

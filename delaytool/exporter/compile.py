@@ -12,6 +12,7 @@ import numpy as np
 from delaytool import __version__
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import Placement, check_limits
+from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.exporter.passes.write import write
 from delaytool.exporter.report import LayerReport, layer_reports
 from delaytool.hw_configs import Target, load_target
@@ -60,10 +61,11 @@ def export(
     program = merge_taps(program)
     if program.trained_for is None:
         program = choose_scale(program, target, calibration, progress)
-        network = quantise(program, target)
+        network = choose_storage(quantise(program, target), target)
         placements = check_limits(network, target)
     else:
         network = replace(quantise(program, load_target(program.trained_for)), target=target.name)
+        network = choose_storage(network, target)
         placements = _check_as_trained(network, target, program.trained_for)
         program = keep_scale(program, model, network, calibration)
     layers = layer_reports(program, network, placements, target)

@@ -23,6 +23,14 @@ class ModelConfig(BaseModel):
         "max_delay; 'dense': a weight for every delay of every synapse",
     )
     interpolation: Literal["gauss", "triangle", "max", "laplace"] = "gauss"
+    sparsity: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of each layer's taps that do not exist")
+    rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
+        default="none",
+        description="'none': which taps exist is drawn once; else each keeps its sign, falls when its weight reaches "
+        "zero, and another is grown for it: at random ('deep-r'), where the gradient is largest ('rigl'), or where it "
+        "most asks for a weight of the tap's own sign ('rigl-signed')",
+    )
+    dale: bool = Field(default=False, description="rewired taps of one presynaptic neuron all have one sign")
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
     threshold: float = Field(default=1.0, gt=0)
     surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
@@ -72,6 +80,16 @@ class ModelConfig(BaseModel):
     @property
     def tail_per_layer(self) -> int:
         return self.max_delay // 2 if self.tail_steps is None else self.tail_steps
+
+    @property
+    def distinct_delays(self) -> bool:
+        """Whether a synapse's fixed delays are all different: candidates among which structure chooses."""
+        return self.rewiring != "none" and self.delays == "fixed-random"
+
+    @property
+    def grows_by_gradient(self) -> bool:
+        """Whether taps that do not exist need a gradient."""
+        return self.rewiring in ("rigl", "rigl-signed")
 
     @property
     def n_layers(self) -> int:

@@ -119,8 +119,17 @@ class DelayNetwork(nn.Module):
         return {name: layer.form for name, layer in zip(self.layer_names(), self.delayed_layers(), strict=True)}
 
     def n_parameters(self) -> int:
-        """Numbers that training can change: delays that are not learned do not count."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        """Numbers that training can change: neither delays that are not learned count nor taps that do not exist."""
+        every = sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        return every - sum(layer.n_idle_parameters() for layer in self.delayed_layers())
+
+    def n_synapses(self) -> int:
+        """Taps that there are."""
+        return sum(int(layer.exists().sum()) for layer in self.delayed_layers())
+
+    def l1_norm(self) -> Tensor:
+        """Sum of the magnitudes of all weights; of rewired taps, the sum of theta."""
+        return torch.stack([layer.weight.abs().sum() for layer in self.delayed_layers()]).sum()
 
     def layer_names(self) -> list[str]:
         return [f"hidden{index + 1}" for index in range(len(self.hidden))] + ["readout"]

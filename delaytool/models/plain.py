@@ -95,14 +95,27 @@ def forward(network: DelayNetwork, frames: Tensor, sigma: float | None) -> Tenso
 
 def _synapses(layer: DelayedLinear, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
     config = layer.config
+    weight = _weight(layer)
     if config.whole_kernels:
-        taps: Tensor = layer.weight
+        taps: Tensor = weight
     elif sigma is None or config.delays == "fixed-random":
-        taps = single_tap_kernel(layer.weight, layer.delay, config.kernel_size)
+        taps = single_tap_kernel(weight, layer.delay, config.kernel_size)
     else:
-        taps = kernel(layer.weight, layer.delay, sigma, config.kernel_size, config.interpolation)
+        taps = kernel(weight, layer.delay, sigma, config.kernel_size, config.interpolation)
     out = delayed_sum(x, taps, n_steps, "direct")
     return out if layer.bias is None else out + layer.bias
+
+
+def _weight(layer: DelayedLinear) -> Tensor:
+    """Of the taps that exist: w = mask w, or sign times the connectivity theta = sign w where that is positive."""
+    if layer.mask is not None:
+        return layer.weight * layer.mask
+    if layer.sign is None:
+        return layer.weight
+    theta = layer.sign * layer.weight
+    if layer.config.grows_by_gradient:  # the gradient passes where the value does not
+        return layer.sign * (theta - torch.clamp(theta, max=0.0).detach())
+    return layer.sign * torch.relu(theta)
 
 
 def straight_through(exact: Tensor, rounded: Tensor) -> Tensor:
@@ -152,7 +165,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
     norms = [*(layer.norm for layer in network.hidden_layers()), None]
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
     for index, (layer, norm, scale) in enumerate(zip(network.delayed_layers(), norms, grid.scales, strict=True)):
-        weight: Tensor = layer.weight
+        weight = _weight(layer)
         bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
         if norm is not None:
             at_rest = normalisation_of(norm)

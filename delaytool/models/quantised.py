@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
@@ -50,7 +49,7 @@ class LayerIntegers(NamedTuple):
 
 def layer_integers(synapses: DelayedLinear, norm: nn.BatchNorm1d | None, scale: Scale, limits: Limits) -> LayerIntegers:
     """Batch norm folded as it stands (running statistics), taps merged, then rounded: the exporter's order."""
-    weight = synapses.weight.double()
+    weight = synapses.connected_weight().double()
     bias = weight.new_zeros(len(weight)) if synapses.bias is None else synapses.bias.double()
     if norm is not None:
         weight, bias = folded(weight, bias, normalisation_of(norm))
@@ -146,10 +145,7 @@ def _arriving(
     round them. As long as no current can wrap they are below 2^17, where that rounding is far below a half.
     """
     whole = layer_integers(synapses, norm, scale, limits)
-    exchanged = {"weight": whole.steps.to(synapses.weight.dtype)}
-    if synapses.bias is not None:
-        exchanged["bias"] = torch.zeros_like(synapses.bias)
     heard = functional.pad(x, (0, 0, 0, 0, 1, 0))
-    sums = functional_call(synapses, exchanged, (heard, n_steps, None))
+    sums = synapses.convolved(heard, n_steps, None, whole.steps.to(synapses.weight.dtype))
     assert scale.bias_exponent is not None
     return sums, whole.mantissas * (1 << scale.bias_exponent)

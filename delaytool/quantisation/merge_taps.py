@@ -20,5 +20,6 @@ def _merged(layer: FloatLayer) -> FloatLayer:
     ordered = np.sort(layer.delay, axis=2)
     if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
         return layer
-    weight, gone = merged_taps(torch.from_numpy(layer.weight), torch.from_numpy(layer.delay))
-    return replace(layer, weight=weight.numpy(), merged_taps=int(gone.sum()))
+    weight = merged_taps(torch.from_numpy(layer.weight), torch.from_numpy(layer.delay))[0].numpy()
+    fewer = np.count_nonzero(layer.weight) - np.count_nonzero(weight)
+    return replace(layer, weight=weight, merged_taps=int(fewer))

@@ -81,7 +81,7 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
     names = model.layer_names()
     norms = [*(layer.norm for layer in model.hidden_layers()), None]
     for index, (synapses, norm) in enumerate(zip(model.delayed_layers(), norms, strict=True)):
-        weight = _array(synapses.weight)
+        weight = _array(synapses.connected_weight())
         layers.append(
             FloatLayer(
                 name=names[index],

@@ -23,7 +23,7 @@ def _rounded(layer: FloatLayer, target: Target, clip: bool) -> FloatLayer:
     limit = target.limits.delay_max
     # In float32, as trained: a delay must not round otherwise here than in the trainer's evaluation.
     delay = np.round(layer.delay.astype(np.float32)).astype(np.float64)
-    over = delay > limit
+    over = (delay > limit) & (layer.weight != 0)  # what no spike goes through needs no room
     if over.any() and not clip:
         raise ExportError(
             f"layer {layer.name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "

@@ -217,6 +217,7 @@ class _Training:
             "in_integers": self.model.grid is not None,
             **rates,
             "convolution": forms,
+            **self._structure(),
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),
             "delay_histogram": dict(
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
@@ -224,6 +225,11 @@ class _Training:
             "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }
+
+    def _structure(self) -> dict[str, Any]:
+        """What rewiring did in an epoch."""
+        grown = self.step.rewiring.grown()
+        return {"grown": dict(zip(self.model.layer_names(), grown, strict=True))} if grown else {}
 
     def _judged(self, part: Part, sigma: float | None = None) -> Evaluation:
         rows = self.team.rows(len(part))
@@ -276,6 +282,7 @@ class _Training:
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
             "parameters": model.n_parameters(),
+            "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
@@ -39,6 +40,11 @@ class Optimisers:
         for optimiser, _ in self._all:
             if move_delays or optimiser is not self._delays:
                 optimiser.step()
+
+    def moments(self, parameter: Tensor) -> list[Tensor]:
+        """Adam's moments of a parameter, to be changed in place; none before its first step."""
+        states = [optimiser.state[parameter] for optimiser, _ in self._all if parameter in optimiser.state]
+        return [state[name] for state in states for name in ("exp_avg", "exp_avg_sq")]
 
     def next_epoch(self) -> None:
         for _, schedule in self._all:

@@ -114,6 +114,7 @@ class TrainerConfig(_Section):
     lr: float = Field(default=5e-3, gt=0, description="peak learning rate of weights and batch norm")
     lr_schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
+    l1: float = Field(default=0.0, ge=0, description="adds l1 times the sum of all weights' magnitudes to the loss")
     delay_lr: float = Field(default=0.1, ge=0, description="learning rate of delays, in steps; cosine to 0")
     sigma_schedule: Literal["exponential", "linear", "cosine", "plateau", "constant", "single-tap"] = Field(
         default="exponential",
@@ -205,7 +206,21 @@ class Recipe(_Section):
         frames = self.data.n_steps
         if frames is not None and kernel > 64 * frames:
             raise ValueError(f"model.max_delay: {self.model.max_delay} steps dwarfs data.n_steps {frames}")
+        self._consistent_structure()
         return self
+
+    def _consistent_structure(self) -> None:
+        model = self.model
+        if model.dale and model.rewiring == "none":
+            raise ValueError(
+                "model.dale: true needs taps of fixed sign, which model.rewiring 'none' has not; "
+                "choose 'deep-r', 'rigl' or 'rigl-signed'"
+            )
+        if model.distinct_delays and model.kernel_count > model.kernel_size:
+            raise ValueError(
+                f"model.kernel_count: {model.kernel_count} fixed candidate delays a synapse are more than the "
+                f"{model.kernel_size} that model.max_delay {model.max_delay} has; choose at most that many"
+            )
 
     def to_toml(self) -> str:
         """The recipe with every default written out."""

@@ -102,6 +102,9 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe) -> Recipe:
         "interpolation": "gauss",
         "delays": "learned",
         "timing": "paper",
+        "sparsity": 0.0,
+        "rewiring": "none",
+        "dale": False,
     }
     return validated(values, "import")
 

@@ -14,6 +14,7 @@ from delaytool.trainer.data import Part
 from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.rewiring import Rewiring
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 
@@ -25,6 +26,7 @@ class Step:
         self, model: DelayNetwork, optimisers: Optimisers, part: Part, config: TrainerConfig, team: Team
     ) -> None:
         self.model, self.optimisers, self.part, self.config, self.team = model, optimisers, part, config, team
+        self.rewiring = Rewiring(model, optimisers)
         self._joined: nn.Module = team.joined(model)
         self._moves_delays = True
 
@@ -50,8 +52,10 @@ class Step:
             scores = class_scores(self._joined(frames[rows], sigma))
         weight = self.team.size / len(chosen)
         loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
-        loss.backward()
+        (loss + config.l1 * self.model.l1_norm() if config.l1 else loss).backward()
+        self.rewiring.before_step()
         self.optimisers.step(move_delays=moves_delays)
+        self.rewiring.after_step()
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
         return loss.detach(), (scores.detach().argmax(1) == labels).sum()

@@ -135,9 +135,21 @@ def test_several_taps_are_refused(tmp_path):
     assert "--backend lava" in text
 
 
-def test_sparse_groups_are_refused(tmp_path):
-    group = SparseSynapses(0, 5, 6, *np.array([[0, 1], [2, 3], [4, 6], [0, 1]]))
-    assert "layer hidden: its synapses are listed one by one" in refused(with_group(dense_network(), group), tmp_path)
+def test_several_taps_of_a_pair_are_refused(tmp_path):
+    group = SparseSynapses(0, 5, 6, *np.array([[1, 1], [3, 3], [4, 6], [0, 1]]))
+    assert "layer hidden: a pair of its neurons has several taps" in refused(
+        with_group(dense_network(), group), tmp_path
+    )
+
+
+def test_a_list_of_single_taps_is_written_as_a_matrix(tmp_path):
+    network = dense_network()
+    listed = with_group(network, network.layers[0].synapses[0].as_sparse())
+    write_netx(listed, tmp_path / "listed.net")
+    write_netx(network, tmp_path / "dense.net")
+    one, other = (read_netx(tmp_path / name).layers[0].synapses[0] for name in ("listed.net", "dense.net"))
+    for ours, theirs in zip(one.listed(), other.listed(), strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 def test_other_sources_are_refused(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from delaytool.errors import ExportError
-from delaytool.exporter.passes.check_limits import check_limits
+from delaytool.exporter.passes.check_limits import check_limits, synapse_bytes
+from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.hw_configs import load_target, target_names
 from delaytool.network import STATE_LIMIT, DenseSynapses, InputEncoding, SparseSynapses
 from delaytool.quantisation.choose_scale import choose_scale
@@ -48,6 +49,14 @@ def test_taps_on_one_delay_are_merged():
     merged = merge_taps(program).layers[0]
     assert merged.weight.tolist() == [[[1.5, 0.25, 0.0, 0.0]]]
     assert merged.merged_taps == 2
+
+
+def test_taps_that_do_not_exist_are_neither_merged_nor_too_long():
+    layer = one_layer([[[0.5, 0.0, 0.0, 2.0]]], [[[3, 3, 70, 3]]])
+    program = Program(InputEncoding(n_units=1, n_steps=4), (layer,), (4,), (1,))
+    merged = merge_taps(round_delays(program, LOIHI2)).layers[0]
+    assert merged.weight.tolist() == [[[2.5, 0.0, 0.0, 0.0]]]
+    assert (merged.merged_taps, merged.clipped_delays) == (1, 0)
 
 
 def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
@@ -166,6 +175,26 @@ def test_taps_become_sparse_groups_and_single_ones_dense(make_model, frames):
         program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
         network = quantise(choose_scale(program, LOIHI2, frames), LOIHI2)
         assert isinstance(network.layers[0].synapses[0], kind)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "taps", "kind"),
+    [(0.0, 1, DenseSynapses), (0.9, 1, SparseSynapses), (0.0, 3, SparseSynapses), (0.9, 3, SparseSynapses)],
+)
+def test_the_smaller_of_matrix_and_list_is_stored_and_means_the_same(make_model, frames, sparsity, taps, kind):
+    model, encoding = make_model(sparsity=sparsity, kernel_count=taps)
+    program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
+    network = quantise(choose_scale(program, LOIHI2, frames), LOIHI2)
+    stored = choose_storage(network, LOIHI2)
+    before, after = reference.run(network, frames), reference.run(stored, frames)
+    for ours, theirs in zip((*before.spikes, *before.u, *before.v), (*after.spikes, *after.u, *after.v), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert isinstance(stored.layers[0].synapses[0], kind)
+    for layer in stored.layers:
+        (group,) = layer.synapses
+        forms = [group.as_sparse(), group] if isinstance(group, DenseSynapses) else [group.as_dense(), group]
+        sizes = [synapse_bytes(form, LOIHI2) for form in forms if form is not None]
+        assert synapse_bytes(group, LOIHI2) == min(sizes)
 
 
 def test_every_limit_of_every_chip_names_its_source():

@@ -19,16 +19,22 @@ from delaytool.models.interpolation import INTERPOLATIONS
     sigma=st.one_of(st.none(), st.floats(0.0, 6.0)), timing=st.sampled_from(["paper", "chip"]),
     interpolation=st.sampled_from(INTERPOLATIONS),
     delays=st.sampled_from(["learned", "fixed-random", "none", "dense"]),
+    sparsity=st.sampled_from([0.0, 0.6]), rewiring=st.sampled_from(["none", "deep-r", "rigl", "rigl-signed"]),
 )  # fmt: skip
 def test_the_network_equals_its_plain_form(
-    form, seed, taps, max_delay, bias, sigma, timing, interpolation, delays
+    form, seed, taps, max_delay, bias, sigma, timing, interpolation, delays, sparsity, rewiring
 ):  # fmt: skip
     config = ModelConfig(
-        hidden=(6, 5), kernel_count=taps, max_delay=max_delay, tau=1.7, bias=bias, timing=timing, delays=delays,
-        interpolation=interpolation, convolution=form, discarded_mass=1e-13,
+        hidden=(6, 5), kernel_count=min(taps, max_delay + 1), max_delay=max_delay, tau=1.7, bias=bias, timing=timing,
+        delays=delays, interpolation=interpolation, convolution=form, discarded_mass=1e-13, sparsity=sparsity,
+        rewiring=rewiring,
     )  # fmt: skip
     torch.manual_seed(seed)
     model = DelayNetwork(7, 4, config).double()
+    if sparsity:
+        with torch.no_grad():
+            for layer in model.delayed_layers():  # as after an optimiser's step, before a tap falls
+                layer.weight.add_(0.1 * torch.randn_like(layer.weight))
     frames, labels = torch.poisson(torch.full((5, 11, 7), 0.3)), torch.arange(5) % 4
     results = []
     for forward in (model, lambda *arguments: plain.forward(model, *arguments)):

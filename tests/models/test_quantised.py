@@ -63,6 +63,9 @@ OPTIONS = {
     "taps": st.integers(1, 4), "max_delay": st.integers(0, 6), "bias": st.booleans(), "norm": st.booleans(),
     "delays": st.sampled_from(["learned", "dense", "none"]),
     "timing": st.sampled_from(["paper", "chip"]), "tau": st.sampled_from([1.0, 1.005, 2.0, 7.3, 4096.0]),
+    "structure": st.sampled_from(
+        [{}, {"sparsity": 0.5}, {"sparsity": 0.5, "rewiring": "deep-r"}, {"sparsity": 0.5, "rewiring": "rigl"}]
+    ),
 }  # fmt: skip
 
 
@@ -75,11 +78,11 @@ def integers_of(model, encoding):
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
 def test_float32_evaluation_is_the_integer_network_to_the_bit(
-    form, seed, taps, max_delay, bias, norm, delays, timing, tau
+    form, seed, taps, max_delay, bias, norm, delays, timing, tau, structure
 ):
     model, encoding, frames = random_network_on_grid(
         seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
-        convolution=form,
+        convolution=form, **structure,
     )  # fmt: skip
     network = integers_of(model, encoding)
     with torch.no_grad():
@@ -94,10 +97,11 @@ def test_float32_evaluation_is_the_integer_network_to_the_bit(
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
-def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias, norm, delays, timing, tau):
+def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias, norm, delays, timing, tau, structure):
     model, encoding, _ = random_network_on_grid(
-        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau
-    )
+        seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
+        **structure,
+    )  # fmt: skip
     network = integers_of(model, encoding)
     norms = [*(layer.norm for layer in model.hidden_layers()), None]
     for built, synapses, norm_, scale in zip(
@@ -119,11 +123,11 @@ def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), detach=st.booleans(), training=st.booleans(), **OPTIONS)
 def test_the_network_and_every_gradient_equal_the_plain_form(
-    form, seed, detach, training, taps, max_delay, bias, norm, delays, timing, tau
+    form, seed, detach, training, taps, max_delay, bias, norm, delays, timing, tau, structure
 ):  # fmt: skip
     model, _, frames = random_network_on_grid(
         seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
-        detach_reset=detach, convolution=form,
+        detach_reset=detach, convolution=form, **structure,
     )  # fmt: skip
     model = model.double().train(training)
     results = []

@@ -68,6 +68,21 @@ def test_a_width_that_goes_by_accuracy_goes_on_where_it_was(tiny_recipe, tmp_pat
     assert len({line["sigma"] for line in RunFolder(tmp_path / "cut").read_metrics()}) > 2
 
 
+@pytest.mark.parametrize("rule", ["deep-r", "rigl", "rigl-signed"])
+def test_a_rewired_run_resumes_to_the_same_bits(rule, tiny_recipe, tmp_path):
+    (tmp_path / "recipe.toml").write_text(tiny_recipe.to_toml())
+    recipe = load_recipe(
+        str(tmp_path / "recipe.toml"),
+        [f"model.rewiring={rule}", "model.sparsity=0.9", "trainer.l1=1e-4", "trainer.lr=0.1", "model.kernel_count=2"],
+    )
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", reporter=Interrupts(3))
+    train(None, tmp_path / "cut", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    assert any(sum(line["grown"].values()) > 0 for line in RunFolder(tmp_path / "whole").read_metrics()[2:])
+
+
 def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     recipe = load_recipe("digits", ["model.hidden=[48]", "trainer.epochs=20", "trainer.time_jitter=0"])
     summary = train(recipe, tmp_path / "run")
@@ -107,7 +122,8 @@ def test_the_papers_protocol_validates_on_test_and_says_so(tiny_recipe, tmp_path
                                       "model.interpolation=laplace", "trainer.sigma_schedule=constant",
                                       "model.bias=true", "model.batch_norm=false", "model.timing=paper",
                                       "trainer.lr_schedule=cosine", "trainer.lr_schedule=constant",
-                                      "trainer.epochs=1", "trainer.channel_dropout=0.2"])  # fmt: skip
+                                      "trainer.epochs=1", "trainer.channel_dropout=0.2",
+                                      "model.sparsity=0.9", "model.rewiring=rigl", "trainer.l1=1e-4"])  # fmt: skip
 def test_every_option_trains(override, tiny_recipe, tmp_path):
     values = tiny_recipe.to_toml()
     (tmp_path / "recipe.toml").write_text(values)

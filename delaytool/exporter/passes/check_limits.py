@@ -9,7 +9,7 @@ import numpy as np
 
 from delaytool.errors import ExportError
 from delaytool.hw_configs import Target
-from delaytool.network import IntegerLayer, IntegerNetwork, SparseSynapses
+from delaytool.network import IntegerLayer, IntegerNetwork, SparseSynapses, Synapses
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,20 @@ def _check_layer(network: IntegerNetwork, layer: IntegerLayer, target: Target) -
 def placement(network: IntegerNetwork, layer: IntegerLayer, target: Target) -> Placement:
     """Estimated use of the chip by one layer."""
     limits = target.limits
-    bits = 0
-    for group in layer.synapses:
-        each = limits.weight_bits + _bits_for(int(group.delay.max(initial=0)))
-        if isinstance(group, SparseSynapses):
-            each += _bits_for(layer.n_neurons - 1)
-            stored = group.n_synapses
-        else:
-            stored = group.weight.size
-        bits += 64 * math.ceil(stored * each / 64)
-    size = bits // 8
+    size = sum(synapse_bytes(group, target) for group in layer.synapses)
     cores = max(math.ceil(layer.n_neurons / limits.neurons_per_core), math.ceil(size / limits.synapse_bytes_per_core))
     return Placement(layer.name, layer.n_neurons, layer.n_synapses, size, max(1, cores))
+
+
+def synapse_bytes(group: Synapses, target: Target) -> int:
+    """Estimated memory of one group: weight, delay and, where sparse, target of each synapse, in 64-bit units."""
+    each = target.limits.weight_bits + _bits_for(int(group.delay.max(initial=0)))
+    if isinstance(group, SparseSynapses):
+        each += _bits_for(group.n_out - 1)
+        stored = group.n_synapses
+    else:
+        stored = group.weight.size
+    return 8 * math.ceil(stored * each / 64)
 
 
 def _bits_for(largest: int) -> int:

@@ -9,7 +9,7 @@ The layout is what `lava.lib.dl.netx.hdf5` of lava-dl 0.6.0 reads:
     layer/<i>/bias      (n_out,) mantissas; the exponent is always 6
     layer/<i>/neuron/   type 'LOIHI' or 'CUBA', iDecay (du + 1), vDecay (dv), vThMant (threshold)
 
-It has no place for weight exponents, several taps a synapse, sparse groups, other sources than the layer before,
+It has no place for weight exponents, several taps a synapse, other sources than the layer before,
 payloads, the length of a sample or how the input was made. What cannot be said is refused, never rounded.
 """
 
@@ -113,7 +113,7 @@ def read_netx(
 
 
 def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(weight, delay) of the one dense group that netx can hold, exponent applied."""
+    """(weight, delay) of the one group of single taps that netx can hold, exponent applied."""
     layer = network.layers[index]
     where = f"layer {layer.name}"
     if len(layer.synapses) != 1:
@@ -126,12 +126,13 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
         raise ExportError(
             f"{where}: it hears {network.name_of(group.source)}, and in netx only the layer before; {OTHER_WAY}"
         )
-    if not isinstance(group, DenseSynapses):
+    matrix = group if isinstance(group, DenseSynapses) else group.as_dense()
+    if matrix is None:
         raise ExportError(
-            f"{where}: its synapses are listed one by one (pruned, or several taps), and netx holds only whole "
-            f"matrices of one delay a synapse; train with one dense tap a synapse, or {OTHER_WAY}"
+            f"{where}: a pair of its neurons has several taps, and netx holds only whole matrices of one delay a "
+            f"synapse; train with one tap a synapse (model.kernel_count = 1), or {OTHER_WAY}"
         )
-    weight = group.weight.astype(np.int64) << group.exponent
+    weight = matrix.weight.astype(np.int64) << group.exponent
     if not weight.any():
         raise ExportError(f"{where}: all its weights are 0, at which netx fails; train longer, or {OTHER_WAY}")
     if (weight % 2).any():
@@ -150,7 +151,7 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
             f"{where}: it has no positive weight and its least is {-least}, a power of two, which netx would change; "
             f"{OTHER_WAY}"
         )
-    delay = np.where(group.weight != 0, group.delay, 0)
+    delay = np.where(matrix.weight != 0, matrix.delay, 0)
     if delay.max() > MAX_DELAY:
         raise ExportError(
             f"{where}: delay {delay.max()} exceeds netx's {MAX_DELAY}; retrain with shorter delays or export with "
