@@ -273,9 +273,12 @@ def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    if base in seen:
+    # A file is looked for beside the one that names it, then where the command runs.
+    beside = Path(name_or_path).parent / str(base)
+    found = str(beside) if base not in preset_names() and beside.is_file() else str(base)
+    if found in seen:
         raise RecipeError(f"recipe {name_or_path}: extends {base!r}, which extends it in turn; break the circle")
-    return _merged(_read(str(base), (*seen, name_or_path)), values)
+    return _merged(_read(found, (*seen, name_or_path)), values)
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,12 @@ def test_bad_overrides_are_named(override):
         load_recipe("digits", [override])
 
 
+def test_a_recipe_extends_the_file_beside_it(tmp_path):
+    (tmp_path / "base.toml").write_text("seed = 5")
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"')
+    assert load_recipe(str(tmp_path / "mine.toml")).seed == 5
+
+
 def test_a_circle_of_extends_is_named(tmp_path):
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
     one.write_text(f'extends = "{two}"')
