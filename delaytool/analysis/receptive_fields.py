@@ -17,10 +17,17 @@ def receptive_fields(model: DelayNetwork, encoding: InputEncoding) -> dict[str, 
 
     Delays are rounded as the network is evaluated and exported; taps that meet in one cell add up. Batch norm is
     folded in, so that a positive cell excites even where the norm's factor is negative. A unit is a neuron of the
-    layer before, or an input channel. The encoding's n_steps must be decided.
+    layer before, or an input channel; of what a recurrent layer hears of itself, a neuron of that layer, and a spike
+    takes one step besides the delay. The encoding's n_steps must be decided.
     """
+    config = model.config
     layers = fold_batch_norm(program_of(model, encoding)).layers
-    return {layer.name: on_grid(layer.weight, layer.delay, model.config.kernel_size) for layer in layers}
+    fields = {layer.name: on_grid(layer.weight, layer.delay, config.kernel_size) for layer in layers}
+    for layer in layers:
+        if layer.recurrent is not None:
+            own = on_grid(layer.recurrent.weight, layer.recurrent.delay, config.recurrent_synapses.kernel_size)
+            fields[f"{layer.name}-recurrent"] = own
+    return fields
 
 
 def on_grid(weight: np.ndarray, delay: np.ndarray, n_delays: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from delaytool import __version__
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import Placement, check_limits
+from delaytool.exporter.passes.check_neurons import check_neurons
 from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.exporter.passes.write import write
 from delaytool.exporter.report import LayerReport, layer_reports
@@ -55,6 +56,7 @@ def export(
     progress      told (layer, scales tried, scales to try)
     A network that was trained through a chip's integers keeps them: no scale is tried. Raises ExportError.
     """
+    check_neurons(model.config)
     program = program_of(model, encoding)
     program = fold_batch_norm(program)
     program = round_delays(program, target, clip=clip_delays)

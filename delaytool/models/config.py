@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class ModelConfig(BaseModel):
-    """A feed-forward network of LIF layers with a delay per synapse (arXiv 2306.17670)."""
+    """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward unless said otherwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,6 +22,10 @@ class ModelConfig(BaseModel):
         description="'fixed-random': rounded once, never trained; 'none': every delay 0, in a run as long as with "
         "max_delay; 'dense': a weight for every delay of every synapse",
     )
+    delays_per: Literal["synapse", "presynaptic", "postsynaptic"] = Field(
+        default="synapse",
+        description="what has a delay of its own: each synapse, each sender, each receiver of a layer",
+    )
     interpolation: Literal["gauss", "triangle", "max", "laplace"] = "gauss"
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of each layer's taps that do not exist")
     rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
@@ -32,6 +36,24 @@ class ModelConfig(BaseModel):
     )
     dale: bool = Field(default=False, description="rewired taps of one presynaptic neuron all have one sign")
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
+    neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
+        default="lif",
+        description="'plif': tau is learned, one a layer; 'cuba': a current with a decay of its own before the "
+        "membrane; 'adaptive': the threshold rises with every spike (no chip's contract holds it)",
+    )
+    tau_current: float = Field(
+        default=2.0, ge=1.0, le=4096.0, description="of 'cuba': the current's time constant in steps; 1: no filter"
+    )
+    adaptation: float = Field(default=0.2, gt=0, description="of 'adaptive': what a spike adds to the threshold")
+    tau_adaptation: float = Field(
+        default=10.0, ge=1.0, description="of 'adaptive': time constant in steps with which that passes"
+    )
+    recurrent: bool | tuple[bool, ...] = Field(
+        default=False, description="hidden layers also hear themselves, with delays; or one value a hidden layer"
+    )
+    recurrent_max_delay: int | None = Field(
+        default=None, ge=0, le=4095, description="longest delay from a layer to itself; default: max_delay"
+    )
     threshold: float = Field(default=1.0, gt=0)
     surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
     detach_reset: bool = True
@@ -59,6 +81,24 @@ class ModelConfig(BaseModel):
     def _former_name(cls, value: Any) -> Any:
         return "fixed-random" if value == "fixed" else value
 
+    @field_validator("neuron")
+    @classmethod
+    def _tau_can_be_learned(cls, neuron: str, info: ValidationInfo) -> str:
+        tau = info.data.get("tau")
+        if neuron == "plif" and tau is not None and tau <= 1:
+            raise ValueError(f"it learns tau from model.tau on, which must be above 1 (it is {tau}), for example 2")
+        return neuron
+
+    @field_validator("recurrent")
+    @classmethod
+    def _one_value_a_hidden_layer(
+        cls, recurrent: bool | tuple[bool, ...], info: ValidationInfo
+    ) -> bool | tuple[bool, ...]:
+        hidden = info.data.get("hidden")
+        if not isinstance(recurrent, bool) and hidden is not None and len(recurrent) != len(hidden):
+            raise ValueError(f"{len(recurrent)} values for {len(hidden)} hidden layers; give one each, or one for all")
+        return recurrent
+
     @property
     def kernel_size(self) -> int:
         """Taps of a kernel (Td)."""
@@ -76,6 +116,21 @@ class ModelConfig(BaseModel):
     @property
     def learns_delays(self) -> bool:
         return self.delays == "learned" and self.max_delay > 0
+
+    @property
+    def current_tau(self) -> float:
+        """The current's time constant in steps; 1 where neurons have no current of their own."""
+        return self.tau_current if self.neuron == "cuba" else 1.0
+
+    def is_recurrent(self, layer: int) -> bool:
+        """Whether a hidden layer (0 the first) hears itself."""
+        return self.recurrent if isinstance(self.recurrent, bool) else self.recurrent[layer]
+
+    @property
+    def recurrent_synapses(self) -> ModelConfig:
+        """The same network's recipe as synapses from a layer to itself are to read it."""
+        longest = self.max_delay if self.recurrent_max_delay is None else self.recurrent_max_delay
+        return self.model_copy(update={"max_delay": longest, "bias": False})
 
     @property
     def tail_per_layer(self) -> int:

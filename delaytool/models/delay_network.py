@@ -1,4 +1,4 @@
-"""The feed-forward spiking network with learned delays (arXiv 2306.17670)."""
+"""The spiking network with learned delays (arXiv 2306.17670), and recurrent ones (arXiv 2509.24852)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from delaytool.models import quantised
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_layer import DelayedLinear
 from delaytool.models.grid import Grid
-from delaytool.models.neurons import leaky_integrator, lif
+from delaytool.models.neurons import Population
 
 
 class HiddenLayer(nn.Module):
-    """Delayed synapses, batch norm over time and batch, LIF, dropout with one mask for all time steps."""
+    """Delayed synapses, batch norm over time and batch, neurons, dropout with one mask for all time steps.
 
-    def __init__(self, n_in: int, n_out: int, config: ModelConfig) -> None:
+    A recurrent layer's neurons also hear each other: a spike is heard after its delay and one step, past batch norm
+    and dropout.
+    """
+
+    def __init__(self, n_in: int, n_out: int, config: ModelConfig, recurrent: bool = False) -> None:
         super().__init__()
         self.config = config
         self.synapses = DelayedLinear(n_in, n_out, config)
         self.norm = nn.BatchNorm1d(n_out) if config.batch_norm else None
+        self.neurons = Population(config)
+        self.recurrent = DelayedLinear(n_out, n_out, config.recurrent_synapses) if recurrent else None
         self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
         self.share: tuple[slice, int] | None = None
 
@@ -52,9 +58,8 @@ class HiddenLayer(nn.Module):
         return functional.dropout(ones, self.config.dropout)[rows]
 
     def _spikes(self, x: Tensor, n_steps: int, sigma: float | None, mask: Tensor | None) -> Tensor:
-        config = self.config
         current = self.current(x, n_steps, sigma)
-        return lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset, mask)
+        return self.neurons(current, mask, None if self.recurrent is None else self.recurrent.taps(sigma))
 
 
 @contextmanager
@@ -84,15 +89,20 @@ class DelayNetwork(nn.Module):
         self.n_in = n_in
         self.n_classes = n_classes
         sizes = [n_in, *config.hidden]
-        self.hidden = nn.ModuleList(HiddenLayer(before, after, config) for before, after in itertools.pairwise(sizes))
+        self.hidden = nn.ModuleList(
+            HiddenLayer(before, after, config, config.is_recurrent(index))
+            for index, (before, after) in enumerate(itertools.pairwise(sizes))
+        )
         self.readout = DelayedLinear(sizes[-1], n_classes, config)
+        self.readout_neurons = Population(config)
         self.grid: Grid | None = None
         for layer in self.delayed_layers():
             layer.reset_parameters()
 
     def delayed_layers(self) -> list[DelayedLinear]:
-        """Every layer of synapses, in order, the readout's last."""
-        return [layer.synapses for layer in self.hidden_layers()] + [self.readout]
+        """Every layer of synapses: those from layer to layer in order, the readout's, then those within layers."""
+        within = [layer.recurrent for layer in self.hidden_layers() if layer.recurrent is not None]
+        return [*(layer.synapses for layer in self.hidden_layers()), self.readout, *within]
 
     def hidden_layers(self) -> list[HiddenLayer]:
         """The hidden layers, in order, by their type."""
@@ -132,7 +142,16 @@ class DelayNetwork(nn.Module):
         return torch.stack([layer.weight.abs().sum() for layer in self.delayed_layers()]).sum()
 
     def layer_names(self) -> list[str]:
-        return [f"hidden{index + 1}" for index in range(len(self.hidden))] + ["readout"]
+        """What `delayed_layers` are called."""
+        hidden = [f"hidden{index + 1}" for index in range(len(self.hidden))]
+        within = [f"{name}-recurrent" for index, name in enumerate(hidden) if self.config.is_recurrent(index)]
+        return [*hidden, "readout", *within]
+
+    @torch.no_grad()
+    def time_constants(self) -> dict[str, float]:
+        """Of the membranes, in steps, by layer."""
+        neurons = [*(layer.neurons for layer in self.hidden_layers()), self.readout_neurons]
+        return {name: float(each.tau) for name, each in zip(self.layer_names(), neurons, strict=False)}
 
     def forward(self, frames: Tensor, sigma: float | None = None) -> Tensor:
         """Frames (batch, time, channel) to the readout's membrane (time, batch, class)."""
@@ -150,7 +169,7 @@ class DelayNetwork(nn.Module):
             x = layer(self.sent(x), self.config.steps_of(index, n_frames), sigma)
             spikes.append(x)
         out = self.readout(self.sent(x), self.config.steps_of(len(self.hidden), n_frames), sigma)
-        return spikes, leaky_integrator(out, self.config.tau)
+        return spikes, self.readout_neurons.membrane(out)
 
     def sent(self, x: Tensor) -> Tensor:
         """Spikes as the next layer hears them: in chip time each takes one step besides its delay."""

@@ -9,14 +9,16 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.connectivity import connected, distinct_delays, draw_mask, draw_signs, n_connections
 from delaytool.models.convolution import Windows, Work, choose, delayed_sum, density, through_events, whole
 from delaytool.models.interpolation import kernel, single_tap_kernel, single_taps, window_width, windows
+from delaytool.models.neurons import leaky_integrator
 
 
 class DelayedLinear(nn.Module):
     """Every input reaches every output through `taps_per_synapse` taps (weight, delay), or through some of them.
 
     weight   (n_out, n_in, taps); 0 where there is no tap
-    delay    (n_out, n_in, taps), steps, within 0..max_delay. Where weights are whole kernels (delays 'none', 'dense')
-             it says what is so anyway, tap j has delay j, and is neither a parameter nor saved
+    delay    (n_out, n_in, taps), steps, within 0..max_delay; (1, n_in, taps) where each sender has its own,
+             (n_out, 1, taps) where each receiver has. Where weights are whole kernels (delays 'none', 'dense') it says
+             what is so anyway, tap j has delay j, and is neither a parameter nor saved
     mask     (n_out, n_in, taps) bool: the taps that exist, where they are drawn once and for all
     sign     (n_out, n_in, taps) int8, +1 or -1, where taps are rewired: one exists where sign * weight > 0
     """
@@ -33,7 +35,8 @@ class DelayedLinear(nn.Module):
             every = torch.arange(config.kernel_size, dtype=self.weight.dtype).expand(shape).contiguous()
             self.register_buffer("delay", every, persistent=False)
         else:
-            self.delay = nn.Parameter(torch.empty(shape), requires_grad=config.learns_delays)
+            of = {"presynaptic": (1, *shape[1:]), "postsynaptic": (n_out, 1, shape[2])}
+            self.delay = nn.Parameter(torch.empty(of.get(config.delays_per, shape)), requires_grad=config.learns_delays)
         self.bias = nn.Parameter(torch.zeros(n_out)) if config.bias else None
         rewired = config.rewiring != "none"
         self.register_buffer("sign", torch.ones(shape, dtype=torch.int8) if rewired else None)
@@ -99,6 +102,11 @@ class DelayedLinear(nn.Module):
             return self.weight
         return connected(self.weight, self.exists(), dense_gradient=self.config.grows_by_gradient)
 
+    @property
+    def delays(self) -> Tensor:
+        """The delay of every tap, (n_out, n_in, taps), whatever it belongs to; gradients add up there."""
+        return self.delay.expand_as(self.weight)
+
     @torch.no_grad()
     def clamp_delays(self) -> None:
         """Keep delays inside the kernel; call it after every optimiser step."""
@@ -115,9 +123,9 @@ class DelayedLinear(nn.Module):
         if self.config.whole_kernels:
             return weight
         if self._rounded(sigma):
-            return single_tap_kernel(weight, self.delay, size)
+            return single_tap_kernel(weight, self.delays, size)
         assert sigma is not None
-        return kernel(weight, self.delay, sigma, size, self.config.interpolation)
+        return kernel(weight, self.delays, sigma, size, self.config.interpolation)
 
     def windows(self, sigma: float | None, weight: Tensor | None = None) -> Windows:
         """The kernels where they are not negligible; weight as for `kernel`."""
@@ -126,27 +134,52 @@ class DelayedLinear(nn.Module):
         if config.whole_kernels:
             return whole(weight)
         if self._rounded(sigma):
-            return Windows(*single_taps(weight, self.delay, config.kernel_size), config.kernel_size)
+            return Windows(*single_taps(weight, self.delays, config.kernel_size), config.kernel_size)
         assert sigma is not None
         taps, start = windows(
-            weight, self.delay, sigma, config.kernel_size, config.interpolation, config.discarded_mass
+            weight, self.delays, sigma, config.kernel_size, config.interpolation, config.discarded_mass
         )
         return Windows(taps, start, config.kernel_size)
 
     def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
         """(time, batch, n_in) to (n_steps, batch, n_out)."""
         out = self.convolved(x, n_steps, sigma)
+        if self.config.current_tau > 1:  # the chip's currents decay, and its biases go to the membrane past them
+            out = leaky_integrator(out, self.config.current_tau)
         return out if self.bias is None else out + self.bias
 
     def convolved(self, x: Tensor, n_steps: int, sigma: float | None, weight: Tensor | None = None) -> Tensor:
-        """As forward, without bias; weight as for `kernel`."""
+        """The sums that arrive, without bias; weight as for `kernel`."""
         self.form = form = self._form(x, n_steps, sigma)
         if form == "windowed":
             return through_events(x, self.windows(sigma, weight), n_steps)
         return delayed_sum(x, self.kernel(sigma, weight), n_steps, form)
 
+    def taps(self, sigma: float | None) -> Windows:
+        """The kernels in the fewest numbers: windows, unless whole kernels are as short or the recipe wants them.
+
+        For layers that hear themselves, where a loop over time does what `forward` does elsewhere.
+        """
+        config = self.config
+        self.form = "loop"
+        if config.convolution in ("auto", "windowed"):
+            width = self._window(sigma)
+            if width * config.kernel_count < config.kernel_size:
+                return self.windows(sigma)
+        return whole(self.kernel(sigma))
+
     def _rounded(self, sigma: float | None) -> bool:
         return sigma is None or self.config.delays == "fixed-random"
+
+    def _window(self, sigma: float | None) -> int:
+        """Steps that a tap is spread over."""
+        config = self.config
+        if config.whole_kernels:
+            return config.kernel_size
+        if self._rounded(sigma):
+            return 1
+        assert sigma is not None
+        return min(config.kernel_size, window_width(sigma, config.interpolation, config.discarded_mass))
 
     def _form(self, x: Tensor, n_steps: int, sigma: float | None) -> str:
         """The form of the convolution that the recipe names, or the cheapest one."""
@@ -155,12 +188,6 @@ class DelayedLinear(nn.Module):
     def work(self, x: Tensor, n_steps: int, sigma: float | None) -> Work:
         """What `choose` has to know of the convolution of this input."""
         config = self.config
-        taps, window = config.kernel_count, 1
-        if config.whole_kernels:
-            taps, window = 1, config.kernel_size
-        elif not self._rounded(sigma):
-            assert sigma is not None
-            window = min(config.kernel_size, window_width(sigma, config.interpolation, config.discarded_mass))
         time, batch, n_in = x.shape
         return Work(
             time=time,
@@ -169,8 +196,8 @@ class DelayedLinear(nn.Module):
             n_out=self.weight.shape[0],
             n_steps=n_steps,
             size=config.kernel_size,
-            taps=taps,
-            window=window,
+            taps=1 if config.whole_kernels else config.kernel_count,
+            window=self._window(sigma),
             density=density(x) if x.device.type == "cpu" else 1.0,
             device=x.device.type,
             training=torch.is_grad_enabled(),

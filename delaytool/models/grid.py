@@ -127,6 +127,11 @@ def bias_exponent_for(bias: Tensor, scale: Scale, limits: Limits, room: float = 
     return None
 
 
+def current_decay(tau: float, limits: Limits) -> int:
+    """du of a leak of 1/tau; a tau of 1 is no filter."""
+    return min(max(round(DECAY_UNITY / tau) - 1, 0), limits.decay_max)
+
+
 def membrane_decay(tau: float, limits: Limits) -> int:
     """dv of a leak of 1/tau."""
     return min(round(DECAY_UNITY / tau), limits.decay_max)

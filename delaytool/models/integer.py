@@ -6,6 +6,7 @@ partial sum is an integer below the format's integer limit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,27 +59,77 @@ def arriving_input(synapses: Synapses, sent: Tensor, exact: torch.dtype) -> Tens
     return total.to(torch.int64) << synapses.exponent
 
 
-def layer_input(network: IntegerNetwork, layer: IntegerLayer, sent: list[Tensor]) -> Tensor:
-    """Input sums of a layer from what the input (0) and the layers before it sent: (sample, step, neuron) int64."""
+def exact_format(network: IntegerNetwork, layer: IntegerLayer) -> torch.dtype:
+    """The smallest floating format that holds every partial sum of a step's input to a layer."""
     low, high = network.input_bounds(layer)
     largest = int(max(high.max(initial=0), -low.min(initial=0)))
-    exact = torch.float32 if largest < 1 << 24 else torch.float64
-    return torch.stack([arriving_input(group, sent[group.source], exact) for group in layer.synapses]).sum(0)
+    return torch.float32 if largest < 1 << 24 else torch.float64
 
 
-def integrate(layer: IntegerLayer, arriving: Tensor) -> LayerTrace:
-    """The contract's neuron over a whole run: input sums (sample, step, neuron) int64 to the layer's trace."""
+@dataclass(frozen=True)
+class _Feedback:
+    """One group of synapses from a layer to itself: matrix (neuron, delays * neuron), a block a delay from 0 on."""
+
+    matrix: Tensor
+    delays: int
+    exponent: int
+
+    @staticmethod
+    def of(synapses: Synapses, exact: torch.dtype) -> _Feedback:
+        target, pre, weight, delay = (torch.from_numpy(array.astype("int64")) for array in synapses.listed())
+        n, _ = synapses.shape
+        delays = int(delay.max()) + 1 if len(delay) else 0
+        matrix = torch.zeros(n, delays, n, dtype=exact)
+        matrix.index_put_((pre, delay, target), weight.to(exact), accumulate=True)
+        return _Feedback(matrix.flatten(1), delays, synapses.exponent)
+
+    def add(self, fired: Tensor, pending: Tensor, step: int) -> None:
+        """What (sample, neuron) spikes of a step bring to `pending` (sample, step, neuron)."""
+        last = min(pending.shape[1], step + 1 + self.delays)
+        brought = (fired.to(self.matrix.dtype) @ self.matrix).to(torch.int64) << self.exponent
+        pending[:, step + 1 : last] += brought.unflatten(1, (self.delays, fired.shape[1]))[:, : last - step - 1]
+
+
+def run_layer(network: IntegerNetwork, index: int, sent: list[Tensor]) -> LayerTrace:
+    """A layer's trace from what the input (0) and the layers before it sent, (sample, step, neuron) each.
+
+    Raises BackendError for a layer that hears a later one.
+    """
+    layer = network.layers[index]
+    exact = exact_format(network, layer)
+    arriving = torch.zeros(*sent[0].shape[:2], layer.n_neurons, dtype=torch.int64)
+    feedback = []
+    for group in layer.synapses:
+        if group.source > index + 1:
+            raise BackendError(
+                f"layer {layer.name}: it listens to {network.name_of(group.source)}, which comes after it; "
+                "PyTorch's simulation runs one layer at a time, use --backend engine or reference"
+            )
+        if group.source == index + 1 and group.n_synapses:
+            feedback.append(_Feedback.of(group, exact))
+        elif group.source <= index:
+            arriving += arriving_input(group, sent[group.source], exact)
+    return integrate(layer, arriving, feedback)
+
+
+def integrate(layer: IntegerLayer, arriving: Tensor, feedback: Sequence[_Feedback] = ()) -> LayerTrace:
+    """The contract's neuron over a whole run: input sums (sample, step, neuron) int64 to the layer's trace.
+
+    What the layer hears of itself is added to `arriving` as it goes.
+    """
     bias = torch.from_numpy(layer.bias)
     u = torch.zeros_like(arriving[:, 0])
     v = torch.zeros_like(u)
     spikes, currents, membranes = [], [], []
-    for current in arriving.unbind(1):
-        u = _decayed(u, layer.du + 1) + (current << STATE_SHIFT)
+    for step in range(arriving.shape[1]):
+        u = _decayed(u, layer.du + 1) + (arriving[:, step] << STATE_SHIFT)
         u = torch.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, u)
         u = torch.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u)
         v = (_decayed(v, layer.dv) + u + bias).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
         fired = v > (layer.threshold << STATE_SHIFT)
         v = v.masked_fill(fired, 0)
+        for group in feedback:
+            group.add(fired, arriving, step)
         spikes.append(fired)
         currents.append(u.to(torch.int32))
         membranes.append(v.to(torch.int32))
@@ -95,18 +146,12 @@ def padded_frames(frames: Tensor, steps: int) -> Tensor:
 def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
 
-    Raises BackendError for recurrent networks: a layer at a time needs every source before its target.
+    Raises BackendError for a layer that hears a later one: a layer at a time needs every source before its target.
     """
     sent: list[Tensor] = [padded_frames(frames, network.n_steps)]
     traces = []
-    for index, layer in enumerate(network.layers):
-        for group in layer.synapses:
-            if group.source > index:
-                raise BackendError(
-                    f"layer {layer.name}: it listens to {network.name_of(group.source)}, which is not before it; "
-                    "PyTorch's simulation runs feed-forward networks, use --backend engine or reference"
-                )
-        trace = integrate(layer, layer_input(network, layer, sent))
+    for index in range(len(network.layers)):
+        trace = run_layer(network, index, sent)
         traces.append(trace)
         sent.append(trace.spikes.to(torch.float32))
     return traces

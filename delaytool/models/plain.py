@@ -14,7 +14,7 @@ from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_layer import DelayedLinear
 from delaytool.models.grid import Grid
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALISATION, SIGMA_OFFSET, single_tap_kernel
-from delaytool.models.neurons import leak_of, surrogate_gradient
+from delaytool.models.neurons import LifConstants, leak_of, surrogate_gradient
 from delaytool.models.quantised import normalisation_of
 
 
@@ -55,17 +55,27 @@ class _Spike(torch.autograd.Function):
 
 def lif(x: Tensor, tau: float, threshold: float, alpha: float, detach_reset: bool) -> Tensor:
     """Currents (time, batch, neuron) to spikes of the same shape."""
-    v = torch.zeros_like(x[0])
-    spikes = []
+    return spiking(x, LifConstants(leak_of(tau), threshold, alpha, detach_reset))
+
+
+def spiking(x: Tensor, constants: LifConstants, recurrent: Tensor | None = None) -> Tensor:
+    """The same for every kind of neuron; recurrent: kernels (neuron, neuron, size), K[j] acts j + 1 steps later."""
+    v, own, left = (torch.zeros_like(x[0]) for _ in range(3))
+    spikes: list[Tensor] = []
     for current in x:
-        v = v * leak_of(tau) + current
-        spike = _Spike.apply(v - threshold, alpha)
-        v = v * (1 - (spike.detach() if detach_reset else spike))
+        own = own * constants.current_leak
+        if recurrent is not None:
+            for j, sent in enumerate(reversed(spikes[-recurrent.shape[-1] :])):
+                own = own + sent @ recurrent[..., j].t()
+        v = v * constants.leak + current + own
+        spike = _Spike.apply(v - (constants.threshold + constants.adaptation * left), constants.alpha)
+        v = v * (1 - (spike.detach() if constants.detach_reset else spike))
+        left = left * constants.adaptation_leak + spike
         spikes.append(spike)
     return torch.stack(spikes)
 
 
-def leaky_integrator(x: Tensor, tau: float) -> Tensor:
+def leaky_integrator(x: Tensor, tau: float | Tensor) -> Tensor:
     """Currents (time, batch, neuron) to membranes of the same shape."""
     v = torch.zeros_like(x[0])
     membrane = []
@@ -86,23 +96,27 @@ def forward(network: DelayNetwork, frames: Tensor, sigma: float | None) -> Tenso
         current = _synapses(layer.synapses, network.sent(x), config.steps_of(index, n_frames), sigma)
         if layer.norm is not None:
             current = layer.norm(current.flatten(0, 1)).view_as(current)
-        x = lif(current, config.tau, config.threshold, config.surrogate_alpha, config.detach_reset)
+        within = None if layer.recurrent is None else _kernel(layer.recurrent, sigma)
+        x = spiking(current, layer.neurons.constants, within)
         if layer.training and config.dropout > 0:
             x = x * functional.dropout(torch.ones_like(x[0]), config.dropout)
     out = _synapses(network.readout, network.sent(x), config.steps_of(len(network.hidden), n_frames), sigma)
-    return leaky_integrator(out, config.tau)
+    return leaky_integrator(out, network.readout_neurons.tau)
+
+
+def _kernel(layer: DelayedLinear, sigma: float | None) -> Tensor:
+    config, weight, delay = layer.config, _weight(layer), layer.delay.expand_as(layer.weight)
+    if config.whole_kernels:
+        return weight
+    if sigma is None or config.delays == "fixed-random":
+        return single_tap_kernel(weight, delay, config.kernel_size)
+    return kernel(weight, delay, sigma, config.kernel_size, config.interpolation)
 
 
 def _synapses(layer: DelayedLinear, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
-    config = layer.config
-    weight = _weight(layer)
-    if config.whole_kernels:
-        taps: Tensor = weight
-    elif sigma is None or config.delays == "fixed-random":
-        taps = single_tap_kernel(weight, layer.delay, config.kernel_size)
-    else:
-        taps = kernel(weight, layer.delay, sigma, config.kernel_size, config.interpolation)
-    out = delayed_sum(x, taps, n_steps, "direct")
+    out = delayed_sum(x, _kernel(layer, sigma), n_steps, "direct")
+    if layer.config.neuron == "cuba":
+        out = leaky_integrator(out, layer.config.tau_current)
     return out if layer.bias is None else out + layer.bias
 
 
@@ -174,7 +188,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
         size, step = config.kernel_size, limits.weight_step
         to_steps = scale.per_unit / 2**scale.exponent / step
         taps = on_grid(
-            single_tap_kernel(weight, layer.delay, size) * to_steps,
+            single_tap_kernel(weight, layer.delay.expand_as(weight), size) * to_steps,
             limits.weight_min // step,
             limits.weight_max // step,
         )

@@ -54,7 +54,7 @@ def layer_integers(synapses: DelayedLinear, norm: nn.BatchNorm1d | None, scale: 
     if norm is not None:
         weight, bias = folded(weight, bias, normalisation_of(norm))
     if weight.shape[2] > 1 and not synapses.config.whole_kernels:
-        _, delay = single_taps(weight, synapses.delay, synapses.config.kernel_size)
+        _, delay = single_taps(weight, synapses.delays, synapses.config.kernel_size)
         weight, _ = merged_taps(weight, delay)
     return LayerIntegers(weight_steps(weight, scale, limits), bias_mantissas(bias, scale, limits))
 

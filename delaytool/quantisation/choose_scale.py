@@ -12,7 +12,7 @@ from torch import Tensor
 from delaytool.errors import ExportError, NetworkError
 from delaytool.hw_configs import Target
 from delaytool.models.grid import Scale
-from delaytool.models.integer import integrate, layer_input, padded_frames
+from delaytool.models.integer import padded_frames, run_layer
 from delaytool.network import IntegerLayer, IntegerNetwork, Readout
 from delaytool.quantisation.float_simulation import simulate_float
 from delaytool.quantisation.program import FloatLayer, Program
@@ -54,8 +54,7 @@ def choose_scale(
         best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody, headroom)
         chosen.append(best)
         built = integer_layer(best, index, target)
-        spikes = integrate(built, layer_input(_enclosing(program, index, built), built, sent)).spikes
-        sent.append(spikes.float())
+        sent.append(run_layer(_enclosing(program, index, built), index, sent).spikes.float())
     return replace(program, layers=tuple(chosen))
 
 
@@ -140,7 +139,7 @@ def _measured(
     """The layer with this scale, and how far its integers are from the float layer."""
     layer = replace(program.layers[index], scale=scale)
     built = integer_layer(layer, index, target)
-    trace = integrate(built, layer_input(_enclosing(program, index, built), built, sent))
+    trace = run_layer(_enclosing(program, index, built), index, sent)
     late = program.late[index]
     if layer.threshold is not None:
         spikes = trace.spikes[:, late : late + wanted.shape[1]].float()

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delaytool.models.convolution import delayed_sum
+from delaytool.models.convolution import delayed_sum, whole
 from delaytool.models.interpolation import single_tap_kernel
-from delaytool.models.neurons import leaky_integrator, lif
+from delaytool.models.neurons import LifConstants, leak_of, leaky_integrator, spiking
 from delaytool.quantisation.program import FloatLayer, Program
 
 
@@ -30,9 +30,18 @@ def simulate_float(program: Program, frames: np.ndarray) -> list[Tensor]:
 
 
 def _run(layer: FloatLayer, x: Tensor, steps: int) -> Tensor:
-    weight, delay, bias = (torch.from_numpy(array).float() for array in (layer.weight, layer.delay, layer.bias))
-    kernel = single_tap_kernel(weight, delay, int(layer.delay.max()) + 1)
-    current = delayed_sum(x, kernel, steps) + bias
+    current = delayed_sum(x, _kernel(layer.weight, layer.delay), steps)
+    if layer.current_tau > 1:
+        current = leaky_integrator(current, layer.current_tau)
+    current = current + torch.from_numpy(layer.bias).float()
     if layer.threshold is None:
         return leaky_integrator(current, layer.tau)
-    return lif(current, layer.tau, layer.threshold)
+    constants = LifConstants(
+        leak_of(layer.tau), layer.threshold, alpha=5.0, detach_reset=True, current_leak=leak_of(layer.current_tau)
+    )
+    within = None if layer.recurrent is None else whole(_kernel(layer.recurrent.weight, layer.recurrent.delay))
+    return spiking(current, constants, recurrent=within)
+
+
+def _kernel(weight: np.ndarray, delay: np.ndarray) -> Tensor:
+    return single_tap_kernel(torch.from_numpy(weight).float(), torch.from_numpy(delay).float(), int(delay.max()) + 1)

@@ -17,9 +17,19 @@ def merge_taps(program: Program) -> Program:
 
 
 def _merged(layer: FloatLayer) -> FloatLayer:
-    ordered = np.sort(layer.delay, axis=2)
+    weight, merged = _merge(layer.weight, layer.delay)
+    recurrent = layer.recurrent
+    if recurrent is not None:
+        within, more = _merge(recurrent.weight, recurrent.delay)
+        recurrent = replace(recurrent, weight=within)
+        merged += more
+    return replace(layer, weight=weight, recurrent=recurrent, merged_taps=merged)
+
+
+def _merge(weight: np.ndarray, delay: np.ndarray) -> tuple[np.ndarray, int]:
+    """(weights, taps merged)."""
+    ordered = np.sort(delay, axis=2)
     if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
-        return layer
-    weight = merged_taps(torch.from_numpy(layer.weight), torch.from_numpy(layer.delay))[0].numpy()
-    fewer = np.count_nonzero(layer.weight) - np.count_nonzero(weight)
-    return replace(layer, weight=weight, merged_taps=int(fewer))
+        return weight, 0
+    merged = merged_taps(torch.from_numpy(weight), torch.from_numpy(delay))[0].numpy()
+    return merged, int(np.count_nonzero(weight) - np.count_nonzero(merged))

@@ -23,12 +23,22 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """Synapses from a layer to itself, past batch norm: as a FloatLayer's; spikes take a step besides their delay."""
+
+    weight: np.ndarray
+    delay: np.ndarray
+
+
+@dataclass(frozen=True)
 class FloatLayer:
     """A layer of the float network.
 
     weight, delay   (n_out, n_in, taps) float64, delays in steps
     bias            (n_out,) float64
+    tau, current_tau   time constants of membrane and current in steps; 1: none
     threshold       None for the readout, which never fires
+    recurrent       what the layer hears of itself
     clipped_delays, merged_taps   what passes did, for the report
     disagreement    of the scale chosen: what share of the spikes differ on the calibration samples, or, for the
                     readout, its membrane's error relative to its size
@@ -41,6 +51,8 @@ class FloatLayer:
     batch_norm: BatchNorm | None
     tau: float
     threshold: float | None
+    current_tau: float = 1.0
+    recurrent: Recurrence | None = None
     clipped_delays: int = 0
     merged_taps: int = 0
     scale: Scale | None = None
@@ -79,14 +91,16 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
     assert n_frames is not None, "a trained network's encoding is resolved"
     layers = []
     names = model.layer_names()
-    norms = [*(layer.norm for layer in model.hidden_layers()), None]
-    for index, (synapses, norm) in enumerate(zip(model.delayed_layers(), norms, strict=True)):
+    taus = model.time_constants()
+    stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in model.hidden_layers()]
+    stages.append((model.readout, None, None))
+    for index, (synapses, norm, recurrent) in enumerate(stages):
         weight = _array(synapses.connected_weight())
         layers.append(
             FloatLayer(
                 name=names[index],
                 weight=weight,
-                delay=_array(synapses.delay),
+                delay=_array(synapses.delays),
                 bias=np.zeros(len(weight)) if synapses.bias is None else _array(synapses.bias),
                 batch_norm=None
                 if norm is None
@@ -97,9 +111,13 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
                     variance=_array(norm.running_var),
                     eps=norm.eps,
                 ),
-                tau=config.tau,
+                tau=taus[names[index]],
+                current_tau=config.current_tau,
                 threshold=config.threshold if index < len(model.hidden) else None,
                 scale=None if model.grid is None else model.grid.scales[index],
+                recurrent=None
+                if recurrent is None
+                else Recurrence(_array(recurrent.connected_weight()), _array(recurrent.delays)),
             )
         )
     steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))

@@ -9,7 +9,7 @@ import torch
 
 from delaytool.errors import ExportError
 from delaytool.hw_configs import Limits, Target
-from delaytool.models.grid import Scale, bias_exponent_for, bias_mantissas, membrane_decay, weight_steps
+from delaytool.models.grid import Scale, bias_exponent_for, bias_mantissas, current_decay, membrane_decay, weight_steps
 from delaytool.network import (
     DenseSynapses,
     IntegerLayer,
@@ -17,7 +17,7 @@ from delaytool.network import (
     Readout,
     SparseSynapses,
 )
-from delaytool.quantisation.program import FloatLayer, Program
+from delaytool.quantisation.program import FloatLayer, Program, Recurrence
 
 
 def quantise(program: Program, target: Target) -> IntegerNetwork:
@@ -42,13 +42,18 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
     """One layer in integers; `index` from 0, so its source population is `index` (0 the input)."""
     scale = layer.scale
     assert scale is not None, "choose_scale comes first"
+    limits = target.limits
     mantissa, exponent = quantised_bias(layer, scale, target)
+    groups = [_group(layer.weight, layer.delay, index, scale, limits)]
+    if layer.recurrent is not None:
+        own = _scale_within(layer.recurrent, scale, limits)
+        groups.append(_group(layer.recurrent.weight, layer.recurrent.delay, index + 1, own, limits))
     return IntegerLayer(
         name=layer.name,
         n_neurons=layer.n_neurons,
-        synapses=(_group(layer, index, scale, target.limits),),
-        du=target.limits.decay_max,
-        dv=membrane_decay(layer.tau, target.limits),
+        synapses=tuple(groups),
+        du=current_decay(layer.current_tau, limits),
+        dv=membrane_decay(layer.tau, limits),
         threshold=scale.threshold,
         bias_mantissa=mantissa,
         bias_exponent=exponent,
@@ -82,16 +87,26 @@ def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.
     )
 
 
-def _group(layer: FloatLayer, index: int, scale: Scale, limits: Limits) -> DenseSynapses | SparseSynapses:
-    weight = quantised_weight(layer.weight, scale, limits)
-    delay = layer.delay.astype(np.int32)
+def _group(
+    weights: np.ndarray, delays: np.ndarray, source: int, scale: Scale, limits: Limits
+) -> DenseSynapses | SparseSynapses:
+    weight = quantised_weight(weights, scale, limits)
+    delay = delays.astype(np.int32)
     if weight.shape[2] == 1:
-        return DenseSynapses(index, weight[..., 0], delay[..., 0], scale.exponent)
+        return DenseSynapses(source, weight[..., 0], delay[..., 0], scale.exponent)
     target, pre, tap = np.nonzero(weight)
     n_out, n_in, _ = weight.shape
     return SparseSynapses(
-        index, n_out, n_in, target, pre, weight[target, pre, tap], delay[target, pre, tap], scale.exponent
+        source, n_out, n_in, target, pre, weight[target, pre, tap], delay[target, pre, tap], scale.exponent
     )
+
+
+def _scale_within(recurrent: Recurrence, scale: Scale, limits: Limits) -> Scale:
+    """The layer's scale with the smallest exponent at which no weight is clipped: every group has its own."""
+    largest, exponent = float(np.abs(recurrent.weight).max()) * scale.per_unit, 0
+    while largest > limits.weight_max << exponent and exponent < limits.weight_exponent_max:
+        exponent += 1
+    return replace(scale, exponent=exponent)
 
 
 @dataclass(frozen=True)
@@ -110,12 +125,19 @@ def quantisation_of(layer: FloatLayer, target: Target) -> Quantisation:
     """Compare a layer's weights with their integers."""
     scale, limits = layer.scale, target.limits
     assert scale is not None, "choose_scale comes first"
-    unit = scale.per_unit / (1 << scale.exponent)
-    weight = layer.weight[layer.weight != 0]
+    weights, errors, clipped = [], [], []
+    groups = [(layer.weight, scale)]
+    if layer.recurrent is not None:
+        groups.append((layer.recurrent.weight, _scale_within(layer.recurrent, scale, limits)))
+    for given, group_scale in groups:
+        unit = group_scale.per_unit / (1 << group_scale.exponent)
+        part = given[given != 0]
+        weights.append(part)
+        errors.append(quantised_weight(part, group_scale, limits) / unit - part)
+        clipped.append((part * unit > limits.weight_max + 0.5) | (part * unit < limits.weight_min - 0.5))
+    weight, error, beyond = (np.concatenate(parts) for parts in (weights, errors, clipped))
     if not weight.size:
         return Quantisation(0.0, 0.0)
-    error = quantised_weight(weight, scale, limits) / unit - weight
-    beyond = (weight * unit > limits.weight_max + 0.5) | (weight * unit < limits.weight_min - 0.5)
     return Quantisation(
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))), clipped_share=float(beyond.mean())
     )

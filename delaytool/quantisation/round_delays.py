@@ -20,14 +20,25 @@ def round_delays(program: Program, target: Target, clip: bool = False) -> Progra
 
 
 def _rounded(layer: FloatLayer, target: Target, clip: bool) -> FloatLayer:
+    delay, clipped = _whole(layer.name, layer.weight, layer.delay, target, clip)
+    recurrent = layer.recurrent
+    if recurrent is not None:
+        within, more = _whole(f"{layer.name} (from itself)", recurrent.weight, recurrent.delay, target, clip)
+        recurrent = replace(recurrent, delay=within)
+        clipped += more
+    return replace(layer, delay=delay, recurrent=recurrent, clipped_delays=clipped)
+
+
+def _whole(name: str, weight: np.ndarray, delay: np.ndarray, target: Target, clip: bool) -> tuple[np.ndarray, int]:
+    """(whole delays, how many were clipped)."""
     limit = target.limits.delay_max
     # In float32, as trained: a delay must not round otherwise here than in the trainer's evaluation.
-    delay = np.round(layer.delay.astype(np.float32)).astype(np.float64)
-    over = (delay > limit) & (layer.weight != 0)  # what no spike goes through needs no room
+    delay = np.round(delay.astype(np.float32)).astype(np.float64)
+    over = (delay > limit) & (weight != 0)  # what no spike goes through needs no room
     if over.any() and not clip:
         raise ExportError(
-            f"layer {layer.name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "
+            f"layer {name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "
             f"({int(over.sum())} of {delay.size} taps do); retrain with --max-delay {limit} "
             "or export with --clip-delays"
         )
-    return replace(layer, delay=np.minimum(delay, limit), clipped_delays=int(over.sum()))
+    return np.minimum(delay, limit), int(over.sum())

@@ -176,10 +176,13 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
     from delaytool.trainer import Checkpoint
 
     model = Checkpoint.load(checkpoint).network()
-    if not model.config.learns_delays:
+    if not any(layer.config.learns_delays for layer in model.delayed_layers()):
         return FloatDelays(None, why_not="they were whole from the start, never learned"), checkpoint
-    layers = zip(model.layer_names(), model.delayed_layers(), strict=True)
-    delays = {name: layer.delay.detach().numpy().ravel() for name, layer in layers}
+    delays: dict[str, np.ndarray] = {}
+    for name, layer in zip(model.layer_names(), model.delayed_layers(), strict=True):
+        # An exported layer holds all that it hears, what it says to itself too.
+        place, own = name.removesuffix("-recurrent"), layer.delays.detach().numpy().ravel()
+        delays[place] = np.concatenate([delays[place], own]) if place in delays else own
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 

@@ -222,6 +222,7 @@ class _Training:
             "delay_histogram": dict(
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
             ),
+            **({"tau": self.model.time_constants()} if self.recipe.model.neuron == "plif" else {}),
             "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }

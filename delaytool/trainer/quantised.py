@@ -30,6 +30,16 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
             f"model.max_delay: {recipe.model.max_delay} exceeds {target.name}'s {longest}, through whose integers "
             f"trainer.quantize trains; train with --max-delay {longest} or without trainer.quantize"
         )
+    if recipe.model.neuron != "lif":
+        raise RecipeError(
+            f"model.neuron: {recipe.model.neuron!r} is not trained through integers, only 'lif' is; train without "
+            "trainer.quantize and export afterwards"
+        )
+    if any(recipe.model.is_recurrent(index) for index in range(len(recipe.model.hidden))):
+        raise RecipeError(
+            "model.recurrent: layers that hear themselves are not trained through integers; train without "
+            "trainer.quantize and export afterwards"
+        )
     if encoding.max_payload > payload:
         raise RecipeError(
             f"input: a value can reach {encoding.max_payload}, {target.name} sends {payload}; train with a smaller "

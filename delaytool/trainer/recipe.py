@@ -216,6 +216,12 @@ class Recipe(_Section):
                 "model.dale: true needs taps of fixed sign, which model.rewiring 'none' has not; "
                 "choose 'deep-r', 'rigl' or 'rigl-signed'"
             )
+        within = model.recurrent_synapses
+        if model.recurrent and within.distinct_delays and within.kernel_count > within.kernel_size:
+            raise ValueError(
+                f"model.kernel_count: {within.kernel_count} fixed candidate delays a synapse are more than the "
+                f"{within.kernel_size} that model.recurrent_max_delay {within.max_delay} has; choose at most that many"
+            )
         if model.distinct_delays and model.kernel_count > model.kernel_size:
             raise ValueError(
                 f"model.kernel_count: {model.kernel_count} fixed candidate delays a synapse are more than the "

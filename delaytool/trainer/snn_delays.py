@@ -105,6 +105,9 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe) -> Recipe:
         "sparsity": 0.0,
         "rewiring": "none",
         "dale": False,
+        "neuron": "lif",
+        "delays_per": "synapse",
+        "recurrent": False,
     }
     return validated(values, "import")
 

@@ -50,3 +50,13 @@ def test_excitation_and_inhibition_are_the_two_signs() -> None:
     assert not ((excitation > 0) & (inhibition > 0)).any()
     with pytest.raises(ValueError, match="part 'both' is unknown; choose one of signed, excitation, inhibition"):
         part_of(fields, "both")
+
+
+def test_what_a_layer_hears_of_itself_is_a_field_of_its_own() -> None:
+    config = ModelConfig(hidden=(4, 3), max_delay=5, recurrent=(False, True), recurrent_max_delay=7, neuron="adaptive")
+    model = DelayNetwork(3, 2, config)
+    fields = receptive_fields(model, InputEncoding(n_units=3, n_steps=10))
+    assert sorted(fields) == sorted(model.layer_names())
+    own = model.hidden_layers()[1].recurrent
+    assert own is not None
+    assert np.array_equal(fields["hidden2-recurrent"], own.kernel(None).detach().numpy())

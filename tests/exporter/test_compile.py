@@ -45,3 +45,10 @@ def test_a_refused_export_leaves_nothing_behind(make_model, frames, tmp_path):
     done = export(model, encoding, load_target("loihi2"), tmp_path / "net.h5", frames, clip_delays=True)
     assert sum(layer.clipped_delays for layer in done.layers) > 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["net.h5"]
+
+
+def test_an_adaptive_threshold_is_refused_with_what_is_missing(make_model, frames, tmp_path):
+    model, encoding = make_model(neuron="adaptive")
+    with pytest.raises(ExportError, match="one constant threshold a layer, no state that raises it; train with"):
+        export(model, encoding, load_target("ideal"), tmp_path / "net.h5", frames)
+    assert not list(tmp_path.iterdir())

@@ -26,8 +26,9 @@ LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")
 
 @pytest.mark.parametrize("timing", ["paper", "chip"])
 @pytest.mark.parametrize("taps", [1, 3])
-def test_a_folded_rounded_merged_program_is_the_rounded_network(make_model, frames, timing, taps):
-    model, encoding = make_model(timing=timing, kernel_count=taps)
+@pytest.mark.parametrize("options", [{}, {"neuron": "plif"}, {"neuron": "cuba", "recurrent": True}], ids=str)
+def test_a_folded_rounded_merged_program_is_the_rounded_network(make_model, frames, timing, taps, options):
+    model, encoding = make_model(timing=timing, kernel_count=taps, **options)
     program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
     *spikes, membrane = simulate_float(program, frames)
     with torch.no_grad():
@@ -73,7 +74,11 @@ def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
 
 @pytest.mark.parametrize("target", [LOIHI2, IDEAL], ids=lambda target: target.name)
 @pytest.mark.parametrize("options", [{}, {"kernel_count": 2}, {"timing": "paper"}, {"tau": 1.005}, {"tau": 30.0},
-                                     {"bias": True, "batch_norm": False}, {"hidden": (9,)}])  # fmt: skip
+                                     {"bias": True, "batch_norm": False}, {"hidden": (9,)},
+                                     {"neuron": "plif"}, {"neuron": "cuba"}, {"neuron": "cuba", "recurrent": True},
+                                     {"recurrent": True, "recurrent_max_delay": 9}, {"delays_per": "presynaptic"},
+                                     {"recurrent": (False, True), "kernel_count": 2, "delays_per": "postsynaptic"},
+                                     ])  # fmt: skip
 def test_integers_follow_the_float_network(make_model, frames, target, options):
     model, encoding = make_model(**options)
     program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), target))
@@ -108,6 +113,47 @@ def test_state_bounds_hold_for_any_input(random_network):
             if bounds.never_fires:
                 assert not trace.spikes[index].any()
                 assert np.abs(trace.v[index]).max() <= bounds.membrane
+
+
+def test_time_constants_become_decays(make_model, frames):
+    model, encoding = make_model(neuron="plif")
+    with torch.no_grad():
+        for tau, neurons in zip((1.5, 8.0), (layer.neurons for layer in model.hidden), strict=True):
+            neurons.decay.fill_(-np.log(tau - 1))
+    network = quantise(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    assert [layer.dv for layer in network.layers] == [round(4096 / 1.5), 512, 2048]
+    assert [layer.du for layer in network.layers] == [4095] * 3
+    model, encoding = make_model(neuron="cuba", tau_current=4.0)
+    network = quantise(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    # u keeps (4095 - du) / 4096 of itself in a step, so 3/4 is du = 1023.
+    assert [(layer.du, layer.dv) for layer in network.layers] == [(1023, 2048)] * 3
+
+
+def prepared(model, encoding):
+    return merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), IDEAL))
+
+
+def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, frames):
+    model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=9)
+    program = prepared(model, encoding)
+    network = quantise(choose_scale(program, IDEAL, frames), IDEAL)
+    assert [[group.source for group in layer.synapses] for layer in network.layers] == [[0], [1, 2], [2]]
+    own = network.layers[1].synapses[1]
+    assert np.array_equal(own.delay, model.hidden[1].recurrent.delay[..., 0].detach().numpy().round())
+    assert own.delay.max() > 6
+    model.hidden[1].recurrent.delay.data[0, 0] = 80
+    program = program_of(model, encoding)
+    with pytest.raises(ExportError, match=r"layer hidden2 \(from itself\): delay 80 exceeds loihi2's 62"):
+        round_delays(program, LOIHI2)
+
+
+def test_delays_of_a_neuron_are_those_of_all_its_synapses(make_model):
+    for per, axis in (("presynaptic", 0), ("postsynaptic", 1)):
+        model, encoding = make_model(delays_per=per)
+        for layer, float_layer in zip(model.delayed_layers(), program_of(model, encoding).layers, strict=True):
+            assert layer.delay.shape[axis] == 1
+            assert float_layer.delay.shape == float_layer.weight.shape
+            assert (np.ptp(float_layer.delay, axis=axis) == 0).all()
 
 
 def test_a_silent_layer_is_named(make_model, frames):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delaytool.models.convolution import Windows, delayed_sum, through_events
+from delaytool.models.convolution import Windows, delayed_sum, events, taps_gradient, through_events
 from delaytool.models.convolution.transform import n_rows, through_transform, transform
 
 
@@ -67,6 +67,24 @@ def test_windows_equal_the_kernels_that_they_stand_for(seed, time, batch, n_in, 
         return plain(x, Windows(values, start, size).kernel(), n_steps)
 
     assert_same([outputs_and_gradients(run, (x, values), n_steps, seed) for run in (whole, windowed)])
+
+
+@given(**sizes, taps=st.integers(1, 3), density=st.sampled_from([0.0, 0.3]))
+def test_the_gradient_to_taps_is_the_same_by_events_and_by_products(
+    seed, time, batch, n_in, n_out, size, n_steps, taps, density
+):
+    x, generator = random_input(seed, time, batch, n_in, density)
+    windows = Windows(
+        torch.randn(n_out, n_in, taps, 1, generator=generator, dtype=torch.float64).requires_grad_(),
+        torch.randint(0, size, (n_out, n_in, taps), generator=generator),
+        size,
+    )
+    grad = torch.randn(n_steps, batch, n_out, generator=generator, dtype=torch.float64)
+    (plain(x, windows.kernel(), n_steps) * grad).sum().backward()
+    for cheaper in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(events, "events_are_cheaper", lambda *sizes, answer=cheaper: answer)
+            torch.testing.assert_close(taps_gradient(x, grad, windows), windows.taps.grad, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(("time", "size", "n_steps"), [(300, 5, 310), (300, 25, 250), (64, 200, 400)])

@@ -6,21 +6,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.models import plain
-from delaytool.models.neurons import leaky_integrator, lif, surrogate_gradient
+from delaytool.models.config import ModelConfig
+from delaytool.models.convolution import Windows
+from delaytool.models.neurons import (
+    LifConstants,
+    Population,
+    leak_of,
+    leaky_integrator,
+    lif,
+    spiking,
+    stepwise,
+    surrogate_gradient,
+)
+from delaytool.models.neurons import integrate_and_fire as fast
 
 
-def both(function, oracle, x, seed):
+def both(function, oracle, x, seed, *parameters, tolerance=1e-10):
     results = []
     for run in (function, oracle):
-        given_x = x.detach().clone().requires_grad_()
-        out = run(given_x)
+        inputs = [tensor.detach().clone().requires_grad_() for tensor in (x, *parameters)]
+        out = run(*inputs)
         probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=out.dtype)
         (out * probe).sum().backward()
-        results.append((out.detach(), given_x.grad))
-    (out, grad), (their_out, their_grad) = results
-    torch.testing.assert_close(out, their_out, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(grad, their_grad, rtol=1e-10, atol=1e-10)
-    return out
+        grads = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in inputs]
+        results.append((out.detach(), *grads))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    return results[0][0]
 
 
 inputs = dict(
@@ -72,6 +84,97 @@ def test_leaky_integrator_equals_the_plain_loop(seed, steps, batch, neurons, tau
         currents(seed, steps, batch, neurons),
         seed,
     )
+
+
+@given(**inputs, detach=st.booleans(), adaptation=st.sampled_from([0.0, 0.4]), fires=st.booleans())
+def test_a_learned_tau_gets_the_gradient_of_the_plain_loop(seed, steps, batch, neurons, tau, detach, adaptation, fires):
+    def run(plainly):
+        def neurons_of(x, tau):
+            if not fires:
+                return (plain if plainly else fast).leaky_integrator(x, tau)
+            constants = LifConstants(leak_of(tau), 1.0, 5.0, detach, adaptation, 0.7)
+            return (plain if plainly else fast).spiking(x, constants)
+
+        return neurons_of
+
+    given_tau = torch.tensor(tau, dtype=torch.float64)
+    both(run(False), run(True), currents(seed, steps, batch, neurons), seed, given_tau, tolerance=1e-9)
+
+
+@settings(max_examples=25)
+@given(
+    **inputs, detach=st.booleans(), adaptation=st.sampled_from([0.0, 0.4]), current_leak=st.sampled_from([0.0, 0.5]),
+    size=st.integers(1, 9), width=st.sampled_from([1, 3]), step_by_step=st.booleans(),
+)  # fmt: skip
+def test_a_layer_that_hears_itself_equals_the_plain_loop(
+    seed, steps, batch, neurons, tau, detach, adaptation, current_leak, size, width, step_by_step
+):
+    width = min(width, size)
+    generator = torch.Generator().manual_seed(seed)
+    taps = 0.7 * torch.randn(neurons, neurons, 2, width, generator=generator, dtype=torch.float64)
+    start = torch.randint(0, size - width + 1, (neurons, neurons, 2), generator=generator)
+
+    def constants(tau):
+        return LifConstants(leak_of(tau), 1.0, 5.0, detach, adaptation, 0.7, current_leak)
+
+    def ours(x, taps, tau):
+        return spiking(x, constants(tau), recurrent=Windows(taps, start, size))
+
+    def theirs(x, taps, tau):
+        return plain.spiking(x, constants(tau), Windows(taps, start, size).kernel())
+
+    with pytest.MonkeyPatch.context() as patch:
+        if step_by_step:  # as on a device that has no loops of its own
+            patch.setattr(fast, "loops_for", lambda tensor: stepwise)
+        given_tau = torch.tensor(tau, dtype=torch.float64)
+        both(ours, theirs, currents(seed, steps, batch, neurons), seed, taps, given_tau, tolerance=1e-8)
+
+
+def test_a_spike_is_heard_by_its_own_layer_after_its_delay_and_one_step():
+    x = torch.zeros(8, 1, 2, dtype=torch.float64)
+    x[1, 0, 0] = 1.0
+    taps = torch.zeros(2, 2, 4, dtype=torch.float64)
+    taps[1, 0, 3] = 1.0
+    spikes = spiking(
+        x, LifConstants(0.0, 1.0, 5.0, True), recurrent=Windows(taps.unsqueeze(2), torch.zeros(2, 2, 1).long(), 4)
+    )
+    assert spikes.nonzero().tolist() == [[1, 0, 0], [1 + 3 + 1, 0, 1]]
+
+
+def test_dropout_does_not_reach_what_a_layer_says_to_itself():
+    x = torch.ones(4, 1, 1)
+    ring = Windows(torch.full((1, 1, 1, 1), -5.0), torch.zeros(1, 1, 1).long(), 1)
+    constants = LifConstants(0.0, 1.0, 5.0, True)
+    assert spiking(x, constants, torch.zeros(1, 1), ring).sum() == 0
+    assert spiking(x, constants, torch.full((1, 1), 2.0), ring).flatten().tolist() == [2.0, 0.0, 2.0, 0.0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(**inputs)
+def test_plif_equals_spikingjelly(seed, steps, batch, neurons, tau):
+    neuron = pytest.importorskip(
+        "spikingjelly.activation_based.neuron", reason="the oracle spikingjelly 2.0.0 is not installed"
+    )
+    from spikingjelly.activation_based import surrogate
+
+    tau += 1e-3
+    node = neuron.ParametricLIFNode(
+        init_tau=tau, v_threshold=1.0, surrogate_function=surrogate.ATan(alpha=5.0), detach_reset=True, step_mode="m",
+        decay_input=False,
+    ).double()  # fmt: skip
+    ours = Population(ModelConfig(neuron="plif", tau=tau)).double()
+    with torch.no_grad():
+        ours.decay.copy_(node.w)
+    x = currents(seed, steps, batch, neurons)
+    both(ours, node, x, seed)
+    torch.testing.assert_close(ours.decay.grad, node.w.grad, rtol=1e-8, atol=1e-10)
+
+
+def test_an_adaptive_threshold_rises_with_spikes_and_comes_back():
+    x = torch.full((6, 1, 1), 1.2)
+    constants = LifConstants(0.0, 1.0, 5.0, True, adaptation=0.3, adaptation_leak=0.5)
+    # The threshold is 1, 1.3, 1.15, 1.375, 1.1875, 1.39375.
+    assert spiking(x, constants).flatten().tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
 
 
 def test_the_surrogate_is_the_recipes():

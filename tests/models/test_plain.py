@@ -29,9 +29,13 @@ def test_the_network_equals_its_plain_form(
         delays=delays, interpolation=interpolation, convolution=form, discarded_mass=1e-13, sparsity=sparsity,
         rewiring=rewiring,
     )  # fmt: skip
+    assert_equal_to_its_plain_form(config, seed, sigma)
+
+
+def assert_equal_to_its_plain_form(config, seed, sigma):
     torch.manual_seed(seed)
     model = DelayNetwork(7, 4, config).double()
-    if sparsity:
+    if config.sparsity:
         with torch.no_grad():
             for layer in model.delayed_layers():  # as after an optimiser's step, before a tap falls
                 layer.weight.add_(0.1 * torch.randn_like(layer.weight))
@@ -46,3 +50,23 @@ def test_the_network_equals_its_plain_form(
     assert len(results[0]) == len(results[1])
     for ours, expected in zip(*results, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("neuron", ["lif", "plif", "cuba", "adaptive"])
+@pytest.mark.parametrize("recurrent", [False, True])
+@settings(max_examples=6)
+@given(
+    seed=st.integers(0, 2**31), taps=st.integers(1, 2), max_delay=st.integers(0, 8), bias=st.booleans(),
+    sigma=st.sampled_from([None, 0.4, 3.0]), per=st.sampled_from(["synapse", "presynaptic", "postsynaptic"]),
+    form=st.sampled_from(["auto", "fft", "windowed"]), own_delay=st.sampled_from([None, 0, 5]),
+    delays=st.sampled_from(["learned", "fixed-random", "dense", "none"]), sparsity=st.sampled_from([0.0, 0.5]),
+)  # fmt: skip
+def test_other_neurons_delays_per_neuron_and_recurrence_equal_their_plain_form(
+    neuron, recurrent, seed, taps, max_delay, bias, sigma, per, form, own_delay, delays, sparsity
+):
+    config = ModelConfig(
+        hidden=(6, 5), kernel_count=taps, max_delay=max_delay, tau=1.7, bias=bias, delays_per=per, convolution=form,
+        delays=delays, neuron=neuron, recurrent=(recurrent, False), recurrent_max_delay=own_delay, discarded_mass=1e-13,
+        sparsity=sparsity,
+    )  # fmt: skip
+    assert_equal_to_its_plain_form(config, seed, sigma)

@@ -83,6 +83,24 @@ def test_a_rewired_run_resumes_to_the_same_bits(rule, tiny_recipe, tmp_path):
     assert any(sum(line["grown"].values()) > 0 for line in RunFolder(tmp_path / "whole").read_metrics()[2:])
 
 
+def test_other_neurons_and_recurrence_resume_to_the_same_bits_and_tell_what_moved(tmp_path):
+    keys = [
+        "model.neuron=plif", "model.recurrent=[true,false]", "model.delays_per=presynaptic", "model.hidden=[12,10]",
+        "trainer.epochs=2", "trainer.batch_size=256", "data.validation_fraction=0.5", "model.dropout=0",
+    ]  # fmt: skip
+    recipe = load_recipe("digits", keys)
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", reporter=Interrupts(2))
+    train(None, tmp_path / "cut", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    first, _ = RunFolder(tmp_path / "whole").read_metrics()
+    assert list(first["tau"]) == ["hidden1", "hidden2", "readout"]
+    assert all(0.001 < abs(tau - 2.0) < 0.5 for tau in first["tau"].values())
+    assert all(moved > 0 for name, moved in first["delay_moved"].items())
+    assert list(first["delay_moved"]) == ["hidden1", "hidden2", "readout", "hidden1-recurrent"]
+
+
 def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     recipe = load_recipe("digits", ["model.hidden=[48]", "trainer.epochs=20", "trainer.time_jitter=0"])
     summary = train(recipe, tmp_path / "run")

@@ -115,6 +115,7 @@ def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, 
 
 @pytest.mark.parametrize("options", [["model.timing=paper"], ["model.kernel_count=2", "model.bias=true"],
                                      ["trainer.quantize=ideal", "model.dropout=0"],
+                                     ["model.delays_per=presynaptic", "model.kernel_count=2"],
                                      ["model.delays=fixed-random"], ["model.delays=dense"], ["model.delays=none"],
                                      ["trainer.quantize_epochs=1.0"]])  # fmt: skip
 def test_other_networks_are_as_exact(options, tmp_path):
@@ -151,6 +152,8 @@ def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, shar
     [
         (["trainer.quantize=abacus"], r"trainer\.quantize: value 'abacus' is not possible; choose one of ideal, loih"),
         (["trainer.quantize=loihi2", "model.max_delay=63"], r"model\.max_delay: 63 exceeds loihi2's 62.*-max-delay 62"),
+        (["trainer.quantize=loihi2", "model.neuron=plif"], r"model\.neuron: 'plif' is not trained through integers"),
+        (["trainer.quantize=loihi2", "model.recurrent=true"], r"model\.recurrent: layers that hear themselves are not"),
         (
             ["trainer.quantize=loihi2-netx", "data.time_step_ms=9"],
             r"input: a value can reach \d, loihi2-netx sends 1; .*smaller data\.max_count .* without trainer\.quantize",

@@ -71,6 +71,11 @@ def test_a_recipe_extends_a_preset(tmp_path):
         ('[data]\nvalues = "graded"\ninput_bits = 9', "data.input_bits: value 9 is not possible"),
         ('[data]\nvalues = "graded"\ninput_range = [3, 1]', "data: input_range [3.0, 1.0] must rise"),
         ('[data]\nvalues = "graded"\nchannel_bins = 5', "data: graded values are not summed or counted"),
+        (
+            "[model]\nhidden = [8, 8]\nrecurrent = [true]",
+            "model.recurrent: value [True] is not possible; 1 values for 2",
+        ),
+        ('[model]\nneuron = "plif"\ntau = 1.0', "model.neuron: value 'plif' is not possible; it learns tau from"),
         ('[data]\nvalues = "colour"', "data.values: value 'colour' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),
         ("[data]\nn_steps = 2\n[model]\nmax_delay = 500", "model.max_delay"),

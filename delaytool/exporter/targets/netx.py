@@ -119,7 +119,7 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
     if len(layer.synapses) != 1:
         raise ExportError(
             f"{where}: {len(layer.synapses)} synapse groups reach it and netx holds one; "
-            f"train with one tap a synapse and no skips, or {OTHER_WAY}"
+            f"train with one tap a synapse and no skips or recurrence, or {OTHER_WAY}"
         )
     group = layer.synapses[0]
     if group.source != index:

@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from delaytool.models.convolution.choice import Work, choose, density
+from delaytool.models.convolution.choice import Work, choose, density, events_are_cheaper
 from delaytool.models.convolution.direct import lengthened, through_conv1d
-from delaytool.models.convolution.events import Windows, through_events, whole
+from delaytool.models.convolution.events import Windows, taps_gradient, through_events, whole
 from delaytool.models.convolution.transform import through_transform
 
-__all__ = ["Windows", "Work", "choose", "delayed_sum", "density", "through_events", "whole"]
+__all__ = [
+    "Windows",
+    "Work",
+    "choose",
+    "delayed_sum",
+    "density",
+    "events_are_cheaper",
+    "taps_gradient",
+    "through_events",
+    "whole",
+]
 
 
 def delayed_sum(x: Tensor, kernel: Tensor, n_steps: int, method: str = "fft") -> Tensor:

@@ -20,6 +20,10 @@ EVENT_NS = (0.7, 0.11)  # an event and output: at least, and for every tap of th
 LONG_EVENT_NS = 0.2  # a tap of windows so wide that they come from memory
 INPUT_NS, OUTPUT_NS = 3.5, 1.5  # finding the events among the input's values, laying out the output's
 COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the wait
+# Between a layer and itself (`benchmarks/recurrent.py`): events miss the cache more often, products are plain ones.
+OWN_EVENT_NS = (1.0, 0.16)
+PRODUCT_NS = 1 / 64
+STEP_NS = 1.5e5  # PyTorch's calls of one step
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,18 @@ def density(x: Tensor) -> float:
     """
     looked_at = x.detach()[:, ::8]
     return float(looked_at.count_nonzero()) / max(1, looked_at.numel())
+
+
+def events_are_cheaper(spikes: float, rows: int, steps: int, shape: tuple[int, ...], size: int) -> bool:
+    """Of a sum over kernels of `size`, a step at a time: adding windows, or one matrix product a step.
+
+    spikes   (or an estimate) in `rows` = time * batch rows of input
+    steps    products that it would take
+    shape    of the windows, (n_out, n_in, taps, width)
+    """
+    n_out, n_in, taps, width = shape
+    events = spikes * n_out * taps * (OWN_EVENT_NS[0] + OWN_EVENT_NS[1] * width)
+    return events < rows * n_in * n_out * size * PRODUCT_NS + steps * STEP_NS
 
 
 def choose(work: Work) -> str:

@@ -28,7 +28,7 @@ def laid_out_width(width: int) -> int:
     return next((fixed for fixed in WIDTHS if fixed >= width), -(-width // WIDTHS[-1]) * WIDTHS[-1])
 
 
-def _add_scaled(width: int) -> Callable[..., None]:
+def add_scaled_of(width: int) -> Callable[..., None]:
     """into[at : at + width] += scale * values[first : first + width], on flat contiguous arrays, unchecked."""
 
     @intrinsic  # type: ignore[misc]
@@ -62,7 +62,7 @@ def forward_loop(width: int) -> Callable[..., None]:
 
     x (time, batch, n_in); taps (n_in, n_out, m, width); start (n_in, n_out, m) int32; slack: width + the largest start.
     """
-    add_scaled = _add_scaled(width)
+    add_scaled = add_scaled_of(width)
 
     @njit(parallel=True, nogil=True, error_model="numpy")
     def add(x, taps, start, y, slack):  # type: ignore[no-untyped-def]
@@ -103,7 +103,7 @@ def backward_loop(width: int) -> Callable[..., None]:
     grad (batch, n_out, row): the gradient of the current, silent for `slack` steps beyond the `last` input step.
     share: inputs a thread takes at a time.
     """
-    add_scaled = _add_scaled(width)
+    add_scaled = add_scaled_of(width)
 
     @njit(parallel=True, nogil=True, error_model="numpy")
     def gather(x, grad, start, grad_taps, last, share):  # type: ignore[no-untyped-def]

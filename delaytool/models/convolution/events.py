@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.nn import functional
 
+from delaytool.models.convolution.choice import events_are_cheaper
 from delaytool.models.convolution.event_kernels import backward_loop, forward_loop, laid_out_width
 from delaytool.models.convolution.transform import through_transform
 from delaytool.models.threads import use_as_many_threads_as_torch
@@ -28,11 +30,13 @@ class Windows(NamedTuple):
 
     def kernel(self) -> Tensor:
         """The whole kernels (n_out, n_in, size) with zeros outside the windows; gradients flow back to the taps."""
-        width = self.taps.shape[-1]
-        room = max(self.size, int(self.start.max()) + width)
-        places = self.start.unsqueeze(-1) + torch.arange(width, device=self.start.device)
+        room = self.size + self.taps.shape[-1]
         whole = self.taps.new_zeros(*self.taps.shape[:2], room)
-        return whole.scatter_add(2, places.flatten(2), self.taps.flatten(2))[..., : self.size]
+        return whole.scatter_add(2, self.places().flatten(2), self.taps.flatten(2))[..., : self.size]
+
+    def places(self) -> Tensor:
+        """The delay of every tap, as `taps`."""
+        return self.start.unsqueeze(-1) + torch.arange(self.taps.shape[-1], device=self.start.device)
 
 
 def whole(kernel: Tensor) -> Windows:
@@ -43,44 +47,73 @@ def whole(kernel: Tensor) -> Windows:
 class _EventConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, taps: Tensor, start: Tensor, size: int, n_steps: int) -> Tensor:
-        n_out, n_in, per_synapse, width = taps.shape
-        padded = laid_out_width(width)
-        by_input = taps.new_zeros(n_in, n_out, per_synapse, padded)
-        by_input[..., :width] = taps.transpose(0, 1)
-        starts = start.transpose(0, 1).to(torch.int32).contiguous()
-        slack = int(start.max()) + padded
-        y = x.new_empty(n_steps, x.shape[1], n_out)
+        by_input, starts, slack = prepared(taps, start)
+        y = x.new_empty(n_steps, x.shape[1], taps.shape[0])
         use_as_many_threads_as_torch()
-        forward_loop(padded)(_array(x), _array(by_input), _array(starts), _array(y), slack)
-        ctx.save_for_backward(x, taps, start, starts)
-        ctx.sizes = (size, slack, padded)  # type: ignore[attr-defined]
+        forward_loop(by_input.shape[-1])(_array(x), by_input, starts, _array(y), slack)
+        ctx.save_for_backward(x, taps, start)
+        ctx.size = size  # type: ignore[attr-defined]
         return y
 
     @staticmethod
     def backward(  # type: ignore[override]
         ctx: FunctionCtx, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        x, taps, start, starts = ctx.saved_tensors  # type: ignore[attr-defined]
-        size, slack, padded = ctx.sizes  # type: ignore[attr-defined]
+        x, taps, start = ctx.saved_tensors  # type: ignore[attr-defined]
+        size = ctx.size  # type: ignore[attr-defined]
         needs_x, needs_taps, *_ = ctx.needs_input_grad  # type: ignore[attr-defined]
         grad_x = grad_taps = None
-        steps, batch, n_out = grad_y.shape
         if needs_taps:
-            n_in, width = x.shape[2], taps.shape[-1]
-            last = min(x.shape[0], steps)
-            grad = grad_y.new_zeros(batch, n_out, last + slack)
-            reached = min(steps, last + slack)
-            grad[..., :reached] = grad_y[:reached].permute(1, 2, 0)
-            by_input = taps.new_zeros(n_in, n_out, taps.shape[2], padded)
-            use_as_many_threads_as_torch()
-            share = max(1, min(32, -(-n_in // torch.get_num_threads())))
-            backward_loop(padded)(_array(x), _array(grad), _array(starts), _array(by_input), last, share)
-            grad_taps = by_input[..., :width].transpose(0, 1)
+            grad_taps = _gathered(x, grad_y, Windows(taps, start, size))
         if needs_x:
             # The gradient to the input is wanted in silence too, so nothing is sparse about it.
             kernel = Windows(taps, start, size).kernel()
             grad_x = _to_input(grad_y, kernel, x.shape[0])
         return grad_x, grad_taps, None, None, None
+
+
+def prepared(taps: Tensor, start: Tensor) -> tuple[np.ndarray, np.ndarray, int]:
+    """(taps by input (n_in, n_out, m, padded width), starts likewise, int32, slack): what compiled loops read."""
+    n_out, n_in, per_synapse, width = taps.shape
+    padded = laid_out_width(width)
+    by_input = taps.new_zeros(n_in, n_out, per_synapse, padded)
+    by_input[..., :width] = taps.detach().transpose(0, 1)
+    starts = start.transpose(0, 1).to(torch.int32)
+    return _array(by_input), _array(starts), int(start.max()) + padded
+
+
+def taps_gradient(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
+    """The gradient to the windows' taps from that of the convolution's output.
+
+    x (time, batch, n_in), grad_y (n_steps, batch, n_out). Products over all of x, a tap at a time, or, on a CPU where
+    that is less, work for what is not zero in x.
+    """
+    if x.device.type == "cpu":
+        rows, spikes = x[..., 0].numel(), int(torch.count_nonzero(x))
+        if events_are_cheaper(spikes, rows, windows.size, windows.taps.shape, windows.size):
+            return _gathered(x, grad_y, windows)
+    whole = x.new_zeros(*windows.taps.shape[:2], windows.size)
+    for late in range(min(windows.size, len(grad_y))):
+        reached = min(len(x), len(grad_y) - late)
+        whole[..., late] = grad_y[late : late + reached].flatten(0, 1).t() @ x[:reached].flatten(0, 1)
+    room = functional.pad(whole, (0, windows.taps.shape[-1]))  # a window may reach beyond the kernel
+    return room.gather(2, windows.places().flatten(2)).view_as(windows.taps)
+
+
+def _gathered(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
+    steps, batch, n_out = grad_y.shape
+    n_in, width = x.shape[2], windows.taps.shape[-1]
+    starts = windows.start.transpose(0, 1).to(torch.int32)
+    slack = int(windows.start.max()) + laid_out_width(width)
+    last = min(x.shape[0], steps)
+    grad = grad_y.new_zeros(batch, n_out, last + slack)
+    reached = min(steps, last + slack)
+    grad[..., :reached] = grad_y[:reached].permute(1, 2, 0)
+    by_input = windows.taps.new_zeros(n_in, n_out, windows.taps.shape[2], laid_out_width(width))
+    use_as_many_threads_as_torch()
+    share = max(1, min(32, -(-n_in // torch.get_num_threads())))
+    backward_loop(by_input.shape[-1])(_array(x), _array(grad), _array(starts), _array(by_input), last, share)
+    return by_input[..., :width].transpose(0, 1)
 
 
 def _to_input(grad_y: Tensor, kernel: Tensor, time: int) -> Tensor:

@@ -4,7 +4,8 @@ The loops over time exist three times, with one contract (`loops.Loops`): compil
 GPUs, and stepwise in PyTorch for every other device.
 """
 
-from delaytool.models.neurons.integrate_and_fire import leak_of, leaky_integrator, lif
-from delaytool.models.neurons.loops import surrogate_gradient
+from delaytool.models.neurons.integrate_and_fire import leak_of, leaky_integrator, lif, spiking
+from delaytool.models.neurons.loops import LifConstants, surrogate_gradient
+from delaytool.models.neurons.population import Population
 
-__all__ = ["leak_of", "leaky_integrator", "lif", "surrogate_gradient"]
+__all__ = ["LifConstants", "Population", "leak_of", "leaky_integrator", "lif", "spiking", "surrogate_gradient"]

@@ -1,47 +1,143 @@
-"""Leaky integrate-and-fire neurons, and leaky integrators that never fire."""
+"""Neurons that integrate and fire, alone or hearing their own layer, and leaky integrators that never fire."""
 
 from __future__ import annotations
+
+from typing import overload
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from delaytool.models.convolution import Windows, taps_gradient
 from delaytool.models.neurons.loops import LifConstants, loops_for
 
 
-class _Lif(torch.autograd.Function):
-    """v <- v (1 - 1/tau) + x; a spike where v >= threshold; hard reset to 0."""
+class _Spiking(torch.autograd.Function):
+    """v <- v leak + x; a spike where v reaches the threshold; hard reset to 0."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, mask: Tensor | None, constants: LifConstants) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, leak: Tensor | None, mask: Tensor | None, constants: LifConstants
+    ) -> Tensor:
         x = x.contiguous()
-        spikes, v = loops_for(x).lif_forward(x, mask, constants)
-        ctx.save_for_backward(v, mask)  # type: ignore[arg-type]
+        left = None
+        if constants.adaptation:
+            spikes, v, left = loops_for(x).adaptive_forward(x, mask, constants)
+        else:
+            spikes, v = loops_for(x).lif_forward(x, mask, constants)
+        ctx.save_for_backward(v, mask, left)  # type: ignore[arg-type]
         ctx.constants = constants  # type: ignore[attr-defined]
         return spikes
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        v, mask = ctx.saved_tensors  # type: ignore[attr-defined]
-        return loops_for(v).lif_backward(grad.contiguous(), v, mask, ctx.constants), None, None  # type: ignore[attr-defined]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # type: ignore[override]
+        v, mask, left = ctx.saved_tensors  # type: ignore[attr-defined]
+        constants: LifConstants = ctx.constants  # type: ignore[attr-defined]
+        loops, grad = loops_for(v), grad.contiguous()
+        if left is None:
+            grad_x = loops.lif_backward(grad, v, mask, constants)
+        else:
+            grad_x = loops.adaptive_backward(grad, v, left, mask, constants)
+        grad_leak = None
+        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+            grad_leak = _leak_gradient(grad_x, v.masked_fill(_fires(v, left, constants), 0.0))
+        return grad_x, grad_leak, None, None
+
+
+class _Recurrent(torch.autograd.Function):
+    """The same, with what its own spikes bring along delays of at least a step."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        taps: Tensor,
+        start: Tensor,
+        size: int,
+        leak: Tensor | None,
+        mask: Tensor | None,
+        constants: LifConstants,
+    ) -> Tensor:
+        x = x.contiguous()
+        spikes, v, left = loops_for(x).recurrent_forward(x, Windows(taps, start, size), constants)
+        ctx.save_for_backward(v, mask, left, taps, start)  # type: ignore[arg-type]
+        ctx.constants, ctx.size = constants, size  # type: ignore[attr-defined]
+        return spikes if mask is None else spikes * mask
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: FunctionCtx, grad: Tensor
+    ) -> tuple[Tensor, Tensor | None, None, None, Tensor | None, None, None]:
+        v, mask, left, taps, start = ctx.saved_tensors  # type: ignore[attr-defined]
+        constants: LifConstants = ctx.constants  # type: ignore[attr-defined]
+        windows = Windows(taps, start, ctx.size)  # type: ignore[attr-defined]
+        grad = (grad if mask is None else grad * mask).contiguous()
+        grad_x, grad_sums = loops_for(v).recurrent_backward(grad, v, left, windows.kernel(), constants)
+        fires = _fires(v, left, constants)
+        grad_taps = grad_leak = None
+        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+            # What is sent in a step is heard in the next one at the earliest.
+            grad_taps = taps_gradient(fires[:-1].to(v.dtype), grad_sums[1:], windows)
+        if ctx.needs_input_grad[4]:  # type: ignore[attr-defined]
+            grad_leak = _leak_gradient(grad_x, v.masked_fill(fires, 0.0))
+        return grad_x, grad_taps, None, None, grad_leak, None, None
 
 
 class _LeakyIntegrator(torch.autograd.Function):
-    """v <- v (1 - 1/tau) + x, without threshold."""
+    """v <- v leak + x, without threshold."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, leak: float) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor, learned: Tensor | None, leak: float | Tensor) -> Tensor:
+        v = loops_for(x).integrate(x.contiguous(), leak)
         ctx.leak = leak  # type: ignore[attr-defined]
-        return loops_for(x).integrate(x.contiguous(), leak)
+        if learned is not None:
+            ctx.save_for_backward(v)
+        return v
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return loops_for(grad).integrate(grad.contiguous(), ctx.leak, backwards=True), None  # type: ignore[attr-defined]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:  # type: ignore[override]
+        grad_x = loops_for(grad).integrate(grad.contiguous(), ctx.leak, backwards=True)  # type: ignore[attr-defined]
+        grad_leak = None
+        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+            grad_leak = _leak_gradient(grad_x, ctx.saved_tensors[0])  # type: ignore[attr-defined]
+        return grad_x, grad_leak, None
 
 
-def leak_of(tau: float) -> float:
+def _fires(v: Tensor, left: Tensor | None, constants: LifConstants) -> Tensor:
+    return v >= constants.threshold if left is None else v >= constants.threshold + constants.adaptation * left
+
+
+def _leak_gradient(grad_x: Tensor, after: Tensor) -> Tensor:
+    """The leak multiplies what the step before left, and its product is added to the current."""
+    return (grad_x[1:] * after[:-1]).sum()
+
+
+def _detached(leak: float | Tensor) -> float | Tensor:
+    return leak.detach() if isinstance(leak, Tensor) else leak
+
+
+@overload
+def leak_of(tau: float) -> float: ...
+@overload
+def leak_of(tau: float | Tensor) -> float | Tensor: ...
+def leak_of(tau: float | Tensor) -> float | Tensor:
     """What a step leaves of the membrane: 1 - 1/tau."""
     return 1.0 - 1.0 / tau
+
+
+def spiking(x: Tensor, constants: LifConstants, mask: Tensor | None = None, recurrent: Windows | None = None) -> Tensor:
+    """Input currents (time, batch, neuron) to spikes (time, batch, neuron), 0.0 or 1.0; see `loops.Loops`.
+
+    constants   its leak may be a tensor that gets a gradient
+    mask        (batch, neuron), no gradient: spikes count that much (dropout with one mask for all time steps); what
+                the layer itself hears is not masked
+    recurrent   kernels (neuron, neuron, size) from the layer to itself: K[j] acts j + 1 steps after a spike
+    """
+    leak = constants.leak if isinstance(constants.leak, Tensor) else None
+    constants = constants._replace(leak=_detached(constants.leak))
+    if recurrent is not None:
+        return _Recurrent.apply(x, *recurrent, leak, mask, constants)  # type: ignore[return-value]
+    return _Spiking.apply(x, leak, mask, constants)  # type: ignore[return-value]
 
 
 def lif(
@@ -52,13 +148,15 @@ def lif(
     detach_reset: bool = True,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Input currents (time, batch, neuron) to spikes (time, batch, neuron), 0.0 or 1.0. tau in steps.
+    """`spiking` of plain leaky integrate-and-fire neurons. tau in steps."""
+    return spiking(x, LifConstants(leak_of(tau), threshold, alpha, detach_reset), mask)
 
-    mask (batch, neuron), no gradient: spikes count that much (dropout with one mask for all time steps).
+
+def leaky_integrator(x: Tensor, tau: float | Tensor) -> Tensor:
+    """Input currents (time, batch, neuron) to the membrane of neurons that never fire, same shape.
+
+    tau in steps; a tensor of no dimensions gets a gradient.
     """
-    return _Lif.apply(x, mask, LifConstants(leak_of(tau), threshold, alpha, detach_reset))  # type: ignore[return-value]
-
-
-def leaky_integrator(x: Tensor, tau: float) -> Tensor:
-    """Input currents (time, batch, neuron) to the membrane of neurons that never fire, same shape. tau in steps."""
-    return _LeakyIntegrator.apply(x, leak_of(tau))  # type: ignore[return-value]
+    leak = leak_of(tau)
+    learned = leak if isinstance(leak, Tensor) else None
+    return _LeakyIntegrator.apply(x, learned, _detached(leak))  # type: ignore[return-value]

@@ -11,14 +11,26 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from delaytool.models.convolution import Windows
+
 
 class LifConstants(NamedTuple):
-    """leak: what a step leaves of the membrane, 1 - 1/tau; alpha: sharpness of the surrogate gradient."""
+    """What the neurons of a layer have in common.
 
-    leak: float
+    leak              what a step leaves of the membrane, 1 - 1/tau; a tensor of no dimensions where tau is learned
+    alpha             sharpness of the surrogate gradient
+    adaptation        what a spike adds to the threshold from the next step on; 0: nothing
+    adaptation_leak   what a step leaves of that
+    current_leak      what a step leaves of the current from the layer to itself
+    """
+
+    leak: float | Tensor
     threshold: float
     alpha: float
     detach_reset: bool
+    adaptation: float = 0.0
+    adaptation_leak: float = 0.0
+    current_leak: float = 0.0
 
     @property
     def slope_at_threshold(self) -> float:
@@ -38,7 +50,34 @@ class Loops(Protocol):
     def lif_backward(self, grad: Tensor, v: Tensor, mask: Tensor | None, constants: LifConstants) -> Tensor:
         """The gradient to the input current; grad is that of lif_forward's spikes, v its membrane."""
 
-    def integrate(self, x: Tensor, leak: float, *, backwards: bool = False) -> Tensor:
+    def adaptive_forward(
+        self, x: Tensor, mask: Tensor | None, constants: LifConstants
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(spikes times mask, the membrane before its reset, what each neuron's spikes have left).
+
+        The threshold is threshold + adaptation * left, with left[t] = adaptation_leak * left[t - 1] + spike[t - 1].
+        """
+
+    def adaptive_backward(
+        self, grad: Tensor, v: Tensor, left: Tensor, mask: Tensor | None, constants: LifConstants
+    ) -> Tensor:
+        """The gradient to the input current, from that of adaptive_forward's spikes."""
+
+    def recurrent_forward(
+        self, x: Tensor, windows: Windows, constants: LifConstants
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(spikes, membrane, left) of a layer that hears itself; left is None without adaptation.
+
+        Its input is x[t] + r[t], with r[t] = current_leak r[t - 1] + sum over j of K[j] spike[t - 1 - j]; the windows
+        are those of K (neuron, neuron, size).
+        """
+
+    def recurrent_backward(
+        self, grad: Tensor, v: Tensor, left: Tensor | None, kernel: Tensor, constants: LifConstants
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients to x and to the sums over K; kernel is the whole K."""
+
+    def integrate(self, x: Tensor, leak: float | Tensor, *, backwards: bool = False) -> Tensor:
         """v[t] = leak v[t - 1] + x[t]; backwards: v[t] = leak v[t + 1] + x[t], the adjoint."""
 
 

@@ -13,6 +13,12 @@ import triton.language as tl
 from torch import Tensor
 
 from delaytool.models.neurons.loops import LifConstants
+from delaytool.models.neurons.stepwise import recurrent_backward, recurrent_forward
+
+__all__ = [
+    "adaptive_backward", "adaptive_forward", "integrate", "lif_backward", "lif_forward", "recurrent_backward",
+    "recurrent_forward",
+]  # fmt: skip
 
 BLOCK = 128
 
@@ -73,6 +79,73 @@ def _lif_backward(
 
 
 @triton.jit
+def _adaptive_forward(x, mask, constants, v, left, spikes, neurons, time, MASKED: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < neurons
+    leak = tl.load(constants)
+    threshold = tl.load(constants + 1)
+    adaptation = tl.load(constants + 4)
+    adaptation_leak = tl.load(constants + 5)
+    fired = tl.full((BLOCK,), 1.0, leak.dtype)
+    if MASKED:
+        fired = tl.load(mask + place, mask=inside, other=0.0)
+    after = tl.full((BLOCK,), 0.0, leak.dtype)
+    passed = tl.full((BLOCK,), 0.0, leak.dtype)
+    for _ in range(time):
+        before = tl.load(x + place, mask=inside, other=0.0) + leak * after
+        fires = before >= threshold + adaptation * passed
+        tl.store(v + place, before, mask=inside)
+        tl.store(left + place, passed, mask=inside)
+        tl.store(spikes + place, tl.where(fires, fired, 0.0), mask=inside)
+        after = tl.where(fires, 0.0, before)
+        passed = adaptation_leak * passed + tl.where(fires, 1.0, 0.0)
+        x += neurons
+        v += neurons
+        left += neurons
+        spikes += neurons
+
+
+@triton.jit
+def _adaptive_backward(
+    grad, v, left, mask, constants, out, neurons, time, MASKED: tl.constexpr, DETACH: tl.constexpr, BLOCK: tl.constexpr
+):
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < neurons
+    leak = tl.load(constants)
+    threshold = tl.load(constants + 1)
+    peak = tl.load(constants + 2)
+    sharpness = tl.load(constants + 3)
+    adaptation = tl.load(constants + 4)
+    adaptation_leak = tl.load(constants + 5)
+    fired = tl.full((BLOCK,), 1.0, leak.dtype)
+    if MASKED:
+        fired = tl.load(mask + place, mask=inside, other=0.0)
+    by_after = tl.full((BLOCK,), 0.0, leak.dtype)
+    by_left = tl.full((BLOCK,), 0.0, leak.dtype)
+    end = tl.cast(time - 1, tl.int64) * neurons
+    grad += end
+    v += end
+    left += end
+    out += end
+    for _ in range(time):
+        before = tl.load(v + place, mask=inside, other=0.0)
+        distance = before - (threshold + adaptation * tl.load(left + place, mask=inside, other=0.0))
+        scaled = sharpness * distance
+        given = tl.load(grad + place, mask=inside, other=0.0) * fired + by_left
+        if not DETACH:
+            given -= by_after * before
+        by_distance = given * (peak / (1.0 + scaled * scaled))
+        total = by_distance + tl.where(distance < 0.0, by_after, 0.0)
+        tl.store(out + place, total, mask=inside)
+        by_after = leak * total
+        by_left = adaptation_leak * by_left - adaptation * by_distance
+        grad -= neurons
+        v -= neurons
+        left -= neurons
+        out -= neurons
+
+
+@triton.jit
 def _integrate(x, constants, v, neurons, time, BACKWARDS: tl.constexpr, BLOCK: tl.constexpr):
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < neurons
@@ -98,8 +171,18 @@ def _constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.devi
 
 
 def _of(constants: LifConstants, like: Tensor) -> Tensor:
-    values = (constants.leak, constants.threshold, constants.slope_at_threshold, constants.sharpness)
-    return _constants(values, like.dtype, like.device)
+    values = (
+        constants.threshold, constants.slope_at_threshold, constants.sharpness, constants.adaptation,
+        constants.adaptation_leak,
+    )  # fmt: skip
+    return _with_leak(constants.leak, values, like)
+
+
+def _with_leak(leak: float | Tensor, values: tuple[float, ...], like: Tensor) -> Tensor:
+    """A leak that is learned is on the device and stays there."""
+    if isinstance(leak, Tensor):
+        return torch.cat([leak.to(like.dtype).reshape(1), _constants(values, like.dtype, like.device)])
+    return _constants((leak, *values), like.dtype, like.device)
 
 
 def _grid(neurons: int) -> tuple[int]:
@@ -127,10 +210,29 @@ def lif_backward(grad: Tensor, v: Tensor, mask: Tensor | None, constants: LifCon
     return out
 
 
-def integrate(x: Tensor, leak: float, *, backwards: bool = False) -> Tensor:
+def adaptive_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) -> tuple[Tensor, Tensor, Tensor]:
+    v, left, spikes = torch.empty_like(x), torch.empty_like(x), torch.empty_like(x)
+    neurons = x[0].numel()
+    given = x if mask is None else mask.contiguous()
+    _adaptive_forward[_grid(neurons)](
+        x, given, _of(constants, x), v, left, spikes, neurons, len(x), MASKED=mask is not None, BLOCK=BLOCK
+    )
+    return spikes, v, left
+
+
+def adaptive_backward(grad: Tensor, v: Tensor, left: Tensor, mask: Tensor | None, constants: LifConstants) -> Tensor:
+    out = torch.empty_like(grad)
+    neurons = grad[0].numel()
+    given = grad if mask is None else mask.contiguous()
+    _adaptive_backward[_grid(neurons)](
+        grad, v, left, given, _of(constants, grad), out, neurons, len(grad), MASKED=mask is not None,
+        DETACH=constants.detach_reset, BLOCK=BLOCK,
+    )  # fmt: skip
+    return out
+
+
+def integrate(x: Tensor, leak: float | Tensor, *, backwards: bool = False) -> Tensor:
     v = torch.empty_like(x)
     neurons = x[0].numel()
-    _integrate[_grid(neurons)](
-        x, _constants((leak,), x.dtype, x.device), v, neurons, len(x), BACKWARDS=backwards, BLOCK=BLOCK
-    )
+    _integrate[_grid(neurons)](x, _with_leak(leak, (), x), v, neurons, len(x), BACKWARDS=backwards, BLOCK=BLOCK)
     return v
