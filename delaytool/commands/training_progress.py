@@ -70,6 +70,7 @@ class TrainingProgress(Reporter):
             say(f"resumed after epoch {epochs_done}")
         self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
+        self._forms: dict[str, str] = {}
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None
@@ -89,6 +90,10 @@ class TrainingProgress(Reporter):
         sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
         if metrics["in_integers"]:
             sigma = "integers"
+        if metrics["convolution"] != self._forms:
+            self._forms = metrics["convolution"]
+            told_forms = ", ".join(f"{layer} {form}" for layer, form in self._forms.items())
+            self.console.print(f"convolution: {told_forms}")
         moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
         assert self.task is not None
         accuracy = 100 * metrics["validation_accuracy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -66,8 +67,9 @@ class RecordedStep(Step):
 
     `record` takes a function whose work is the same every time and returns what repeats that work. It may run the
     function never or once while it records, but it must not do its work then. Rates and sigma are written into the
-    record, so each epoch makes its own. The first batches of a run, and any batch of another size, are launched one
-    by one, which also makes what only a first call makes.
+    record, so each epoch makes its own. The first batches of a run, the first of every epoch, and any batch of another
+    size are launched one by one, which also makes what only a first call makes. Where recording fails, with
+    RuntimeError, a warning says why and the run goes on launching.
     """
 
     WARM_UP = 3
@@ -87,19 +89,26 @@ class RecordedStep(Step):
         self._chosen = torch.zeros(config.batch_size, dtype=torch.long, device=part.labels.device)
         self._results: tuple[Tensor, Tensor] | None = None
         self._replay: Callable[[], None] | None = None
+        self._failed = False
 
     def begin_epoch(self) -> None:
         self._replay = None
+        self._left = max(self._left, 1)
 
     def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
-        if self._left > 0 or len(chosen) != len(self._chosen):
+        if self._failed or self._left > 0 or len(chosen) != len(self._chosen):
             self._left -= 1
             return super().run(chosen, sigma)
         self._chosen.copy_(chosen)
         if self._replay is None:
             # Gradients are made anew inside the record, where every replay finds them at the same place.
             self.optimisers.zero_grad()
-            self._replay = self._record(lambda: self._work(sigma))
+            try:
+                self._replay = self._record(lambda: self._work(sigma))
+            except RuntimeError as error:
+                self._failed = True
+                warnings.warn(f"steps are launched one by one, as recording one failed: {error}", stacklevel=2)
+                return super().run(chosen, sigma)
         self._replay()
         assert self._results is not None
         loss, hits = self._results
