@@ -23,13 +23,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from training_entrants import ENTRANTS, WORKLOADS, Step, Workload, ours
 
-from delaytool.models import delay_network, delayed_layer
+from delaytool.models import delayed_layer
 from delaytool.models.convolution import events, transform
 from delaytool.models.interpolation import _Taps
 from delaytool.models.neurons import integrate_and_fire
@@ -101,6 +102,7 @@ def peak_so_far() -> float:
 def parts_timed() -> Iterator[dict[str, float]]:
     """Seconds in each part of delaytool's step while this is open, forward and backward."""
     seconds: dict[str, float] = defaultdict(float)
+    neurons = [kind for kind in vars(integrate_and_fire).values() if _is_function(kind)]
     parts: list[tuple[Any, str, str]] = [
         (transform._Convolution, "forward", "convolution"),
         (transform._Convolution, "backward", "convolution"),
@@ -108,11 +110,9 @@ def parts_timed() -> Iterator[dict[str, float]]:
         (events._EventConvolution, "backward", "convolution"),
         (_Taps, "forward", "kernels"),
         (_Taps, "backward", "kernels"),
-        (integrate_and_fire._Lif, "forward", "neurons"),
-        (integrate_and_fire._Lif, "backward", "neurons"),
+        *((function, which, "neurons") for function in neurons for which in ("forward", "backward")),
         (torch.nn.BatchNorm1d, "forward", "batch norm, forward"),
         (delayed_layer, "density", "counting spikes"),
-        (delay_network, "leaky_integrator", "readout, forward"),
     ]
     kept = [(owner, name, vars(owner).get(name, getattr(owner, name))) for owner, name, _ in parts]
 
@@ -137,6 +137,10 @@ def parts_timed() -> Iterator[dict[str, float]]:
             setattr(owner, name, original)
 
 
+def _is_function(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, torch.autograd.Function)
+
+
 def print_shares(work: Workload, sigma: float) -> None:
     ENTRANTS["ours"].set_up()
     step = ours(work, sigma, "cpu")
@@ -151,9 +155,51 @@ def print_shares(work: Workload, sigma: float) -> None:
         print(f"    {part:<42} {taken * 1e3:8.1f} ms {100 * taken / total:5.1f} %")
 
 
+def counted(work: Workload) -> tuple[float, float, float]:
+    """(multiplications of the plain form, of the transform, bytes that the transform must move) of a step."""
+    sizes = (work.n_in, *work.hidden, work.n_classes)
+    tail, size = work.max_delay // 2, work.max_delay + 1
+    plain = products = moved = 0.0
+    for index, (n_in, n_out) in enumerate(pairwise(sizes)):
+        steps, n_steps = work.time + index * tail, work.time + (index + 1) * tail
+        passes = 2 + (index > 0)
+        plain += passes * n_steps * work.batch * n_in * n_out * size
+        length = transform.block_length(steps, size, work.batch, n_in, n_out)
+        rows, blocks = transform.n_rows(length, size), -(-steps // length)
+        into = blocks * work.batch * length * n_in  # a block's transform, once, and back where the input needs it
+        back = blocks * work.batch * (length + size - 1) * n_out
+        products += rows * (passes * blocks * work.batch * n_in * n_out)
+        products += rows * ((passes - 1) * into + 2 * back + passes * size * n_in * n_out)
+        # Each transformed value is written once and read by each product that takes it.
+        of_input, of_output, of_kernel = blocks * work.batch * n_in, blocks * work.batch * n_out, n_in * n_out
+        moved += 4 * rows * ((2 * passes - 1) * of_input + 2 * passes * of_output + 2 * passes * of_kernel)
+    return plain, products, moved
+
+
+def print_floor(work: Workload) -> None:
+    """What the arithmetic and the memory traffic of the convolutions would take at this machine's measured peaks."""
+    one, two, out = torch.randn(2048, 2048), torch.randn(2048, 2048), torch.empty(2048, 2048)
+    multiplying = min(_seconds(lambda: torch.mm(one, two, out=out)) for _ in range(5)) / 2048**3
+    source, target = torch.zeros(2**26), torch.zeros(2**26)
+    moving = min(_seconds(lambda: target.copy_(source)) for _ in range(5)) / (8 * 2**26)
+    plain, products, moved = counted(work)
+    print(f"  measured peaks: {1e-9 / multiplying:.0f} G multiplications/s, {1e-9 / moving:.1f} GB/s of copying")
+    print(f"  plain form      {plain / 1e9:6.1f} G multiplications, {plain * multiplying:.2f} s at the peak")
+    print(f"  transform       {products / 1e9:6.1f} G multiplications, {products * multiplying:.2f} s at the peak")
+    print(f"                  {moved / 1e9:6.2f} GB to and from memory, {moved * moving:.2f} s at the peak")
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
 def compare(work: Workload, options: argparse.Namespace) -> None:
     sizes = "-".join(map(str, (work.n_in, *work.hidden, work.n_classes)))
     print(f"\n{work.name}: {sizes}, batch {work.batch}, {work.time} steps, {work.max_delay + 1} taps a kernel")
+    if options.floor:
+        print_floor(work)
     for label, sigma in widths(work).items():
         if label not in options.sigmas:
             continue
@@ -181,6 +227,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--no-shares", dest="shares", action="store_false")
+    parser.add_argument("--floor", action="store_true", help="count the arithmetic and measure the machine's peaks")
     parser.add_argument("--memory-of", nargs=4, metavar=("ENTRANT", "SIZE", "SIGMA", "FORM"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
