@@ -96,6 +96,8 @@ def draw(measured: dict[str, list[tuple[float, float, float]]], path: str) -> No
         place.loglog(values, plain, "--", color="0.6", label="plain arithmetic")
         place.loglog(values, ratios, "o-", label="measured")
         place.set_xlabel(axis)
+        place.set_xticks(values, [f"{value:g}" for value in values])
+        place.minorticks_off()
         place.grid(True, which="both", alpha=0.2)
     figure.axes[0].set_ylabel("cost of a step\n(base = 1)")
     figure.axes[0].legend(frameon=False)
