@@ -7,8 +7,9 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
+from delaytool.commands.live_bars import live_bars
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.worker import News
 
@@ -25,18 +26,7 @@ class SweepProgress:
         self.folder = folder
         self.settings = folder.journal.settings()
         self.console = Console(highlight=False, soft_wrap=True)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[said]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-            speed_estimate_period=SPEED_PERIOD_S,
-        )
+        self.progress = live_bars(self.console, "{task.fields[said]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
         self.at_work: dict[int, News] = {}
         self.ended = 0

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from delaytool.accuracy_errors import told
+from delaytool.commands.live_bars import live_bars
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
@@ -22,17 +23,7 @@ class TrainingProgress(Reporter):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.console = Console(highlight=False, soft_wrap=True)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[loss]}{task.fields[last]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
+        self.progress = live_bars(self.console, "{task.fields[loss]}{task.fields[last]}")
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
         self.epochs = 0
