@@ -101,16 +101,16 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 
 def _show(folder: SweepFolder, target: str) -> int:
     """Table and files; the exit code."""
-    from rich.console import Console
     from rich.markup import escape
 
     from delaytool.commands.tables import comparison_tables
+    from delaytool.commands.wide_console import wide_console
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
-    console = Console(highlight=False, soft_wrap=True)
+    console = wide_console()
     accuracies, costs = comparison_tables(comparison)
     console.print(accuracies, escape(tables.ACCURACIES), costs, sep="\n")
     for reason in tables.reasons(comparison):

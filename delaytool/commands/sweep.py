@@ -67,14 +67,14 @@ def command(
 
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
-    from rich.console import Console
     from rich.markup import escape
 
     from delaytool.commands.tables import sweep_table
+    from delaytool.commands.wide_console import wide_console
     from delaytool.sweep.results import gather, write_tables
 
     results = gather(folder)
-    console = Console(highlight=False, soft_wrap=True)
+    console = wide_console()
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":
