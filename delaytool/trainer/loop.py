@@ -232,10 +232,10 @@ class _Training:
         grown = self.step.rewiring.grown()
         return {"grown": dict(zip(self.model.layer_names(), grown, strict=True))} if grown else {}
 
-    def _judged(self, part: Part, sigma: float | None = None) -> Evaluation:
+    def _judged(self, part: Part) -> Evaluation:
         rows = self.team.rows(len(part))
         batch = self.recipe.trainer.batch_size
-        own = evaluate(self.model, part.frames[rows], part.labels[rows], batch, sigma)
+        own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
     def _refuse_divergence(self, loss: float | None) -> None:

@@ -30,7 +30,6 @@ class Team:
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -88,6 +87,6 @@ def team(device: torch.device) -> Iterator[Team]:
         torch.cuda.set_device(local)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(rank, size, local)
+        yield Team(rank, size)
     finally:
         dist.destroy_process_group()

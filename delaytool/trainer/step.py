@@ -45,9 +45,9 @@ class Step:
             self._moves_delays = moves_delays
             self._joined = self.team.joined(self.model, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
-        frames, targets = augmented(self.part.frames[chosen], self.part.labels[chosen], self.model.n_classes, config)
+        labels = self.part.labels[chosen]
+        frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)
         rows = self.team.rows(len(chosen))
-        labels = self.part.labels[chosen[rows]]
         self.optimisers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
             scores = class_scores(self._joined(frames[rows], sigma))
@@ -59,7 +59,7 @@ class Step:
         self.rewiring.after_step()
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
-        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+        return loss.detach(), (scores.detach().argmax(1) == labels[rows]).sum()
 
 
 class RecordedStep(Step):

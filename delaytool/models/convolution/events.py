@@ -74,12 +74,17 @@ class _EventConvolution(torch.autograd.Function):
 
 def prepared(taps: Tensor, start: Tensor) -> tuple[np.ndarray, np.ndarray, int]:
     """(taps by input (n_in, n_out, m, padded width), starts likewise, int32, slack): what compiled loops read."""
+    by_input, starts, slack = _laid_out(taps, start)
+    by_input[..., : taps.shape[-1]] = taps.detach().transpose(0, 1)
+    return _array(by_input), starts, slack
+
+
+def _laid_out(taps: Tensor, start: Tensor) -> tuple[Tensor, np.ndarray, int]:
+    """As `prepared`, with zeros for the taps."""
     n_out, n_in, per_synapse, width = taps.shape
     padded = laid_out_width(width)
-    by_input = taps.new_zeros(n_in, n_out, per_synapse, padded)
-    by_input[..., :width] = taps.detach().transpose(0, 1)
     starts = start.transpose(0, 1).to(torch.int32)
-    return _array(by_input), _array(starts), int(start.max()) + padded
+    return taps.new_zeros(n_in, n_out, per_synapse, padded), _array(starts), int(start.max()) + padded
 
 
 def taps_gradient(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
@@ -102,18 +107,15 @@ def taps_gradient(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
 
 def _gathered(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
     steps, batch, n_out = grad_y.shape
-    n_in, width = x.shape[2], windows.taps.shape[-1]
-    starts = windows.start.transpose(0, 1).to(torch.int32)
-    slack = int(windows.start.max()) + laid_out_width(width)
+    by_input, starts, slack = _laid_out(windows.taps, windows.start)
     last = min(x.shape[0], steps)
     grad = grad_y.new_zeros(batch, n_out, last + slack)
     reached = min(steps, last + slack)
     grad[..., :reached] = grad_y[:reached].permute(1, 2, 0)
-    by_input = windows.taps.new_zeros(n_in, n_out, windows.taps.shape[2], laid_out_width(width))
     use_as_many_threads_as_torch()
-    share = max(1, min(32, -(-n_in // torch.get_num_threads())))
-    backward_loop(by_input.shape[-1])(_array(x), _array(grad), _array(starts), _array(by_input), last, share)
-    return by_input[..., :width].transpose(0, 1)
+    share = max(1, min(32, -(-len(by_input) // torch.get_num_threads())))
+    backward_loop(by_input.shape[-1])(_array(x), _array(grad), starts, _array(by_input), last, share)
+    return by_input[..., : windows.taps.shape[-1]].transpose(0, 1)
 
 
 def _to_input(grad_y: Tensor, kernel: Tensor, time: int) -> Tensor:

@@ -186,12 +186,13 @@ def _integrate(x, leak, backwards, v):  # type: ignore[no-untyped-def]
                 v[t, n] = x[t, n] + leak * v[before, n] if step else x[t, n]
 
 
-def _flat(tensor: Tensor) -> np.ndarray:
+def flat(tensor: Tensor) -> np.ndarray:
     """(time, batch, neuron) as (time, batch * neuron), sharing memory."""
     return tensor.detach().flatten(1).numpy()
 
 
-def _mask(mask: Tensor | None, like: Tensor) -> np.ndarray:
+def flat_mask(mask: Tensor | None, like: Tensor) -> np.ndarray:
+    """(batch, neuron) as (batch * neuron,); empty where there is no mask."""
     chosen = like.new_empty(0) if mask is None else mask.detach().flatten()
     return chosen.contiguous().numpy()
 
@@ -206,7 +207,7 @@ def lif_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) -> tupl
     use_as_many_threads_as_torch()
     v, spikes = torch.empty_like(x), torch.empty_like(x)
     leak, threshold = _numbers(x, constants.leak, constants.threshold)
-    _lif_forward(_flat(x), _mask(mask, x), leak, threshold, _flat(v), _flat(spikes))
+    _lif_forward(flat(x), flat_mask(mask, x), leak, threshold, flat(v), flat(spikes))
     return spikes, v
 
 
@@ -217,7 +218,7 @@ def lif_backward(grad: Tensor, v: Tensor, mask: Tensor | None, constants: LifCon
         grad, constants.leak, constants.threshold, constants.slope_at_threshold, constants.sharpness
     )
     detach = constants.detach_reset
-    _lif_backward(_flat(grad), _flat(v), _mask(mask, grad), leak, threshold, peak, sharpness, detach, _flat(out))
+    _lif_backward(flat(grad), flat(v), flat_mask(mask, grad), leak, threshold, peak, sharpness, detach, flat(out))
     return out
 
 
@@ -227,7 +228,7 @@ def adaptive_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) ->
     leak, threshold, added, kept = _numbers(
         x, constants.leak, constants.threshold, constants.adaptation, constants.adaptation_leak
     )
-    _adaptive_forward(_flat(x), _mask(mask, x), leak, threshold, added, kept, _flat(v), _flat(left), _flat(spikes))
+    _adaptive_forward(flat(x), flat_mask(mask, x), leak, threshold, added, kept, flat(v), flat(left), flat(spikes))
     return spikes, v, left
 
 
@@ -239,8 +240,8 @@ def adaptive_backward(grad: Tensor, v: Tensor, left: Tensor, mask: Tensor | None
         constants.slope_at_threshold, constants.sharpness,
     )  # fmt: skip
     _adaptive_backward(
-        _flat(grad), _flat(v), _flat(left), _mask(mask, grad), leak, threshold, added, kept, peak, sharpness,
-        constants.detach_reset, _flat(out),
+        flat(grad), flat(v), flat(left), flat_mask(mask, grad), leak, threshold, added, kept, peak, sharpness,
+        constants.detach_reset, flat(out),
     )  # fmt: skip
     return out
 
@@ -270,5 +271,5 @@ def integrate(x: Tensor, leak: float | Tensor, *, backwards: bool = False) -> Te
     use_as_many_threads_as_torch()
     v = torch.empty_like(x)
     (typed,) = _numbers(x, leak)
-    _integrate(_flat(x), typed, backwards, _flat(v))
+    _integrate(flat(x), typed, backwards, flat(v))
     return v

@@ -9,13 +9,13 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from delaytool.models.neurons.compiled import STRIP, flat, flat_mask
 from delaytool.models.threads import use_as_many_threads_as_torch
 from delaytool.network import STATE_LIMIT
 
 if TYPE_CHECKING:
     from delaytool.models.neurons.integer_lif import IntegerConstants
 
-STRIP = 1024
 _LIMIT = float(STATE_LIMIT)
 
 
@@ -51,15 +51,14 @@ def forward_compiled(
     """(spikes times mask, the membrane before its reset); sums contiguous."""
     use_as_many_threads_as_torch()
     v, spikes = torch.empty_like(sums), torch.empty_like(sums)
-    flat_mask = sums.new_empty(0) if mask is None else mask.detach().flatten().contiguous()
     _loop(
-        sums.detach().flatten(1).numpy(),
+        flat(sums),
         bias.detach().double().repeat(sums.shape[1]).numpy(),
-        flat_mask.numpy(),
+        flat_mask(mask, sums),
         constants.leak,
         float(constants.unit),
         float(constants.highest_silent),
-        v.flatten(1).numpy(),
-        spikes.flatten(1).numpy(),
+        flat(v),
+        flat(spikes),
     )
     return spikes, v
