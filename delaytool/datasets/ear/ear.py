@@ -7,21 +7,23 @@ import numpy as np
 from delaytool.datasets.ear.cells import Cells
 from delaytool.datasets.ear.fast_membrane import FastMembrane
 from delaytool.datasets.ear.level import leveled, windowed
+from delaytool.datasets.ear.live import LiveEar
 from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.ear.transfer_table import BLOCK
 from delaytool.errors import DataError
 
-# Below it a hair cell's transmitter pools, whose fastest rate is 9,080 per second, are not followed any more.
+# Below it a hair cell's cleft, which loses 9,080 parts per second, would be emptied in a step of half the rate twice
+# over, and Euler's rule would swing.
 LOWEST_RATE = 8000
 MOST_SECONDS = 600.0
 
 
 def ear_spikes(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The spikes of one recording: ((n,) float32 times in s, (n,) uint16 channels), sorted by time, then by channel.
+    """The spikes of one recording: ((n,) float32 times in s, (n,) uint16 units), sorted by time, then by unit.
 
     sound  (samples,) in -1..1
     rate   in Hz; the ear works at half of it
-    seed   decides the random releases of transmitter: the same sound, rate, model and seed give the same spikes
+    seed   decides the random part: the same sound, rate, model and seed give the same spikes
 
     Example: `times, units = ear_spikes(sound, 16000, EarModel(), seed=0)`, as SHD's files hold them.
 
@@ -29,10 +31,13 @@ def ear_spikes(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tupl
     """
     check_sound(sound, rate)
     if model.causal:
-        from delaytool.datasets.ear.live import LiveEar
-
         steps, units = LiveEar(rate, model, seed).spikes(sound)
-        return (steps / (rate // 2)).astype(np.float32), units.astype(np.uint16)
+    else:
+        steps, units = _whole(sound, rate, model, seed)
+    return (steps / (rate // 2)).astype(np.float32), units.astype(np.uint16)
+
+
+def _whole(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np.ndarray, np.ndarray]:
     membrane = FastMembrane(rate, model)
     spectrum = membrane.spectrum(windowed(leveled(np.asarray(sound, np.float64), model)))
     found = []
@@ -40,12 +45,12 @@ def ear_spikes(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tupl
         cells = Cells(model, rate // 2, first=number * BLOCK, seed=seed)
         found.append(cells.spikes(membrane.block(spectrum, number)))
     steps, units = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(steps, kind="stable")  # each block's channels rise, and so do the blocks
-    return (steps[order] / (rate // 2)).astype(np.float32), units[order].astype(np.uint16)
+    order = np.argsort(steps, kind="stable")  # units rise already, in a block and from block to block
+    return steps[order], units[order]
 
 
 def check_sound(sound: np.ndarray, rate: int) -> None:
-    """Raise DataError where the ear cannot hear a sound (samples,) at `rate` Hz."""
+    """Raise DataError where the ear cannot take a sound (samples,) at `rate` Hz."""
     if rate < LOWEST_RATE:
         raise DataError(
             f"a recording at {rate} Hz is below the {LOWEST_RATE} Hz that hair cells need; give recordings at a higher "

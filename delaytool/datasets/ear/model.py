@@ -16,7 +16,7 @@ class EarModel:
 
     n_channels          places along the membrane, evenly spaced from its base (high tones) to `apex`
     causal              False: the ear of SHD and SSC, which takes a recording as a whole. True: the form for live
-                        sound, in which no spike depends on what comes later (see `causal.py`)
+                        sound, in which no spike depends on what comes later (see `live.py`)
 
     Level, value of LAUSCHER:
     level               RMS that a recording is brought to
@@ -46,6 +46,12 @@ class EarModel:
     fiber_dead_time_ms  a fiber's refractory time
     tau_membrane_ms, tau_synapse_ms, dead_time_ms    of the bushy cell, a leaky integrate-and-fire neuron
     drive               of the bushy cell: charge of a spike of all fibers at once, 1 / s (value of LAUSCHER)
+
+    Running level of the causal form (ours):
+    live_level          what the loudest power of late is brought to, as an RMS
+    live_window_ms      time constant of that power
+    live_release_s      time constant with which a loud past is forgotten
+    live_floor          RMS below which sound is taken for silence and not amplified further
     """
 
     n_channels: int = 700
@@ -74,9 +80,13 @@ class EarModel:
     tau_synapse_ms: float = 0.5
     dead_time_ms: float = 1.0
     drive: float = 13000.0
+    live_level: float = 0.7
+    live_window_ms: float = 20.0
+    live_release_s: float = 2.0
+    live_floor: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.n_channels < 1:
-            raise DataError(f"an ear of {self.n_channels} channels cannot hear; give 1 or more, 700 as in SHD")
-        if self.fibers < 1:
-            raise DataError(f"{self.fibers} nerve fibers per channel carry nothing; give 1 or more, 40 as in SHD")
+        if not 1 <= self.n_channels <= 65535:
+            raise DataError(f"an ear of {self.n_channels} channels is outside 1..65535; give 700 as in SHD")
+        if not 1 <= self.fibers <= 255:
+            raise DataError(f"{self.fibers} nerve fibers per channel are outside 1..255; give 40 as in SHD")
