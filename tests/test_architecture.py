@@ -24,16 +24,25 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "accuracy_errors": (set(), {"numpy"}),
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"}),
+    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
     "runtime": (
         {"", "network", "errors", "files", "accuracy_errors", "runtime.executor"},
         {"numpy", "numba", "llvmlite"},
     ),
     "runtime.lavaworker": ({"network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
     "runtime.executor": ({"", "network", "errors", "files", "runtime"}, {"numpy", "distributed"}),
-    "models": ({"hw_configs", "network", "errors"}, {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"}),
+    "models.config": (set(), {"pydantic"}),
+    "models": (
+        {"models.config", "hw_configs", "network", "errors"},
+        {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"},
+    ),
+    # Recipes are read, listed and checked without PyTorch.
+    "trainer.recipe": (
+        {"models.config", "datasets", "hw_configs", "network", "errors"},
+        {"pydantic", "tomli", "tomli_w"},
+    ),
     "trainer": (
-        {"", "quantisation", "models", "datasets", "hw_configs", "network", "errors", "files"},
+        {"trainer.recipe", "", "quantisation", "models", "datasets", "hw_configs", "network", "errors", "files"},
         {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
     ),
     "quantisation": ({"models", "hw_configs", "network", "errors"}, {"numpy", "torch"}),

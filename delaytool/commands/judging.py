@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from delaytool import datasets
 from delaytool.commands.samples import evenly_spaced
 from delaytool.commands.step_bars import StepBars
-from delaytool.errors import BackendError, DataError
+from delaytool.errors import BackendError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.executor import DaskExecutor, Executor
@@ -30,6 +29,7 @@ class Judged:
     frames: np.ndarray
     labels: np.ndarray
     data_name: str
+    warnings: tuple[str, ...] = ()
 
 
 def judge(
@@ -77,33 +77,15 @@ def judge(
                 runners["torch"] = torch_backend()
         tell = opened.enter_context(StepBars(progress))
         verdict = verify(network, frames, labels, runners, floats=floats, max_drop=max_drop, progress=tell)
-    return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples")
+    return Judged(network, verdict, frames, labels, f"{events.name}, {len(frames)} samples", events.warnings)
 
 
 def _events(
     network: IntegerNetwork, path: Path, data: str | None, split: str, progress: Callable[[str, int, int], None]
 ) -> datasets.EventData | datasets.FrameData:
-    recipe = network.provenance.get("recipe") or {}
-    how: dict[str, Any] = dict(recipe.get("data") or {})
-    source = data or how.get("source")
-    if source is None:
-        raise DataError(f"{path}: the network does not say what data it was trained on; give samples with --data")
-    kept = ("validation_fraction", "test_fraction", "split_by", "held_out_speaker", "held_out_as")
-    read = ("classes", "pixel_bins", "polarity")
+    spec = datasets.DataSpec.from_recipe(network.provenance.get("recipe") or {}, network.encoding, data)
     return datasets.load_for_evaluation(
-        source,
-        split,
-        n_classes=network.n_classes,
-        seed=int(recipe.get("seed", 0)),
-        n_units=None if source == "digits" else network.encoding.n_units,
-        protocol=recipe.get("protocol", "honest"),
-        reading=datasets.Reading(
-            time_step_ms=network.encoding.time_step_ms,
-            mel=network.encoding.mel,
-            progress=progress,
-            **{name: how[name] for name in read if name in how},
-        ),
-        **{name: how[name] for name in kept if name in how},
+        spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=progress
     )
 
 

@@ -11,6 +11,7 @@ from rich.progress import TaskID
 
 from delaytool.accuracy_errors import told
 from delaytool.commands.live_bars import live_bars
+from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
@@ -62,6 +63,9 @@ class TrainingProgress(Reporter):
         self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
         self._forms: dict[str, str] = {}
+
+    def warning(self, sentence: str) -> None:
+        show_warnings([sentence])
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None

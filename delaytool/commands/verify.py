@@ -78,6 +78,7 @@ def command(
 
     from delaytool.commands.judging import judge
     from delaytool.commands.tables import cost_table, verdict_table
+    from delaytool.commands.warnings import show_warnings
 
     if executor == "local" and (executor_address or workers):
         raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")
@@ -97,8 +98,10 @@ def command(
         executor=executor, executor_address=executor_address, workers=workers,
     )  # fmt: skip
     verdict = result.verdict
+    show_warnings(result.warnings)
     if as_json:
-        click.echo(json.dumps({"network": str(network), "data": result.data_name, **verdict.as_dict()}, indent=2))
+        record = {"network": str(network), "data": result.data_name, "warnings": list(result.warnings)}
+        click.echo(json.dumps({**record, **verdict.as_dict()}, indent=2))
     else:
         console.print(f"{network} on {result.data_name}")
         console.print(verdict_table(verdict))

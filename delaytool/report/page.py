@@ -41,6 +41,7 @@ def compose(content: Content) -> str:
         status=words.status(content),
         key_figures=words.key_figures(content),
         measured=words.measured(content),
+        warnings=words.warnings(content),
         training=_training(content),
         delays=_delays(content),
         fields=_fields(content.analysis),

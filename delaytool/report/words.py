@@ -95,6 +95,13 @@ def subtitle(content: Content) -> str:
     )
 
 
+def warnings(content: Content) -> list[str]:
+    """What the run and the data that it was verified on warn of, each once."""
+    of_run = [] if content.run is None else content.run.summary.get("warnings", [])
+    of_data = [] if content.judgement is None else content.judgement.whole.warnings
+    return list(dict.fromkeys([*of_run, *of_data]))
+
+
 def key_figures(content: Content) -> list[Figure]:
     """The figures at the top, in reading order."""
     return [*_accuracies(content), *_bits(content), *_size(content), *_cost_figures(content), *_chip(content)]

@@ -38,6 +38,9 @@ class Reporter:
 
     def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
+    def warning(self, sentence: str) -> None:
+        """What the user should know of the run's results; it is in the summary, too."""
+
     def end(self, summary: dict[str, Any]) -> None: ...
 
 
@@ -122,6 +125,7 @@ class _Training:
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.warnings: list[str] = []
         self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
@@ -147,6 +151,8 @@ class _Training:
         if writes:
             self.run_folder.cut_metrics(done)
         self.reporter.begin(self.recipe, self.data, self.model, done)
+        for sentence in self.data.warnings:
+            self._warn(sentence)
         with ExitStack() as open_files:
             board = None
             if writes:
@@ -168,6 +174,12 @@ class _Training:
             write_json(self.run_folder.summary, summary)
         self.reporter.end(summary)
         return summary
+
+    def _warn(self, sentence: str) -> None:
+        """Show a warning once, and keep it for the summary and the report page."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            self.reporter.warning(sentence)
 
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
@@ -286,6 +298,7 @@ class _Training:
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "warnings": self.warnings,
         }
 
 
