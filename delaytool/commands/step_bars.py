@@ -26,7 +26,7 @@ class StepBars:
 
     def _tell(self, name: str, done: int, total: int) -> None:
         if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=total)
+            self.tasks[name] = self.progress.add_task(name, total=total, completed=done)
         self.progress.update(self.tasks[name], completed=done)
 
     def __exit__(self, *_: object) -> None:

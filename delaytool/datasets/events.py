@@ -27,6 +27,7 @@ class EventData:
     name         where the data came from, for messages
     class_names  one name per class, or empty
     warnings     sentences about the data that a user should read
+    of_recordings  whether the spikes are those of recordings: a missing test part is then made of whole speakers
     """
 
     times: np.ndarray
@@ -39,6 +40,7 @@ class EventData:
     name: str = ""
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    of_recordings: bool = False
 
     @staticmethod
     def from_samples(
@@ -126,6 +128,7 @@ class EventData:
             name=self.name,
             class_names=self.class_names,
             warnings=self.warnings,
+            of_recordings=self.of_recordings,
         )
 
     def check(self) -> EventData:

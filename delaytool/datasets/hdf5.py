@@ -198,6 +198,7 @@ def _read(
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
         warnings=warnings,
+        of_recordings="ear" in file.attrs,
     ).check()
 
 

@@ -12,15 +12,16 @@ import numpy as np
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
+from delaytool.datasets.ear.cache import ear_event_data
+from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frame_cache import mel_frame_data
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
-from delaytool.datasets.heidelberg import is_heidelberg, list_heidelberg
+from delaytool.datasets.listings import list_recordings
 from delaytool.datasets.mel import MELS
-from delaytool.datasets.recordings import Listing, sounds_in
+from delaytool.datasets.recordings import Listing
 from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS, TONIC, DataSpec
-from delaytool.datasets.speech_commands import is_speech_commands, list_speech_commands
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
@@ -112,7 +113,8 @@ def _load(reader: _Reader) -> Splits:
     else:
         whole = train
         # Recordings without lists: a test part is worth more where it holds voices that were never heard.
-        method = resolve_method(whole, spec.split_by) if isinstance(whole, FrameData) else "stratified"
+        of_recordings = isinstance(whole, FrameData) or whole.of_recordings
+        method = resolve_method(whole, spec.split_by) if of_recordings else "stratified"
         train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
         test_origin = _describe(method, test, whole, origin)
         origin = f"the rest of {origin}"
@@ -172,14 +174,14 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
         replaced = spec.held_out_speaker is not None and split in ("train", spec.held_out_as)
         if split in files and not replaced and (split != "train" or len(files) == len(SPLIT_NAMES)):
             return _file(reader, files[split], n_classes)
-        listing = None if files else _listing(Path(source), spec)
+        listing = None if files else list_recordings(Path(source), spec.classes)
         if (
             listing is not None
             and split in listing.parts
             and not replaced
             and (split != "train" or len(listing.parts) == 3)
         ):
-            return _frames(reader, listing, split)
+            return _of_recordings(reader, listing, split)
     splits = _load(reader)
     chosen: EventData | FrameData = getattr(splits, split)
     return replace(chosen, warnings=splits.warnings)
@@ -236,10 +238,12 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         if spec.n_units not in (None, DIGITS_UNITS):
             raise DataError(f"digits: data.n_units {spec.n_units} is not its {DIGITS_UNITS} pixels; leave it out")
         _refuse_time_unit(spec)
+        _refuse_ear(spec)
         return {"all": digits_events()}
     source = _downloaded(spec.source, reader.root)
     if str(source).startswith(TONIC):
         _refuse_time_unit(spec)
+        _refuse_ear(spec)
         folder = default_root() if reader.root is None else reader.root
         return read_tonic(
             str(source),
@@ -250,7 +254,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         )
     if source in RECORDINGS:
         raise DataError(
-            f"{source}: its recordings are not downloaded; give {RECORDINGS[str(source)]} with --data FOLDER "
+            f"{source}: its recordings are not here; give {RECORDINGS[str(source)]} with --data FOLDER "
             "(or data.source)"
         )
     if not os.path.exists(source):
@@ -259,15 +263,10 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
             "train.h5 or with recordings, or one HDF5 file that exists"
         )
     if os.path.isdir(source) and not find_files(source, needed=None):
-        listing = _listing(Path(source), spec)
+        listing = list_recordings(Path(source), spec.classes)
         if listing is not None:
-            return {part: _frames(reader, listing, part) for part in listing.parts}
-        loose = sounds_in(Path(source))
-        if loose:
-            raise DataError(
-                f"{source}: its {len(loose)} recordings lie directly in it, so nothing says what they are; make a "
-                f"folder per class in it and move them there, as in {Path(source).name}/yes/{loose[0].name}"
-            )
+            return {part: _of_recordings(reader, listing, part) for part in listing.parts}
+    _refuse_ear(spec)
     return read_folder(source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units)
 
 
@@ -279,16 +278,27 @@ def _refuse_time_unit(spec: DataSpec) -> None:
         )
 
 
-def _listing(folder: Path, spec: DataSpec) -> Listing | None:
-    """The recordings of a folder, or None where it is no folder of recordings."""
-    if is_heidelberg(folder):
-        return list_heidelberg(folder)
-    return list_speech_commands(folder, spec.classes) if is_speech_commands(folder) else None
+def _refuse_ear(spec: DataSpec) -> None:
+    if spec.ear:
+        raise DataError(
+            f"{spec.source}: data.ear is for folders of recordings, and this is none; leave it out, or give recordings"
+        )
+
+
+def _of_recordings(reader: _Reader, listing: Listing, part: str) -> EventData | FrameData:
+    """Recordings as frames of a spectrum, or as spikes of the ear."""
+    spec = reader.spec
+    _refuse_time_unit(spec)
+    if not spec.ear:
+        return _frames(reader, listing, part)
+    if spec.mel is not None:
+        raise DataError(f"{listing.folder}: data.mel and data.ear are two ways to read recordings; set one of them")
+    model = EarModel(causal=spec.ear == "causal") if spec.n_units is None else EarModel(spec.n_units, spec.ear == "causal")
+    return ear_event_data(listing, part, model, root=reader.root, progress=reader.progress)
 
 
 def _frames(reader: _Reader, listing: Listing, part: str) -> FrameData:
     spec = reader.spec
-    _refuse_time_unit(spec)
     mel = spec.mel or listing.mel
     if not isinstance(mel, MelSpectrogram):
         if mel not in MELS:

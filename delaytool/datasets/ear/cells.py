@@ -33,7 +33,7 @@ class Cells:
         self._hair = hair_constants(model, rate)
         self._bushy = bushy_constants(model, rate)
         self._pools = np.repeat(resting_pools(model)[:, None], BLOCK, axis=1)  # (3, BLOCK)
-        self._keys = np.array([channel_key(seed, first + channel) for channel in range(self.count)], np.uint64)
+        self._keys = np.array([channel_key(np.uint64(seed), first + channel) for channel in range(self.count)], np.uint64)
         self._ready = np.full(self.count, model.fibers, np.int64)
         dead = max(1, math.ceil(model.fiber_dead_time_ms / 1000 * rate))
         # Fibers that fired so many steps ago, as a ring: they can fire again after `dead` steps.

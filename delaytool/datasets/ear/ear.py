@@ -15,7 +15,7 @@ from delaytool.errors import DataError
 # Below it a hair cell's cleft, which loses 9,080 parts per second, would be emptied in a step of half the rate twice
 # over, and Euler's rule would swing.
 LOWEST_RATE = 8000
-MOST_SECONDS = 600.0
+MOST_SECONDS = 60.0
 
 
 def ear_spikes(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np.ndarray, np.ndarray]:

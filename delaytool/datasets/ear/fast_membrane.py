@@ -20,7 +20,7 @@ from delaytool.datasets.ear.transfer_table import BLOCK, POINTS, transfer_table
 # 431), whose shape is divided out beforehand. The error is near exp(-pi * WIDTH * sqrt(1 - 1 / FINER)), 1e-11.
 FINER = 1.35
 WIDTH = 16
-# Of a place's answer, what is below this share of its peak is left out: low tones' places hear no high tones, so
+# Of a place's answer, what is below this share of its peak is left out: low tones' places do not answer high tones, so
 # that a half, a quarter or an eighth of the waves is enough there.
 NEGLIGIBLE = 1e-11
 SHARES = (8, 4, 2)

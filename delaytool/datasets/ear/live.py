@@ -53,11 +53,11 @@ class LiveEar:
             piece = np.concatenate([self._left, piece])
             even = piece.size // 2 * 2
             self._left = piece[even:].copy()
-            found.append(self._heard(piece[:even]))
+            found.append(self._spikes_of(piece[:even]))
         steps, units = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return steps, units
 
-    def _heard(self, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _spikes_of(self, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         poles, amplitudes = self._resonators.poles, self._resonators.amplitudes
         found = [
             cells.spikes(resonate(piece, poles[block], amplitudes[block], self._state[block]))

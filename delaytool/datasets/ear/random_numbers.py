@@ -24,8 +24,8 @@ def scrambled(value: np.uint64) -> np.uint64:
     return value ^ (value >> uint64(31))
 
 
-@njit
-def channel_key(seed: int, channel: int) -> np.uint64:
+@njit(cache=True)
+def channel_key(seed: np.uint64, channel: int) -> np.uint64:
     """The start of a channel's own sequence."""
     return scrambled(scrambled(uint64(seed)) ^ (uint64(channel + 1) * GOLDEN))
 
@@ -36,7 +36,7 @@ def uniform(key: np.uint64, step: int) -> float:
     return (scrambled(uint64(key) + uint64(step + 1) * GOLDEN) >> uint64(11)) * 2.0**-53
 
 
-@njit
+@njit(cache=True)
 def binomial(u: float, n: int, p: float) -> int:
     """How many of n events of probability p happen: the binomial distribution's quantile at u, 0 <= u < 1."""
     if u < 1.0 - n * p or n == 0:  # at most (1 - p)^n, the probability of none: most draws end here
@@ -48,7 +48,7 @@ def binomial(u: float, n: int, p: float) -> int:
     return binomial_below_half(u, n, p)
 
 
-@njit
+@njit(cache=True)
 def binomial_below_half(u: float, n: int, p: float) -> int:
     probability = (1.0 - p) ** n
     below = probability

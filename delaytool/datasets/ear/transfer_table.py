@@ -39,7 +39,7 @@ class TransferTable:
     """What `transfer_function` gives on a grid.
 
     runs              the grid's frequencies; neighbors overlap, so that a polynomial's points are of one run
-    real, imaginary   (block, frequency, BLOCK) float64; the last block is filled up with channels that hear nothing
+    real, imaginary   (block, frequency, BLOCK) float64; the last block is filled up with channels that stay still
     """
 
     runs: tuple[Run, ...]
@@ -65,8 +65,8 @@ class TransferTable:
         frequencies = np.concatenate([run.frequencies for run in self.runs])
         size = np.hypot(self.real, self.imaginary)
         peak = np.maximum(size.max(axis=1, keepdims=True), np.finfo(float).tiny)
-        heard = (size > share * peak).any(axis=2)
-        return np.array([frequencies[row].max() for row in heard])
+        used = (size > share * peak).any(axis=2)
+        return np.array([frequencies[row].max() for row in used])
 
 
 def _lagrange(position: np.ndarray) -> np.ndarray:
