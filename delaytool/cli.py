@@ -16,6 +16,7 @@ VERBS = {
     "sweep": "Train a recipe with every combination of some keys' values.",
     "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
+    "data": "Fetch recordings from their official place.",
     "encode": "Turn recordings into spikes with the inner ear behind SHD.",
     "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
     "report": "Write one self-contained page about a run or a network.",
