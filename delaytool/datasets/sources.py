@@ -214,7 +214,7 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> li
     if present.size == n_classes:
         return []
     absent = np.setdiff1d(np.arange(n_classes), present)
-    some = listed(absent[:8]) + (f" and {absent.size - 8:,} more" if absent.size > 8 else "")
+    some = listed(absent) if absent.size <= 8 else f"{', '.join(map(str, absent[:8]))}, … ({absent.size} in all)"
     if wanted is None and not train.class_names:
         raise DataError(
             f"{name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but no sample has label "
@@ -265,7 +265,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         loose = sounds_in(Path(source))
         if loose:
             raise DataError(
-                f"{source}: its {len(loose)} recordings lie directly in it, so nothing says what they are; make a "
+                f"{source}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a "
                 f"folder per class in it and move them there, as in {Path(source).name}/yes/{loose[0].name}"
             )
     return read_folder(source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units)

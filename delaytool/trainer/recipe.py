@@ -47,7 +47,6 @@ class DataConfig(_Section):
 
     source: str = Field(
         default="digits",
-        min_length=1,
         description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0)
@@ -99,6 +98,13 @@ class DataConfig(_Section):
         default="validation",
         description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _names_data(cls, source: str) -> str:
+        if not source.strip():
+            raise ValueError("name the data: 'digits', 'shd', 'ssc', 'tonic:NAME', a file or a folder")
+        return source
 
     @model_validator(mode="after")
     def _graded(self) -> DataConfig:
