@@ -231,7 +231,7 @@ def commands_in_docs():
                 yield pytest.param(recipe, overrides, id=f"{page.name}: {recipe} {' '.join(overrides)}")
 
 
-@pytest.mark.parametrize(("recipe", "overrides"), commands_in_docs())
+@pytest.mark.parametrize(("recipe", "overrides"), list(commands_in_docs()))
 def test_a_command_of_the_docs_writes_what_it_sets(recipe, overrides):
     loaded = load_recipe(recipe, overrides)
     for override in overrides:
