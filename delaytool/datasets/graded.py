@@ -25,6 +25,7 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     any energy) do not count. mel becomes the data's own.
     Raises DataError where units or steps disagree, or there is no range.
     """
+    _refuse_other_values(train, encoding)
     encoding = replace(encoding, mel=train.mel)
     _check(train, encoding)
     if encoding.n_steps is None:
@@ -81,13 +82,17 @@ def _range(train: FrameData) -> tuple[float, float]:
     return low, high
 
 
-def _check(data: FrameData, encoding: InputEncoding) -> None:
+def _refuse_other_values(data: FrameData, encoding: InputEncoding) -> None:
     if encoding.values != "graded":
         raise DataError(
             f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot hold; "
-            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), or set data.values to "
-            "'graded' and data.channel_bins to 1"
+            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), set data.ear to true "
+            "for spikes of recordings, or data.values to 'graded' and data.channel_bins to 1"
         )
+
+
+def _check(data: FrameData, encoding: InputEncoding) -> None:
+    _refuse_other_values(data, encoding)
     if data.n_units != encoding.n_units:
         raise DataError(
             f"{data.name}: its {data.n_units} channels do not match the encoding's {encoding.n_units}; "

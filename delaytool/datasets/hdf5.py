@@ -20,6 +20,8 @@ FAMILIES = ("", "shd_", "ssc_")
 
 # Seconds. A sample that spans more is taken for one whose times are not seconds, unless data.time_unit says so.
 LONGEST_SAMPLE = 60.0
+# Seconds. Where all samples are shorter, data.time_unit is for other data: of a second as ms or us this is left.
+SHORTEST_LONGEST_SAMPLE = 2e-3
 
 _LAYOUT = "SHD's layout has spikes/times, spikes/units and labels"
 
@@ -40,8 +42,8 @@ def read_file(
     name           what messages call the data; None: the path
     time_unit      of the file's times: 's', 'ms' or 'us', as floats or integers. None: seconds, as floats, of which a
                    sample spans at most LONGEST_SAMPLE
-    network_units  units that a network reads: a file that says otherwise is refused, and so is one that says nothing
-                   and uses less than half of them
+    network_units  units that a network reads: a file that states another number is refused, and so is one without
+                   any that uses at most half of them
 
     Raises DataError for a path that is missing, a folder, not HDF5 or truncated, for missing or ill-shaped
     datasets, for times that are not in the unit, and for values that `EventData.check` refuses.
@@ -173,8 +175,7 @@ def _read(
     guessed = n_units is None and stated is None
     n_units = n_units or stated or network_units or DEFAULT_UNITS
     all_times, all_units, offsets = _events(times, units, name, n_units, TIME_UNITS[time_unit or "s"])
-    if time_unit is None:
-        _refuse_other_units(name, all_times, offsets)
+    _refuse_other_units(name, all_times, offsets, time_unit)
     highest = int(all_units.max(initial=0))
     warnings: tuple[str, ...] = ()
     if guessed and all_units.size and 2 * (highest + 1) <= n_units:
@@ -202,8 +203,8 @@ def _read(
     ).check()
 
 
-def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray) -> None:
-    """Raise DataError where a sample is too long for times that are seconds."""
+def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
+    """Raise DataError where a sample is too long for seconds that nobody named, or all too short for a named unit."""
     longest, at = 0.0, 0
     for low, high in runs(offsets):
         filled = low + np.flatnonzero(np.diff(offsets[low : high + 1]))
@@ -213,7 +214,13 @@ def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray) -> No
         spans = np.maximum.reduceat(some, starts).astype(np.float64) - np.minimum.reduceat(some, starts)
         if spans.max() > longest:
             longest, at = float(spans.max()), int(filled[np.argmax(spans)])
-    if longest > LONGEST_SAMPLE:
+    if time_unit in ("ms", "us") and 0 < longest < SHORTEST_LONGEST_SAMPLE:
+        raise DataError(
+            f'{name}: with data.time_unit = "{time_unit}" its longest sample lasts {longest:.3g} s, under the '
+            f"{SHORTEST_LONGEST_SAMPLE:g} s that are taken for a mistake; give times in {time_unit}, or, if it is "
+            "right, write them as seconds"
+        )
+    if time_unit is None and longest > LONGEST_SAMPLE:
         likely = "ms" if longest * 1e-3 <= LONGEST_SAMPLE else "us"
         raise DataError(
             f"{name}: sample {at}: its times span {longest:,.6g}, which as seconds is over the {LONGEST_SAMPLE:g} s "

@@ -26,7 +26,7 @@ def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
     loose = sounds_in(folder)
     if loose:
         raise DataError(
-            f"{folder}: its {len(loose)} recordings lie directly in it, so nothing says what they are; make a folder "
+            f"{folder}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a folder "
             f"per class in it and move them there, as in {folder.name}/yes/{loose[0].name}"
         )
     return None

@@ -216,7 +216,7 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> li
     if present.size == n_classes:
         return []
     absent = np.setdiff1d(np.arange(n_classes), present)
-    some = listed(absent[:8]) + (f" and {absent.size - 8:,} more" if absent.size > 8 else "")
+    some = listed(absent) if absent.size <= 8 else f"{', '.join(map(str, absent[:8]))}, … ({absent.size} in all)"
     if wanted is None and not train.class_names:
         raise DataError(
             f"{name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but no sample has label "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -10,10 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
 
 
-class ModelConfig(BaseModel):
-    """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward unless said otherwise."""
+class RecipeSection(BaseModel):
+    """A part of a recipe: no unknown keys, no infinite numbers, and no true or false where a number belongs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = (annotation, *get_args(annotation))
+        if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
+            raise ValueError("give a number, not true or false")
+        return value
+
+
+class ModelConfig(RecipeSection):
+    """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward unless said otherwise."""
 
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_NEURONS)], ...] = Field(
         default=(256, 256), max_length=MAX_LAYERS, description="neurons of each hidden layer"

@@ -14,13 +14,13 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from delaytool.datasets.graded import DEFAULT_BITS
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, DataSpec, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
-from delaytool.models.config import ModelConfig
+from delaytool.models.config import ModelConfig, RecipeSection
 from delaytool.network import InputEncoding
 
 if sys.version_info >= (3, 11):
@@ -38,16 +38,11 @@ MAX_STEPS = 1_000_000
 MAX_COUNT = 1_000_000_000
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(RecipeSection):
     """What is learned from, and how events become frames. What decides the samples is `datasets.DataSpec`'s."""
 
     source: str = Field(
         default="digits",
-        min_length=1,
         description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0)
@@ -104,6 +99,13 @@ class DataConfig(_Section):
         description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
     )
 
+    @field_validator("source")
+    @classmethod
+    def _names_data(cls, source: str) -> str:
+        if not source.strip():
+            raise ValueError("name the data: 'digits', 'shd', 'ssc', 'tonic:NAME', a file or a folder")
+        return source
+
     @model_validator(mode="after")
     def _graded(self) -> DataConfig:
         if self.values != "graded" and (self.input_bits is not None or self.input_range is not None):
@@ -142,7 +144,7 @@ class DataConfig(_Section):
 SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless the recipe says
 
 
-class TrainerConfig(_Section):
+class TrainerConfig(RecipeSection):
     """How it is learned. The defaults are the recipe of arXiv 2306.17670 for SHD."""
 
     epochs: int = Field(default=150, ge=1, le=MAX_COUNT)
@@ -230,7 +232,7 @@ class TrainerConfig(_Section):
         return self.epochs - max(1, round(self.quantize_epochs * self.epochs))
 
 
-class Recipe(_Section):
+class Recipe(RecipeSection):
     """A whole run."""
 
     name: str = Field(default="run", min_length=1)
@@ -479,7 +481,7 @@ def _unknown(key: str) -> str:
 
 def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = _key_of(first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(key)
     message = first["msg"].removeprefix("Value error, ")
@@ -491,6 +493,15 @@ def _explained(error: ValidationError) -> str:
     ):  # keys of a section that do not go together
         return f"{_printable(key)}: {message}"
     return f"{_printable(key)}: value {_shown(first['input'])} is not possible; {message}"
+
+
+def _key_of(place: tuple[int | str, ...]) -> str:
+    """Where an error is, dotted, without pydantic's names for the kinds of a value that may be of several."""
+    key, known = "", set(all_keys())
+    for part in place:
+        if key not in known or isinstance(part, int):
+            key = f"{key}.{part}" if key else str(part)
+    return key
 
 
 def _shown(value: Any) -> str:
