@@ -24,7 +24,11 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "accuracy_errors": (set(), {"numpy"}),
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": ({"network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
+    "datasets": ({"datasets.ear", "network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
+    "datasets.ear": (
+        {"datasets.download", "datasets.events", "datasets.hdf5", "datasets.recordings", "errors", "files"},
+        {"numpy", "h5py", "numba", "scipy"},
+    ),
     "runtime": (
         {"", "network", "errors", "files", "accuracy_errors", "runtime.executor"},
         {"numpy", "numba", "llvmlite"},

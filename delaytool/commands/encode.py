@@ -99,6 +99,4 @@ def describe(path: Path, seconds: float) -> str:
         duration = float(file["extra/duration"][()].sum())
         speakers = np.unique(file["extra/speaker"][()]).size if "extra/speaker" in file else None
     who = "" if speakers is None else f", {speakers:,} speakers"
-    return (
-        f"{path}: {count:,} recordings, {classes} classes{who}, {duration:,.0f} s of sound, made in {seconds:,.0f} s"
-    )
+    return f"{path}: {count:,} recordings, {classes} classes{who}, {duration:,.0f} s of sound, made in {seconds:,.0f} s"

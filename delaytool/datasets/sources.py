@@ -12,8 +12,6 @@ import numpy as np
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
-from delaytool.datasets.ear.cache import ear_event_data
-from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frame_cache import mel_frame_data
 from delaytool.datasets.frames import FrameData
@@ -254,8 +252,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         )
     if source in RECORDINGS:
         raise DataError(
-            f"{source}: its recordings are not here; give {RECORDINGS[str(source)]} with --data FOLDER "
-            "(or data.source)"
+            f"{source}: its recordings are not here; give {RECORDINGS[str(source)]} with --data FOLDER (or data.source)"
         )
     if not os.path.exists(source):
         raise DataError(
@@ -293,7 +290,10 @@ def _of_recordings(reader: _Reader, listing: Listing, part: str) -> EventData | 
         return _frames(reader, listing, part)
     if spec.mel is not None:
         raise DataError(f"{listing.folder}: data.mel and data.ear are two ways to read recordings; set one of them")
-    model = EarModel(causal=spec.ear == "causal") if spec.n_units is None else EarModel(spec.n_units, spec.ear == "causal")
+    from delaytool.datasets.ear.cache import ear_event_data  # its compiler takes long to import
+    from delaytool.datasets.ear.model import EarModel
+
+    model = EarModel(n_channels=spec.n_units or EarModel.n_channels, causal=spec.ear == "causal")
     return ear_event_data(listing, part, model, root=reader.root, progress=reader.progress)
 
 

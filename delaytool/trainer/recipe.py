@@ -58,7 +58,7 @@ class DataConfig(RecipeSection):
         default=None, description="real numbers that the integer 0 and the highest stand for; default: training's"
     )
     ear: bool | Literal["causal"] = Field(
-        default=DataSpec.ear,
+        default=False,
         description="of recordings: true for spikes of the ear behind SHD, 'causal' for its form for live sound",
     )
     mel: Literal["gsc-paper", "gsc-corrected", "hd"] | None = Field(

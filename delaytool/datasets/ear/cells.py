@@ -33,7 +33,9 @@ class Cells:
         self._hair = hair_constants(model, rate)
         self._bushy = bushy_constants(model, rate)
         self._pools = np.repeat(resting_pools(model)[:, None], BLOCK, axis=1)  # (3, BLOCK)
-        self._keys = np.array([channel_key(np.uint64(seed), first + channel) for channel in range(self.count)], np.uint64)
+        self._keys = np.array(
+            [channel_key(np.uint64(seed), first + channel) for channel in range(self.count)], np.uint64
+        )
         self._ready = np.full(self.count, model.fibers, np.int64)
         dead = max(1, math.ceil(model.fiber_dead_time_ms / 1000 * rate))
         # Fibers that fired so many steps ago, as a ring: they can fire again after `dead` steps.
@@ -65,7 +67,9 @@ def resting_pools(model: EarModel) -> np.ndarray:
         * release
         / (model.loss * release + model.replenishment * (model.loss + model.reuptake))
     )
-    return np.array([cleft * (model.loss + model.reuptake) / release, cleft, cleft * model.reuptake / model.reprocessing])
+    return np.array(
+        [cleft * (model.loss + model.reuptake) / release, cleft, cleft * model.reuptake / model.reprocessing]
+    )
 
 
 def hair_constants(model: EarModel, rate: float) -> np.ndarray:
@@ -135,13 +139,16 @@ def nerve_fibers(
     n = keys.size
     counts = np.empty((len(probability), n), np.uint8)
     slot = begin % len(returning)
+    numbers = np.empty(n)
     for t in range(len(probability)):
+        for channel in range(n):  # a loop of its own, which the compiler turns into one over vectors
+            numbers[channel] = uniform(keys[channel], begin + t)
+            ready[channel] += returning[slot, channel]
         for channel in range(n):
-            there = ready[channel] + returning[slot, channel]
-            fired = binomial(uniform(keys[channel], begin + t), there, probability[t, channel])
+            fired = binomial(numbers[channel], ready[channel], probability[t, channel])
             counts[t, channel] = fired
             returning[slot, channel] = fired
-            ready[channel] = there - fired
+            ready[channel] -= fired
         slot += 1
         if slot == len(returning):
             slot = 0

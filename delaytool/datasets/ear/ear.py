@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from delaytool.datasets.ear.cells import Cells
-from delaytool.datasets.ear.fast_membrane import FastMembrane
+from delaytool.datasets.ear.fast_membrane import fast_membrane
 from delaytool.datasets.ear.level import leveled, windowed
 from delaytool.datasets.ear.live import LiveEar
-from delaytool.datasets.ear.model import EarModel
+from delaytool.datasets.ear.model import EarModel, check_rate
 from delaytool.datasets.ear.transfer_table import BLOCK
 from delaytool.errors import DataError
 
-# Below it a hair cell's cleft, which loses 9,080 parts per second, would be emptied in a step of half the rate twice
-# over, and Euler's rule would swing.
-LOWEST_RATE = 8000
 MOST_SECONDS = 60.0
 
 
@@ -38,7 +35,7 @@ def ear_spikes(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tupl
 
 
 def _whole(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    membrane = FastMembrane(rate, model)
+    membrane = fast_membrane(rate, model)
     spectrum = membrane.spectrum(windowed(leveled(np.asarray(sound, np.float64), model)))
     found = []
     for number in range(membrane.n_blocks):
@@ -51,11 +48,7 @@ def _whole(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np
 
 def check_sound(sound: np.ndarray, rate: int) -> None:
     """Raise DataError where the ear cannot take a sound (samples,) at `rate` Hz."""
-    if rate < LOWEST_RATE:
-        raise DataError(
-            f"a recording at {rate} Hz is below the {LOWEST_RATE} Hz that hair cells need; give recordings at a higher "
-            "sampling rate"
-        )
+    check_rate(rate)
     if sound.ndim != 1 or sound.size < 2:
         raise DataError(f"a sound of shape {sound.shape} is not a recording of one channel; give at least 2 samples")
     if sound.size > MOST_SECONDS * rate:

@@ -75,7 +75,7 @@ class FastMembrane:
 
     Example, with `sound` (samples,) at 16 kHz:
 
-        membrane = FastMembrane(16000, EarModel())
+        membrane = fast_membrane(16000, EarModel())
         spectrum = membrane.spectrum(sound)
         velocities = [membrane.block(spectrum, number) for number in range(membrane.n_blocks)]
 
@@ -87,10 +87,13 @@ class FastMembrane:
         self.table = transfer_table(model, float(rate // 2))
         self.n_blocks = len(self.table.real)
         self._highest = self.table.highest_frequency(NEGLIGIBLE)
+        self._weights: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def spectrum(self, sound: np.ndarray) -> Spectrum:
         """What every block of channels needs of one recording, (samples,) float64."""
-        first, weights = self.table.weights(line_frequencies(sound.size, self.rate))
+        if sound.size not in self._weights:  # recordings are often of one length
+            self._weights = {sound.size: self.table.weights(line_frequencies(sound.size, self.rate))}
+        first, weights = self._weights[sound.size]
         return Spectrum(np.fft.rfft(sound) / first.size, first, weights)
 
     def block(self, spectrum: Spectrum, number: int) -> np.ndarray:
@@ -114,6 +117,12 @@ class FastMembrane:
         reading = _reading(n, len(filtered))
         filtered *= reading.gain[:, None]
         return _read_off(irfft(filtered, reading.points, axis=0, norm="forward"), reading.first, reading.weights)
+
+
+@lru_cache(maxsize=4)
+def fast_membrane(rate: int, model: EarModel) -> FastMembrane:
+    """The membrane for sound at `rate` Hz, kept in memory. Raises MissingExtraError without scipy."""
+    return FastMembrane(rate, model)
 
 
 @njit(cache=True, nogil=True)

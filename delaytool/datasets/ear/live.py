@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from delaytool.datasets.ear.cells import Cells
-from delaytool.datasets.ear.model import EarModel
+from delaytool.datasets.ear.model import EarModel, check_rate
 from delaytool.datasets.ear.resonators import resonate, resonators
 from delaytool.datasets.ear.transfer_table import BLOCK
 
@@ -29,10 +29,12 @@ class LiveEar:
         for piece in microphone:
             steps, units = ear.spikes(piece)
 
-    Whatever the pieces, their spikes are the spikes of the whole, bit for bit.
+    Whatever the pieces, their spikes are the spikes of the whole, bit for bit. Raises DataError for a rate that is too
+    low, MissingExtraError without scipy.
     """
 
     def __init__(self, rate: int, model: EarModel, seed: int) -> None:
+        check_rate(rate)
         self.rate = rate
         self._resonators = resonators(rate, model)
         self._state = np.zeros_like(self._resonators.poles)
@@ -84,7 +86,7 @@ def level_constants(rate: int, model: EarModel) -> np.ndarray:
 def follow_level(sound: np.ndarray, constants: np.ndarray, powers: np.ndarray) -> np.ndarray:
     """(samples,): sound times live_level / sqrt(m), m the loudest power of late; `powers` (2,) go on.
 
-        p += (x^2 - p) (1 - exp(-dt / window))      m = max(p, m exp(-dt / release), floor^2)
+    p += (x^2 - p) (1 - exp(-dt / window))      m = max(p, m exp(-dt / release), floor^2)
     """
     rise, keep, floor, level = constants[0], constants[1], constants[2], constants[3]
     p, m = powers[0], powers[1]

@@ -9,7 +9,7 @@ from delaytool.errors import MissingExtraError
 
 
 def places(model: EarModel) -> np.ndarray:
-    """(n_channels,) float64: the channels' places in cm from the base; the first channel is that of the highest tones."""
+    """(n_channels,) float64: the channels' places in cm from the base, the first one that of the highest tones."""
     return np.linspace(0.0, model.apex, model.n_channels)
 
 

@@ -76,7 +76,7 @@ def _lagrange(position: np.ndarray) -> np.ndarray:
     for point in range(POINTS):
         for other in range(POINTS):
             if other != point:
-                weights[:, point] *= distance[:, other] / (point - other)
+                weights[:, point] = weights[:, point] * distance[:, other] / (point - other)
     return weights
 
 

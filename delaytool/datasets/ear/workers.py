@@ -54,9 +54,7 @@ def block_path(working: Path, first: int) -> Path:
     return working / f"block-{first:07d}.npz"
 
 
-def encode_blocks(
-    job: EarJob, working: Path, processes: int, progress: Callable[[int], None] | None = None
-) -> None:
+def encode_blocks(job: EarJob, working: Path, processes: int, progress: Callable[[int], None] | None = None) -> None:
     """Encode the blocks that are not in the folder `working` yet, `processes` at a time (1: in this process).
 
     progress is called with the number of recordings that are done. Spikes do not depend on the number of processes.

@@ -79,9 +79,7 @@ def test_other_seeds_and_names_give_other_spikes(folder: Path, tmp_path: Path) -
     assert len(contents) == 3
 
 
-def test_an_interrupted_call_goes_on(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode(folder, tmp_path / "whole.h5")
     monkeypatch.setattr(workers, "BLOCK", 4)
     names: list[str] = []

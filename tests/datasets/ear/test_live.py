@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from delaytool.datasets.ear import EarModel, LiveEar, ear_spikes
 from delaytool.datasets.ear.live import follow_level, level_constants
 from delaytool.datasets.ear.membrane import membrane_velocity, places, transfer_function
 from delaytool.datasets.ear.resonators import LEAD, impulse_responses, resonate, resonators
+from delaytool.errors import DataError
 
 pytest.importorskip("scipy")
 MODEL = EarModel(n_channels=40, causal=True)
@@ -42,7 +45,7 @@ def test_pieces_equal_the_whole(lengths: list[int], seed: int) -> None:
     assert steps.size > 100
     ear = LiveEar(RATE, MODEL, seed)
     cuts = [0, *np.minimum(np.cumsum(lengths), sound.size), sound.size]
-    pieces = [ear.spikes(sound[low:high]) for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+    pieces = [ear.spikes(sound[low:high]) for low, high in pairwise(cuts)]
     np.testing.assert_array_equal(np.concatenate([piece[0] for piece in pieces]), steps)
     np.testing.assert_array_equal(np.concatenate([piece[1] for piece in pieces]), units)
     assert np.all(np.diff(steps) >= 0)
@@ -107,6 +110,11 @@ def test_a_click_is_answered_after_it_and_by_the_ear_of_shd_before_it() -> None:
 
     assert share_before(live) == 0.0
     assert share_before(batch) > 0.99
+
+
+def test_a_rate_that_is_too_low_is_refused() -> None:
+    with pytest.raises(DataError, match="4000 Hz is below the 8000 Hz"):
+        LiveEar(4000, MODEL, 0)
 
 
 def test_the_level_follows_the_loudest_of_late() -> None:

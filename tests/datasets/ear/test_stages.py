@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from delaytool.datasets.ear.cells import bushy_cells, bushy_constants, hair_cells, hair_constants, resting_pools
-from delaytool.datasets.ear.fast_membrane import FastMembrane
+from delaytool.datasets.ear.fast_membrane import fast_membrane
 from delaytool.datasets.ear.level import leveled, windowed
 from delaytool.datasets.ear.membrane import line_frequencies, membrane_velocity, places, transfer_function
 from delaytool.datasets.ear.model import EarModel
@@ -32,7 +32,7 @@ def lauscher() -> dict[str, np.ndarray]:
 
 
 def fast_velocity(sound: np.ndarray, rate: int, model: EarModel) -> np.ndarray:
-    membrane = FastMembrane(rate, model)
+    membrane = fast_membrane(rate, model)
     spectrum = membrane.spectrum(sound)
     blocks = [membrane.block(spectrum, number) for number in range(membrane.n_blocks)]
     return np.concatenate(blocks, axis=1)[:, : model.n_channels]
