@@ -16,7 +16,7 @@ from delaytool.network import InputEncoding, MelSpectrogram
 DIGITS = "digits"
 DOWNLOADS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 TONIC = "tonic:"
-# Recordings that have a name of their own as presets' sources, but are not downloaded.
+# Recordings that have a name of their own as presets' sources; which folder they are in is for the user to say.
 RECORDINGS = {
     "gsc": "the folder of Speech Commands (get it with: delaytool data speech-commands -o FOLDER)",
     "hd": "the folder of the Heidelberg Digits' recordings",

@@ -34,7 +34,10 @@ def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path:
     assert "already there" in again.output
 
 
-def test_what_it_writes_can_be_trained_on(call: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_it_writes_can_be_trained_on(
+    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELAYTOOL_DATA", str(tmp_path / "cache"))
     for word, tone in (("low", 300), ("high", 2000)):
         for speaker in range(5):
             chirps.write_chirp(tmp_path / "words" / word / f"{speaker}_nohash_0.wav", tone, tone, 0.1)
@@ -54,6 +57,13 @@ def test_what_it_writes_can_be_trained_on(call: Callable[..., Any], tmp_path: Pa
         "--set", "data.classes=none",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    for arguments in (
+        ["export", tmp_path / "causal", "--target", "ideal"],
+        ["verify", tmp_path / "causal" / "network-ideal.h5", "--no-drop"],
+    ):
+        result = call(*arguments)
+        assert result.exit_code == 0, result.output
+    assert "2 samples" in result.output  # the speaker that nothing was learned from
 
 
 def test_a_folder_without_recordings_is_refused(call: Callable[..., Any], tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ def _encoded(job: EarJob, working: Path, missing: list[int], processes: int) -> 
         pool.shutdown()
     except BrokenProcessPool:
         raise DataError(
-            f"{job.folder}: a worker process ended by itself (killed for want of memory, perhaps: try fewer "
-            "--processes); give the same command again to go on"
+            f"{job.folder}: a worker process ended by itself; it was killed for want of memory, perhaps (try fewer "
+            "--processes), or a script of your own lacks its `if __name__ == '__main__':`; the same call goes on"
         ) from None
     finally:
         # Reached early by Ctrl-C or an error: what is under way is not waited for.
