@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from delaytool.cli import main as delaytool
-from delaytool.commands.judging import judge
+from delaytool.experiments.verify_run import judge
 from delaytool.trainer import RunFolder
 
 SPARSITIES = (0.0, 0.9, 0.99)

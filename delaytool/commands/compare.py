@@ -48,8 +48,8 @@ def command(
     The same command goes on after Ctrl-C and shares the work with other machines that have the same folder, as
     `delaytool sweep` does. More recipes and seeds extend the comparison. Exits with 1 where a run failed.
     """
-    from delaytool.commands.measuring import Measure
     from delaytool.errors import SweepError
+    from delaytool.experiments.measure_run import Measure
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
     from delaytool.sweep.folder import SweepFolder

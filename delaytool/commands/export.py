@@ -33,8 +33,8 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
-    from delaytool.commands.exporting import export_run
     from delaytool.commands.step_bars import StepBars
+    from delaytool.experiments.export_run import export_run
     from delaytool.hw_configs import load_target
 
     chip = load_target(target)

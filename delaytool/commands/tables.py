@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from delaytool.runtime.verify import Verdict
+from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure

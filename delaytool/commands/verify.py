@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from delaytool.runtime.backends import BACKENDS, BackendOptions
-from delaytool.runtime.executor import EXECUTORS
+from delaytool.verification.executor import EXECUTORS
 
 
 @click.command("verify")
@@ -76,8 +76,8 @@ def command(
     """
     from rich.console import Console
 
-    from delaytool.commands.judging import judge
     from delaytool.commands.tables import cost_table, verdict_table
+    from delaytool.experiments.verify_run import judge
 
     if executor == "local" and (executor_address or workers):
         raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")

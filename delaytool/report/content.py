@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delaytool.commands.judging import Judged, judge
 from delaytool.errors import DataError, NetworkError
+from delaytool.experiments.verify_run import Judged, judge
 from delaytool.files import sha256_of
 from delaytool.network import IntegerNetwork
 from delaytool.report.run_record import RunRecord
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
-from delaytool.runtime.verify import Verdict
+from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis

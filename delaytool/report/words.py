@@ -10,7 +10,7 @@ from delaytool.accuracy_errors import binomial_standard_error
 from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content, Judgement
-from delaytool.runtime.verify import Verdict
+from delaytool.verification.verdict import Verdict
 
 MOST_EVENTS = 20
 HEADINGS_TOLD = {

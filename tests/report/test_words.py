@@ -10,15 +10,15 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from delaytool.commands.judging import Judged
 from delaytool.commands.tables import EXPORT_HEADINGS
+from delaytool.experiments.verify_run import Judged
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.report import figures, words
 from delaytool.report.content import Content, FloatDelays, Judgement, NetworkFile
 from delaytool.report.style import as_data_uri
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace
-from delaytool.runtime.verify import FloatFigures, verify
+from delaytool.verification.verdict import FloatFigures, verify
 
 
 def test_every_heading_of_the_export_is_explained() -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from delaytool import datasets
-from delaytool.commands.samples import evenly_spaced
 from delaytool.commands.step_bars import StepBars
+from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
-from delaytool.runtime.executor import DaskExecutor, Executor
 from delaytool.runtime.trace import Trace
-from delaytool.runtime.verify import FloatFigures, Verdict, verify
+from delaytool.verification.executor import DaskExecutor, Executor
+from delaytool.verification.verdict import FloatFigures, Verdict, verify
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, Intege
 from delaytool.runtime import reference
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.decode import decode
-from delaytool.runtime.verify import FloatFigures, verify
+from delaytool.verification.verdict import FloatFigures, verify
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_unknown_float_accuracy_does_not_pass_in_silence(case):
 def test_chunks_give_what_the_whole_gives(case, monkeypatch):
     backends = {"engine": backend_named("engine"), "reference": reference.run}
     whole = verify(*case, backends, max_drop=None)
-    monkeypatch.setattr("delaytool.runtime.verify.CHUNK_BYTES", 2 * 20 * 11 * 9)
+    monkeypatch.setattr("delaytool.verification.verdict.CHUNK_BYTES", 2 * 20 * 11 * 9)
     parts = verify(*case, backends, max_drop=None)
     assert parts.comparisons == whole.comparisons
     assert np.array_equal(parts.predictions, whole.predictions)

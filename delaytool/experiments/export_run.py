@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from delaytool.commands.samples import evenly_spaced
 from delaytool.datasets import digest
+from delaytool.datasets.subset import evenly_spaced
 from delaytool.exporter.compile import Export, export
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target

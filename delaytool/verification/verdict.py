@@ -12,9 +12,9 @@ from delaytool.accuracy_errors import binomial_standard_error, wilson_interval
 from delaytool.errors import BackendError, DataError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend
-from delaytool.runtime.compare import Comparison
 from delaytool.runtime.counters import Counters
-from delaytool.runtime.executor import Executor, InProcess
+from delaytool.verification.compare import Comparison
+from delaytool.verification.executor import Executor, InProcess
 
 # Bytes of one backend's trace that are held at once.
 CHUNK_BYTES = 256 << 20
@@ -117,7 +117,7 @@ def verify(
     """Run every backend on all samples and compare each with the first, bit for bit.
 
     frames     (sample, time, channel) integers; labels (sample,)
-    backends   functions by name, which run here, or an executor that runs them elsewhere (`runtime.executor`).
+    backends   functions by name, which run here, or an executor that runs them elsewhere (`verification.executor`).
                The first is judged: its accuracy counts, the others must agree with it
     floats     the float checkpoint's accuracies on the same samples; None: the drop cannot be judged
     max_drop   points; None: the drop is not judged

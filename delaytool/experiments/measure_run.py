@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from delaytool.commands.exporting import export_run
 from delaytool.errors import BackendError, ExportError
+from delaytool.experiments.export_run import export_run
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
 from delaytool.report.content import Judgement, judged
