@@ -21,6 +21,7 @@ FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a name with $ in it is a name
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9.5,
