@@ -53,8 +53,8 @@ def command(
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), tell)
     write_page(content, output)
     verdict = status(content)
+    echo(f"{verdict.word}: {verdict.sentence}")
     for warning in verdict.warnings:
         echo(f"WARNING: {warning}")
-    echo(f"{verdict.word}: {verdict.sentence}")
     echo(verdict.bound)
     echo(f"page: {output}")

@@ -152,8 +152,6 @@ def _print(path: Path, result: Verification) -> None:
             )
             for event in first.arriving[:20]:
                 console.print(f"  {event}")
-    for warning in verdict.warnings:
-        console.print(styled("bold yellow", "WARNING", f": {warning}"))
     color = "yellow" if verdict.warnings else "green"
     agreed = ", ".join(verdict.accuracy)
     if verdict.passed:
@@ -165,6 +163,8 @@ def _print(path: Path, result: Verification) -> None:
         console.print(styled("bold yellow", "BITS PASS", f": {agreed} agree on every bit{unknown}"))
     for reason in verdict.reasons:
         console.print(styled("bold red", "FAIL", f": {reason}"))
+    for warning in verdict.warnings:
+        console.print(styled("bold yellow", "WARNING", f": {warning}"))
     if verdict.binding is None or verdict.binding.is_equal:
         word = "not bound" if verdict.binding is None else "bound"
         console.print(f"{word}: {verdict.bound}")

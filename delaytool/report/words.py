@@ -11,7 +11,7 @@ from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
-from delaytool.verification.verdict import NOT_BOUND, Verdict
+from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
 MOST_EVENTS = 20
 HEADINGS_TOLD = {
@@ -127,8 +127,9 @@ def _accuracies(content: Content) -> list[Figure]:
     integer = verdict.accuracy[verdict.backend]
     figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
     if verdict.drop is not None:
-        limit = "not limited" if verdict.max_drop is None else f"points; {verdict.max_drop:g} allowed"
-        over = verdict.max_drop is not None and verdict.drop > verdict.max_drop + 1e-9
+        allowed = content.verification.max_drop
+        limit = "not limited" if allowed is None else f"points; {allowed:g} allowed"
+        over = bool(drop_reasons(verdict, allowed))
         figures.append(Figure("drop to integers", f"{verdict.drop:.2f}", limit, "bad" if over else "good"))
     return figures
 

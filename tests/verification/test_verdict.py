@@ -125,16 +125,16 @@ def test_integers_that_are_not_the_checkpoints_fail(case):
 
 
 def test_an_accuracy_at_chance_carries_a_warning(case):
-    network, frames, labels = case
-    verdict = verify(network, frames, labels, BOTH, max_drop=None)
-    assert verdict.warnings == ()
-    answers = decode(network, reference.run(network, frames).readout)[0]
-    verdict = verify(network, frames, (answers + np.arange(len(labels)) % 3) % 3, BOTH, max_drop=None)
-    assert verdict.passed
-    assert "not above chance: 3 of 9 samples are right" in verdict.warnings[0]
-    assert verdict.as_dict()["warnings"] == list(verdict.warnings)
-    assert not verdict.as_dict()["chance"]["above_chance"]
-    one_class = verify(network, frames[labels == labels[1]], labels[labels == labels[1]], BOTH, max_drop=None)
+    verdict = verify(*case, BOTH, max_drop=None)
+    labels = np.arange(300) % 3
+    good = replace(verdict, labels=labels, predictions=labels)
+    assert good.warnings == ()
+    constant = replace(verdict, labels=labels, predictions=np.zeros(300, int))
+    assert constant.passed
+    assert "not above chance: 100 of 300 samples are right" in constant.warnings[0]
+    assert constant.as_dict()["warnings"] == list(constant.warnings)
+    assert not constant.as_dict()["chance"]["above_chance"]
+    one_class = replace(verdict, labels=labels * 0, predictions=labels * 0)
     assert "not above chance" in one_class.warnings[0]
 
 
