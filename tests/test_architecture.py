@@ -23,6 +23,8 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "files": (set(), set()),
     "accuracy_errors": (set(), {"numpy"}),
     "contract": ({"errors", "files"}, {"numpy", "h5py"}),
+    "contract.network": ({"contract", "errors"}, {"numpy"}),
+    "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
     "network": ({"contract"}, set()),
     "hw_configs": ({"errors"}, {"tomli"}),
     "datasets": (

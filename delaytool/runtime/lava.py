@@ -105,7 +105,7 @@ def in_worker(
         folders = [Path(name) / str(number) for number in range(len(jobs))]
         for folder, (network, frames) in zip(folders, jobs, strict=True):
             folder.mkdir()
-            network.save(folder / "network.h5")
+            network.save(folder / "network.h5", chip_limits=False)
             np.save(folder / "frames.npy", frames)
         busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
         if busy:
