@@ -50,7 +50,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
         {"", "quantisation", "models", "hw_configs", "contract", "network", "errors", "files"},
         {"numpy", "torch"},
     ),
-    "exporter.targets": ({"contract", "network", "errors", "files"}, {"numpy", "h5py"}),
+    "exporter.targets": ({"hw_configs", "contract", "network", "errors", "files"}, {"numpy", "h5py"}),
     "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
     "analysis": (

@@ -163,9 +163,7 @@ class InputEncoding:
                 f"encoding: offset {self.offset} and scale {self.scale} are not a finite and a positive number",
             )
         if self.mel is not None:
-            require(
-                isinstance(self.mel, MelSpectrogram), f"encoding: mel {self.mel!r} is no description of mel frames"
-            )
+            require(isinstance(self.mel, MelSpectrogram), f"encoding: mel {self.mel!r} is no description of mel frames")
             require(
                 self.mel.n_mels == self.n_units,
                 f"encoding: n_units {self.n_units} is not the number of mel filters, {self.mel.n_mels}",

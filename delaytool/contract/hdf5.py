@@ -89,9 +89,7 @@ def _narrowed(array: np.ndarray) -> np.ndarray:
 
 def block_for(body: bytes | memoryview) -> bytes:
     """The first BLOCK_BYTES of a network file, for the bytes that follow them."""
-    text = (
-        f"{SCHEMA}\nschema {SCHEMA_VERSION}\nbytes {len(body)}\nsha256 {hashlib.sha256(body).hexdigest()}\n"
-    )
+    text = f"{SCHEMA}\nschema {SCHEMA_VERSION}\nbytes {len(body)}\nsha256 {hashlib.sha256(body).hexdigest()}\n"
     return text.encode().ljust(BLOCK_BYTES, b"\0")
 
 

@@ -10,8 +10,8 @@ from delaytool.contract.bounds import (
     DECAY_UNITY,
     MAX_BIAS_EXPONENT,
     MAX_BIAS_MANTISSA,
-    MAX_THRESHOLD,
     MAX_NEURONS,
+    MAX_THRESHOLD,
     MIN_BIAS_MANTISSA,
 )
 from delaytool.contract.checks import (

@@ -119,9 +119,7 @@ def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
     for group in layer.synapses:
         if group.exponent > limits.weight_exponent_max:
             yield _beyond(where, "weight exponent", group.exponent, limits.weight_exponent_max, target, "export again")
-        yield from _outside(
-            where, "weight", group.weight, limits.weight_min, limits.weight_max, target, "export again"
-        )
+        yield from _outside(where, "weight", group.weight, limits.weight_min, limits.weight_max, target, "export again")
         odd = group.weight % limits.weight_step != 0
         if odd.any():
             yield (

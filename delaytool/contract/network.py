@@ -116,18 +116,25 @@ class IntegerNetwork:
             )
             check_range(at, "exponent", group.exponent, 0, MAX_WEIGHT_EXPONENT)
             check_array_range(at, "delay", group.delay, 0, MAX_DELAY)
-        low, high = self.input_bounds(layer)
-        largest = int(max(high.max(), -low.min()))
-        charge = largest << STATE_SHIFT
-        # A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no
-        # further than this geometric series.
-        excess = max(0, charge - 2 * STATE_LIMIT)
-        current = max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
+        largest = self._largest_input(layer)
         require(
-            charge + current + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
+            (largest << STATE_SHIFT) + self.current_reach(layer) + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
             f"{where}: one step's input can reach {largest}, beyond what 32-bit accumulators hold; "
             "export with smaller weight exponents or a smaller max_count",
         )
+
+    def _largest_input(self, layer: IntegerLayer) -> int:
+        low, high = self.input_bounds(layer)
+        return int(max(high.max(), -low.min()))
+
+    def current_reach(self, layer: IntegerLayer) -> int:
+        """No |u| of a layer can be larger, whatever the input.
+
+        A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no further
+        than the geometric series of the current's decay.
+        """
+        excess = max(0, (self._largest_input(layer) << STATE_SHIFT) - 2 * STATE_LIMIT)
+        return max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
 
     def input_bounds(self, layer: IntegerLayer) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest sum that one step can bring to each neuron of a layer, before the shift.

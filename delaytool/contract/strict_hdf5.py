@@ -92,7 +92,7 @@ class StrictGroup:
         with self._library(name):
             made = found.id.get_create_plist()
             if made.get_external_count():
-                raise self.error(f"{where}: its data lie in another file, which is not followed; copy them into this one")
+                raise self.error(f"{where}: its data lie in another file, which is not followed; copy them here")
             if made.get_layout() == h5py.h5d.VIRTUAL:
                 raise self.error(f"{where}: a virtual dataset shows other data and is not followed; copy them here")
             if found.shape is None:

@@ -143,9 +143,7 @@ class _Reader:
     def array(self, name: str) -> np.ndarray:
         value = self._taken(name)
         given = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        require(
-            isinstance(value, np.ndarray) and value.dtype.kind in "iu", f"{name}: values are {given}, not integers"
-        )
+        require(isinstance(value, np.ndarray) and value.dtype.kind in "iu", f"{name}: values are {given}, not integers")
         return np.asarray(value)
 
     def json(self, name: str, *, constants_as_null: bool = False) -> Any:
@@ -186,8 +184,8 @@ class _Reader:
         group: Synapses
         if kind == "sparse":
             assert shape is not None
-            arrays = [self.array(f"{at}/{name}") for name in ("target", "pre", "weight", "delay")]
-            group = SparseSynapses(source, *shape, *arrays, exponent)
+            target, pre, weight, delay = (self.array(f"{at}/{name}") for name in ("target", "pre", "weight", "delay"))
+            group = SparseSynapses(source, *shape, target, pre, weight, delay, exponent)
         else:
             group = DenseSynapses(source, self.array(f"{at}/weight"), self.array(f"{at}/delay"), exponent)
         if self.version > 1:
