@@ -24,6 +24,8 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "printable": (set(), set()),
     "accuracy_errors": (set(), {"numpy"}),
     "contract": ({"errors", "files"}, {"numpy", "h5py"}),
+    "contract.network": ({"contract", "errors"}, {"numpy"}),
+    "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
     "network": ({"contract"}, set()),
     "hw_configs": ({"errors"}, {"tomli"}),
     "datasets": (
@@ -67,7 +69,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
         {"", "quantisation", "models", "hw_configs", "contract", "network", "errors", "files"},
         {"numpy", "torch"},
     ),
-    "exporter.targets": ({"contract", "network", "errors", "files"}, {"numpy", "h5py"}),
+    "exporter.targets": ({"hw_configs", "contract", "network", "errors", "files"}, {"numpy", "h5py"}),
     "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
     "analysis": (

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from delaytool.contract.synapses import Synapses
+from delaytool.contract.synapses import SparseSynapses, Synapses
 
 if TYPE_CHECKING:
     from delaytool.contract.network import IntegerNetwork
+
+
+PIECE = 1 << 20  # numbers
 
 
 def canonical_json(value: Any) -> str:
@@ -31,23 +34,32 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def record(name: str, value: str | int | float | np.ndarray) -> bytes:
-    """One record of a digest."""
+def record(name: str, value: str | int | float | np.ndarray) -> Iterator[bytes]:
+    """One record of a digest, in pieces: large arrays are not copied as a whole."""
     if isinstance(value, str):
         data = value.encode()
-        return f"{name} text {len(data)}\n".encode() + data
+        yield f"{name} text {len(data)}\n".encode() + data
+        return
     array = np.asarray(value)
     kind, stored = ("float", "<f8") if array.dtype.kind == "f" else ("int", "<i8")
     shape = ",".join(map(str, array.shape))
-    return f"{name} {kind} {shape}\n".encode() + array.astype(stored).tobytes(order="C")
+    yield f"{name} {kind} {shape}\n".encode()
+    flat = np.ravel(array)
+    for start in range(0, flat.size, PIECE):
+        yield flat[start : start + PIECE].astype(stored).tobytes()
 
 
-def sha256_of_records(records: Iterable[bytes]) -> str:
-    """Hexadecimal SHA-256 of records, one after the other."""
+def sha256_of(pieces: Iterable[bytes]) -> str:
+    """Hexadecimal SHA-256 of pieces, one after the other."""
     digest = hashlib.sha256()
-    for one in records:
+    for one in pieces:
         digest.update(one)
     return digest.hexdigest()
+
+
+def content_sha256(values: Mapping[str, str | int | float | np.ndarray]) -> str:
+    """SHA-256 of values by name, as records sorted by name (by code point)."""
+    return sha256_of(piece for name in sorted(values) for piece in record(name, values[name]))
 
 
 def integers_sha256(network: IntegerNetwork) -> str:
@@ -66,27 +78,29 @@ def integers_sha256(network: IntegerNetwork) -> str:
         layers/i/synapses/j/target, pre, weight, delay    int (n_synapses,): the synapses whose weight is not 0,
                                                  sorted by target, then pre, delay, weight
     """
-    return sha256_of_records(_integer_records(network))
+    return sha256_of(_integer_records(network))
 
 
-def _integer_records(network: IntegerNetwork) -> Iterable[bytes]:
-    yield record("encoding", canonical_json(network.encoding.as_dict()))
-    yield record("readout", canonical_json(asdict(network.readout)))
-    yield record("n_steps", network.n_steps)
-    yield record("n_layers", len(network.layers))
+def _integer_records(network: IntegerNetwork) -> Iterator[bytes]:
+    yield from record("encoding", canonical_json(network.encoding.as_dict()))
+    yield from record("readout", canonical_json(asdict(network.readout)))
+    yield from record("n_steps", network.n_steps)
+    yield from record("n_layers", len(network.layers))
     for index, layer in enumerate(network.layers):
         at = f"layers/{index}"
         for name in ("n_neurons", "du", "dv", "threshold", "bias_exponent", "bias_mantissa"):
-            yield record(f"{at}/{name}", getattr(layer, name))
-        yield record(f"{at}/n_synapse_groups", len(layer.synapses))
+            yield from record(f"{at}/{name}", getattr(layer, name))
+        yield from record(f"{at}/n_synapse_groups", len(layer.synapses))
         for number, group in enumerate(layer.synapses):
             yield from _synapse_records(f"{at}/synapses/{number}", group)
 
 
-def _synapse_records(at: str, group: Synapses) -> Iterable[bytes]:
-    yield record(f"{at}/source", group.source)
-    yield record(f"{at}/exponent", group.exponent)
+def _synapse_records(at: str, group: Synapses) -> Iterator[bytes]:
+    yield from record(f"{at}/source", group.source)
+    yield from record(f"{at}/exponent", group.exponent)
     target, pre, weight, delay = group.listed()
-    order = np.lexsort((weight, delay, pre, target))
+    if isinstance(group, SparseSynapses):  # a matrix lists its synapses in this order
+        order = np.lexsort((weight, delay, pre, target))
+        target, pre, weight, delay = (array[order] for array in (target, pre, weight, delay))
     for name, array in (("target", target), ("pre", pre), ("weight", weight), ("delay", delay)):
-        yield record(f"{at}/{name}", array[order])
+        yield from record(f"{at}/{name}", array)

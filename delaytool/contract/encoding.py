@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from delaytool.contract.bounds import MAX_STEPS
+from delaytool.contract.checks import built_from, check_range, exact_integer, finite_number, require
 
-from delaytool.contract.checks import require
-
+# Generous, so that no file can ask for memory or time without end.
+MAX_UNITS = 1 << 24
+MAX_STEP_MS = 86_400_000.0
+MAX_SAMPLE_RATE = 1 << 22
+MAX_WINDOW = 1 << 22
+MAX_SECONDS = 86_400.0
 # Fields of InputEncoding that say how real numbers became integers.
 GRADED_ALONE = ("input_bits", "offset", "scale", "mel")
 
@@ -36,11 +41,22 @@ class MelSpectrogram:
 
     def __post_init__(self) -> None:
         where = "encoding: mel"
-        for name in ("sample_rate", "window", "n_fft", "n_mels"):
-            require(getattr(self, name) >= 1, f"{where}: {name} {getattr(self, name)} is below 1")
+        for name, most in (
+            ("sample_rate", MAX_SAMPLE_RATE), ("window", MAX_WINDOW), ("n_fft", MAX_WINDOW), ("n_mels", MAX_UNITS)
+        ):  # fmt: skip
+            value = exact_integer(where, name, getattr(self, name))
+            object.__setattr__(self, name, value)
+            require(value >= 1, f"{where}: {name} {value} is below 1")
+            check_range(where, name, value, 1, most)
+        for name in ("f_min", "f_max", *(() if self.seconds is None else ("seconds",))):
+            object.__setattr__(self, name, finite_number(where, name, getattr(self, name)))
         require(self.n_fft >= self.window, f"{where}: n_fft {self.n_fft} is shorter than the window, {self.window}")
         require(0 <= self.f_min < self.f_max, f"{where}: f_min {self.f_min} to f_max {self.f_max} Hz is no range")
         require(self.seconds is None or self.seconds > 0, f"{where}: seconds {self.seconds} is not a positive number")
+        require(
+            self.seconds is None or self.seconds <= MAX_SECONDS,
+            f"{where}: seconds {self.seconds} is more than a day ({MAX_SECONDS:g})",
+        )
 
     def hop(self, time_step_ms: float) -> int:
         """Samples from one frame to the next. Raises NetworkError where a step is no whole number of samples."""
@@ -86,11 +102,18 @@ class InputEncoding:
 
     def __post_init__(self) -> None:
         if isinstance(self.mel, Mapping):  # as JSON has it
-            object.__setattr__(self, "mel", MelSpectrogram(**self.mel))
+            object.__setattr__(self, "mel", built_from(MelSpectrogram, "encoding: mel", self.mel))
+        for name in ("n_units", "channel_bins", "n_steps", "max_count", "input_bits"):
+            if getattr(self, name) is not None or name in ("n_units", "channel_bins"):
+                object.__setattr__(self, name, exact_integer("encoding", name, getattr(self, name)))
+        for name in ("time_step_ms", "offset", "scale"):
+            if getattr(self, name) is not None or name == "time_step_ms":
+                object.__setattr__(self, name, finite_number("encoding", name, getattr(self, name)))
         require(self.n_units >= 1, f"encoding: n_units {self.n_units} is below 1")
+        check_range("encoding", "n_units", self.n_units, 1, MAX_UNITS)
         require(
-            self.time_step_ms > 0 and np.isfinite(self.time_step_ms),
-            f"encoding: time_step_ms {self.time_step_ms} is not a positive number of milliseconds",
+            0 < self.time_step_ms <= MAX_STEP_MS,
+            f"encoding: time_step_ms {self.time_step_ms} is not a positive number of milliseconds, at most a day",
         )
         require(self.channel_bins >= 1, f"encoding: channel_bins {self.channel_bins} is below 1")
         require(
@@ -108,6 +131,11 @@ class InputEncoding:
         require(
             self.n_steps is None or self.n_steps >= 1,
             f"encoding: n_steps {self.n_steps} leaves no time steps; it must be at least 1",
+        )
+        require(
+            self.n_steps is None or self.n_steps <= MAX_STEPS,
+            f"encoding: n_steps {self.n_steps} is more than the {MAX_STEPS} that a sample may have; "
+            "take longer steps or shorter samples",
         )
         require(
             self.max_count is None or 1 <= self.max_count <= 255,
@@ -131,10 +159,11 @@ class InputEncoding:
         require((self.offset is None) == (self.scale is None), "encoding: offset and scale go together")
         if self.offset is not None and self.scale is not None:
             require(
-                bool(np.isfinite(self.offset) and np.isfinite(self.scale)) and self.scale > 0,
+                self.scale > 0,
                 f"encoding: offset {self.offset} and scale {self.scale} are not a finite and a positive number",
             )
         if self.mel is not None:
+            require(isinstance(self.mel, MelSpectrogram), f"encoding: mel {self.mel!r} is no description of mel frames")
             require(
                 self.mel.n_mels == self.n_units,
                 f"encoding: n_units {self.n_units} is not the number of mel filters, {self.mel.n_mels}",

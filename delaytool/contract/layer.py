@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -10,14 +10,26 @@ from delaytool.contract.bounds import (
     DECAY_UNITY,
     MAX_BIAS_EXPONENT,
     MAX_BIAS_MANTISSA,
+    MAX_NEURONS,
     MAX_THRESHOLD,
     MIN_BIAS_MANTISSA,
 )
-from delaytool.contract.checks import check_array_range, check_range, frozen_integers, require
+from delaytool.contract.checks import (
+    check_array_range,
+    check_range,
+    exact_integer,
+    finite_number,
+    frozen_integers,
+    require,
+    storable_text,
+)
 from delaytool.contract.synapses import Synapses
 
+# The readout's softmax takes v / scale in float64, with v up to 2^23: far inside what stays finite and exact.
+MIN_SCALE, MAX_SCALE = 1e-9, 1e18
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class IntegerLayer:
     """A population of integer LIF neurons and the synapses that reach it.
 
@@ -40,13 +52,17 @@ class IntegerLayer:
     bias_exponent: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", storable_text("layer", "name", self.name))
+        where = f"layer {self.name}"
+        for name in ("n_neurons", "du", "dv", "threshold", "bias_exponent"):
+            object.__setattr__(self, name, exact_integer(where, name, getattr(self, name)))
+        require(self.n_neurons >= 1, f"{where}: n_neurons {self.n_neurons} is below 1")
+        check_range(where, "n_neurons", self.n_neurons, 1, MAX_NEURONS)
         bias = self.bias_mantissa
         if np.size(bias) == 0:
             bias = np.zeros(self.n_neurons, np.int32)
         object.__setattr__(self, "bias_mantissa", frozen_integers(bias, np.int32, f"layer {self.name}: bias_mantissa"))
         object.__setattr__(self, "synapses", tuple(self.synapses))
-        where = f"layer {self.name}"
-        require(self.n_neurons >= 1, f"{where}: n_neurons {self.n_neurons} is below 1")
         require(
             self.bias_mantissa.shape == (self.n_neurons,),
             f"{where}: bias_mantissa has shape {self.bias_mantissa.shape}, not ({self.n_neurons},)",
@@ -56,6 +72,19 @@ class IntegerLayer:
         check_range(where, "threshold", self.threshold, 0, MAX_THRESHOLD)
         check_range(where, "bias_exponent", self.bias_exponent, 0, MAX_BIAS_EXPONENT)
         check_array_range(where, "bias_mantissa", self.bias_mantissa, MIN_BIAS_MANTISSA, MAX_BIAS_MANTISSA)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IntegerLayer):
+            return NotImplemented
+        return all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name))
+            if field.name == "bias_mantissa"
+            else getattr(self, field.name) == getattr(other, field.name)
+            for field in fields(self)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.n_neurons, self.synapses, self.du, self.dv, self.threshold, self.bias_exponent))
 
     @property
     def bias(self) -> np.ndarray:
@@ -87,11 +116,16 @@ class Readout:
     stop: int
 
     def __post_init__(self) -> None:
+        for name in ("start", "stop"):
+            object.__setattr__(self, name, exact_integer("readout", name, getattr(self, name)))
+        object.__setattr__(self, "scale", finite_number("readout", "scale", self.scale))
         require(
             self.method in ("softmax-sum", "sum"),
             f"readout: method {self.method!r} is unknown; choose 'softmax-sum' or 'sum'",
         )
+        require(self.scale > 0, f"readout: scale {self.scale} is not a positive number")
         require(
-            bool(np.isfinite(self.scale)) and self.scale > 0, f"readout: scale {self.scale} is not a positive number"
+            MIN_SCALE <= self.scale <= MAX_SCALE,
+            f"readout: scale {self.scale} is outside {MIN_SCALE:g}..{MAX_SCALE:g}, where v / scale keeps its meaning",
         )
         require(0 <= self.start < self.stop, f"readout: the window {self.start}..{self.stop} holds no step")

@@ -15,18 +15,26 @@ from delaytool.contract.bounds import (
     ACCUMULATOR_LIMIT,
     DECAY_UNITY,
     MAX_DELAY,
+    MAX_STEPS,
     MAX_WEIGHT_EXPONENT,
     STATE_LIMIT,
     STATE_SHIFT,
 )
-from delaytool.contract.checks import check_array_range, check_range, require
+from delaytool.contract.checks import check_array_range, check_range, exact_integer, require, storable_text
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.metadata import as_json, checked_extensions, same_extensions
+from delaytool.contract.values import file_values
+from delaytool.errors import NetworkError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IntegerNetwork:
     """What the exporter makes and every backend runs.
+
+    Two networks are equal where all their integers, in the same storage, and all metadata are: target, names, export,
+    provenance, extensions; not `signed`. Equal networks have equal hashes: the hash is of `integers_sha256`, so that
+    networks which compute the same share it, however they are stored and called.
 
     encoding     how events become frames (sample, time, channel)
     layers       in order; the last one is the readout
@@ -38,6 +46,10 @@ class IntegerNetwork:
                  `clip_delays`, `scales` (per layer), `calibration_samples`; empty for what was not exported
     signed       False where it was loaded from a file that carries no digests, so that nothing vouches for its numbers
     provenance   where it came from: recipe and checkpoint hashes, tool version, recorded accuracies (JSON values)
+    extensions   what other formats and tests keep beside it: {name: {key: text, or array of integers or floats}}
+
+    Raises NetworkError for anything that the contract does not hold. The limits of `target` are checked when the
+    network is saved and loaded, not here: an exporter's pass may still have to make it fit.
     """
 
     encoding: InputEncoding
@@ -48,30 +60,49 @@ class IntegerNetwork:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     export: Mapping[str, Any] = field(default_factory=dict)
-    signed: bool = field(default=True, compare=False)
+    signed: bool = True
+    extensions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "n_steps", exact_integer("network", "n_steps", self.n_steps))
+        object.__setattr__(self, "target", storable_text("network", "target", self.target))
+        require(isinstance(self.encoding, InputEncoding), "network: encoding is no InputEncoding")
+        for name in ("provenance", "export"):
+            object.__setattr__(self, name, as_json(name, getattr(self, name)))
+        object.__setattr__(self, "extensions", checked_extensions(self.extensions))
         require(len(self.layers) >= 1, "network: it has no layers")
         require(self.n_steps >= 1, f"network: n_steps {self.n_steps} leaves no time steps; it must be at least 1")
+        require(
+            self.n_steps <= MAX_STEPS,
+            f"network: n_steps {self.n_steps} is more than the {MAX_STEPS} that a run records; "
+            "run what has no end as a Stream, of a network with fewer",
+        )
         require(
             self.readout.stop <= self.n_steps,
             f"readout: the window ends at step {self.readout.stop}, the run at {self.n_steps}",
         )
         for layer in self.layers:
             self._check_layer(layer)
-        self._check_class_names()
+        self._check_names()
 
-    def _check_class_names(self) -> None:
-        names = tuple(self.class_names)
+    def _check_names(self) -> None:
+        layers = [layer.name for layer in self.layers]
+        twice = next((name for name in layers if layers.count(name) > 1), None)
+        require(twice is None, f"network: two layers are called {twice!r}; give each a name of its own")
+        require(
+            not isinstance(self.class_names, str), f"network: class_names {self.class_names!r} is one text, not a list"
+        )
+        names = tuple(storable_text("network", "class name", name) for name in self.class_names)
         object.__setattr__(self, "class_names", names)
-        require(all(isinstance(name, str) for name in names), f"network: class_names {names!r} are not all texts")
         require(
             len(names) in (0, self.n_classes),
             f"network: {len(names)} class_names for {self.n_classes} classes; give one for each, or none",
         )
-        twice = next((name for name in names if names.count(name) > 1), None)
-        require(twice is None, f"network: class name {twice!r} stands for several classes; give each its own")
+        seen: set[str] = set()
+        for name in names:
+            require(name not in seen, f"network: class name {name!r} stands for several classes; give each its own")
+            seen.add(name)
 
     def _check_layer(self, layer: IntegerLayer) -> None:
         where = f"layer {layer.name}"
@@ -85,18 +116,25 @@ class IntegerNetwork:
             )
             check_range(at, "exponent", group.exponent, 0, MAX_WEIGHT_EXPONENT)
             check_array_range(at, "delay", group.delay, 0, MAX_DELAY)
-        low, high = self.input_bounds(layer)
-        largest = int(max(high.max(), -low.min()))
-        charge = largest << STATE_SHIFT
-        # A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no
-        # further than this geometric series.
-        excess = max(0, charge - 2 * STATE_LIMIT)
-        current = max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
+        largest = self._largest_input(layer)
         require(
-            charge + current + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
+            (largest << STATE_SHIFT) + self.current_reach(layer) + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
             f"{where}: one step's input can reach {largest}, beyond what 32-bit accumulators hold; "
             "export with smaller weight exponents or a smaller max_count",
         )
+
+    def _largest_input(self, layer: IntegerLayer) -> int:
+        low, high = self.input_bounds(layer)
+        return int(max(high.max(), -low.min()))
+
+    def current_reach(self, layer: IntegerLayer) -> int:
+        """No |u| of a layer can be larger, whatever the input.
+
+        A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no further
+        than the geometric series of the current's decay.
+        """
+        excess = max(0, (self._largest_input(layer) << STATE_SHIFT) - 2 * STATE_LIMIT)
+        return max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
 
     def input_bounds(self, layer: IntegerLayer) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest sum that one step can bring to each neuron of a layer, before the shift.
@@ -136,6 +174,22 @@ class IntegerNetwork:
     def n_synapses(self) -> int:
         return sum(layer.n_synapses for layer in self.layers)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IntegerNetwork):
+            return NotImplemented
+        return self is other or (
+            all(
+                getattr(self, name) == getattr(other, name)
+                for name in ("encoding", "layers", "readout", "n_steps", "target", "class_names")
+            )
+            and digests.canonical_json(self.provenance) == digests.canonical_json(other.provenance)
+            and digests.canonical_json(self.export) == digests.canonical_json(other.export)
+            and same_extensions(self.extensions, other.extensions)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.integers_sha256())
+
     def integers_sha256(self) -> str:
         """SHA-256 of all that decides what the network computes; `digests.integers_sha256` lists it."""
         return self._integers_sha256
@@ -144,11 +198,38 @@ class IntegerNetwork:
     def _integers_sha256(self) -> str:
         return digests.integers_sha256(self)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as HDF5; the file appears whole or not at all."""
-        hdf5.save(self, path)
+    def content_sha256(self) -> str:
+        """SHA-256 of all that its file holds; `docs/file-formats.md` says how to compute it from the file."""
+        return digests.content_sha256(file_values(self))
+
+    def save(self, path: str | os.PathLike[str], *, chip_limits: bool = True) -> None:
+        """Write the network as HDF5; the file appears whole or not at all.
+
+        chip_limits   refuse a network that its target's limits do not admit
+        Raises NetworkError for that, and for metadata beyond what a file may hold.
+        """
+        if chip_limits:
+            _check_target(self)
+        hdf5.save(file_values(self), path)
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> IntegerNetwork:
-        """Read a network file. Raises NetworkError for one that is missing, foreign, truncated or inconsistent."""
-        return hdf5.load(path, IntegerNetwork)
+    def load(path: str | os.PathLike[str], *, chip_limits: bool = True) -> IntegerNetwork:
+        """Read a network file; one of version 1, which has no digests, gives `signed` False.
+
+        chip_limits   refuse a network that its target's limits do not admit; without it hw_configs is not loaded
+        Raises NetworkError for a file that is missing, foreign, changed since it was written, or inconsistent.
+        """
+        network = hdf5.load(path, IntegerNetwork)
+        if chip_limits:
+            try:
+                _check_target(network)
+            except NetworkError as error:
+                raise NetworkError(f"{path}: {error}") from None
+        return network
+
+
+def _check_target(network: IntegerNetwork) -> None:
+    # Only here: Lava's workers have numpy and h5py and need no chip's limits.
+    from delaytool.contract.limits import check_target
+
+    check_target(network)

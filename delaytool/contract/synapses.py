@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from delaytool.contract.checks import frozen_integers, require
+from delaytool.contract.checks import check_range, exact_integer, frozen_integers, require
 from delaytool.errors import NetworkError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseSynapses:
     """A synapse from every neuron of `source` to every neuron of the layer.
 
@@ -26,6 +26,7 @@ class DenseSynapses:
     exponent: int = 0
 
     def __post_init__(self) -> None:
+        _check_numbers(self, "dense synapses", ("source", "exponent"))
         object.__setattr__(self, "weight", frozen_integers(self.weight, np.int32, "weight"))
         object.__setattr__(self, "delay", frozen_integers(self.delay, np.int32, "delay"))
         require(self.weight.ndim == 2, f"dense synapses: weight has shape {self.weight.shape}, not (n_out, n_in)")
@@ -33,6 +34,12 @@ class DenseSynapses:
             self.delay.shape == self.weight.shape,
             f"dense synapses: delay has shape {self.delay.shape}, weight has {self.weight.shape}; they must agree",
         )
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.exponent, self.shape, self.n_synapses))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,7 +60,7 @@ class DenseSynapses:
         return SparseSynapses(self.source, *self.shape, *self.listed(), self.exponent)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SparseSynapses:
     """Synapses given one by one; a pair of neurons may have several, with different delays.
 
@@ -74,6 +81,7 @@ class SparseSynapses:
     exponent: int = 0
 
     def __post_init__(self) -> None:
+        _check_numbers(self, "sparse synapses", ("source", "exponent", "n_out", "n_in"))
         for name in ("target", "pre", "weight", "delay"):
             array = frozen_integers(getattr(self, name), np.int32, name)
             object.__setattr__(self, name, array)
@@ -87,6 +95,12 @@ class SparseSynapses:
             if array.size and (array.min() < 0 or array.max() >= limit):
                 worst = array.min() if array.min() < 0 else array.max()
                 raise NetworkError(f"sparse synapses: {name} {worst} is outside 0..{limit - 1}")
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.exponent, self.shape, self.n_synapses))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -109,6 +123,20 @@ class SparseSynapses:
         if np.count_nonzero(weights) < weight.size:
             return None
         return DenseSynapses(self.source, weights, delays, self.exponent)
+
+
+def _check_numbers(group: DenseSynapses | SparseSynapses, where: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        value = exact_integer(where, name, getattr(group, name))
+        object.__setattr__(group, name, value)
+        check_range(where, name, value, 0, np.iinfo(np.int32).max)
+
+
+def _equal(one: DenseSynapses | SparseSynapses, other: object) -> bool:
+    """Whether two groups store the same numbers in the same form."""
+    if type(one) is not type(other):
+        return NotImplemented
+    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
 
 
 Synapses = DenseSynapses | SparseSynapses
