@@ -113,6 +113,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
             "errors",
             "files",
             "hw_configs",
+            "printable",
             "trainer",
             "exporter",
             "runtime",

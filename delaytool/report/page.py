@@ -13,6 +13,7 @@ from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.files import atomic_path
+from delaytool.printable import printable
 from delaytool.report import figures, rows, words
 from delaytool.report.content import Content
 from delaytool.report.style import FONTS, as_data_uri
@@ -57,9 +58,15 @@ def template_named(name: str) -> jinja2.Template:
     """A template of this folder; a name that it uses and is not given is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     return environment.get_template(name)
+
+
+def _shown(value: object) -> object:
+    """A text with its control characters written out; what the templates themselves made is left alone."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(value, keep="\n\t") if is_text else value
 
 
 def _training(content: Content) -> dict[str, Any] | None:
