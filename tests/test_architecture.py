@@ -22,7 +22,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "errors": (set(), set()),
     "files": (set(), set()),
     "accuracy_errors": (set(), {"numpy"}),
-    "contract": ({"errors", "files"}, {"numpy", "h5py"}),
+    "contract": ({"contract.network", "errors", "files"}, {"numpy", "h5py"}),
     "contract.network": ({"contract", "errors"}, {"numpy"}),
     "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
     "network": ({"contract"}, set()),

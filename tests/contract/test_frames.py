@@ -29,8 +29,11 @@ REFUSED = [
     (np.ones((5, 2), np.uint8), "frames have shape (5, 2)"),
 ]
 ADMITTED = [
-    np.ones((1, 5, 2), bool), np.full((2, 3, 2), 7, np.int64), np.full((1, 9, 2), 7, np.uint64), np.zeros((0, 5, 2), int),
-]  # fmt: skip
+    np.ones((1, 5, 2), bool),
+    np.full((2, 3, 2), 7, np.int64),
+    np.full((1, 9, 2), 7, np.uint64),
+    np.zeros((0, 5, 2), int),
+]
 
 
 def torch_backend(network: IntegerNetwork, frames: np.ndarray):

@@ -73,7 +73,7 @@ import sys
 import delaytool.runtime.lavaworker.worker
 from delaytool.contract.network import IntegerNetwork
 IntegerNetwork.load(sys.argv[1], chip_limits=False)
-loaded = [name for name in sys.modules if name.startswith("delaytool.hw_configs") or name == "delaytool.contract.limits"]
+loaded = [name for name in ("delaytool.hw_configs", "delaytool.contract.limits") if name in sys.modules]
 sys.exit(f"loaded {loaded}" if loaded else 0)
 """
     done = subprocess.run(

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from delaytool.errors import BackendError, DataError
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
+from delaytool.errors import BackendError, DataError
 from delaytool.runtime import engine, reference
 from delaytool.runtime.trace import padded_input
 
