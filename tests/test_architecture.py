@@ -23,7 +23,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "files": (set(), set()),
     "printable": (set(), set()),
     "accuracy_errors": (set(), {"numpy"}),
-    "contract": ({"errors", "files"}, {"numpy", "h5py"}),
+    "contract": ({"contract.network", "errors", "files"}, {"numpy", "h5py"}),
     "contract.network": ({"contract", "errors"}, {"numpy"}),
     "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
     "network": ({"contract"}, set()),

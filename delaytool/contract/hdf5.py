@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from delaytool.contract.checks import shown
 from delaytool.contract.digests import content_sha256
 from delaytool.contract.metadata import NAME
 from delaytool.contract.strict_hdf5 import (
@@ -156,13 +157,14 @@ def _unknown_version(version: object) -> str:
 
 
 def _is_network(group: StrictGroup) -> bool:
-    return group.has_attribute("schema") and group.attribute("schema") == SCHEMA
+    schema = group.attribute("schema") if group.has_attribute("schema") else None
+    return isinstance(schema, str) and schema == SCHEMA
 
 
 def _checked_version(found: Values, has_block: bool) -> int:
     version = found.get("@schema_version")
     if type(version) is not int or version not in (1, SCHEMA_VERSION):
-        raise NetworkError(_unknown_version("(missing)" if version is None else str(version)[:20]))
+        raise NetworkError(_unknown_version("(missing)" if version is None else shown(version)))
     if version > 1 and not has_block:
         raise NetworkError(f"a file of schema {version} begins with a digest of its bytes, and this one does not")
     if version == 1 and has_block:
@@ -172,7 +174,7 @@ def _checked_version(found: Values, has_block: bool) -> int:
 
 def _check_content(found: Values) -> None:
     stored = found.pop("@content_sha256", None)
-    if stored != content_sha256(found):
+    if not isinstance(stored, str) or stored != content_sha256(found):
         raise NetworkError("its content is not that of its digest, content_sha256; export it again")
 
 

@@ -373,7 +373,7 @@ def _integers(group: StrictGroup, name: str, where: str) -> np.ndarray:
     array = group.array(name, "iuf")
     what = f"{where}: {name}"
     if array.dtype.kind == "f":
-        beyond = ~(np.abs(array) < 2.0**53)  # and what is not a number
+        beyond = ~(np.abs(array.astype(np.float64)) < 2.0**53)  # and what is not a number
         if beyond.any():
             raise NetworkError(f"{what} {array[beyond].flat[0]} is not a whole number that a float can hold")
     elif array.size and int(array.max()) > np.iinfo(np.int64).max:
