@@ -129,11 +129,9 @@ class DataSpec:
         source     other data, read and cut as the recipe says
         Keys that the values lack have their defaults. Raises DataError where no source is named.
         """
-        data = (recipe.get("data") or {}) if isinstance(recipe, Mapping) else recipe
-        if not isinstance(data, Mapping):
-            raise DataError(
-                f"the recipe holds {type(data).__name__} in place of keys and values; give samples with --data"
-            )
+        recipe = recipe if isinstance(recipe, Mapping) else {}
+        data = recipe.get("data")
+        data = data if isinstance(data, Mapping) else {}
         given = {field.name: data[field.name] for field in fields(DataSpec) if field.name in data}
         given |= {name: recipe[name] for name in _OF_THE_RUN if name in recipe}
         if source is not None:
