@@ -21,6 +21,7 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     Layers, taps and batch norm are read from the file; tau, max_delay and the binning are the recipe's word.
     """
     from delaytool.accuracy_errors import told
+    from delaytool.commands.warnings import show_warnings
     from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
@@ -31,6 +32,7 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     source = [] if data is None else [override_of("data.source", data)]
     loaded_recipe = recipe_of(model, load_recipe(recipe, [*overrides, *source]))
     loaded = load_data(loaded_recipe)
+    show_warnings(loaded.warnings)
     made = checkpoint_of(model, loaded_recipe, loaded)
     judged = evaluate(made.network(), loaded.test.frames, loaded.test.labels, loaded_recipe.trainer.batch_size)
     folder = RunFolder(output)
