@@ -28,40 +28,12 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
     "network": ({"contract"}, set()),
     "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": (
-        {"contract", "network", "errors", "files"},
-        {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"},
-    ),
+    "datasets": ({"contract", "network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
     "runtime": (
         {"", "contract", "network", "errors", "files", "accuracy_errors"},
         {"numpy", "numba", "llvmlite"},
     ),
-    "runtime.lavaworker": ({"contract", "network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
-    "verification": (
-        {"contract", "network", "errors", "accuracy_errors", "runtime", "verification.executor"},
-        {"numpy"},
-    ),
-    "verification.executor": (
-        {"", "network", "errors", "runtime", "verification.compare"},
-        {"numpy", "distributed"},
-    ),
-    "models": (
-        {"hw_configs", "contract", "network", "errors"},
-        {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"},
-    ),
-    "trainer": (
-        {
-            "",
-            "accuracy_errors",
-            "quantisation",
-            "models",
-            "datasets",
-            "hw_configs",
-            "contract",
-            "network",
-            "errors",
-            "files",
-        },
+    "datasets": ({"contract", "network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
         {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
     ),
     "quantisation": ({"models", "hw_configs", "contract", "network", "errors"}, {"numpy", "torch"}),

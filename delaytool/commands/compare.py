@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
     from delaytool.sweep.folder import SweepFolder
     from delaytool.sweep.setting import Setting
 
 
-@click.command("compare")
+@click.command("compare", cls=RecipeVerb)
 @click.argument("recipes", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
 @click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
@@ -67,9 +68,10 @@ def command(
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
     from delaytool.commands.sweeping import sweep
+    from delaytool.trainer.recipe import override_of
 
     load_target(target)
-    short = [] if data is None else [f"data.source='{data}'"]
+    short = [] if data is None else [override_of("data.source", data)]
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]

@@ -23,15 +23,18 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     Layers, taps and batch norm are read from the file; tau, max_delay and the binning are the recipe's word.
     """
     from delaytool.accuracy_errors import told
+    from delaytool.commands.warnings import show_warnings
     from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
+    from delaytool.trainer.recipe import override_of
     from delaytool.trainer.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 
     model = read_snn_delays(checkpoint)
-    source = [] if data is None else [f"data.source='{data}'"]
+    source = [] if data is None else [override_of("data.source", data)]
     loaded_recipe = recipe_of(model, load_recipe(recipe, [*overrides, *source]))
     loaded = load_data(loaded_recipe)
+    show_warnings(loaded.warnings)
     made = checkpoint_of(model, loaded_recipe, loaded)
     judged = evaluate(made.network(), loaded.test.frames, loaded.test.labels, loaded_recipe.trainer.batch_size)
     folder = RunFolder(output)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
     from delaytool.sweep.folder import SweepFolder
     from delaytool.sweep.results import Results
 
 
-@click.command("sweep")
+@click.command("sweep", cls=RecipeVerb)
 @click.argument("recipe", required=False)
 @click.option(
     "--over", multiple=True, metavar="KEY=VALUES",
@@ -58,8 +59,9 @@ def command(
 
     from delaytool.commands.sweeping import sweep
     from delaytool.sweep.grid import grid
+    from delaytool.trainer.recipe import override_of
 
-    short = [] if data is None else [f"data.source='{data}'"]
+    short = [] if data is None else [override_of("data.source", data)]
     settings = grid(recipe, over, [*overrides, *short])
     path = output or Path("sweeps") / settings[0].recipe.name
     again = f"the same command goes on; so far: delaytool sweep --table {path}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from delaytool.commands.console import echo
 from delaytool.commands.sweep_progress import SweepProgress
+from delaytool.commands.warnings import show_warnings
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.job import Job
 from delaytool.sweep.processes import work_in_processes
@@ -18,7 +19,7 @@ def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_fai
     """Train all that is not finished. Ctrl-C says `again` and exits with 130. Raises DelaytoolError."""
     if any(not job.is_done(path / "runs" / setting.name) for setting in settings):
         # Before anything is written: a source that is not there would fail every run.
-        load_data(next(s for s in settings if not job.is_done(path / "runs" / s.name)).recipe)
+        show_warnings(load_data(next(s for s in settings if not job.is_done(path / "runs" / s.name)).recipe).warnings)
     folder = SweepFolder(path, job)
     folder.ask_for(settings, retry_failed=retry_failed)
     folder.free_abandoned()

@@ -11,6 +11,7 @@ from rich.progress import TaskID
 from delaytool.accuracy_errors import told
 from delaytool.commands.console import plain_console, styled
 from delaytool.commands.live_bars import live_bars
+from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.printable import printable
 from delaytool.trainer.data import TrainingData
@@ -70,6 +71,9 @@ class TrainingProgress(Reporter):
         self._done = epochs_done
         self._forms: dict[str, str] = {}
 
+    def warning(self, sentence: str) -> None:
+        show_warnings([sentence])
+
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None
         self.progress.update(
@@ -119,6 +123,4 @@ class TrainingProgress(Reporter):
             if spikes == 0:
                 never = f"layer {layer} never fires"
                 say(styled("bold", never, " on the test samples: this network cannot be exported"))
-        for warning in summary.get("warnings", ()):
-            say(styled("bold yellow", "WARNING", f": {warning}"))
         say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")

@@ -96,6 +96,7 @@ def command(
     integers cost is not known; 130, interrupted; 141, the reader of the output has gone.
     """
     from delaytool.commands.step_bars import StepBars
+    from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
 
     if executor == "local" and (executor_address or workers):
@@ -120,9 +121,11 @@ def command(
     )
     with StepBars(not as_json) as tell:
         result = verify_network(request, tell)
+    show_warnings(result.samples.warnings)
     if as_json:
-        data_name = result.samples.describe()
-        echo(json.dumps({"network": str(network), "data": data_name, **result.verdict.as_dict()}, indent=2))
+        record = result.verdict.as_dict()
+        record["warnings"] = [*result.samples.warnings, *record["warnings"]]
+        echo(json.dumps({"network": str(network), "data": result.samples.describe(), **record}, indent=2))
     else:
         _print(network, result)
     sys.exit(result.verdict.exit_code)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from delaytool.datasets.events import EventData
+from delaytool.datasets.spec import TONIC as PREFIX
 from delaytool.errors import DataError, MissingExtraError, first_line
 
-PREFIX = "tonic:"
 PARTS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 POLARITIES = ("keep", "merge")
 

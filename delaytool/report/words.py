@@ -55,10 +55,10 @@ class Status:
 def status(content: Content) -> Status:
     """PASS, BITS PASS, FAIL or NOT VERIFIED, and why."""
     verification = content.verification
+    warnings = _warnings(content)
     if verification is None:
-        warnings = () if content.run is None else tuple(content.run.summary.get("warnings", ()))
         return Status("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
-    warnings, bound = verification.warnings, verification.bits.bound
+    bound = verification.bits.bound
     if verification.bits.binding is None and content.float_delays.why_not:
         bound = f"not compared with a checkpoint: {content.float_delays.why_not}"
     if verification.reasons:
@@ -76,6 +76,14 @@ def status(content: Content) -> Status:
         )
     mood = "warn" if warnings else "good"
     return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
+
+
+def _warnings(content: Content) -> tuple[str, ...]:
+    """Warnings of the run, of the data that it was verified on, and of the verification, each once."""
+    of_run = [] if content.run is None else content.run.summary.get("warnings", [])
+    verification = content.verification
+    of_verification = () if verification is None else (*verification.samples.warnings, *verification.warnings)
+    return tuple(dict.fromkeys((*of_run, *of_verification)))
 
 
 def _cost(drop: float) -> str:

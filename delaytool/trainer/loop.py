@@ -39,6 +39,9 @@ class Reporter:
 
     def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
+    def warning(self, sentence: str) -> None:
+        """What the user should know of the run's results; it is in the summary, too."""
+
     def end(self, summary: dict[str, Any]) -> None: ...
 
 
@@ -123,6 +126,7 @@ class _Training:
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.warnings: list[str] = []
         self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
@@ -148,6 +152,8 @@ class _Training:
         if writes:
             self.run_folder.cut_metrics(done)
         self.reporter.begin(self.recipe, self.data, self.model, done)
+        for sentence in self.data.warnings:
+            self._warn(sentence)
         with ExitStack() as open_files:
             board = None
             if writes:
@@ -169,6 +175,12 @@ class _Training:
             write_json(self.run_folder.summary, summary)
         self.reporter.end(summary)
         return summary
+
+    def _warn(self, sentence: str) -> None:
+        """Show a warning once, and keep it for the summary and the report page."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            self.reporter.warning(sentence)
 
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
@@ -272,6 +284,8 @@ class _Training:
         batch = self.recipe.trainer.batch_size
         test = self.data.test.to(self.device)
         trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
+        for sentence in chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings:
+            self._warn(sentence)
         return {
             "name": self.recipe.name,
             "epochs": self.recipe.trainer.epochs,
@@ -283,11 +297,11 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
-            "warnings": list(chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings),
             "parameters": model.n_parameters(),
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "warnings": self.warnings,
         }
 
 
