@@ -16,6 +16,7 @@ from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
+from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.optimisers import Optimisers
@@ -197,9 +198,11 @@ class _Training:
             totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
             shown = float(loss) if self.device.type == "cpu" else None
             self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
-            self._refuse_divergence(shown)
+            if shown is not None:
+                refuse_nan_loss(shown, config)
         loss_sum, correct = self.team.sum(totals).tolist()
-        self._refuse_divergence(loss_sum)
+        refuse_nan_loss(loss_sum, config)
+        refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
         self.optimisers.next_epoch()
         judged = self._judged(self.parts["validation"])
@@ -237,14 +240,6 @@ class _Training:
         batch = self.recipe.trainer.batch_size
         own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
-
-    def _refuse_divergence(self, loss: float | None) -> None:
-        if loss is not None and loss != loss:
-            config = self.recipe.trainer
-            raise RecipeError(
-                "training diverged: the loss is NaN; lower trainer.lr "
-                f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
-            )
 
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
         checkpoint = Checkpoint(

@@ -195,6 +195,41 @@ def test_a_diverging_run_says_so(tiny_recipe, tmp_path):
         train(tiny_recipe.model_copy(update={"trainer": trainer, "model": model}), tmp_path / "run")
 
 
+class Spoils(Reporter):
+    """Puts NaN into one number of the model after the last batch of the second epoch."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def begin(self, recipe, data, model, epochs_done):
+        self.model = model
+
+    @torch.no_grad()
+    def batch(self, epoch, index, count, loss):
+        if (epoch, index) == (2, count):
+            self.model.state_dict()[self.name].flatten()[3] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hidden.0.synapses.weight", r"layer hidden1: synapses\.weight has 1 of 768 values"),
+        ("hidden.1.synapses.delay", r"layer hidden2: synapses\.delay has 1 of 120 values"),
+        ("hidden.1.norm.running_var", r"layer hidden2: norm\.running_var has 1 of 10 values"),
+        ("readout.weight", r"layer readout: weight has 1 of 100 values"),
+    ],
+)
+def test_nan_in_a_layer_is_found_before_anything_is_saved(name, words, tiny_recipe, tmp_path):
+    class Keeps(Spoils):
+        def epoch(self, metrics, is_best):
+            self.saved = [path.read_bytes() for path in (run.best, run.last, run.metrics)]
+
+    run, reporter = RunFolder(tmp_path / "run"), Keeps(name)
+    with pytest.raises(RecipeError, match=rf"diverged in epoch 2: {words} .* lower trainer\.lr .* are kept$"):
+        train(tiny_recipe, run.path, reporter=reporter)
+    assert [path.read_bytes() for path in (run.best, run.last, run.metrics)] == reporter.saved
+
+
 def test_an_unusable_device_is_named(tiny_recipe, tmp_path):
     recipe = tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"device": "warp"})})
     with pytest.raises(RecipeError, match=r"trainer\.device: 'warp'"):
