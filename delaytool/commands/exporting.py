@@ -29,7 +29,8 @@ def export_run(
 ) -> Export:
     """Compile a run's checkpoint ('best' or 'last') for a chip, with what the float network says of the test samples.
 
-    Calibrated on evenly spaced validation samples of the run's data, or of `data`. Raises DelaytoolError.
+    Calibrated on evenly spaced validation samples of the run's data, or of `data`; on training samples where the
+    protocol is 'paper', as validation may then be the test part. Raises DelaytoolError.
     """
     folder = RunFolder(run)
     source = folder.best if checkpoint == "best" else folder.last
@@ -38,9 +39,9 @@ def export_run(
     if data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": data})})
     loaded = load_data(recipe, saved.encoding, progress)
-    validation = loaded.validation.frames.numpy()
+    calibration = (loaded.train if recipe.protocol == "paper" else loaded.validation).frames.numpy()
     return export(
-        saved.network(), saved.encoding, chip, output, validation[evenly_spaced(len(validation), calibration_samples)],
+        saved.network(), saved.encoding, chip, output, calibration[evenly_spaced(len(calibration), calibration_samples)],
         clip_delays=clip_delays, provenance=_provenance(saved, source, loaded), progress=progress,
     )  # fmt: skip
 
