@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import TaskID
 
@@ -111,4 +112,6 @@ class TrainingProgress(Reporter):
         for layer, spikes in summary["spikes"].items():
             if spikes == 0:
                 say(f"[bold]layer {layer} never fires[/] on the test samples: this network cannot be exported")
+        for warning in summary["warnings"]:
+            click.echo(f"warning: {warning}", err=True)
         say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")

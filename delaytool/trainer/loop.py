@@ -44,17 +44,21 @@ class Reporter:
 
 @dataclass
 class _Best:
-    """The epoch chosen so far: the highest validation accuracy, then the lowest loss."""
+    """The epoch chosen so far: of those with the final width, the highest validation accuracy, then the lowest loss.
+
+    final: whether the epoch has the final width. Until one has, the last epoch is the chosen one.
+    """
 
     accuracy: float = -1.0
     loss: float = float("inf")
     epoch: int = 0
+    final: bool = False
 
-    def improved_by(self, metrics: dict[str, Any]) -> bool:
+    def improved_by(self, metrics: dict[str, Any], final: bool) -> bool:
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if (accuracy, -loss) <= (self.accuracy, -self.loss):
+        if self.final and (not final or (accuracy, -loss) <= (self.accuracy, -self.loss)):
             return False
-        self.accuracy, self.loss, self.epoch = accuracy, loss, metrics["epoch"]
+        self.accuracy, self.loss, self.epoch, self.final = accuracy, loss, metrics["epoch"], final
         return True
 
 
@@ -132,7 +136,7 @@ class _Training:
         self.optimisers = Optimisers(self.model, recipe.trainer)
         self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
-        self.widths = SigmaSchedule(recipe.trainer, recipe.model)
+        self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
         done = 0
@@ -141,7 +145,11 @@ class _Training:
             self.optimisers.restore(saved.optimisers)
             self.model.grid = saved.grid
             progress = dict(saved.progress)
-            self.widths.restore(progress.pop("sigma", {}))
+            state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
+            if "final" not in progress:  # written when any epoch could be chosen
+                self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
+                progress["final"] = self.widths.is_final
+            self.widths.load_state_dict(state)
             self.best = _Best(**progress)
             done = saved.epoch
         writes = self.team.is_first
@@ -156,8 +164,8 @@ class _Training:
                 if epoch == self.recipe.trainer.first_quantised_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
-                is_best = self.best.improved_by(metrics)
-                self.widths.epoch_ended(epoch, metrics["train_accuracy"])
+                is_best = self.best.improved_by(metrics, self.widths.is_final)
+                self.widths.step(metrics["train_accuracy"])
                 if board is not None:
                     self._keep(epoch + 1, is_best, metrics["sigma"])
                     self.run_folder.append_metrics(metrics)
@@ -181,7 +189,7 @@ class _Training:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
         config = self.recipe.trainer
-        sigma = self.widths.sigma(epoch)
+        sigma = self.widths.sigma
         before = [layer.delay.detach().clone() for layer in self.model.delayed_layers()]
         rates = self.optimisers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
@@ -194,7 +202,7 @@ class _Training:
         self.model.train()
         self.step.begin_epoch()
         for index, chosen in enumerate(batches):
-            loss, hits = self.step.run(chosen, sigma)
+            loss, hits = self.step.run(chosen)
             totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
             shown = float(loss) if self.device.type == "cpu" else None
             self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
@@ -250,7 +258,7 @@ class _Training:
             sigma=sigma,
             model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
             optimisers=self.optimisers.state(),
-            progress={**vars(self.best), "sigma": self.widths.state()},
+            progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
             grid=self.model.grid,
         )
@@ -281,7 +289,18 @@ class _Training:
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "warnings": self._warnings(chosen.sigma),
         }
+
+    def _warnings(self, sigma: float | None) -> list[str]:
+        """sigma: of the chosen epoch."""
+        if self.best.final:
+            return []
+        return [
+            f"no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
+            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more than "
+            f"{self.recipe.trainer.epochs} epochs, or with a smaller trainer.sigma_epochs"
+        ]
 
 
 PROTOCOLS = {
