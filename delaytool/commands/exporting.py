@@ -41,7 +41,8 @@ def export_run(
     loaded = load_data(recipe, saved.encoding, progress)
     calibration = (loaded.train if recipe.protocol == "paper" else loaded.validation).frames.numpy()
     return export(
-        saved.network(), saved.encoding, chip, output, calibration[evenly_spaced(len(calibration), calibration_samples)],
+        saved.network(), saved.encoding, chip, output,
+        calibration[evenly_spaced(len(calibration), calibration_samples)],
         clip_delays=clip_delays, provenance=_provenance(saved, source, loaded), progress=progress,
     )  # fmt: skip
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import TaskID
 
 from delaytool.accuracy_errors import told
 from delaytool.commands.live_bars import live_bars
+from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
@@ -64,6 +64,9 @@ class TrainingProgress(Reporter):
         self._done = epochs_done
         self._forms: dict[str, str] = {}
 
+    def warning(self, sentence: str) -> None:
+        show_warnings([sentence])
+
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None
         self.progress.update(
@@ -112,6 +115,4 @@ class TrainingProgress(Reporter):
         for layer, spikes in summary["spikes"].items():
             if spikes == 0:
                 say(f"[bold]layer {layer} never fires[/] on the test samples: this network cannot be exported")
-        for warning in summary["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
         say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")

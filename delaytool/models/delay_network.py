@@ -43,14 +43,14 @@ class HiddenLayer(nn.Module):
         self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
         self.share: tuple[slice, int] | None = None
 
-    def current(self, x: Tensor, n_steps: int, sigma: float | None | Unset) -> Tensor:
+    def current(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
         """What the neurons integrate, (n_steps, batch, n_out)."""
         out = self.synapses(x, n_steps, sigma)
         if self.norm is not None:
             out = self.norm(out.flatten(0, 1)).view_as(out)
         return out
 
-    def forward(self, x: Tensor, n_steps: int, sigma: float | None | Unset) -> Tensor:
+    def forward(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
         mask = self.dropout_mask(x)
         if self.checkpointed and torch.is_grad_enabled():
             again = lambda: (nullcontext(), frozen_statistics(self.norm))  # noqa: E731
@@ -65,7 +65,7 @@ class HiddenLayer(nn.Module):
         ones = x.new_ones(total, self.synapses.weight.shape[0])
         return functional.dropout(ones, self.config.dropout)[rows]
 
-    def _spikes(self, x: Tensor, n_steps: int, sigma: float | None | Unset, mask: Tensor | None) -> Tensor:
+    def _spikes(self, x: Tensor, n_steps: int, sigma: float | Unset | None, mask: Tensor | None) -> Tensor:
         current = self.current(x, n_steps, sigma)
         return self.neurons(current, mask, None if self.recurrent is None else self.recurrent.taps(sigma))
 
@@ -113,7 +113,7 @@ class DelayNetwork(nn.Module):
         self.grid: Grid | None = None
 
     @property
-    def sigma(self) -> float | None | Unset:
+    def sigma(self) -> float | Unset | None:
         """Width of a tap in steps; setting it sets every layer's. UNSET until then."""
         return self.readout.sigma
 
@@ -176,14 +176,14 @@ class DelayNetwork(nn.Module):
         neurons = [*(layer.neurons for layer in self.hidden_layers()), self.readout_neurons]
         return {name: float(each.tau) for name, each in zip(self.layer_names(), neurons, strict=False)}
 
-    def forward(self, frames: Tensor, sigma: float | None | Unset = UNSET) -> Tensor:
+    def forward(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> Tensor:
         """Frames (batch, time, channel) to the readout's membrane (time, batch, class).
 
         sigma: for this pass; default: the network's own in training, None in evaluation.
         """
         return self.traced(frames, sigma)[1]
 
-    def traced(self, frames: Tensor, sigma: float | None | Unset = UNSET) -> tuple[list[Tensor], Tensor]:
+    def traced(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
         if self.grid is not None:
             assert sigma is None or sigma is UNSET, "a network on a grid has single taps"

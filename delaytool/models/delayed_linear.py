@@ -134,7 +134,7 @@ class DelayedLinear(nn.Module):
             convolution=convolution, discarded_mass=discarded_mass,
         )  # fmt: skip
         config.check()
-        self._sigma: float | None | Unset = UNSET
+        self._sigma: float | Unset | None = UNSET
         shape = (out_features, in_features, config.taps_per_synapse)
         self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         if config.whole_kernels:
@@ -153,7 +153,7 @@ class DelayedLinear(nn.Module):
         self.reset_parameters()
 
     @property
-    def sigma(self) -> float | None | Unset:
+    def sigma(self) -> float | Unset | None:
         """Width of a tap in steps; None: rounded delays, single taps; UNSET until it is set."""
         return self._sigma
 
@@ -274,7 +274,7 @@ class DelayedLinear(nn.Module):
         )
         return Windows(taps, start, config.kernel_size)
 
-    def forward(self, x: Tensor, n_steps: int | None = None, sigma: float | None | Unset = UNSET) -> Tensor:
+    def forward(self, x: Tensor, n_steps: int | None = None, sigma: float | Unset | None = UNSET) -> Tensor:
         """(time, batch, in_features) to (n_steps, batch, out_features); without batch, or with it first, alike.
 
         n_steps   steps to return; default: as many as the input has. Beyond its end the input is silent
@@ -307,7 +307,7 @@ class DelayedLinear(nn.Module):
             x = x.to(self.weight.dtype)
         return x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
 
-    def width(self, sigma: float | None | Unset = UNSET) -> float | None:
+    def width(self, sigma: float | Unset | None = UNSET) -> float | None:
         """The width of a forward pass: `sigma` where it is given, else as the mode has it."""
         if not isinstance(sigma, Unset):
             return sigma
@@ -327,7 +327,7 @@ class DelayedLinear(nn.Module):
             return through_events(x, self.windows(sigma, weight), n_steps)
         return delayed_sum(x, self.kernel(sigma, weight), n_steps, form)
 
-    def taps(self, sigma: float | None | Unset = UNSET) -> Windows:
+    def taps(self, sigma: float | Unset | None = UNSET) -> Windows:
         """The kernels in the fewest numbers: windows, unless whole kernels are as short or the settings want them.
 
         For recurrent layers, where a loop over time does what `forward` does elsewhere; sigma as there.

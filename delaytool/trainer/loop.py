@@ -39,6 +39,9 @@ class Reporter:
 
     def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
+    def warning(self, sentence: str) -> None:
+        """What the user should know of the run's results; it is in the summary, too."""
+
     def end(self, summary: dict[str, Any]) -> None: ...
 
 
@@ -127,6 +130,7 @@ class _Training:
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.warnings: list[str] = []
         self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
@@ -172,11 +176,27 @@ class _Training:
                     _to_board(board, metrics)
                 self.reporter.epoch(metrics, is_best)
         self.team.wait()  # for the checkpoint of the last epoch
+        if not self.best.final:
+            self._warn(self._no_final_epoch())
         summary = self._summary()
         if writes:
             write_json(self.run_folder.summary, summary)
         self.reporter.end(summary)
         return summary
+
+    def _warn(self, sentence: str) -> None:
+        """Show a warning once, and keep it for the summary and the report page."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            self.reporter.warning(sentence)
+
+    def _no_final_epoch(self) -> str:
+        sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        return (
+            "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
+            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more than "
+            f"{self.recipe.trainer.epochs} epochs, or with a smaller trainer.sigma_epochs"
+        )
 
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
@@ -289,18 +309,8 @@ class _Training:
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
-            "warnings": self._warnings(chosen.sigma),
+            "warnings": self.warnings,
         }
-
-    def _warnings(self, sigma: float | None) -> list[str]:
-        """sigma: of the chosen epoch."""
-        if self.best.final:
-            return []
-        return [
-            f"no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
-            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more than "
-            f"{self.recipe.trainer.epochs} epochs, or with a smaller trainer.sigma_epochs"
-        ]
 
 
 PROTOCOLS = {

@@ -1,4 +1,4 @@
-"""How wide a tap is spread in each epoch: from half the kernel, where a delay learns from every step, to nearly its own.
+"""How wide a tap is in each epoch: from half the kernel, where a delay learns from every step, to nearly its own step.
 
     exponential   start (end / start)^s, the schedule of arXiv 2306.17670
     linear        start + (end - start) s
@@ -117,7 +117,9 @@ class SigmaSchedule:
         wide = {config.interpolation for config in learning} - {"triangle"}
         self.kind, self.epochs = kind, epochs
         self._spreads, self._narrows = bool(learning), bool(wide)
-        self._start = float(max((config.kernel_size // 2 for config in learning), default=0)) if start is None else start
+        self._start = (
+            float(max((config.kernel_size // 2 for config in learning), default=0)) if start is None else start
+        )
         self._end = _final_sigma(wide) if end is None else end
         self._decay_epochs = max(1, int(0.25 * epochs)) if decay_epochs is None else decay_epochs
         self._factor, self._patience = factor, patience

@@ -35,9 +35,9 @@ class Step:
         """Rates and widths may change now."""
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """One batch at the model's sigma, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
+        """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
 
-        Shares are weighted so that the mean of all processes' losses is the batch's.
+        The model's sigma is the batch's. Shares are weighted so that the mean of all processes' losses is the batch's.
         """
         config = self.config
         moves_delays = self.model.sigma is not None

@@ -123,7 +123,7 @@ def test_the_state_dict_does_not_tell_the_versions_apart():
 
 def test_another_version_is_refused(recipe, tmp_path):
     torch.save(reference_model().state_dict(), tmp_path / "model.pt")
-    with pytest.raises(RecipeError, match="interpolation 'triangle': .* choose one of gauss, max"):
+    with pytest.raises(RecipeError, match=r"interpolation 'triangle': .* choose one of gauss, max"):
         recipe_of(read_snn_delays(tmp_path / "model.pt"), recipe, "triangle")
 
 
