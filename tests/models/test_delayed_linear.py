@@ -341,3 +341,14 @@ def test_the_examples_of_its_docstrings_are_what_happens():
         result = doctest.testmod(each)
         assert result.attempted >= least
         assert result.failed == 0
+
+
+def test_the_example_of_the_documentation_runs():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    _, _, after = page.partition("## In a module and loop of one's own")
+    lines = after.partition("\n## ")[0].splitlines()
+    code = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    ") or not line)
+    names = {}
+    exec(code, names)
+    assert names["scores"].shape == (16, 10)
+    assert names["model"].hidden.sigma is None
