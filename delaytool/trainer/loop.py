@@ -194,8 +194,9 @@ class _Training:
         sigma = self.widths.sigma  # after the last epoch it is still that epoch's
         return (
             "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
-            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more than "
-            f"{self.recipe.trainer.epochs} epochs, or with a smaller trainer.sigma_epochs"
+            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
+            f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
+            f"{self.recipe.trainer.sigma_epochs})"
         )
 
     def _begin_integers(self) -> None:

@@ -237,7 +237,7 @@ def test_where_no_epoch_has_the_final_width_the_last_one_counts_and_a_warning_sa
     assert summary["best_epoch"] == Checkpoint.load(tmp_path / "run" / "best.pt").epoch == 4
     (warning,) = summary["warnings"]
     assert "the last one, which counts, has sigma 0.47" in warning
-    assert "train for more than 4 epochs" in warning
+    assert "train for more epochs (now 4), or with a smaller trainer.sigma_epochs (now 1.0)" in warning
     assert RunFolder(tmp_path / "run").read_summary() == summary
 
 
