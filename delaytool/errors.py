@@ -22,6 +22,10 @@ class RecipeError(DelaytoolError):
     """A recipe with an unknown key or an impossible value."""
 
 
+class ModelError(DelaytoolError):
+    """A layer or a model that is built, or called, as it cannot be."""
+
+
 class CheckpointError(DelaytoolError):
     """A run folder or checkpoint that cannot be read or used."""
 

@@ -34,8 +34,6 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
         {"numpy", "numba", "llvmlite"},
     ),
     "datasets": ({"contract", "network", "errors", "files"}, {"numpy", "h5py", "tonic", "scipy", "soundfile"}),
-        {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
-    ),
     "quantisation": ({"models", "hw_configs", "contract", "network", "errors"}, {"numpy", "torch"}),
     "exporter": (
         {"", "quantisation", "models", "hw_configs", "contract", "network", "errors", "files"},

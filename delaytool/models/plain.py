@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from delaytool.models.convolution import delayed_sum
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.grid import Grid
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALISATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import LifConstants, leak_of, surrogate_gradient
@@ -115,8 +115,8 @@ def _kernel(layer: DelayedLinear, sigma: float | None) -> Tensor:
 
 def _synapses(layer: DelayedLinear, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
     out = delayed_sum(x, _kernel(layer, sigma), n_steps, "direct")
-    if layer.config.neuron == "cuba":
-        out = leaky_integrator(out, layer.config.tau_current)
+    if layer.config.current_tau > 1:
+        out = leaky_integrator(out, layer.config.current_tau)
     return out if layer.bias is None else out + layer.bias
 
 

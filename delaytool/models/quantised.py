@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from delaytool.hw_configs import Limits
 from delaytool.models.config import ModelConfig
-from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.grid import (
     Normalisation,
     Scale,

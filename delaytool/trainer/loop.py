@@ -17,6 +17,7 @@ from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
+from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.optimisers import Optimisers
@@ -47,17 +48,21 @@ class Reporter:
 
 @dataclass
 class _Best:
-    """The epoch chosen so far: the highest validation accuracy, then the lowest loss."""
+    """The epoch chosen so far: of those with the final width, the highest validation accuracy, then the lowest loss.
+
+    final: whether the epoch has the final width. Until one has, the last epoch is the chosen one.
+    """
 
     accuracy: float = -1.0
     loss: float = float("inf")
     epoch: int = 0
+    final: bool = False
 
-    def improved_by(self, metrics: dict[str, Any]) -> bool:
+    def improved_by(self, metrics: dict[str, Any], final: bool) -> bool:
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if (accuracy, -loss) <= (self.accuracy, -self.loss):
+        if self.final and (not final or (accuracy, -loss) <= (self.accuracy, -self.loss)):
             return False
-        self.accuracy, self.loss, self.epoch = accuracy, loss, metrics["epoch"]
+        self.accuracy, self.loss, self.epoch, self.final = accuracy, loss, metrics["epoch"], final
         return True
 
 
@@ -136,7 +141,7 @@ class _Training:
         self.optimisers = Optimisers(self.model, recipe.trainer)
         self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
-        self.widths = SigmaSchedule(recipe.trainer, recipe.model)
+        self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
         done = 0
@@ -145,7 +150,11 @@ class _Training:
             self.optimisers.restore(saved.optimisers)
             self.model.grid = saved.grid
             progress = dict(saved.progress)
-            self.widths.restore(progress.pop("sigma", {}))
+            state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
+            if "final" not in progress:  # written when any epoch could be chosen
+                self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
+                progress["final"] = self.widths.is_final
+            self.widths.load_state_dict(state)
             self.best = _Best(**progress)
             done = saved.epoch
         writes = self.team.is_first
@@ -162,14 +171,16 @@ class _Training:
                 if epoch == self.recipe.trainer.first_quantised_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
-                is_best = self.best.improved_by(metrics)
-                self.widths.epoch_ended(epoch, metrics["train_accuracy"])
+                is_best = self.best.improved_by(metrics, self.widths.is_final)
+                self.widths.step(metrics["train_accuracy"])
                 if board is not None:
                     self._keep(epoch + 1, is_best, metrics["sigma"])
                     self.run_folder.append_metrics(metrics)
                     _to_board(board, metrics)
                 self.reporter.epoch(metrics, is_best)
         self.team.wait()  # for the checkpoint of the last epoch
+        if not self.best.final:
+            self._warn(self._no_final_epoch())
         summary = self._summary()
         if writes:
             write_json(self.run_folder.summary, summary)
@@ -182,6 +193,15 @@ class _Training:
             self.warnings.append(sentence)
             self.reporter.warning(sentence)
 
+    def _no_final_epoch(self) -> str:
+        sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        return (
+            "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
+            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
+            f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
+            f"{self.recipe.trainer.sigma_epochs})"
+        )
+
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
         frames = self.parts["train"].frames
@@ -193,7 +213,7 @@ class _Training:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
         config = self.recipe.trainer
-        sigma = self.widths.sigma(epoch)
+        sigma = self.widths.sigma
         before = [layer.delay.detach().clone() for layer in self.model.delayed_layers()]
         rates = self.optimisers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
@@ -206,13 +226,15 @@ class _Training:
         self.model.train()
         self.step.begin_epoch()
         for index, chosen in enumerate(batches):
-            loss, hits = self.step.run(chosen, sigma)
+            loss, hits = self.step.run(chosen)
             totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
             shown = float(loss) if self.device.type == "cpu" else None
             self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
-            self._refuse_divergence(shown)
+            if shown is not None:
+                refuse_nan_loss(shown, config)
         loss_sum, correct = self.team.sum(totals).tolist()
-        self._refuse_divergence(loss_sum)
+        refuse_nan_loss(loss_sum, config)
+        refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
         self.optimisers.next_epoch()
         judged = self._judged(self.parts["validation"])
@@ -251,14 +273,6 @@ class _Training:
         own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
-    def _refuse_divergence(self, loss: float | None) -> None:
-        if loss is not None and loss != loss:
-            config = self.recipe.trainer
-            raise RecipeError(
-                "training diverged: the loss is NaN; lower trainer.lr "
-                f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
-            )
-
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
         checkpoint = Checkpoint(
             recipe=self.recipe,
@@ -268,7 +282,7 @@ class _Training:
             sigma=sigma,
             model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
             optimisers=self.optimisers.state(),
-            progress={**vars(self.best), "sigma": self.widths.state()},
+            progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
             grid=self.model.grid,
         )

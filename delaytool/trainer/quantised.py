@@ -77,4 +77,4 @@ def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int,
     for chosen in order.split(batch_size):
         rows = team.rows(len(chosen))
         with model.share_of_batch(rows, len(chosen)):
-            model(frames[chosen[rows]])
+            model(frames[chosen[rows]], sigma=None)

@@ -15,6 +15,8 @@ from delaytool.trainer.checkpoint import Checkpoint, read_torch_file, refuse_nan
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.recipe import Recipe, validated
 
+INTERPOLATIONS = ("gauss", "max")  # the versions of Dcls1d that have a width
+
 
 @dataclass(frozen=True)
 class SnnDelaysModel:
@@ -91,15 +93,24 @@ def _check(path: str | os.PathLike[str], convolutions: list[dict[str, Tensor]], 
             )
 
 
-def recipe_of(model: SnnDelaysModel, recipe: Recipe) -> Recipe:
-    """The recipe with the layers, taps, batch norm and bias that the file has; the rest is the recipe's word."""
+def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Recipe:
+    """The recipe with the layers, taps, batch norm and bias that the file has; the rest is the recipe's.
+
+    interpolation: 'gauss' or 'max', the version of the file's Dcls1d layers. Their state_dict does not say it: both
+    have the same names and shapes. Raises RecipeError for another one.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise RecipeError(
+            f"interpolation {interpolation!r}: Dcls1d of this version has no SIG; choose one of "
+            f"{', '.join(INTERPOLATIONS)}"
+        )
     values = recipe.model_dump(mode="json")
     values["model"] |= {
         "hidden": list(model.sizes[1:-1]),
         "kernel_count": model.taps,
         "batch_norm": bool(model.norms),
         "bias": "bias" in model.convolutions[0],
-        "interpolation": "gauss",
+        "interpolation": interpolation,
         "delays": "learned",
         "timing": "paper",
         "sparsity": 0.0,

@@ -34,13 +34,13 @@ class Step:
     def begin_epoch(self) -> None:
         """Rates and widths may change now."""
 
-    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+    def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
 
-        Shares are weighted so that the mean of all processes' losses is the batch's.
+        The model's sigma is the batch's. Shares are weighted so that the mean of all processes' losses is the batch's.
         """
         config = self.config
-        moves_delays = sigma is not None
+        moves_delays = self.model.sigma is not None
         if moves_delays != self._moves_delays:
             self._moves_delays = moves_delays
             self._joined = self.team.joined(self.model, all_learn=moves_delays)
@@ -50,15 +50,13 @@ class Step:
         rows = self.team.rows(len(chosen))
         self.optimisers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
-            scores = class_scores(self._joined(frames[rows], sigma))
+            scores = class_scores(self._joined(frames[rows]))
         weight = self.team.size / len(chosen)
         loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
         (loss + config.l1 * self.model.l1_norm() if config.l1 else loss).backward()
         self.rewiring.before_step()
         self.optimisers.step(move_delays=moves_delays)
         self.rewiring.after_step()
-        for layer in self.model.delayed_layers():
-            layer.clamp_delays()
         return loss.detach(), (scores.detach().argmax(1) == labels[rows]).sum()
 
 
@@ -95,27 +93,27 @@ class RecordedStep(Step):
         self._replay = None
         self._left = max(self._left, 1)
 
-    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+    def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         if self._failed or self._left > 0 or len(chosen) != len(self._chosen):
             self._left -= 1
-            return super().run(chosen, sigma)
+            return super().run(chosen)
         self._chosen.copy_(chosen)
         if self._replay is None:
             # Gradients are made anew inside the record, where every replay finds them at the same place.
             self.optimisers.zero_grad()
             try:
-                self._replay = self._record(lambda: self._work(sigma))
+                self._replay = self._record(self._work)
             except RuntimeError as error:
                 self._failed = True
                 warnings.warn(f"steps are launched one by one, as recording one failed: {error}", stacklevel=2)
-                return super().run(chosen, sigma)
+                return super().run(chosen)
         self._replay()
         assert self._results is not None
         loss, hits = self._results
         return loss.clone(), hits.clone()
 
-    def _work(self, sigma: float | None) -> None:
-        self._results = super().run(self._chosen, sigma)
+    def _work(self) -> None:
+        self._results = super().run(self._chosen)
 
 
 def cuda_recorder() -> Recorder:

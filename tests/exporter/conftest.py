@@ -21,7 +21,7 @@ def make_model():
         with torch.no_grad():
             for _ in range(60):  # let the running statistics settle
                 model.train()
-                model(frames)
+                model(frames, sigma=None)
             for layer in model.hidden:
                 if layer.norm is not None:
                     layer.norm.weight.uniform_(0.5, 1.5)

@@ -141,7 +141,8 @@ def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, f
     own = network.layers[1].synapses[1]
     assert np.array_equal(own.delay, model.hidden[1].recurrent.delay[..., 0].detach().numpy().round())
     assert own.delay.max() > 6
-    model.hidden[1].recurrent.delay.data[0, 0] = 80
+    model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=90)
+    model.hidden[1].recurrent.delay.data.clamp_(0, 60)[0, 0] = 80
     program = program_of(model, encoding)
     with pytest.raises(ExportError, match=r"layer hidden2 \(from itself\): delay 80 exceeds loihi2's 62"):
         round_delays(program, LOIHI2)

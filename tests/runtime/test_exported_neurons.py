@@ -39,7 +39,7 @@ def exported(tmp_path_factory) -> dict[str, IntegerNetwork]:
         model = DelayNetwork(9, 4, ModelConfig(hidden=(10, 8), max_delay=5, tau=2.0, timing="chip", **options))
         with torch.no_grad():
             for _ in range(20):  # batch norm's statistics
-                model(torch.from_numpy(FRAMES))
+                model(torch.from_numpy(FRAMES), sigma=None)
         path = tmp_path_factory.mktemp("exported") / "net.h5"
         encoding = InputEncoding(9, n_steps=16, max_count=2, start="zero")
         export(model.eval(), encoding, load_target("loihi2"), path, FRAMES)

@@ -7,8 +7,12 @@ import sys
 import pytest
 import torch
 
+from delaytool.models.config import ModelConfig
+from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.synchronised_norm import SynchronisedBatchNorm
 from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.trainer.data import load_data
+from delaytool.trainer.evaluation import Evaluation, evaluate
 from delaytool.trainer.parallel import Team
 
 SETTINGS = [
@@ -55,24 +59,49 @@ def test_two_processes_have_the_loss_curve_of_one(runs):
     )
 
 
-def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
-    settings = [*SETTINGS, "trainer.epochs=2"]
-    script = tmp_path / "train.py"
+def runs_in_float64(folder, settings, counts):
+    """The run of each count of processes; the script is what torchrun starts."""
+    script = folder / "train.py"
     script.write_text(
         "import sys, torch; from delaytool.trainer import load_recipe, train\n"
         "torch.set_default_dtype(torch.float64)\n"
         f"train(load_recipe('digits', {settings!r}), sys.argv[1])\n"
     )
-    for name, processes in (("one", 1), ("two", 2)):
-        done = launched(str(script), str(tmp_path / name), processes=processes)
+    for processes in counts:
+        done = launched(str(script), str(folder / str(processes)), processes=processes)
         assert done.returncode == 0, done.stderr
-    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
-    for alone, together in zip(one.read_metrics(), two.read_metrics(), strict=True):
+    return [RunFolder(folder / str(processes)) for processes in counts]
+
+
+def assert_the_same_run(one, other):
+    for alone, together in zip(one.read_metrics(), other.read_metrics(), strict=True):
         for key in ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "spikes"):
             assert together[key] == pytest.approx(alone[key], rel=1e-6), key
-    alone, together = (Checkpoint.load(run.last).model for run in (one, two))
+    alone, together = (Checkpoint.load(run.last).model for run in (one, other))
     assert alone.keys() == together.keys()
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-7)
+
+
+def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
+    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, "trainer.epochs=2"], (1, 2)))
+
+
+def test_a_last_batch_smaller_than_the_number_of_processes(tmp_path):
+    samples = len(load_data(load_recipe("digits")).train)
+    settings = [*SETTINGS, "trainer.epochs=2", f"trainer.batch_size={samples - 1}"]
+    settings.append("model.convolution=fft")  # what every run on a GPU takes
+    one, *others = runs_in_float64(tmp_path, settings, (1, 2, 3))
+    for other in others:
+        assert_the_same_run(one, other)
+
+
+def test_an_evaluation_without_samples_leaves_the_others_as_they_are():
+    model = DelayNetwork(6, 3, ModelConfig(hidden=(5,), max_delay=2))
+    frames = torch.ones(4, 8, 6, dtype=torch.uint8)
+    labels = torch.tensor([0, 1, 2, 0])
+    parts = [evaluate(model, frames[rows], labels[rows], 2) for rows in (slice(0, 0), slice(0, 4), slice(4, 4))]
+    joined, whole = Evaluation.joined(parts), evaluate(model, frames, labels, 2)
+    assert (joined.loss, joined.accuracy, joined.spikes) == (whole.loss, whole.accuracy, whole.spikes)
 
 
 def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):

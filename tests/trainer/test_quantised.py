@@ -7,7 +7,7 @@ import torch
 from delaytool.errors import ExportError, RecipeError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
-from delaytool.models.config import ModelConfig
+from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.integer import simulate
 from delaytool.models.quantised import layer_integers
 from delaytool.runtime import decode, reference
@@ -15,7 +15,7 @@ from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.loop import Reporter
-from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.recipe import Recipe, TrainerConfig
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 
 # Few epochs, so a network that fires from the first: batch norm lets it, a high constant rate moves its weights.
@@ -143,8 +143,10 @@ def test_without_the_key_nothing_changes(tiny_recipe):
 def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, share, first):
     config = TrainerConfig(epochs=epochs, quantize="loihi2", quantize_epochs=share)
     assert config.first_quantised_epoch == first
-    widths = SigmaSchedule(config, ModelConfig())
-    assert [widths.sigma(epoch) is None for epoch in range(epochs)] == [epoch >= first for epoch in range(epochs)]
+    schedule = SigmaSchedule.of_recipe(Recipe(trainer=config), DelayedLinear(2, 2, max_delay=24))
+    for epoch in range(epochs):
+        assert (schedule.sigma is None) == schedule.is_final == (epoch >= first)
+        schedule.step()
 
 
 @pytest.mark.parametrize(

@@ -99,13 +99,14 @@ def trained(config, trainer, epochs=3, make=None, watch=lambda step, model: None
     frames = torch.poisson(torch.full((28, 10, 6), 0.4)).to(torch.uint8)
     part = Part(frames, torch.randint(0, 4, (28,)))
     model = DelayNetwork(6, 4, config)
+    model.sigma = 1.5
     optimisers = Optimisers(model, trainer)
     step = (make or make_step)(model, optimisers, part, trainer, Team())
     for epoch in range(epochs):
         torch.manual_seed(epoch)
         step.begin_epoch()
         for chosen in torch.randperm(28).split(8):
-            step.run(chosen, 1.5)
+            step.run(chosen)
             watch(step, model)
     return model
 
@@ -238,11 +239,12 @@ def test_training_equals_the_papers_loops_over_theta(rule):
     frames, labels = torch.poisson(torch.full((8, 10, 6), 0.6)), torch.randint(0, 4, (8,))
     torch.manual_seed(1)
     ours = DelayNetwork(6, 4, config).double()
+    ours.sigma = None
     torch.manual_seed(1)
     reference = InTheta(DelayNetwork(6, 4, config).double(), rule, trainer)
     step = make_step(ours, Optimisers(ours, trainer), Part(frames, labels), trainer, Team())
     for _ in range(8):
-        step.run(torch.arange(8), None)
+        step.run(torch.arange(8))
         reference.step(frames, labels, None)
         for layer, sign, theta in zip(ours.delayed_layers(), reference.signs, reference.theta, strict=True):
             # Adam divides by a gradient's own size, so where the gradient nearly cancels L1 the last bits weigh more.

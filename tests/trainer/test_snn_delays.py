@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch.nn import functional
 
-from delaytool.errors import CheckpointError
-from delaytool.trainer import load_recipe
+from delaytool.cli import main
+from delaytool.errors import CheckpointError, RecipeError
+from delaytool.trainer import Checkpoint, load_recipe
 from delaytool.trainer.data import load_data
 from delaytool.trainer.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 
@@ -20,7 +22,7 @@ def data(recipe):
     return load_data(recipe)
 
 
-def reference_model(taps=1, norm=True, sizes=(64, 9, 8, 10), kernel=9):
+def reference_model(taps=1, norm=True, sizes=(64, 9, 8, 10), kernel=9, version="gauss", sigma=0.23):
     dcls = pytest.importorskip("DCLS.construct.modules", reason="the oracle dcls 0.1.1 is not installed")
     neuron = pytest.importorskip(
         "spikingjelly.activation_based.neuron", reason="the oracle spikingjelly 2.0.0 is not installed"
@@ -31,10 +33,11 @@ def reference_model(taps=1, norm=True, sizes=(64, 9, 8, 10), kernel=9):
     parts = []
     for index in range(len(sizes) - 1):
         synapses = dcls.Dcls1d(
-            sizes[index], sizes[index + 1], kernel_count=taps, dilated_kernel_size=kernel, bias=False, version="gauss"
+            sizes[index], sizes[index + 1], kernel_count=taps, dilated_kernel_size=kernel, bias=False, version=version
         )
+        torch.nn.init.normal_(synapses.weight, std=2 / sizes[index] ** 0.5)  # so that every layer fires
         torch.nn.init.uniform_(synapses.P, -(kernel // 2), kernel // 2)
-        torch.nn.init.constant_(synapses.SIG, 0.23)
+        torch.nn.init.constant_(synapses.SIG, sigma)
         last = index == len(sizes) - 2
         parts.append(synapses)
         if norm and not last:
@@ -54,15 +57,19 @@ def reference_model(taps=1, norm=True, sizes=(64, 9, 8, 10), kernel=9):
     return wrapped.eval()
 
 
-def their_membrane(wrapped, frames, kernel=9):
-    """What the reference code computes when it evaluates: rounded positions, version 'max' with sigma 0."""
+def their_membrane(wrapped, frames, kernel=9, rounded=True):
+    """What the reference code computes: as trained, or as it evaluates, with rounded positions and 'max' of sigma 0."""
     x = frames.float().transpose(0, 1)
+    for part in wrapped.model:
+        if hasattr(part, "reset"):
+            part.reset()  # neurons of spikingjelly keep their membranes from one call to the next
     with torch.no_grad():
         for part in wrapped.model:
             if hasattr(part, "P"):
-                part.P.round_()
-                part.SIG.zero_()
-                part.version = part.DCK.version = "max"
+                if rounded:
+                    part.P.round_()
+                    part.SIG.zero_()
+                    part.version = part.DCK.version = "max"
                 padded = functional.pad(x.permute(1, 2, 0), (kernel - 1, (kernel - 1) // 2))
                 x = part(padded).permute(2, 0, 1)
             elif hasattr(part, "running_mean"):
@@ -79,13 +86,60 @@ def test_an_imported_network_computes_what_the_reference_code_does(taps, norm, r
     torch.save(wrapped.state_dict(), tmp_path / "model.pt")
     model = read_snn_delays(tmp_path / "model.pt")
     assert model.sizes == (64, 9, 8, 10)
-    ours = recipe_of(model, recipe)
+    ours = recipe_of(model, recipe, "gauss")
     assert ours.model.hidden == (9, 8)
     network = checkpoint_of(model, ours, data).network()
     frames = data.test.frames[:20]
     with torch.no_grad():
         membrane = network(frames)
+    assert membrane.abs().max() > 0.1
     torch.testing.assert_close(membrane, their_membrane(wrapped, frames), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("version", "sigma"), [("gauss", 0.23), ("gauss", 2.0), ("max", 0.0), ("max", 1.7)])
+def test_both_versions_compute_what_dcls_does_as_trained_and_rounded(version, sigma, recipe, data, tmp_path):
+    wrapped = reference_model(taps=2, version=version, sigma=sigma)
+    torch.save(wrapped.state_dict(), tmp_path / "model.pt")
+    model = read_snn_delays(tmp_path / "model.pt")
+    checkpoint = checkpoint_of(model, recipe_of(model, recipe, version), data)
+    assert checkpoint.recipe.model.interpolation == version
+    assert checkpoint.sigma == pytest.approx(sigma)
+    frames, network = data.test.frames[:20], checkpoint.network()
+    as_trained = their_membrane(wrapped, frames, rounded=False)
+    with torch.no_grad():
+        torch.testing.assert_close(network(frames, checkpoint.sigma), as_trained, rtol=1e-5, atol=1e-5)
+        other = {"gauss": "max", "max": "gauss"}[version]
+        mistaken = checkpoint_of(model, recipe_of(model, recipe, other), data).network()
+        assert not torch.allclose(mistaken(frames, checkpoint.sigma), as_trained, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(network(frames), their_membrane(wrapped, frames), rtol=1e-5, atol=1e-5)
+
+
+def test_the_state_dict_does_not_tell_the_versions_apart():
+    gauss, other = (reference_model(version=version).state_dict() for version in ("gauss", "max"))
+    assert {name: tensor.shape for name, tensor in gauss.items()} == {
+        name: tensor.shape for name, tensor in other.items()
+    }
+
+
+def test_another_version_is_refused(recipe, tmp_path):
+    torch.save(reference_model().state_dict(), tmp_path / "model.pt")
+    with pytest.raises(RecipeError, match=r"interpolation 'triangle': .* choose one of gauss, max"):
+        recipe_of(read_snn_delays(tmp_path / "model.pt"), recipe, "triangle")
+
+
+def test_the_command_asks_for_the_version(tmp_path):
+    torch.save(reference_model().state_dict(), tmp_path / "model.pt")
+    common = [
+        "import-snn-delays", str(tmp_path / "model.pt"), "--recipe", "digits", "--set", "model.tau=1.5",
+        "-o", str(tmp_path / "run"),
+    ]  # fmt: skip
+    asked = CliRunner().invoke(main, common)
+    assert asked.exit_code == 2
+    assert "give --interpolation gauss or --interpolation max" in asked.output
+    assert not (tmp_path / "run").exists()
+    made = CliRunner().invoke(main, [*common, "--interpolation", "max"])
+    assert made.exit_code == 0, made.output
+    assert Checkpoint.load(tmp_path / "run" / "best.pt").recipe.model.interpolation == "max"
 
 
 def test_what_does_not_fit_is_named(recipe, data, tmp_path):
@@ -93,11 +147,11 @@ def test_what_does_not_fit_is_named(recipe, data, tmp_path):
     torch.save(reference_model(kernel=21).state_dict(), path)
     model = read_snn_delays(path)
     with pytest.raises(CheckpointError, match=r"positions reach .* set model\.max_delay"):
-        checkpoint_of(model, recipe_of(model, recipe), data)
+        checkpoint_of(model, recipe_of(model, recipe, "gauss"), data)
     torch.save(reference_model(sizes=(32, 9, 8, 10)).state_dict(), path)
     model = read_snn_delays(path)
     with pytest.raises(CheckpointError, match="the file has 32 inputs, the data 64"):
-        checkpoint_of(model, recipe_of(model, recipe), data)
+        checkpoint_of(model, recipe_of(model, recipe, "gauss"), data)
 
 
 @pytest.mark.parametrize(

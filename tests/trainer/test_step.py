@@ -43,9 +43,10 @@ def trained(make, checkpointed=False):
     results = []
     for epoch, sigma in enumerate(WIDTHS):
         torch.manual_seed(epoch)
+        model.sigma = sigma
         step.begin_epoch()
         for chosen in torch.randperm(28).split(8):
-            loss, hits = step.run(chosen, sigma)
+            loss, hits = step.run(chosen)
             results.append((float(loss), int(hits)))
     return results, model.state_dict()
 
@@ -101,8 +102,9 @@ def test_a_cuda_graph_gives_the_losses_of_steps_launched_one_by_one():
         losses = []
         for epoch, sigma in enumerate(WIDTHS):
             torch.manual_seed(epoch)
+            model.sigma = sigma
             step.begin_epoch()
-            losses += [step.run(chosen, sigma)[0] for chosen in torch.randperm(40).cuda().split(8)]
+            losses += [step.run(chosen)[0] for chosen in torch.randperm(40).cuda().split(8)]
         return torch.stack(losses).cpu()
 
     torch.testing.assert_close(results(True), results(False), rtol=1e-2, atol=1e-2)

@@ -171,7 +171,8 @@ class _Plan:
 
     def groups(self) -> list[list[_Block]]:
         """Blocks that go through the products together."""
-        together = max(1, self.ROWS_AT_A_TIME // self.batch)
+        # A process's share of a batch may be empty: it goes through like any other.
+        together = max(1, self.ROWS_AT_A_TIME // max(1, self.batch))
         return [self.blocks[first : first + together] for first in range(0, len(self.blocks), together)]
 
     def of_kernel(self, kernel: Tensor) -> Tensor:
