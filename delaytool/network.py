@@ -7,6 +7,7 @@ loads and saves them (HDF5, see `docs/file-formats.md`). It imports numpy and h5
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import h5py
 import numpy as np
 
 from delaytool.errors import NetworkError, first_line
-from delaytool.files import atomic_path
+from delaytool.files import write_bytes_atomically
 
 SCHEMA = "delaytool-network"
 SCHEMA_VERSION = 1
@@ -464,8 +465,10 @@ class IntegerNetwork:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network as HDF5; the file appears whole or not at all."""
-        # The layout of HDF5 1.10 spends far less than the older one on small datasets, as sparse networks have.
-        with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        # Made in memory: HDF5 crashes on a full disk. The layout of HDF5 1.10 spends far less than the older one on small
+        # datasets, as sparse networks have.
+        content = io.BytesIO()
+        with h5py.File(content, "w", libver=("v110", "v110")) as file:
             file.attrs["schema"] = SCHEMA
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["target"] = self.target
@@ -475,6 +478,7 @@ class IntegerNetwork:
             file["provenance"] = json.dumps(dict(self.provenance))
             for index, layer in enumerate(self.layers):
                 _save_layer(file.create_group(f"layers/{index}"), layer)
+        write_bytes_atomically(path, content.getvalue())
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> IntegerNetwork:

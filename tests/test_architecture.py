@@ -20,7 +20,8 @@ STANDARD_LIBRARY = sys.stdlib_module_names | {"tomllib"}  # of any Python that i
 RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = {
     "": (set(), set()),
     "errors": (set(), set()),
-    "files": (set(), set()),
+    "files": ({"errors"}, set()),
+    "digests": ({"errors", "files"}, set()),
     "accuracy_errors": (set(), {"numpy"}),
     "network": ({"errors", "files"}, {"numpy", "h5py"}),
     "hw_configs": ({"errors"}, {"tomli"}),
@@ -33,8 +34,8 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "runtime.executor": ({"", "network", "errors", "files", "runtime"}, {"numpy", "distributed"}),
     "models": ({"hw_configs", "network", "errors"}, {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"}),
     "trainer": (
-        {"", "quantisation", "models", "datasets", "hw_configs", "network", "errors", "files"},
-        {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
+        {"", "quantisation", "models", "datasets", "hw_configs", "network", "errors", "files", "digests"},
+        {"numpy", "torch", "pydantic", "tomli", "tomli_w", "tensorboard", "filelock"},
     ),
     "quantisation": ({"models", "hw_configs", "network", "errors"}, {"numpy", "torch"}),
     "exporter": ({"", "quantisation", "models", "hw_configs", "network", "errors", "files"}, {"numpy", "torch"}),
@@ -48,7 +49,8 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "analysis.morans_i": (set(), {"numpy"}),
     "report": (ANY, {"numpy", "matplotlib", "jinja2"}),
     "commands": (ANY, ANY),
-    "cli": ({"", "errors"}, {"click"}),
+    "commands.error_lines": ({"errors", "files"}, set()),
+    "cli": ({"", "errors", "commands.error_lines"}, {"click"}),
     "__main__": ({"cli"}, set()),
 }
 

@@ -21,20 +21,25 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     Layers, taps and batch norm are read from the file; tau, max_delay and the binning are the recipe's word.
     """
     from delaytool.accuracy_errors import told
+    from delaytool.files import require_writable_folder
     from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
     from delaytool.trainer.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 
+    folder = RunFolder(output)
+    folder.refuse_existing()
+    require_writable_folder(output)
     model = read_snn_delays(checkpoint)
     source = [] if data is None else [f"data.source='{data}'"]
     loaded_recipe = recipe_of(model, load_recipe(recipe, [*overrides, *source]))
     loaded = load_data(loaded_recipe)
     made = checkpoint_of(model, loaded_recipe, loaded)
     judged = evaluate(made.network(), loaded.test.frames, loaded.test.labels, loaded_recipe.trainer.batch_size)
-    folder = RunFolder(output)
-    folder.create(loaded_recipe)
-    made.save(folder.best)
+    with folder.locked():
+        # The recipe comes last: where this is killed, there is no run yet, which --resume would train.
+        made.save(folder.best)
+        folder.create(loaded_recipe)
     sizes = "-".join(str(size) for size in model.sizes)
     click.echo(f"{checkpoint}: {sizes}, {model.taps} tap(s) a synapse, sigma {model.sigma:g}")
     click.echo(

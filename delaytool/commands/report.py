@@ -35,11 +35,14 @@ def command(
     Of a run folder the exported network (network-loihi2.h5 if there) is judged as `verify` does; a network file
     that lies in a run folder gets the run's curves too. Exits 0 once the page is written, whatever its verdict.
     """
+    from delaytool.files import require_writable_file
     from delaytool.report.content import gather
     from delaytool.report.page import write_page
     from delaytool.report.words import status
 
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
+    if run_or_net.exists():  # else it is this that is missing
+        require_writable_file(output)
     content = gather(
         run_or_net, samples=samples, data=data, sample=sample, with_torch=with_torch, max_drop=max_drop, progress=True
     )

@@ -13,10 +13,10 @@ from delaytool.commands.judging import Judged, judge
 from delaytool.errors import DataError, NetworkError
 from delaytool.files import sha256_of
 from delaytool.network import IntegerNetwork
-from delaytool.report.run_record import RunRecord
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
 from delaytool.runtime.verify import Verdict
+from delaytool.trainer.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
@@ -99,7 +99,7 @@ class Content:
     """Everything that a page tells. What is None was not there, or could not be had (`why_not_judged`)."""
 
     path: Path
-    run: RunRecord | None
+    run: RunFolder | None
     file: NetworkFile | None
     judgement: Judgement | None
     why_not_judged: str
@@ -140,9 +140,10 @@ def gather(
     return Content(path, run, file, judgement, why_not, shown, float_delays, _analysed(chosen, progress))
 
 
-def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
+def _found(path: Path) -> tuple[RunFolder | None, NetworkFile | None]:
     if path.is_dir():
-        run = RunRecord.read(path)
+        run = RunFolder(path)
+        run.require_intact()
         networks = run.networks()
         return run, _network_file(networks) if networks else None
     if not path.exists():
@@ -150,7 +151,11 @@ def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
             f"{path}: no such file or folder; give a run folder that `delaytool train` made, or a network file"
         )
     file = _network_file([path])
-    return RunRecord.read(path.parent) if RunRecord.is_run(path.parent) else None, file
+    around = RunFolder(path.parent)
+    if not around.is_run:
+        return None, file
+    around.require_intact()
+    return around, file
 
 
 def _network_file(paths: list[Path]) -> NetworkFile:
@@ -159,12 +164,12 @@ def _network_file(paths: list[Path]) -> NetworkFile:
     return NetworkFile(path, sha256_of(path), network, tuple(other.name for other in paths[1:]))
 
 
-def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[FloatDelays, Path | None]:
+def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[FloatDelays, Path | None]:
     """The delays of the checkpoint that the network was exported from, and that checkpoint."""
     if run is None:
         return FloatDelays(None, why_not="the file does not lie in a run folder, so there is no float checkpoint"), None
     exported_from = None if file is None else file.network.provenance.get("checkpoint_sha256")
-    for checkpoint in (run.path / "best.pt", run.path / "last.pt"):
+    for checkpoint in (run.best, run.last):
         if checkpoint.exists() and exported_from in (None, sha256_of(checkpoint)):
             break
     else:
@@ -197,7 +202,7 @@ def _analysed(checkpoint: Path | None, progress: bool) -> RunAnalysis | None:
         return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=tell)
 
 
-def _measurable(run: RunRecord | None, checkpoint: Path | None) -> Path | None:
+def _measurable(run: RunFolder | None, checkpoint: Path | None) -> Path | None:
     """The run whose float accuracy `judge` may measure: it measures best.pt, so that must be the network's own."""
     return run.path if run is not None and checkpoint is not None and checkpoint.name == "best.pt" else None
 

@@ -77,7 +77,7 @@ def _cost(drop: float) -> str:
 def title(content: Content) -> str:
     """The run's name, or the file's."""
     recipe = {} if content.file is None else content.file.network.provenance.get("recipe") or {}
-    name = (content.run.summary.get("name") if content.run else None) or recipe.get("name")
+    name = (content.run.read_summary().get("name") if content.run else None) or recipe.get("name")
     return str(name or content.path.resolve().stem)
 
 
@@ -102,7 +102,7 @@ def key_figures(content: Content) -> list[Figure]:
 
 def _accuracies(content: Content) -> list[Figure]:
     if content.judgement is None:
-        summary = {} if content.run is None else content.run.summary
+        summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
             Figure(f"test accuracy, {told}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
@@ -134,7 +134,7 @@ def _bits(content: Content) -> list[Figure]:
 
 def _size(content: Content) -> list[Figure]:
     figures = []
-    parameters = None if content.run is None else content.run.summary.get("parameters")
+    parameters = None if content.run is None else content.run.read_summary().get("parameters")
     if parameters is not None:
         figures.append(Figure("parameters", f"{parameters:,}", "trained, in floats"))
     if content.file is not None:
@@ -171,7 +171,7 @@ def _chip(content: Content) -> list[Figure]:
 def measured(content: Content) -> list[str]:
     """Protocol, split and samples, a sentence each."""
     sentences = []
-    summary = {} if content.run is None else content.run.summary
+    summary = {} if content.run is None else content.run.read_summary()
     provenance = {} if content.file is None else content.file.network.provenance
     recipe = provenance.get("recipe") or {}
     split = summary.get("split") or provenance.get("split")

@@ -261,6 +261,14 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: {_told(error)}") from None
 
 
+def recipe_of_run(text: str, origin: str) -> Recipe:
+    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    try:
+        return validated(tomllib.loads(text), origin)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: not valid TOML ({error}); the run is damaged") from None
+
+
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name_or_path in preset_names():
         text = (PRESETS / f"{name_or_path}.toml").read_text()

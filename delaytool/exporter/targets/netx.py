@@ -15,6 +15,7 @@ payloads, the length of a sample or how the input was made. What cannot be said 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import asdict
@@ -25,7 +26,7 @@ import h5py
 import numpy as np
 
 from delaytool.errors import ExportError, NetworkError, first_line
-from delaytool.files import atomic_path
+from delaytool.files import write_bytes_atomically
 from delaytool.network import (
     DECAY_UNITY,
     MAX_BIAS_MANTISSA,
@@ -63,7 +64,8 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
         "names": [layer.name for layer in network.layers],
         "provenance": dict(network.provenance),
     }
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    content = io.BytesIO()  # HDF5 crashes on a full disk
+    with h5py.File(content, "w") as file:
         file.attrs[EXTRA] = json.dumps(extra)
         group = file.create_group("layer/0")
         _write_type(group, "input")
@@ -81,6 +83,7 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
             _write_type(neuron, "LOIHI")
             neuron["iDecay"], neuron["vDecay"], neuron["vThMant"] = layer.du + 1, layer.dv, layer.threshold
             neuron["refDelay"], neuron["gradedSpike"] = 1, False
+    write_bytes_atomically(path, content.getvalue())
 
 
 def read_netx(
