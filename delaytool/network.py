@@ -465,8 +465,8 @@ class IntegerNetwork:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network as HDF5; the file appears whole or not at all."""
-        # Made in memory: HDF5 crashes on a full disk. The layout of HDF5 1.10 spends far less than the older one on small
-        # datasets, as sparse networks have.
+        # Made in memory: HDF5 crashes on a full disk. The layout of HDF5 1.10 spends far less than the older one on
+        # small datasets, as sparse networks have.
         content = io.BytesIO()
         with h5py.File(content, "w", libver=("v110", "v110")) as file:
             file.attrs["schema"] = SCHEMA

@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on to the same bits, and all that the exporter needs.
 
-The file is what `torch.save` writes, a ZIP archive, with the SHA-256 of all that stands before it as the archive's comment:
-any program that reads PyTorch's files or ZIP archives reads it, and no byte of it can change unnoticed.
+The file is what `torch.save` writes, a ZIP archive, with the SHA-256 of all that stands before it as the archive's
+comment: any program that reads PyTorch's files or ZIP archives reads it, and no byte of it can change unnoticed.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ def _unpickled(archive: bytes, path: str | os.PathLike[str]) -> Any:
         return torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
     except Exception as error:  # there is hardly a kind that damaged pickles and archives do not raise
         raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({first_line(error)[:120]}); it is damaged or cut short: copy it "
-            "again, take another checkpoint, or train again"
+            f"{path}: not a readable PyTorch checkpoint ({first_line(error)[:120]}); it is damaged or cut short: "
+            "copy it again, take another checkpoint, or train again"
         ) from None
 
 

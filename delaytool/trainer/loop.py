@@ -160,7 +160,7 @@ class _Training:
                 is_best = self.best.improved_by(metrics)
                 self.widths.epoch_ended(epoch, metrics["train_accuracy"])
                 if board is not None:
-                    # In this order: whoever goes on from a checkpoint finds the line of its epoch (docs/reliability.md).
+                    # In this order: whoever goes on from a checkpoint finds its epoch's line (docs/reliability.md).
                     self.run_folder.append_metrics(metrics)
                     self._keep(epoch + 1, is_best, metrics["sigma"])
                     board.add(metrics)
