@@ -3,7 +3,7 @@
 The digest stands in the file itself, so that no crash can part the two, in a form that each format admits:
 
     JSON         a last key "sha256"; it covers all bytes before the line that holds it
-    JSON lines   a last key "sha256" in each line; it covers the line's bytes before `, "sha256"`
+    JSON lines   a last key "sha256" in each line; it covers the line's bytes before `"sha256"`
     TOML         a last line `# sha256 of the lines above: …`; it covers all bytes before that line
 
 A file without a digest, as earlier versions wrote them, is read and called unsigned. A damaged digest is not an absent
@@ -25,7 +25,7 @@ from delaytool.errors import CheckpointError
 from delaytool.files import write_text_atomically
 
 _JSON_END = re.compile(rb'(?<=\n)  "sha256": "([0-9a-f]{64})"\n}\n')
-_LINE_END = re.compile(rb', "sha256": "([0-9a-f]{64})"}')
+_LINE_END = re.compile(rb'"sha256": "([0-9a-f]{64})"}')
 _TOML_END = re.compile(rb"# sha256 of the lines above: ([0-9a-f]{64})\n")
 _TRACE = re.compile(rb"sha256|[0-9a-f]{24}")
 _LONGEST_END = 110
@@ -62,8 +62,9 @@ def read_signed_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], bool
 
 def signed_line(value: dict[str, Any]) -> bytes:
     """A JSON object as a line of its own, with its digest."""
-    body = json.dumps(value)[:-1].encode()
-    return body + f', "sha256": "{_digest(body)}"}}\n'.encode()
+    whole = json.dumps({**value, "sha256": ""})
+    body = whole[: whole.rindex('"sha256"')].encode()
+    return body + f'"sha256": "{_digest(body)}"}}\n'.encode()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ class Recorder:
     """Keeps a copy of a folder as it is before every change that this process makes there.
 
     What a killed process leaves behind is what it has changed so far. Python reports every opening, renaming and
-    removal before it happens, whoever asks for it; so the copies are all states in which a kill can leave the folder, but
-    for a write that is cut short.
+    removal before it happens, whoever asks for it; so the copies are all states in which a kill can leave the folder,
+    but for a write that is cut short.
     """
 
     def __init__(self, folder, copies):
@@ -144,7 +145,7 @@ def recorded(recipe, tmp_path_factory):
 
 def torn(states):
     """Metrics whose last line was cut short at some place: (folder to take the rest from, metrics)."""
-    for (before, old), (_, new) in zip(states, states[1:], strict=False):
+    for (before, old), (_, new) in pairwise(states):
         was, now = old.get("metrics.jsonl", b""), new.get("metrics.jsonl", b"")
         if len(now) > len(was):
             for cut in (1, (len(now) - len(was)) // 2, len(now) - len(was) - 40, len(now) - len(was) - 1):
@@ -303,7 +304,7 @@ def test_a_run_goes_on_with_the_recipe_that_it_began_with(recorded, tmp_path):
 
 
 def test_a_recipe_may_be_changed_on_purpose_before_the_first_epoch_has_ended(recorded, tmp_path):
-    whole, states = recorded
+    _, states = recorded
     shutil.copytree(next(copy for copy, state in states if "recipe.toml" in state), tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     lines = run.recipe.read_text().replace("epochs = 3", "epochs = 1").splitlines(keepends=True)
