@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from delaytool.errors import CheckpointError, first_line
+from delaytool.errors import CheckpointError, NetworkError, first_line
 from delaytool.files import os_reason, way_out, write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.grid import Grid
@@ -97,7 +97,7 @@ class Checkpoint:
             )
         except KeyError as error:
             raise CheckpointError(f"{path}: lacks {error}; {_DAMAGED}") from None
-        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
         _check_plain(checkpoint, path)
         refuse_nan(checkpoint.model, path)
