@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from delaytool import __version__
+from delaytool.commands.error_lines import error_line
 from delaytool.errors import DelaytoolError, MissingExtraError
 from delaytool.printable import printable
 
@@ -97,6 +98,12 @@ class Verbs(click.Group):
             if package in ("", "delaytool"):
                 raise
             click.echo(f"error: {MissingExtraError('this verb', package, EXTRAS.get(package, 'train'))}", err=True)
+            ctx.exit(2)
+        except Exception as error:
+            line = error_line(error)
+            if line is None:
+                raise
+            click.echo(f"error: {line}", err=True)
             ctx.exit(2)
 
 

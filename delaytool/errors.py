@@ -30,6 +30,10 @@ class CheckpointError(DelaytoolError):
     """A run folder or checkpoint that cannot be read or used."""
 
 
+class OutputError(DelaytoolError):
+    """A file or folder that cannot be written where it was asked for."""
+
+
 class SweepError(DelaytoolError):
     """A sweep that is not possible, or not the one that its folder holds."""
 

@@ -90,6 +90,20 @@ print(sorted(Absent.packages & set(sys.modules)))
     assert result.stdout.strip() == "[]"
 
 
+def test_a_run_folder_is_read() -> None:
+    run = Path(__file__).parent / "fixtures" / "run-without-digests"
+    code = """
+import sys
+from delaytool.trainer import RunFolder
+run = RunFolder(sys.argv[1])
+run.require_intact()
+print(run.best_epoch(), len(run.read_metrics()), run.learns_delays, run.unsigned_files())
+"""
+    result = python(BLOCKER + code, run)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "1 1 True ('recipe.toml', 'environment.json', 'metrics.jsonl')"
+
+
 def test_verify_runs(network_file: Path, event_file: Path) -> None:
     result = python(MAIN, "verify", network_file, "--data", event_file, "--no-drop")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -42,11 +42,14 @@ def command(
     from delaytool.commands.console import plain_console
     from delaytool.commands.step_bars import StepBars
     from delaytool.commands.tables import structure_table
+    from delaytool.files import require_writable_folder
 
+    folder = output or run / "analysis"
+    if run.exists():  # else it is the run that is missing
+        require_writable_folder(folder)
     settings = MoranSettings(contiguity, permutations, seed)  # type: ignore[arg-type]  # click has checked it
     with StepBars() as tell:
         analysis = analyse_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
-    folder = output or run / "analysis"
     written = write_analysis(analysis, folder, neurons)
     console = plain_console()
     for layer, stages in analysis.structure.items():

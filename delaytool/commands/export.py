@@ -38,10 +38,16 @@ def command(
     """
     from delaytool.commands.step_bars import StepBars
     from delaytool.experiments.export_run import ExportOptions, export_run
+    from delaytool.files import require_writable_file
     from delaytool.hw_configs import load_target
 
     chip = load_target(target)
-    output = output or run / f"network-{target}.h5"
+    if output is None:
+        output = run / f"network-{target}.h5"
+        if run.exists():  # else it is the run that is missing
+            require_writable_file(output)
+    else:
+        require_writable_file(output)
     with StepBars() as tell:
         done = export_run(run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), tell)
     _print(done, chip.title, output)

@@ -18,9 +18,12 @@ from delaytool.commands.console import echo
 def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: float, clip_delays: bool) -> None:
     """Read NETX, a .net file that lava-dl or delaytool wrote, into a network file that can be verified."""
     from delaytool.exporter.targets.netx import read_netx
+    from delaytool.files import require_writable_file
 
-    network = read_netx(netx, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     output = output or netx.with_suffix(".h5")
+    if netx.exists():  # else it is this that is missing
+        require_writable_file(output)
+    network = read_netx(netx, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     network.save(output)
     sizes = "-".join(
         str(size) for size in (network.encoding.n_channels, *(layer.n_neurons for layer in network.layers))

@@ -39,12 +39,16 @@ def command(
     from delaytool.accuracy_errors import told
     from delaytool.commands.warnings import show_warnings
     from delaytool.errors import CheckpointError
+    from delaytool.files import require_writable_folder
     from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
     from delaytool.trainer.recipe import override_of
     from delaytool.trainer.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 
+    folder = RunFolder(output)
+    folder.refuse_existing()
+    require_writable_folder(output)
     model = read_snn_delays(checkpoint)
     if interpolation is None:
         raise CheckpointError(
@@ -58,9 +62,10 @@ def command(
     show_warnings(loaded.warnings)
     made = checkpoint_of(model, loaded_recipe, loaded)
     judged = evaluate(made.network(), loaded.test.frames, loaded.test.labels, loaded_recipe.trainer.batch_size)
-    folder = RunFolder(output)
-    folder.create(loaded_recipe)
-    made.save(folder.best)
+    with folder.locked():
+        # The recipe comes last: where this is killed, there is no run yet, which --resume would train.
+        made.save(folder.best)
+        folder.create(loaded_recipe)
     sizes = "-".join(str(size) for size in model.sizes)
     echo(f"{checkpoint}: {sizes}, {model.taps} tap(s) per synapse, {interpolation} of sigma {model.sigma:g}")
     echo(f"test accuracy with rounded delays: {told(judged.accuracy, len(loaded.test))} ({len(loaded.test)} samples)")

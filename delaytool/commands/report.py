@@ -44,11 +44,14 @@ def command(
     written, whatever its verdict.
     """
     from delaytool.commands.step_bars import StepBars
+    from delaytool.files import require_writable_file
     from delaytool.report.content import PageRequest, gather
     from delaytool.report.page import write_page
     from delaytool.report.words import status
 
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
+    if run_or_net.exists():  # else it is this that is missing
+        require_writable_file(output)
     with StepBars() as tell:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), tell)
     write_page(content, output)

@@ -8,6 +8,7 @@ from pathlib import Path
 from delaytool.commands.console import echo
 from delaytool.commands.sweep_progress import SweepProgress
 from delaytool.commands.warnings import show_warnings
+from delaytool.files import require_writable_folder
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.job import Job
 from delaytool.sweep.processes import work_in_processes
@@ -17,6 +18,7 @@ from delaytool.trainer.data import load_data
 
 def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_failed: bool, again: str) -> SweepFolder:
     """Train all that is not finished. Ctrl-C says `again` and exits with 130. Raises DelaytoolError."""
+    require_writable_folder(path)
     if any(not job.is_done(path / "runs" / setting.name) for setting in settings):
         # Before anything is written: a source that is not there would fail every run.
         show_warnings(load_data(next(s for s in settings if not job.is_done(path / "runs" / s.name)).recipe).warnings)

@@ -45,8 +45,5 @@ class Train:
 
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)
-        if not folder.last.exists():
-            # Killed between the two checkpoints of the first epoch; a best one alone is taken for an imported run.
-            folder.best.unlink(missing_ok=True)
-        started = folder.recipe.exists()
+        started = folder.is_run
         train(None if started else recipe, run, resume=started, reporter=reporter)

@@ -1,4 +1,4 @@
-"""From a recipe to a run folder. Training needs PyTorch; recipes (`trainer.recipe`) do not, so names load when used."""
+"""From a recipe to a run folder. Training needs PyTorch; recipes and run folders do not, so names load when used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Checkpoint", "Recipe", "RunFolder", "load_recipe", "preset_names", "
 
 _PLACES = {
     "Checkpoint": "checkpoint",
-    "train": "loop",
     "Recipe": "recipe",
+    "RunFolder": "run_folder",
     "load_recipe": "recipe",
     "preset_names": "recipe",
-    "RunFolder": "run_folder",
+    "train": "loop",
 }
 
 

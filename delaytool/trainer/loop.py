@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.accuracy_errors import chance_test
-from delaytool.errors import CheckpointError, RecipeError
+from delaytool.errors import RecipeError
+from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
@@ -24,8 +25,9 @@ from delaytool.trainer.optimisers import Optimisers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
 from delaytool.trainer.quantised import begin_integers, refuse_what_the_chip_lacks
-from delaytool.trainer.recipe import Recipe, load_recipe
-from delaytool.trainer.run_folder import RunFolder, write_json
+from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
 
@@ -80,32 +82,30 @@ def train(
     Raises RecipeError, DataError, CheckpointError.
     """
     run = RunFolder(folder)
-    saved = _saved(run) if resume else None
-    if saved is not None:
-        recipe = saved.recipe
-    elif resume:
-        recipe = load_recipe(str(run.recipe))
-    if recipe is None:
-        raise RecipeError("no recipe was given; name a preset or a TOML file")
-    device = _device(recipe.trainer.device)
-    tell = reporter.reading if reporter is not None and is_first_process() else None
-    data = load_data(recipe, saved.encoding if saved else None, tell)
-    refuse_what_the_chip_lacks(recipe, data.encoding)
-    if not resume and is_first_process():
-        run.create(recipe)
-    with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
-        heard = reporter if reporter is not None and processes.is_first else Reporter()
-        return _Training(recipe, run, data, device, heard, processes).run(saved)
-
-
-def _saved(run: RunFolder) -> Checkpoint | None:
-    if run.last.exists():
-        return Checkpoint.load(run.last)
-    if run.best.exists():
-        raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
-    if run.recipe.exists():
-        return None  # interrupted before the first epoch ended
-    raise CheckpointError(f"{run.path}: no run to resume there; leave out --resume to start one")
+    with ExitStack() as held:
+        begun = Begun(recipe)
+        if resume:
+            run.require_begun()
+            if is_first_process():
+                require_writable_folder(run.path)
+                held.enter_context(run.locked())
+            begun = begun_run(run)
+        elif is_first_process():
+            run.refuse_existing()
+            require_writable_folder(run.path)
+        recipe, saved = begun.recipe, begun.saved
+        if recipe is None:
+            raise RecipeError("no recipe was given; name a preset or a TOML file")
+        device = _device(recipe.trainer.device)
+        tell = reporter.reading if reporter is not None and is_first_process() else None
+        data = load_data(recipe, saved.encoding if saved else None, tell)
+        refuse_what_the_chip_lacks(recipe, data.encoding)
+        if not resume and is_first_process():
+            held.enter_context(run.locked())
+            run.create(recipe)
+        with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
+            heard = reporter if reporter is not None and processes.is_first else Reporter()
+            return _Training(recipe, run, data, device, heard, processes).run(saved)
 
 
 def _device(name: str) -> torch.device:
@@ -146,27 +146,29 @@ class _Training:
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
         done = 0
         if saved is not None:
-            self.model.load_state_dict(saved.model)
-            self.optimisers.restore(saved.optimisers)
-            self.model.grid = saved.grid
-            progress = dict(saved.progress)
-            state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
-            if "final" not in progress:  # written when any epoch could be chosen
-                self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
-                progress["final"] = self.widths.is_final
-            self.widths.load_state_dict(state)
-            self.best = _Best(**progress)
+            with refusing_what_does_not_fit(self.run_folder.path):
+                self.model.load_state_dict(saved.model)
+                self.optimisers.restore(saved.optimisers)
+                self.model.grid = saved.grid
+                progress = dict(saved.progress)
+                state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
+                if "final" not in progress:  # written when any epoch could be chosen
+                    self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
+                    progress["final"] = self.widths.is_final
+                self.widths.load_state_dict(state)
+                self.best = _Best(**progress)
             done = saved.epoch
         writes = self.team.is_first
         if writes:
-            self.run_folder.cut_metrics(done)
+            self.run_folder.cut_metrics(done, complete=saved is not None and saved.is_signed)
         self.reporter.begin(self.recipe, self.data, self.model, done)
         for sentence in self.data.warnings:
             self._warn(sentence)
         with ExitStack() as open_files:
             board = None
             if writes:
-                board = open_files.enter_context(SummaryWriter(str(self.run_folder.tensorboard), purge_step=done + 1))
+                board = Board(self.run_folder.tensorboard, self.run_folder.read_metrics())
+                open_files.callback(board.close)
             for epoch in range(done, self.recipe.trainer.epochs):
                 if epoch == self.recipe.trainer.first_quantised_epoch:
                     self._begin_integers()
@@ -174,16 +176,17 @@ class _Training:
                 is_best = self.best.improved_by(metrics, self.widths.is_final)
                 self.widths.step(metrics["train_accuracy"])
                 if board is not None:
-                    self._keep(epoch + 1, is_best, metrics["sigma"])
+                    # In this order: whoever goes on from a checkpoint finds its epoch's line (docs/reliability.md).
                     self.run_folder.append_metrics(metrics)
-                    _to_board(board, metrics)
+                    self._keep(epoch + 1, is_best, metrics["sigma"])
+                    board.add(metrics)
                 self.reporter.epoch(metrics, is_best)
         self.team.wait()  # for the checkpoint of the last epoch
         if not self.best.final:
             self._warn(self._no_final_epoch())
         summary = self._summary()
         if writes:
-            write_json(self.run_folder.summary, summary)
+            self.run_folder.write_summary(summary)
         self.reporter.end(summary)
         return summary
 
@@ -286,10 +289,11 @@ class _Training:
             split=self.data.split,
             grid=self.model.grid,
         )
+        content = checkpoint.as_bytes()
         # Best before last: whoever resumes from `last` finds the best that it knows of.
         if is_best:
-            checkpoint.save(self.run_folder.best)
-        checkpoint.save(self.run_folder.last)
+            write_bytes_atomically(self.run_folder.best, content)
+        write_bytes_atomically(self.run_folder.last, content)
 
     def _summary(self) -> dict[str, Any]:
         """The chosen epoch's network on the test part, which nothing before this looked at (but 'paper' chose on)."""
@@ -323,14 +327,3 @@ PROTOCOLS = {
     "honest": "honest: the epoch was chosen on validation; test was looked at once, at the end",
     "paper": "paper: the epoch was chosen on the test set, as in published practice, so the accuracy is optimistic",
 }
-
-
-def _to_board(board: SummaryWriter, metrics: dict[str, Any]) -> None:
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            for layer, number in value.items():
-                # TensorBoard's scalars take no histogram's counts, and no words.
-                if not isinstance(number, (list, str)):
-                    board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-        elif value is not None and name != "epoch":
-            board.add_scalar(name, value, metrics["epoch"])

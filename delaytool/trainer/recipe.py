@@ -320,6 +320,14 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: its values are nested too deeply; a recipe has sections and keys") from None
 
 
+def recipe_of_run(text: str, origin: str) -> Recipe:
+    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    try:
+        return validated(tomllib.loads(text), origin)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: not valid TOML ({error}); the run is damaged") from None
+
+
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
     """The values of a recipe and of those that it extends. `seen`: what has led here."""
     is_preset = name_or_path in preset_names()

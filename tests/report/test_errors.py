@@ -38,7 +38,7 @@ def test_a_damaged_run(run: Path, tmp_path: Path, delaytool: Callable[..., Resul
     broken = tmp_path / "run"
     broken.mkdir()
     shutil.copy(run / "recipe.toml", broken)
-    (broken / name).write_text('{"epoch": 1, "train_lo')
+    (broken / name).write_text('{"epoch": 1, "train_lo\n')
     _refused(delaytool("report", broken), broken / "report.html", name, "damaged")
 
 

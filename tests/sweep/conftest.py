@@ -4,7 +4,6 @@ import pytest
 
 from delaytool.sweep.grid import grid
 from delaytool.trainer import RunFolder
-from delaytool.trainer.run_folder import write_json
 
 TINY = ["model.hidden=[8]", "trainer.epochs=3", "trainer.batch_size=256", "data.validation_fraction=0.5"]
 
@@ -28,12 +27,11 @@ class Quick:
         self.trained.append(run.name)
         run.mkdir(parents=True, exist_ok=True)
         accuracy = 0.5 + recipe.seed / 100 + recipe.model.max_delay / 1000
-        write_json(
-            run / "summary.json",
+        RunFolder(run).write_summary(
             {
                 "validation_accuracy": accuracy, "test_accuracy_rounded": accuracy - 0.01,
                 "test_accuracy_as_trained": accuracy, "test_samples": 400, "parameters": 10, "best_epoch": 1,
-            },
+            }
         )  # fmt: skip
 
 

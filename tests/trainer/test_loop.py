@@ -115,6 +115,7 @@ def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     assert "honest" in summary["protocol"]
     names = {entry.name for entry in (tmp_path / "run").iterdir()}
     assert names == {
+        ".lock",
         "recipe.toml",
         "environment.json",
         "metrics.jsonl",
