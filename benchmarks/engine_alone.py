@@ -28,8 +28,9 @@ from engine_workloads import WORKLOADS, cut, make_workload, network_of
 from numba import njit
 
 from delaytool.network import IntegerNetwork
-from delaytool.runtime import bit_sliced, engine, event_driven, lanes
-from delaytool.runtime.lanes import WORD_BITS, WORD_BYTES
+from delaytool.runtime import engine
+from delaytool.runtime.engine import bit_sliced, event_driven, lanes
+from delaytool.runtime.engine.lanes import WORD_BITS, WORD_BYTES
 
 METHODS = ("event", "batched")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

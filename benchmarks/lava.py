@@ -19,7 +19,8 @@ from itertools import pairwise
 import numpy as np
 
 from delaytool.network import MAX_THRESHOLD, DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 from delaytool.runtime.trace import Trace
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from delaytool.cli import VERBS, main
 from delaytool.errors import DataError
-from delaytool.runtime.loihi import MissingLoihiError
+from delaytool.runtime.backends.loihi import MissingLoihiError
 
 VERB_NAMES = [*VERBS]
 

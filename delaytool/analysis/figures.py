@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from delaytool.report.style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure, styled, unclutter
+from delaytool.figure_style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure, styled, unclutter
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure  # brings PyTorch, which pictures do not need

@@ -6,8 +6,8 @@ import numpy as np
 
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.network import InputEncoding
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.program import program_of
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.program import program_of
 
 PARTS = ("signed", "excitation", "inhibition")
 

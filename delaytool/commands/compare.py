@@ -12,8 +12,8 @@ from delaytool.commands.console import echo
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.setting import Setting
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.setting import Setting
 
 
 @click.command("compare", cls=RecipeVerb)
@@ -53,9 +53,9 @@ def command(
     """
     from delaytool.errors import SweepError
     from delaytool.experiments.measure_run import Measure
+    from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
-    from delaytool.sweep.folder import SweepFolder
 
     if page is not None:
         if recipes or speakers or output or overrides or data or retry_failed:
@@ -83,10 +83,10 @@ def command(
 def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
     """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
     from delaytool.errors import SweepError
+    from delaytool.experiments.sweep.combinations import grid
+    from delaytool.experiments.sweep.results import SEED, SPEAKER
+    from delaytool.experiments.sweep.setting import Setting
     from delaytool.report.comparison import METHOD
-    from delaytool.sweep.grid import grid
-    from delaytool.sweep.results import SEED, SPEAKER
-    from delaytool.sweep.setting import Setting
 
     names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
     for name in names:

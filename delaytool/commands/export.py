@@ -36,10 +36,10 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
-    from delaytool.commands.step_bars import StepBars
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import load_target
+    from delaytool.progress import StepBars
 
     chip = load_target(target)
     if output is None:
@@ -101,7 +101,7 @@ def _print(done: Export, title: str, output: Path) -> None:
 def _write_netx(done: Export, output: Path) -> None:
     """The same network for lava-dl, where its format can say it."""
     from delaytool.errors import ExportError
-    from delaytool.exporter.targets.netx import write_netx
+    from delaytool.formats.netx import write_netx
 
     path = output.with_suffix(".net")
     try:

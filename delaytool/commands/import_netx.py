@@ -17,8 +17,8 @@ from delaytool.commands.console import echo
 @click.option("--clip-delays", is_flag=True, help="Cut delays over 62 to 62, as netx does silently.")
 def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: float, clip_delays: bool) -> None:
     """Read NETX, a .net file that lava-dl or delaytool wrote, into a network file that can be verified."""
-    from delaytool.exporter.targets.netx import read_netx
     from delaytool.files import require_writable_file
+    from delaytool.formats.netx import read_netx
 
     output = output or netx.with_suffix(".h5")
     if netx.exists():  # else it is this that is missing

@@ -37,6 +37,7 @@ def command(
     of Dcls1d has to be given by --interpolation.
     """
     from delaytool.accuracy_errors import told
+    from delaytool.adapters.snn_delays import checkpoint_of, read_snn_delays, recipe_of
     from delaytool.commands.warnings import show_warnings
     from delaytool.errors import CheckpointError
     from delaytool.files import require_writable_folder
@@ -44,7 +45,6 @@ def command(
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
     from delaytool.trainer.recipe import override_of
-    from delaytool.trainer.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 
     folder = RunFolder(output)
     folder.refuse_existing()

@@ -43,8 +43,8 @@ def command(
     PyTorch is installed; a network file that lies in a run folder gets the run's curves too. Exits 0 once the page is
     written, whatever its verdict.
     """
-    from delaytool.commands.step_bars import StepBars
     from delaytool.files import require_writable_file
+    from delaytool.progress import StepBars
     from delaytool.report.content import PageRequest, gather
     from delaytool.report.page import write_page
     from delaytool.report.words import status

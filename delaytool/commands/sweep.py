@@ -12,8 +12,8 @@ from delaytool.commands.console import echo
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.results import Results
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.results import Results
 
 
 @click.command("sweep", cls=RecipeVerb)
@@ -46,8 +46,8 @@ def command(
     them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 where a
     run failed.
     """
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.job import Train
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.job import Train
 
     if table is not None:
         if recipe or over or output or overrides or data or retry_failed:
@@ -58,7 +58,7 @@ def command(
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
     from delaytool.commands.sweeping import sweep
-    from delaytool.sweep.grid import grid
+    from delaytool.experiments.sweep.combinations import grid
     from delaytool.trainer.recipe import override_of
 
     short = [] if data is None else [override_of("data.source", data)]
@@ -73,7 +73,7 @@ def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
     from delaytool.commands.console import styled, wide_console
     from delaytool.commands.tables import sweep_table
-    from delaytool.sweep.results import gather, write_tables
+    from delaytool.experiments.sweep.results import gather, write_tables
 
     results = gather(folder)
     console = wide_console()
@@ -95,7 +95,7 @@ def _draw(results: Results, path: Path) -> None:
     from delaytool.errors import MissingExtraError
 
     try:
-        from delaytool.sweep.figure import write_figure
+        from delaytool.report.sweep_figure import write_figure
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

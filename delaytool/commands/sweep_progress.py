@@ -10,9 +10,9 @@ from rich.text import Text
 
 from delaytool.commands.console import plain_console
 from delaytool.commands.live_bars import live_bars
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.worker import News
 from delaytool.printable import printable
-from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.worker import News
 
 # Epochs may take minutes, and runs are of different sizes: the speed is a long mean.
 SPEED_PERIOD_S = 1800.0

@@ -8,11 +8,11 @@ from pathlib import Path
 from delaytool.commands.console import echo
 from delaytool.commands.sweep_progress import SweepProgress
 from delaytool.commands.warnings import show_warnings
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.job import Job
+from delaytool.experiments.sweep.processes import work_in_processes
+from delaytool.experiments.sweep.setting import Setting
 from delaytool.files import require_writable_folder
-from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.job import Job
-from delaytool.sweep.processes import work_in_processes
-from delaytool.sweep.setting import Setting
 from delaytool.trainer.data import load_data
 
 

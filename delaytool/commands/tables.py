@@ -21,8 +21,8 @@ from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
+    from delaytool.experiments.sweep.results import Results
     from delaytool.report.comparison import Comparison
-    from delaytool.sweep.results import Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -60,7 +60,7 @@ def cost_table(verdict: Verdict) -> Table:
 def sweep_table(results: Results) -> Table:
     """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
     from delaytool.accuracy_errors import told_over_seeds
-    from delaytool.sweep.setting import short_names, told
+    from delaytool.experiments.sweep.setting import short_names, told
 
     names = short_names(list(results.keys))
     headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")

@@ -95,9 +95,9 @@ def command(
     these does not hold; 2, it cannot be done as asked; 3, the hardware is not there; 4, the bits are equal but what the
     integers cost is not known; 130, interrupted; 141, the reader of the output has gone.
     """
-    from delaytool.commands.step_bars import StepBars
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
+    from delaytool.progress import StepBars
 
     if executor == "local" and (executor_address or workers):
         raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")

@@ -8,6 +8,7 @@ from pathlib import Path
 from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, ExportError
 from delaytool.experiments.export_run import export_run
+from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import (
     RECORDED,
     SampleChoice,
@@ -17,7 +18,6 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.sweep.job import RunReporter, Train
 from delaytool.trainer import Recipe
 
 # Has no limits but the contract's own: what a chip cannot hold can still be counted there.

@@ -337,7 +337,7 @@ def torch_backend() -> Backend:
     """The trainer's own integer simulation as a backend: a second simulation of the same network."""
     import torch
 
-    from delaytool.models.integer import simulate
+    from delaytool.runtime.backends.torch import simulate
 
     def run(network: IntegerNetwork, frames: np.ndarray) -> Trace:
         traces = simulate(network, torch.from_numpy(frames))

@@ -12,22 +12,22 @@ import numpy as np
 from delaytool import __version__
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import Placement, check_limits
-from delaytool.exporter.passes.check_neurons import check_neurons
-from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.exporter.passes.write import write
 from delaytool.exporter.record import ExportRecord
 from delaytool.exporter.report import LayerReport, layer_reports
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.grid import Scale
 from delaytool.network import InputEncoding, IntegerNetwork
-from delaytool.quantisation.choose_scale import choose_scale
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.keep_scale import keep_scale
-from delaytool.quantisation.merge_taps import merge_taps
-from delaytool.quantisation.program import Program, program_of
-from delaytool.quantisation.quantise import quantise
-from delaytool.quantisation.round_delays import round_delays
+from delaytool.quantization.check_neurons import check_neurons
+from delaytool.quantization.choose_scale import choose_scale
+from delaytool.quantization.choose_storage import choose_storage
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.keep_scale import keep_scale
+from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program import Program, program_of
+from delaytool.quantization.quantize import quantise
+from delaytool.quantization.round_delays import round_delays
+from delaytool.quantization.scales import Scale
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from delaytool.errors import NetworkError
-from delaytool.models.grid import Scale
 from delaytool.network import MAX_BIAS_EXPONENT, MAX_THRESHOLD, MAX_WEIGHT_EXPONENT, IntegerNetwork
+from delaytool.quantization.scales import Scale
 
 CHECKPOINTS = ("best", "last")
 

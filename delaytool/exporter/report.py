@@ -9,9 +9,9 @@ import numpy as np
 from delaytool.exporter.passes.check_limits import Placement
 from delaytool.hw_configs import Target
 from delaytool.network import STATE_LIMIT, IntegerNetwork
-from delaytool.quantisation.program import Program
-from delaytool.quantisation.quantise import Quantisation, quantisation_of
-from delaytool.quantisation.state_bounds import state_bounds
+from delaytool.quantization.program import Program
+from delaytool.quantization.quantize import Quantisation, quantisation_of
+from delaytool.quantization.state_bounds import state_bounds
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from delaytool.models import quantised
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
-from delaytool.models.grid import Grid
 from delaytool.models.neurons import Population
 from delaytool.models.synapse_settings import SynapseSettings
+from delaytool.quantization import integer_training as quantised
+from delaytool.quantization.scales import Grid
 
 
 def delayed_linear(n_in: int, n_out: int, synapses: SynapseSettings) -> DelayedLinear:

@@ -8,9 +8,9 @@ from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.experiments.measure_run import Measured
-from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.results import REPEATS, RunResult, SettingResult, gather
-from delaytool.sweep.setting import flat, told
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
+from delaytool.experiments.sweep.setting import flat, told
 
 METHOD = "method"
 

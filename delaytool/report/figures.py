@@ -10,21 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from delaytool.figure_style import BLUE, FAINT, GRID, INK, MUTED, SERIES, SKY, VERMILLION, new_figure, styled, unclutter
 from delaytool.network import IntegerLayer, IntegerNetwork
 from delaytool.report.content import SampleTrace
-from delaytool.report.style import (
-    BLUE,
-    FAINT,
-    GRID,
-    INK,
-    MUTED,
-    SERIES,
-    SKY,
-    VERMILLION,
-    new_figure,
-    styled,
-    unclutter,
-)
 
 HALF = (5.4, 2.9)
 FULL_WIDTH = 11.2

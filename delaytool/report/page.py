@@ -12,11 +12,11 @@ import numpy as np
 from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
 from delaytool.experiments.verify_run import TwoPartVerification
+from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.printable import printable
 from delaytool.report import figures, rows, words
 from delaytool.report.content import Content
-from delaytool.report.style import FONTS, as_data_uri
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis

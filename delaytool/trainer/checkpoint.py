@@ -19,8 +19,8 @@ import torch
 from delaytool.errors import CheckpointError, NetworkError, first_line
 from delaytool.files import os_reason, way_out, write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.grid import Grid
 from delaytool.network import InputEncoding
+from delaytool.quantization.scales import Grid
 from delaytool.trainer.recipe import Recipe, validated
 
 SCHEMA = "delaytool-checkpoint"

@@ -21,10 +21,10 @@ from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.integer_training import begin_integers, refuse_what_the_chip_lacks
+from delaytool.trainer.optimizers import Optimisers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
-from delaytool.trainer.quantised import begin_integers, refuse_what_the_chip_lacks
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.synchronised_norm import SynchronisedBatchNorm
+from delaytool.models.synchronized_norm import SynchronisedBatchNorm
 
 T = TypeVar("T")
 

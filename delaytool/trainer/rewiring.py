@@ -20,7 +20,7 @@ from torch import Tensor
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_linear import DelayedLinear
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimisers
 
 GROWN_THETA = 1e-12
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimisers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.rewiring import Rewiring

@@ -14,7 +14,7 @@ from hdf5_mutations import mutate, sealed
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import NetworkError
-from delaytool.exporter.targets.netx import read_netx, write_netx
+from delaytool.formats.netx import read_netx, write_netx
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -11,7 +11,7 @@ import pytest
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import NetworkError
-from delaytool.exporter.targets.netx import read_netx
+from delaytool.formats.netx import read_netx
 from delaytool.runtime import reference
 from delaytool.runtime.digest import digests
 from delaytool.runtime.stream import Stream

@@ -13,7 +13,8 @@ from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError
-from delaytool.runtime import engine, lava, reference
+from delaytool.runtime import engine, reference
+from delaytool.runtime.backends import lava
 
 LAYER = IntegerLayer("readout", 1, (DenseSynapses(0, [[4, 6]], [[0, 1]]),), dv=409, threshold=10)
 NETWORK = IntegerNetwork(InputEncoding(2, max_count=7), (LAYER,), Readout("sum", 1.0, 0, 5), n_steps=5)
@@ -38,7 +39,7 @@ ADMITTED = [
 
 def torch_backend(network: IntegerNetwork, frames: np.ndarray):
     torch = pytest.importorskip("torch")
-    from delaytool.models.integer import simulate
+    from delaytool.runtime.backends.torch import simulate
 
     return simulate(network, torch.from_numpy(frames))[0]
 

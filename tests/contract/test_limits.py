@@ -70,7 +70,7 @@ def test_lavas_workers_load_no_chips_limits(tmp_path: Path) -> None:
     network(delay=63).save(tmp_path / "network.h5", chip_limits=False)
     code = """
 import sys
-import delaytool.runtime.lavaworker.worker
+import delaytool.runtime.backends.lava_worker.worker
 from delaytool.contract.network import IntegerNetwork
 IntegerNetwork.load(sys.argv[1], chip_limits=False)
 loaded = [name for name in ("delaytool.hw_configs", "delaytool.contract.limits") if name in sys.modules]

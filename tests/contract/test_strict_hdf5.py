@@ -13,7 +13,7 @@ from hdf5_mutations import sealed
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.strict_hdf5 import MAX_NUMBERS, open_strict
 from delaytool.errors import DataError, DelaytoolError, NetworkError
-from delaytool.exporter.targets.netx import read_netx
+from delaytool.formats.netx import read_netx
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

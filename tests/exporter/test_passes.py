@@ -8,17 +8,17 @@ import torch
 
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import check_limits, synapse_bytes
-from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.hw_configs import load_target, target_names
 from delaytool.network import STATE_LIMIT, DenseSynapses, InputEncoding, SparseSynapses
-from delaytool.quantisation.choose_scale import choose_scale
-from delaytool.quantisation.float_simulation import simulate_float
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.merge_taps import merge_taps
-from delaytool.quantisation.program import FloatLayer, Program, program_of
-from delaytool.quantisation.quantise import quantise
-from delaytool.quantisation.round_delays import round_delays
-from delaytool.quantisation.state_bounds import state_bounds
+from delaytool.quantization.choose_scale import choose_scale
+from delaytool.quantization.choose_storage import choose_storage
+from delaytool.quantization.float_simulation import simulate_float
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program import FloatLayer, Program, program_of
+from delaytool.quantization.quantize import quantise
+from delaytool.quantization.round_delays import round_delays
+from delaytool.quantization.state_bounds import state_bounds
 from delaytool.runtime import reference
 
 LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")

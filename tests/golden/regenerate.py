@@ -21,7 +21,7 @@ sys.path.insert(0, str(FOLDER.parent))
 from golden.cases import CASES  # noqa: E402
 
 from delaytool.contract.network import IntegerNetwork  # noqa: E402
-from delaytool.runtime import lava  # noqa: E402
+from delaytool.runtime.backends import lava  # noqa: E402
 from delaytool.runtime.trace import Trace  # noqa: E402
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from delaytool.models.plain import spread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from delaytool.models.interpolation import (
     single_tap_kernel,
     windows,
 )
-from delaytool.models.plain import spread
 
 VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}  # what dcls has
 

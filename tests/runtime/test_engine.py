@@ -19,9 +19,10 @@ from random_networks import random_network
 
 from delaytool.errors import BackendError, DataError
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
-from delaytool.runtime import bit_sliced_tables, engine, event_driven, reference
+from delaytool.runtime import engine, reference
 from delaytool.runtime.counters import count
 from delaytool.runtime.digest import differing, digests
+from delaytool.runtime.engine import bit_sliced_tables, event_driven
 from delaytool.runtime.trace import Trace
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,8 @@ import pytest
 
 from delaytool.hw_configs import load_target
 from delaytool.network import InputEncoding, IntegerNetwork
-from delaytool.runtime import engine, lava, reference
+from delaytool.runtime import engine, reference
+from delaytool.runtime.backends import lava
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -55,7 +56,7 @@ def assert_same(expected, traces) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_engine_and_torch_equal_the_reference(exported, kind):
-    from delaytool.models.integer import simulate
+    from delaytool.runtime.backends.torch import simulate
 
     network = exported[kind]
     expected = reference.run(network, FRAMES)

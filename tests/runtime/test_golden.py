@@ -9,7 +9,8 @@ from golden import regenerate
 from golden.cases import CASES
 
 from delaytool.network import MAX_THRESHOLD, DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 
 FILES = sorted(regenerate.FOLDER.glob("*.h5"))
 NAMES = [path.stem for path in FILES]

@@ -19,7 +19,8 @@ from delaytool.network import (
     Readout,
     SparseSynapses,
 )
-from delaytool.runtime import lava, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 
 SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=12, max_size=12, unique=True)
 # One example is one start of Lava and twelve networks; shrinking them would start it hundreds of times.

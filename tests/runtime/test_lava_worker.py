@@ -16,7 +16,7 @@ import pytest
 import delaytool
 from delaytool.errors import BackendError, DataError
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava
+from delaytool.runtime.backends import lava
 
 PACKAGE = Path(delaytool.__file__).parent
 posix_only = pytest.mark.skipif(os.name != "posix", reason="the stand-in interpreters are shell scripts")
@@ -234,9 +234,7 @@ def test_the_shim_lets_the_installed_lava_in(lava_python, tmp_path):
 
 
 def test_importing_the_backend_imports_no_lava():
-    code = (
-        "import sys; import delaytool.runtime.lava; print(sorted(n for n in sys.modules if n.split('.')[0] == 'lava'))"
-    )
+    code = "import sys; import delaytool.runtime.backends.lava; print(sorted(n for n in sys.modules if n.split('.')[0] == 'lava'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -13,7 +13,8 @@ import pytest
 import delaytool
 from delaytool.errors import BackendError
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, loihi, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava, loihi
 
 STAND_IN = Path(__file__).parent / "chip_stand_in.py"
 

@@ -9,7 +9,7 @@ import torch
 
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.synchronised_norm import SynchronisedBatchNorm
+from delaytool.models.synchronized_norm import SynchronisedBatchNorm
 from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import Evaluation, evaluate

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.sweep.grid import grid
+from delaytool.experiments.sweep.combinations import grid
 from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
 
 if sys.version_info >= (3, 11):

@@ -17,7 +17,7 @@ from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.trainer import load_recipe
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimisers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.rewiring import GROWN_THETA, by_rank, by_selection, choose, growth_score, rewire

@@ -6,7 +6,7 @@ import torch
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimisers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.step import RecordedStep, Step, make_step

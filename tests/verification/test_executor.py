@@ -184,7 +184,7 @@ def test_samples_that_kill_every_worker_are_named(case: Case, cluster: Any, monk
 
 def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> None:
     def refuses(network: IntegerNetwork, frames: np.ndarray) -> Any:
-        from delaytool.runtime.lava import WorkerExit
+        from delaytool.runtime.backends.lava import WorkerExit
 
         raise WorkerExit("delaytool-lava: scipy is not installed", "python", 1)
 
