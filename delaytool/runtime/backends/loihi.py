@@ -1,6 +1,6 @@
 """Run a network on a Loihi 2 chip, through Lava and Intel's extension for it.
 
-The graph is the one that `delaytool.runtime.backends.lava` runs, under Lava's `Loihi2HwCfg`. Written against Lava's public
+The graph is the one that `runtime.backends.lava` runs, under Lava's `Loihi2HwCfg`. Written against Lava's public
 API and tried with stand-ins for the chip's adapters; it has not run on a chip. `docs/loihi2.md` says what to do first.
 """
 
@@ -74,7 +74,7 @@ def run(
 ) -> Trace:
     """Frames (sample, time, channel), unsigned integers, to the full trace of every layer, as the chip computes it.
 
-    Raises MissingLoihiError (exit code 3) without Intel's extension, BackendError as `delaytool.runtime.backends.lava.run`.
+    Raises MissingLoihiError (exit code 3) without Intel's extension, BackendError as `runtime.backends.lava.run`.
     """
     check(network, frames)
     try:
