@@ -7,8 +7,9 @@ import torch
 from delaytool.models.plain import spread
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import plain
+from oracles.plain import spread
 
-from delaytool.models import plain
 from delaytool.models.convolution import Windows
 from delaytool.models.interpolation import (
     FINAL_SIGMA,

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.models.interpolation import INTERPOLATIONS
+from oracles import plain
 
 
 @pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import plain
 from torch.nn import functional
 
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
-from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.network import InputEncoding, IntegerLayer

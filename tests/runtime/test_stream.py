@@ -16,6 +16,7 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError
 from delaytool.runtime import engine, reference
+from delaytool.runtime.stream import Stream
 from delaytool.runtime.trace import padded_input
 
 
@@ -37,12 +38,12 @@ def test_equals_the_run_across_a_restored_state(seed: int, data: st.DataObject) 
     network, frames = drawn(seed)
     expected = reference.run(network, frames)
     cut = data.draw(st.integers(0, network.n_steps))
-    stream = engine.Stream(network)
+    stream = Stream(network)
     for step in range(network.n_steps):
         if step == cut:
             state = stream.state()
             stream.step(frames[0, step])  # what happens after the state was taken must not change it
-            stream = engine.Stream(network)
+            stream = Stream(network)
             stream.restore(state)
         found = stream.step(frames[0, step])
         np.testing.assert_array_equal(found.readout, expected.readout[0, step], strict=True)
@@ -58,13 +59,13 @@ def test_goes_on_where_a_run_would_stop() -> None:
     frames = np.random.default_rng(0).integers(0, 4, (1, 200, 2))
     network = keyword_network()
     longer = IntegerNetwork(network.encoding, network.layers, network.readout, n_steps=200)
-    stream = engine.Stream(network)
+    stream = Stream(network)
     found = np.stack([stream.step(frame).readout for frame in frames[0]])
     np.testing.assert_array_equal(found, reference.run(longer, frames).readout[0])
 
 
 def test_reset_is_a_new_beginning() -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     frame = np.array([3, 3])
     first = [stream.step(frame).readout for _ in range(12)]
     stream.reset()
@@ -73,7 +74,7 @@ def test_reset_is_a_new_beginning() -> None:
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    stream, other = engine.Stream(keyword_network()), engine.Stream(keyword_network())
+    stream, other = Stream(keyword_network()), engine.Stream(keyword_network())
     for _ in range(5):
         stream.step(np.array([1, 2]))
     stream.save(tmp_path / "state.npz")
@@ -85,10 +86,10 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_states_that_do_not_fit(tmp_path: Path) -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     stream.save(tmp_path / "state.npz")
     with pytest.raises(BackendError, match="another network"):
-        engine.Stream(keyword_network(weight=62)).load(tmp_path / "state.npz")
+        Stream(keyword_network(weight=62)).load(tmp_path / "state.npz")
     with pytest.raises(BackendError, match="no such file"):
         stream.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("text")
@@ -111,7 +112,7 @@ def test_states_that_do_not_fit(tmp_path: Path) -> None:
 )
 def test_frames_that_the_encoding_does_not_admit(frame: np.ndarray, message: str) -> None:
     with pytest.raises(DataError) as error:
-        engine.Stream(keyword_network()).step(frame)
+        Stream(keyword_network()).step(frame)
     assert message in str(error.value)
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import plain
 from torch.nn import functional
 
 from delaytool.errors import RecipeError
-from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork, class_scores
