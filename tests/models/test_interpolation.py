@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from delaytool.models.plain import spread
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import plain

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from delaytool.runtime.engine.record import Record
-from delaytool.runtime.engine.run import METHODS, EngineTrace, checked_frames, chosen_method, run
+from delaytool.runtime.engine.run import METHODS, EngineTrace, chosen_method, run
 
-__all__ = ["METHODS", "EngineTrace", "Record", "checked_frames", "chosen_method", "run"]
+__all__ = ["METHODS", "EngineTrace", "Record", "chosen_method", "run"]

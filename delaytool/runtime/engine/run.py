@@ -24,10 +24,8 @@ from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.engine import bit_sliced, event_driven
 from delaytool.runtime.engine.lanes import WORD_BITS
 from delaytool.runtime.engine.record import Record, layers_of, new_recording
-from delaytool.runtime.stream import Stream, StreamStep
 from delaytool.runtime.trace import Trace
 
-__all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "chosen_method", "run"]
 
 METHODS = ("auto", "event", "batched")
 # Spike rows of one word's samples may take so many bytes; beyond it, or with more digits, 'auto' takes 'event'.
