@@ -35,7 +35,7 @@ def recipes() -> dict[str, dict[str, Any]]:
             for rewiring in REWIRINGS.get(kind, ("deep-r", "rigl-signed")):
                 methods[f"{kind}-{sparsity}-{rewiring}"] = {
                     "model": {"delays": kind, "sparsity": sparsity, "rewiring": rewiring},
-                    "trainer": SPARSE_TRAINER if rewiring in ("deep-r", "rigl-signed") else {},
+                    "trainer": {} if rewiring == "none" else SPARSE_TRAINER,
                 }
     return {name: _over_base(name, method) for name, method in methods.items()}
 
