@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
+
+from delaytool.models.differentiable import DifferentiableFunction
 
 
-class _SumOverProcesses(torch.autograd.Function):
+class _SumOverProcesses(DifferentiableFunction):
     """Every process uses the sum, so what each contributed has the sum of their gradients."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor) -> Tensor:
         total = values.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         total = grad.contiguous().clone()
         dist.all_reduce(total)
         return total
 
 
 def _sum(values: Tensor) -> Tensor:
-    return _SumOverProcesses.apply(values)  # type: ignore[return-value]
+    return _SumOverProcesses.apply(values)
 
 
 class SynchronisedBatchNorm(nn.BatchNorm1d):

@@ -20,8 +20,9 @@ from delaytool.hw_configs import Limits
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.interpolation import single_taps
+from delaytool.models.neurons.loops import IntegerLifConstants
 from delaytool.network import STATE_SHIFT
-from delaytool.quantization.integer_lif import IntegerConstants, integer_lif, integer_readout
+from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.scales import (
     Normalisation,
     Scale,
@@ -72,9 +73,9 @@ def normalisation_of(norm: nn.BatchNorm1d) -> Normalisation:
     )
 
 
-def constants_of(config: ModelConfig, scale: Scale, limits: Limits) -> IntegerConstants:
+def constants_of(config: ModelConfig, scale: Scale, limits: Limits) -> IntegerLifConstants:
     """The neurons of a layer at its scale."""
-    return IntegerConstants(
+    return IntegerLifConstants(
         dv=membrane_decay(config.tau, limits),
         threshold=scale.threshold,
         unit=(limits.weight_step << scale.exponent) << STATE_SHIFT,

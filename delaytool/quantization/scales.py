@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from delaytool.hw_configs import Limits, load_target
+from delaytool.models.differentiable import DifferentiableFunction
 from delaytool.network import DECAY_UNITY, STATE_SHIFT
 
 
@@ -88,18 +88,18 @@ def merged_taps(weight: Tensor, delay: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(taps, -1), torch.stack(gone, -1)
 
 
-class _Nearest(torch.autograd.Function):
+class _Nearest(DifferentiableFunction):
     """The nearest integer (half to even) within low..high; the gradient passes, but for what would push further out."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
         beyond = x - x.clamp(low, high)
         ctx.save_for_backward(beyond)
         return x.round().clamp(low, high)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (beyond,) = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (beyond,) = ctx.saved_tensors
         return grad.masked_fill(grad * beyond < 0, 0.0), None, None
 
 
@@ -107,14 +107,14 @@ def weight_steps(weight: Tensor, scale: Scale, limits: Limits) -> Tensor:
     """Weights (float64) as multiples of the target's weight step, straight-through; beyond the range its end."""
     step = limits.weight_step
     exact = weight * (scale.per_unit / (1 << scale.exponent) / step)
-    return _Nearest.apply(exact, limits.weight_min // step, limits.weight_max // step)  # type: ignore[return-value]
+    return _Nearest.apply(exact, limits.weight_min // step, limits.weight_max // step)
 
 
 def bias_mantissas(bias: Tensor, scale: Scale, limits: Limits) -> Tensor:
     """Biases (float64) as mantissas at the scale's own exponent, straight-through; beyond the range its end."""
     assert scale.bias_exponent is not None, "bias_exponent_for comes first"
     exact = bias * scale.state_unit / (1 << scale.bias_exponent)
-    return _Nearest.apply(exact, limits.bias_mantissa_min, limits.bias_mantissa_max)  # type: ignore[return-value]
+    return _Nearest.apply(exact, limits.bias_mantissa_min, limits.bias_mantissa_max)
 
 
 def bias_exponent_for(bias: Tensor, scale: Scale, limits: Limits, room: float = 1.0) -> int | None:

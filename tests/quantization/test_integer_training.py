@@ -14,9 +14,11 @@ from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.models.neurons.loops import IntegerLifConstants
+from delaytool.models.neurons.stepwise import integer_lif_forward
 from delaytool.network import InputEncoding, IntegerLayer
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
-from delaytool.quantization.integer_lif import IntegerConstants, forward_stepwise, integer_lif, integer_readout
+from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.integer_training import layer_integers
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program import program_of
@@ -152,14 +154,14 @@ def test_neurons_are_the_contracts_at_any_magnitude(seed, dv, threshold, exponen
     size = (1 << 17 if wild else 1 << 14) >> exponent
     sums = torch.from_numpy(rng.integers(-size, size, (15, 4, 5))).float()
     bias = torch.from_numpy(rng.integers(-(2**18), 2**18, 5)).double()
-    constants = IntegerConstants(dv, threshold, 64 << exponent, 6400.0, 5.0, True)
+    constants = IntegerLifConstants(dv, threshold, 64 << exponent, 6400.0, 5.0, True)
     layer = IntegerLayer("hidden1", 5, (), dv=dv, threshold=threshold)
     layer = dataclasses.replace(layer, bias_mantissa=(bias.numpy() / 128).astype(np.int32), bias_exponent=7)
     bias = torch.from_numpy(layer.bias).double()
     trace = integrate(layer, (sums.long() << exponent).transpose(0, 1))
     assert torch.equal(integer_lif(sums, bias, constants).transpose(0, 1) > 0, trace.spikes)
     assert torch.equal(integer_readout(sums, bias, constants).transpose(0, 1).int(), trace.v)
-    spikes, before = forward_stepwise(sums, bias, None, constants)
+    spikes, before = integer_lif_forward(sums, bias, None, constants)
     assert torch.equal(spikes.transpose(0, 1) > 0, trace.spikes)
     assert torch.equal(before.masked_fill(spikes > 0, 0).transpose(0, 1).int(), trace.v)
 
@@ -168,7 +170,7 @@ def test_noise_of_the_transform_does_not_reach_the_neurons():
     torch.manual_seed(0)
     sums = torch.randint(-5000, 5000, (20, 3, 4)).float()
     bias = torch.zeros(4, dtype=torch.float64)
-    constants = IntegerConstants(2048, 3000, 128, 3e5, 5.0, True)
+    constants = IntegerLifConstants(2048, 3000, 128, 3e5, 5.0, True)
     noisy = sums + torch.empty_like(sums).uniform_(-0.49, 0.49)
     assert torch.equal(integer_readout(sums, bias, constants), integer_readout(noisy, bias, constants))
 

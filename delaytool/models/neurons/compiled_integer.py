@@ -1,20 +1,16 @@
-"""The forward loop of `integer_lif` on a CPU, compiled by numba; laid out as `compiled`'s."""
+"""The integer contract's neurons on a CPU, compiled by numba; laid out as the loops of `compiled`."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numba import njit, prange
 from torch import Tensor
 
-from delaytool.models.neurons.compiled import STRIP, flat, flat_mask
+from delaytool.models.neurons.loops import IntegerLifConstants
+from delaytool.models.neurons.strips import STRIP, flat, flat_mask
 from delaytool.models.threads import use_as_many_threads_as_torch
 from delaytool.network import STATE_LIMIT
-
-if TYPE_CHECKING:
-    from delaytool.quantization.integer_lif import IntegerConstants
 
 _LIMIT = float(STATE_LIMIT)
 
@@ -45,10 +41,11 @@ def _loop(sums, bias, mask, leak, unit, highest_silent, v, spikes):  # type: ign
                     spikes[t, n] = one if fires else zero
 
 
-def forward_compiled(
-    sums: Tensor, bias: Tensor, mask: Tensor | None, constants: IntegerConstants
+def integer_lif_forward(
+    sums: Tensor, bias: Tensor, mask: Tensor | None, constants: IntegerLifConstants
 ) -> tuple[Tensor, Tensor]:
-    """(spikes times mask, the membrane before its reset); sums contiguous."""
+    """(spikes times mask, the membrane before its reset)"""
+    sums = sums.contiguous()
     use_as_many_threads_as_torch()
     v, spikes = torch.empty_like(sums), torch.empty_like(sums)
     _loop(
