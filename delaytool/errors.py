@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from delaytool.installation import install_command
+
 
 def first_line(error: BaseException) -> str:
     """What an error of a library says, as one line for a message of ours."""
@@ -55,7 +57,7 @@ class MissingExtraError(DelaytoolError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs {package}, which is not installed; install it with: pip install 'delaytool[{extra}]'"
+            f"{feature} needs {package}, which is not installed; install it with: {install_command(extra)}"
         )
 
 

@@ -61,4 +61,4 @@ def test_a_missing_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     page = tmp_path / "page.html"
-    _refused(delaytool("report", run, "-o", page), page, package, "pip install 'delaytool[plots]'")
+    _refused(delaytool("report", run, "-o", page), page, package, "[plots]'")

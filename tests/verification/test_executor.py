@@ -229,5 +229,5 @@ def test_options_of_a_cluster_ask_for_one() -> None:
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingExtraError, match=r"'dask' needs dask distributed.*delaytool\[cluster\]"):
+    with pytest.raises(MissingExtraError, match=r"'dask' needs dask distributed.*\[cluster\]"):
         DaskExecutor(NAMES)
