@@ -26,7 +26,6 @@ from delaytool.runtime.engine.lanes import WORD_BITS
 from delaytool.runtime.engine.record import Record, layers_of, new_recording
 from delaytool.runtime.trace import Trace
 
-
 METHODS = ("auto", "event", "batched")
 # Spike rows of one word's samples may take so many bytes; beyond it, or with more digits, 'auto' takes 'event'.
 MAX_ROWS_BYTES = 1 << 30
