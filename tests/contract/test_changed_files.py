@@ -81,9 +81,9 @@ def test_no_mutated_network_file_makes_another_network_or_a_traceback(tmp_path: 
     path = tmp_path / "net.h5"
     network.save(path)
     content = path.read_bytes()
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(1 + content_too)
     found: Counter[str] = Counter()
-    for _ in range(1500):
+    for _ in range(750):  # 1500 in both cases
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             what = mutate(file, rng)
@@ -95,8 +95,8 @@ def test_no_mutated_network_file_makes_another_network_or_a_traceback(tmp_path: 
             # With a content digest of its own, names and metadata are another's; the integers have a third one.
             assert content_too, what
             assert IntegerNetwork.load(path).integers_sha256() == network.integers_sha256(), what
-    assert sum(found.values()) == 1500
-    assert found["refused"] > 1000
+    assert sum(found.values()) == 750
+    assert found["refused"] > 500
 
 
 @pytest.mark.parametrize("name", ["dense", "sparse", "graded"])
@@ -105,7 +105,7 @@ def test_no_mutated_file_of_version_1_makes_a_traceback(tmp_path: Path, name: st
     network = IntegerNetwork.load(FIXTURES / f"network-v1-{name}.h5")
     path = tmp_path / "net.h5"
     rng = np.random.default_rng(2)
-    for _ in range(300):
+    for _ in range(100):
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             mutate(file, rng)
@@ -133,7 +133,7 @@ def test_no_mutated_netx_file_makes_another_network_or_a_traceback(tmp_path: Pat
     content = path.read_bytes()
     rng = np.random.default_rng(3)
     found: Counter[str] = Counter()
-    for _ in range(1000):
+    for _ in range(800):
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             what = mutate(file, rng)
@@ -141,7 +141,7 @@ def test_no_mutated_netx_file_makes_another_network_or_a_traceback(tmp_path: Pat
         assert result in ("refused", "same", "another"), what
         assert result != "another" or not read_netx(path).signed, what
         found[result] += 1
-    assert found["refused"] > 600
+    assert found["refused"] > 480
     assert found["another"] < 5
 
 
@@ -150,7 +150,7 @@ def test_no_mutated_netx_file_of_before_makes_a_traceback(tmp_path: Path) -> Non
     expected = read_netx(FIXTURES / "netx-v1.net")
     path = tmp_path / "net.net"
     rng = np.random.default_rng(4)
-    for _ in range(300):
+    for _ in range(150):
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             mutate(file, rng)
