@@ -198,7 +198,7 @@ def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> Non
     assert "\n" not in str(caught.value)
     network, frames, labels = case
     with (
-        DaskExecutor(("engine",), address=cluster.scheduler.address) as executor,
+        DaskExecutor(("engine", "reference"), address=cluster.scheduler.address) as executor,
         pytest.raises(DataError, match="frames hold the value 9, the network's encoding admits"),
     ):
         verify(network, np.where(frames > 1, 9, frames).astype(np.uint8), labels, executor)
