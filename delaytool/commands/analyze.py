@@ -39,7 +39,7 @@ def command(
     from delaytool.analysis.layer_structure import MoranSettings
     from delaytool.analysis.run_analysis import analyse_run
     from delaytool.analysis.write import write_analysis
-    from delaytool.commands.console import plain_console
+    from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import structure_table
     from delaytool.files import require_writable_folder
     from delaytool.progress import StepBars
@@ -51,7 +51,7 @@ def command(
     with StepBars() as tell:
         analysis = analyse_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
     written = write_analysis(analysis, folder, neurons)
-    console = plain_console()
+    console = PlainConsole()
     for layer, stages in analysis.structure.items():
         neurons_, units, delays = next(iter(stages.values())).fields.shape
         console.print(

@@ -105,14 +105,13 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 
 def _show(folder: SweepFolder, target: str) -> int:
     """Table and files; the exit code."""
-    from delaytool.commands.console import wide_console
     from delaytool.commands.tables import comparison_tables
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
-    console = wide_console()
+    console = output_console()
     accuracies, costs = comparison_tables(comparison)
     console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
     for reason in tables.reasons(comparison):

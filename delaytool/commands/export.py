@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from delaytool.commands.console import echo, plain_console
+from delaytool.commands.console import PlainConsole, echo
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -69,7 +69,7 @@ def _data_option(done: Export, data: str | None) -> str:
 def _print(done: Export, title: str, output: Path) -> None:
     from delaytool.commands.tables import export_table
 
-    console = plain_console()
+    console = PlainConsole()
     console.print(export_table([layer.as_dict() for layer in done.layers], f"exported for {title}"))
     for layer in done.layers:
         if layer.clipped_delays:

@@ -71,12 +71,12 @@ def command(
 
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
-    from delaytool.commands.console import styled, wide_console
+    from delaytool.commands.console import styled
     from delaytool.commands.tables import sweep_table
     from delaytool.experiments.sweep.results import gather, write_tables
 
     results = gather(folder)
-    console = wide_console()
+    console = output_console()
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":

@@ -8,11 +8,11 @@ from types import TracebackType
 from rich.progress import TaskID
 from rich.text import Text
 
-from delaytool.commands.console import plain_console
-from delaytool.commands.live_bars import live_bars
+from delaytool.commands.console import PlainConsole
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.worker import News
 from delaytool.printable import printable
+from delaytool.progress import live_bars
 
 # Epochs may take minutes, and runs are of different sizes: the speed is a long mean.
 SPEED_PERIOD_S = 1800.0
@@ -26,7 +26,7 @@ class SweepProgress:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self.settings = folder.journal.settings()
-        self.console = plain_console()
+        self.console = PlainConsole()
         self.progress = live_bars(self.console, "{task.fields[said]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
         self.at_work: dict[int, News] = {}

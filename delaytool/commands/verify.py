@@ -132,10 +132,10 @@ def command(
 
 
 def _print(path: Path, result: Verification) -> None:
-    from delaytool.commands.console import plain_console, styled
+    from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import cost_table, verdict_table
 
-    verdict, console = result.verdict, plain_console()
+    verdict, console = result.verdict, PlainConsole()
     console.print(f"{path} on {result.samples.describe()}")
     console.print(verdict_table(verdict))
     if verdict.floats is not None:
