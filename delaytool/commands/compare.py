@@ -83,7 +83,7 @@ def command(
 def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
     """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
     from delaytool.errors import SweepError
-    from delaytool.experiments.sweep.combinations import grid
+    from delaytool.experiments.sweep.combinations import combinations
     from delaytool.experiments.sweep.results import SEED, SPEAKER
     from delaytool.experiments.sweep.setting import Setting
     from delaytool.report.comparison import METHOD
@@ -97,7 +97,10 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
             raise SweepError(f"--set {override}: seeds are given by --seeds")
     over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
     grids = [
-        [Setting({METHOD: name, **one.values}, one.recipe, family=name) for one in grid(recipe, over, overrides)]
+        [
+            Setting({METHOD: name, **one.values}, one.recipe, family=name)
+            for one in combinations(recipe, over, overrides)
+        ]
         for name, recipe in zip(names, recipes, strict=True)
     ]
     return [setting for repeats in zip(*grids, strict=True) for setting in repeats]
@@ -111,7 +114,7 @@ def _show(folder: SweepFolder, target: str) -> int:
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
-    console = output_console()
+    console = PlainConsole()
     accuracies, costs = comparison_tables(comparison)
     console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
     for reason in tables.reasons(comparison):

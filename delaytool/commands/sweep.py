@@ -58,11 +58,11 @@ def command(
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
     from delaytool.commands.sweeping import sweep
-    from delaytool.experiments.sweep.combinations import grid
+    from delaytool.experiments.sweep.combinations import combinations
     from delaytool.trainer.recipe import override_of
 
     short = [] if data is None else [override_of("data.source", data)]
-    settings = grid(recipe, over, [*overrides, *short])
+    settings = combinations(recipe, over, [*overrides, *short])
     path = output or Path("sweeps") / settings[0].recipe.name
     again = f"the same command goes on; so far: delaytool sweep --table {path}"
     folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again)
@@ -76,7 +76,7 @@ def _show(folder: SweepFolder) -> int:
     from delaytool.experiments.sweep.results import gather, write_tables
 
     results = gather(folder)
-    console = output_console()
+    console = PlainConsole()
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":

@@ -23,7 +23,7 @@ def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_fai
         # Before anything is written: a source that is not there would fail every run.
         show_warnings(load_data(next(s for s in settings if not job.is_done(path / "runs" / s.name)).recipe).warnings)
     folder = SweepFolder(path, job)
-    folder.ask_for(settings, retry_failed=retry_failed)
+    folder.queue(settings, retry_failed=retry_failed)
     folder.free_abandoned()
     total = len(folder.journal.settings())
     earlier = f", {total - len(settings)} more of earlier commands" if total > len(settings) else ""
@@ -31,7 +31,7 @@ def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_fai
     echo(f"{path}: {len(settings)} runs{earlier}" + (f"; {done} finished already" if done else ""))
     try:
         with SweepProgress(folder) as progress:
-            work_in_processes(path, job, progress.tell, jobs)
+            work_in_processes(path, job, progress.update, jobs)
     except KeyboardInterrupt:
         echo(f"\nstopped; {again}", err=True)
         sys.exit(130)

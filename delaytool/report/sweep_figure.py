@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from delaytool.experiments.sweep.results import Results, SettingResult, is_number, told
+from delaytool.experiments.sweep.results import Results, SettingResult, is_number
+from delaytool.experiments.sweep.setting import format_value
 from delaytool.figure_style import MUTED, SERIES, new_figure, save_png, styled, unclutter
 from delaytool.files import atomic_path
 
@@ -73,7 +74,7 @@ def _horizontal(results: Results, done: list[SettingResult]) -> str | None:
 def _lines(done: list[SettingResult], over: str | None) -> dict[str, list[SettingResult]]:
     lines: dict[str, list[SettingResult]] = {}
     for setting in done:
-        name = ", ".join(told(value) for key, value in setting.values.items() if key != over)
+        name = ", ".join(format_value(value) for key, value in setting.values.items() if key != over)
         lines.setdefault(name, []).append(setting)
     return lines
 
@@ -96,10 +97,10 @@ def _axes(axes: Axes, over: str | None, values: list[Any], numeric: bool) -> Non
         if min(values) > 0 and max(values) / min(values) >= LOGARITHMIC_FROM:
             axes.set_xscale("log")
         if len(values) <= 12:
-            axes.set_xticks(values, [told(value) for value in values])
+            axes.set_xticks(values, [format_value(value) for value in values])
             axes.minorticks_off()
     else:
-        axes.set_xticks(range(len(values)), [told(value) for value in values])
+        axes.set_xticks(range(len(values)), [format_value(value) for value in values])
         axes.set_xlim(-0.6, len(values) - 0.4)
     axes.set_xlabel(over or "")
     unclutter(axes)

@@ -1,4 +1,4 @@
-"""`--over key=values`: from words to every combination, all validated."""
+"""`--over KEY=VALUES`: every combination of the values, each a validated recipe."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ else:
     import tomli as tomllib
 
 FORM = "not of the form KEY=FIRST..LAST, KEY=FIRST..LAST..STEP or KEY=VALUE,VALUE,…"
-# Beyond this a grid is more likely a slip of the keyboard than a plan.
+# More combinations than this are more likely a slip of the keyboard than a plan.
 MOST_RUNS = 100_000
 
 
-def grid(recipe: str, over: Sequence[str], overrides: Sequence[str] = ()) -> list[Setting]:
+def combinations(recipe: str, over: Sequence[str], overrides: Sequence[str] = ()) -> list[Setting]:
     """Every combination of the values that `over` names, the last key's fastest, as `recipe` with `overrides`.
 
-    Each is what `delaytool train RECIPE --set KEY=VALUE …` trains. Raises SweepError for what is not a grid, and
-    RecipeError, which names the key, for a combination that is not a recipe.
+    Each is what `delaytool train RECIPE --set KEY=VALUE …` trains.
+    Raises SweepError for values that cannot be read, and RecipeError, which names the key, for a combination that is
+    not a recipe.
     """
     axes: dict[str, list[str]] = {}
     for word in over:

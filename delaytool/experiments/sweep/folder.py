@@ -15,13 +15,13 @@ from delaytool.experiments.sweep.job import Job
 from delaytool.experiments.sweep.journal import Journal
 from delaytool.experiments.sweep.setting import Setting
 
-# Who looks whether a lock's holder is alive holds it for a moment himself.
+# A process that tests whether a lock's holder is alive holds the lock for a moment itself.
 PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that this process trains: nobody else does while the lock is held."""
+    """A run that this process trains; no other process does while the lock is held."""
 
     setting: Setting
     trial: Trial
@@ -52,18 +52,18 @@ class SweepFolder:
     def is_done(self, setting: Setting) -> bool:
         return self.job.is_done(self.run(setting))
 
-    def ask_for(self, settings: Iterable[Setting], *, retry_failed: bool = False) -> None:
-        """Queue what is neither finished nor queued nor at work; what failed only with `retry_failed`."""
+    def queue(self, settings: Iterable[Setting], *, retry_failed: bool = False) -> None:
+        """Queue runs that are neither finished nor queued nor being trained; failed ones only with `retry_failed`."""
         settings = list(settings)
         self.journal.refuse_other_plans(settings)
         known = {setting.name for setting in self.journal.settings()}
-        asked = self.journal.waiting() | {setting.name for setting in self.journal.running().values()}
+        queued = self.journal.waiting() | {setting.name for setting in self.journal.running().values()}
         if not retry_failed:
-            asked |= set(self.journal.errors())
+            queued |= set(self.journal.errors())
         for setting in settings:
             # A finished run that the journal does not know (it was deleted, say) is queued to be known again.
-            if setting.name not in asked and not (setting.name in known and self.is_done(setting)):
-                self.journal.ask_for(setting)
+            if setting.name not in queued and not (setting.name in known and self.is_done(setting)):
+                self.journal.queue(setting)
 
     def claim(self) -> Claim | None:
         """The next run to train; None where nothing is left but what others are training now."""
@@ -78,7 +78,7 @@ class SweepFolder:
             try:
                 lock.acquire(timeout=PATIENCE_S)
             except Timeout:
-                self.journal.drop(trial.number)  # somebody is at it, on an earlier request
+                self.journal.drop(trial.number)  # another process trains it, on an earlier request
                 continue
             if self.is_done(setting):
                 self.journal.finish(trial.number, self.job.accuracy(self.run(setting)))
@@ -91,16 +91,16 @@ class SweepFolder:
         return bool(self.journal.waiting() or self.journal.running())
 
     def free_abandoned(self) -> int:
-        """Queue again what a process had taken that is no more; returns how many."""
+        """Queue again the runs of processes that have ended without finishing them; returns how many."""
         freed = 0
         for number in self.journal.running():
             setting = self.journal.running().get(number)
             if setting is None:
                 continue
             with suppress(Timeout), self._lock(setting).acquire(timeout=0):
-                if number in self.journal.running():  # still, now that nobody can be at it
+                if number in self.journal.running():  # still, now that the lock proves that no process trains it
                     self.journal.drop(number)
-                    self.journal.ask_for(setting)
+                    self.journal.queue(setting)
                     freed += 1
         return freed
 

@@ -10,7 +10,7 @@ from delaytool.trainer.loop import Reporter
 
 
 class RunReporter(Reporter):
-    """Is told besides what is done with a run once it is trained."""
+    """Reports also what is done with a run once it is trained."""
 
     def stage(self, name: str) -> None: ...
 
@@ -20,7 +20,7 @@ class Job(Protocol):
 
     @property
     def purpose(self) -> str:
-        """In words, as in 'its runs are to …'."""
+        """What the runs are for, as the verb in 'its runs are to …'."""
 
     def is_done(self, run: Path) -> bool:
         """Whether nothing is left to do in this run folder."""

@@ -1,11 +1,11 @@
 """Which runs are asked for and who has taken which: an Optuna study in a file that any number of machines may share.
 
 A trial is a request to train a setting. Optuna's journal file gives each waiting trial to one process only, on network
-file systems too, with no server. It has no heartbeat, so whether a trial's process still lives is told by a lock on a
-file (`sweep.folder`), which the operating system drops with the process.
+file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system drops
+with the process, tells whether a trial's process still lives.
 
-What came out of a run is in its own folder and nowhere else. A request too many therefore does no harm: whoever takes
-it finds the run finished, or locked.
+A run's results are in its own folder and nowhere else. One request too many therefore does no harm: the process that
+takes it finds the run finished, or locked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from delaytool.errors import SweepError
-from delaytool.experiments.sweep.setting import Setting, told
+from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.trainer.recipe import validated
 
 STUDY = "delaytool"
@@ -37,7 +37,7 @@ class Journal:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.path = path
         try:
-            # The sampler is never asked for anything: every trial is queued with all that it is.
+            # The sampler is never used: every trial is queued with its whole recipe.
             self.study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(path))), study_name=STUDY, load_if_exists=True,
                 direction="maximize", sampler=RandomSampler(seed=0),
@@ -54,7 +54,7 @@ class Journal:
         self.purpose = there or purpose
 
     def settings(self) -> list[Setting]:
-        """Everything that was ever asked for, in that order."""
+        """Every setting that was ever queued, in that order."""
         known: dict[str, Setting] = {}
         for trial in self._trials():
             name = trial.user_attrs["run"]
@@ -78,7 +78,9 @@ class Journal:
                 )
             old, new = before.kept(), setting.kept()
             changed = [
-                f"{key} was {told(old.get(key))} and is {told(new[key])} now" for key in new if old.get(key) != new[key]
+                f"{key} was {format_value(old.get(key))} and is {format_value(new[key])} now"
+                for key in new
+                if old.get(key) != new[key]
             ]
             if changed:
                 more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
@@ -87,7 +89,7 @@ class Journal:
                     "give the same recipe, or another folder with -o"
                 )
 
-    def ask_for(self, setting: Setting) -> None:
+    def queue(self, setting: Setting) -> None:
         """Queue a run."""
         self.study.enqueue_trial(
             {},
@@ -105,7 +107,9 @@ class Journal:
             trial = self.study.ask()
             if "run" in trial.user_attrs:
                 return trial, _setting(trial.user_attrs, str(self.path))
-            self.study.tell(trial, state=TrialState.PRUNED)  # another process took the last one in between: this is new
+            self.study.tell(
+                trial, state=TrialState.PRUNED
+            )  # another process took the last one in between, so Optuna made a new trial
         return None
 
     def finish(self, number: int, accuracy: float) -> None:
@@ -113,13 +117,13 @@ class Journal:
         self.study.tell(number, accuracy, skip_if_finished=True)
 
     def fail(self, trial: Trial, error: str) -> None:
-        """The run came to grief by itself; it is not tried again unless asked for."""
-        with suppress(RuntimeError, ValueError):  # ended already: given up for dead while it was only slow to start
+        """The run failed by itself; it is tried again only with --retry-failed."""
+        with suppress(RuntimeError, ValueError):  # it was queued again already, because its process was slow to start
             trial.set_user_attr("error", error)
         self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def drop(self, number: int) -> None:
-        """This request is void: another one of the same run counts, or a new one."""
+        """Withdraw this request; another one of the same run counts."""
         self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
 
     def waiting(self) -> set[str]:

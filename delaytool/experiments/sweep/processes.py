@@ -18,38 +18,38 @@ import torch
 from delaytool.errors import SweepError
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Job
-from delaytool.experiments.sweep.worker import News, Tell, work
+from delaytool.experiments.sweep.worker import OnUpdate, RunUpdate, work
 
 
-def work_in_processes(path: Path, job: Job, tell: Tell, jobs: int) -> None:
+def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> None:
     """Train in `jobs` processes until nothing is left; one: in this very process.
 
     Where a recipe leaves trainer.threads open, the machine's cores are shared out evenly; several GPUs are taken in
     turn. KeyboardInterrupt stops all processes after their last whole epoch. Raises SweepError.
     """
     if jobs == 1:
-        work(path, job, tell)
+        work(path, job, on_update)
         return
     context = multiprocessing.get_context("spawn")  # PyTorch's threads and CUDA do not survive a fork
-    news: Queue[News] = context.Queue()
+    updates: Queue[RunUpdate] = context.Queue()
     threads = max(1, cores() // jobs)
     workers = [
-        context.Process(target=_worker, args=(path, job, news, index, threads), daemon=True) for index in range(jobs)
+        context.Process(target=_worker, args=(path, job, updates, index, threads), daemon=True) for index in range(jobs)
     ]
     stopped: list[str] = []
     try:
-        with _deaf_to_interrupts():
+        with ignore_interrupts():
             for process in workers:
                 process.start()
-        while any(process.is_alive() for process in workers) or not news.empty():
+        while any(process.is_alive() for process in workers) or not updates.empty():
             try:
-                item = news.get(timeout=0.2)
+                item = updates.get(timeout=0.2)
             except queue.Empty:
                 continue
             if item.kind == "stopped":
                 stopped.append(item.text)
             else:
-                tell(item)
+                on_update(item)
     finally:
         for process in workers:
             if process.is_alive():
@@ -60,7 +60,7 @@ def work_in_processes(path: Path, job: Job, tell: Tell, jobs: int) -> None:
     died = [process.exitcode for process in workers if process.exitcode]
     if died and not stopped and SweepFolder(path, job).unfinished():
         stopped.append(
-            f"a worker process ended with exit code {died[0]} (killed for want of memory, perhaps: try fewer --jobs); "
+            f"a worker process ended with exit code {died[0]} (perhaps for lack of memory: try fewer --jobs); "
             "give the same command again to go on"
         )
     if stopped:
@@ -68,8 +68,8 @@ def work_in_processes(path: Path, job: Job, tell: Tell, jobs: int) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started meanwhile ignores Ctrl-C from its first moment, before it could say so itself."""
+def ignore_interrupts() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C from their first moment on, before their own code runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -81,17 +81,17 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _worker(path: Path, job: Job, news: Queue[News], index: int, threads: int) -> None:
+def _worker(path: Path, job: Job, updates: Queue[RunUpdate], index: int, threads: int) -> None:
     parent = multiprocessing.parent_process()
 
-    def tell(item: News) -> None:
+    def send(item: RunUpdate) -> None:
         if parent is not None and not parent.is_alive():
             raise KeyboardInterrupt  # nobody is left who could stop this process
-        news.put(item)
+        updates.put(item)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -103,8 +103,8 @@ def _worker(path: Path, job: Job, news: Queue[News], index: int, threads: int) -
     if torch.cuda.is_available():
         torch.cuda.set_device(index % torch.cuda.device_count())
     try:
-        work(path, job, tell, index)
+        work(path, job, send, index)
     except KeyboardInterrupt:
-        news.cancel_join_thread()
+        updates.cancel_join_thread()
     except SweepError as error:
-        news.put(News(index, "stopped", text=str(error)))
+        updates.put(RunUpdate(index, "stopped", text=str(error)))

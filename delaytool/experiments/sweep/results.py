@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.experiments.sweep.folder import SweepFolder
-from delaytool.experiments.sweep.setting import Setting, told
+from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.files import atomic_path
 from delaytool.trainer import RunFolder
 
@@ -134,7 +134,7 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
 def _setting_rows(results: Results) -> list[dict[str, Any]]:
     return [
         {
-            **{key: told(value) for key, value in setting.values.items()},
+            **{key: format_value(value) for key, value in setting.values.items()},
             "runs": len(setting.runs),
             "finished": setting.count("finished"),
             "failed": setting.count("failed"),
@@ -162,7 +162,7 @@ def _run_rows(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "run": run.setting.name,
-            **{key: told(value) for key, value in run.setting.values.items()},
+            **{key: format_value(value) for key, value in run.setting.values.items()},
             "state": run.state,
             **{key: _number(run.summary.get(key)) for key in kept},
             "error": run.error,

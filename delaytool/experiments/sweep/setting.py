@@ -50,7 +50,7 @@ def flat(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a table shows it."""
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
 
@@ -62,9 +62,9 @@ def short_names(keys: list[str]) -> dict[str, str]:
 
 
 def run_name(values: Mapping[str, Any]) -> str:
-    """A folder's name that any file system takes; what it cannot say is told apart by a digest."""
+    """A folder's name that any file system takes; what it cannot say is format_value apart by a digest."""
     short = short_names(list(values))
-    plain = ",".join(f"{short[key]}={told(value)}" for key, value in values.items())
+    plain = ",".join(f"{short[key]}={format_value(value)}" for key, value in values.items())
     name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", plain)
     if name == plain and len(name) <= LONGEST_NAME:
         return name

@@ -17,12 +17,12 @@ from delaytool.trainer.recipe import Recipe
 
 # Runs that fail one after another before their first batch: it is the machine, not the recipes.
 MOST_FALSE_STARTS = 3
-SECONDS_BETWEEN_NEWS = 0.2
+SECONDS_BETWEEN_UPDATES = 0.2
 
 
 @dataclass(frozen=True)
-class News:
-    """What a worker tells: how far (in epochs, of how many) it is with which run, and what it says of it."""
+class RunUpdate:
+    """How far a worker is (in epochs, of how many) with which run; text: its latest accuracies, or why it failed."""
 
     worker: int
     kind: Literal["progress", "finished", "failed", "stopped"]
@@ -32,19 +32,22 @@ class News:
     text: str = ""
 
 
-Tell = Callable[[News], None]
+OnUpdate = Callable[[RunUpdate], None]
 
 
-def work(path: Path, job: Job, tell: Tell, worker: int = 0) -> None:
-    """Train until nothing is left that nobody trains. Raises SweepError where every run fails before it begins."""
+def work(path: Path, job: Job, on_update: OnUpdate, worker: int = 0) -> None:
+    """Train until no run is left that no other process trains.
+
+    Raises SweepError where every run fails before it begins.
+    """
     folder = SweepFolder(path, job)
     false_starts = 0
     while (claim := folder.claim()) is not None:
-        reporter = _Telling(claim, tell, worker)
+        reporter = _UpdateReporter(claim, on_update, worker)
         try:
             job(claim.setting.recipe, folder.run(claim.setting), reporter)
         except KeyboardInterrupt:
-            raise  # the trial stays as it is, the lock goes: the next to look for work takes it up
+            raise  # the trial stays and the lock goes, so the next process that looks for work takes it up
         except Exception as error:
             reason = (
                 first_line(error)
@@ -53,7 +56,7 @@ def work(path: Path, job: Job, tell: Tell, worker: int = 0) -> None:
             )
             false_starts = 0 if reporter.begun else false_starts + 1
             folder.journal.fail(claim.trial, reason)
-            reporter.say("failed", reason)
+            reporter.send("failed", reason)
             if false_starts == MOST_FALSE_STARTS:
                 raise SweepError(
                     f"{false_starts} runs in a row failed before they began, the last with: {reason}; mend that, and "
@@ -62,37 +65,39 @@ def work(path: Path, job: Job, tell: Tell, worker: int = 0) -> None:
         else:
             false_starts = 0
             folder.journal.finish(claim.trial.number, job.accuracy(folder.run(claim.setting)))
-            reporter.say("finished")
+            reporter.send("finished")
         finally:
             claim.lock.release()
 
 
-class _Telling(RunReporter):
-    """Turns what training reports into news, not too many."""
+class _UpdateReporter(RunReporter):
+    """Turns what training reports into updates, at most one per SECONDS_BETWEEN_UPDATES within an epoch."""
 
-    def __init__(self, claim: Claim, tell: Tell, worker: int) -> None:
-        self.tell, self.worker, self.run = tell, worker, claim.setting.name
+    def __init__(self, claim: Claim, on_update: OnUpdate, worker: int) -> None:
+        self.on_update, self.worker, self.run = on_update, worker, claim.setting.name
         self.of = claim.setting.recipe.trainer.epochs
         self.epochs, self.text, self.begun = 0.0, "", False
         self._last = 0.0
 
-    def say(self, kind: Literal["progress", "finished", "failed"], text: str | None = None) -> None:
+    def send(self, kind: Literal["progress", "finished", "failed"], text: str | None = None) -> None:
         self._last = time.monotonic()
-        self.tell(News(self.worker, kind, self.run, self.epochs, self.of, self.text if text is None else text))
+        self.on_update(
+            RunUpdate(self.worker, kind, self.run, self.epochs, self.of, self.text if text is None else text)
+        )
 
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
         self.begun, self.epochs = True, float(epochs_done)
-        self.say("progress")
+        self.send("progress")
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         self.epochs = epoch - 1 + index / count
-        if time.monotonic() - self._last > SECONDS_BETWEEN_NEWS:
-            self.say("progress")
+        if time.monotonic() - self._last > SECONDS_BETWEEN_UPDATES:
+            self.send("progress")
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         self.epochs = float(metrics["epoch"])
         self.text = f"validation {100 * metrics['validation_accuracy']:.2f} %"
-        self.say("progress")
+        self.send("progress")
 
     def end(self, summary: dict[str, Any]) -> None:
         self.text = (
@@ -102,4 +107,4 @@ class _Telling(RunReporter):
 
     def stage(self, name: str) -> None:
         self.epochs = float(self.of)
-        self.say("progress", name)
+        self.send("progress", name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from delaytool.experiments.sweep.combinations import grid
+from delaytool.experiments.sweep.combinations import combinations
 from delaytool.trainer import RunFolder
 
 TINY = ["model.hidden=[8]", "trainer.epochs=3", "trainer.batch_size=256", "data.validation_fraction=0.5"]
@@ -43,7 +43,7 @@ def quick():
 @pytest.fixture
 def settings():
     """(--over words) -> the settings of a tiny network."""
-    return lambda *over, more=(): grid("digits", over, [*TINY, *more])
+    return lambda *over, more=(): combinations("digits", over, [*TINY, *more])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delaytool.errors import RecipeError, SweepError
-from delaytool.experiments.sweep.combinations import axis, grid
+from delaytool.experiments.sweep.combinations import axis, combinations
 from delaytool.trainer import load_recipe
 
 
@@ -54,7 +54,7 @@ def test_what_is_not_a_range_is_named(word):
 
 
 def test_the_grid_is_every_combination_and_each_is_what_train_would_train():
-    settings = grid("digits", ["model.max_delay=2..4", "seed=0..1"], ["trainer.epochs=5"])
+    settings = combinations("digits", ["model.max_delay=2..4", "seed=0..1"], ["trainer.epochs=5"])
     expected = [(delay, seed) for delay in (2, 3, 4) for seed in (0, 1)]
     assert [tuple(setting.values.values()) for setting in settings] == expected
     for setting, (delay, seed) in zip(settings, expected, strict=True):
@@ -64,11 +64,11 @@ def test_the_grid_is_every_combination_and_each_is_what_train_would_train():
 
 
 def test_names_are_plain_and_differ():
-    settings = grid("digits", ["model.hidden=[8],[8,8],[88]", "data.source='a/b','a b'"])
+    settings = combinations("digits", ["model.hidden=[8],[8,8],[88]", "data.source='a/b','a b'"])
     names = [setting.name for setting in settings]
     assert len(set(names)) == len(names)
     assert not any(set(name) & set("/ []'\"") for name in names)
-    deep = grid("digits", ["trainer.sigma_start=1,2", "data.start=zero"])
+    deep = combinations("digits", ["trainer.sigma_start=1,2", "data.start=zero"])
     assert [setting.name for setting in deep] == ["sigma_start=1.0,start=zero", "sigma_start=2.0,start=zero"]
 
 
@@ -86,4 +86,4 @@ def test_names_are_plain_and_differ():
 )
 def test_a_grid_that_cannot_be_is_refused_whole(over, overrides, error, says):
     with pytest.raises(error, match=says):
-        grid("digits", over, overrides)
+        combinations("digits", over, overrides)

@@ -22,7 +22,7 @@ def test_workers_that_share_a_folder_train_every_run_once(tmp_path, quick, setti
     monkeypatch.setattr(threading, "excepthook", crashes.append)
     asked = settings("seed=0..19")
     job = quick()
-    SweepFolder(tmp_path, job).ask_for(asked)
+    SweepFolder(tmp_path, job).queue(asked)
     workers = [threading.Thread(target=work, args=(tmp_path, job, silent)) for _ in range(4)]
     for worker in workers:
         worker.start()
@@ -39,7 +39,7 @@ def test_requests_too_many_do_no_harm(tmp_path, quick, settings):
     folder = SweepFolder(tmp_path, job)
     for _ in range(3):
         for setting in settings("seed=0..1"):
-            folder.journal.ask_for(setting)
+            folder.journal.queue(setting)
     work(tmp_path, job, silent)
     assert job.trained == ["seed=0", "seed=1"]
 
@@ -48,10 +48,10 @@ def test_asking_again_queues_nothing_twice_and_more_values_extend(tmp_path, quic
     job = quick()
     folder = SweepFolder(tmp_path, job)
     for _ in range(2):
-        folder.ask_for(settings("seed=0..2"))
+        folder.queue(settings("seed=0..2"))
     assert len(folder.journal.study.trials) == 3
     work(tmp_path, job, silent)
-    folder.ask_for(settings("seed=1..4"))
+    folder.queue(settings("seed=1..4"))
     work(tmp_path, job, silent)
     assert job.trained == [f"seed={seed}" for seed in range(5)]
 
@@ -61,7 +61,7 @@ def test_a_run_whose_process_died_is_taken_up_by_the_next(tmp_path, quick, setti
         raise KeyboardInterrupt
 
     folder = SweepFolder(tmp_path, quick(dies))
-    folder.ask_for(settings("seed=0..1"))
+    folder.queue(settings("seed=0..1"))
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path, quick(dies), silent)
     assert [setting.name for setting in folder.journal.running().values()] == ["seed=0"]
@@ -74,7 +74,7 @@ def test_a_run_whose_process_died_is_taken_up_by_the_next(tmp_path, quick, setti
 def test_a_run_whose_process_lives_is_left_to_it(tmp_path, quick, settings):
     job = quick()
     folder = SweepFolder(tmp_path, job)
-    folder.ask_for(settings("seed=0..1"))
+    folder.queue(settings("seed=0..1"))
     claim = folder.claim()
     work(tmp_path, job, silent)
     assert job.trained == ["seed=1"]
@@ -92,15 +92,15 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path, quick, settin
 
     news = []
     folder = SweepFolder(tmp_path, quick(second_fails))
-    folder.ask_for(settings("seed=0..2"))
+    folder.queue(settings("seed=0..2"))
     work(tmp_path, quick(second_fails), news.append)
     assert [item.kind for item in news] == ["finished", "failed", "finished"]
     assert folder.journal.errors() == {"seed=1": "MemoryError: no room"}
     job = quick()
-    folder.ask_for(settings("seed=0..2"))
+    folder.queue(settings("seed=0..2"))
     work(tmp_path, job, silent)
     assert job.trained == []
-    folder.ask_for(settings("seed=0..2"), retry_failed=True)
+    folder.queue(settings("seed=0..2"), retry_failed=True)
     work(tmp_path, job, silent)
     assert job.trained == ["seed=1"]
     assert folder.journal.errors() == {}
@@ -111,7 +111,7 @@ def test_a_machine_on_which_nothing_starts_leaves_the_rest_to_others(tmp_path, q
         raise SweepError("no such data")
 
     folder = SweepFolder(tmp_path, quick(fails))
-    folder.ask_for(settings("seed=0..9"))
+    folder.queue(settings("seed=0..9"))
     with pytest.raises(SweepError, match=r"3 runs in a row failed before they began.*no such data.*--retry-failed"):
         work(tmp_path, quick(fails), silent)
     assert len(folder.journal.waiting()) == 7
@@ -119,15 +119,15 @@ def test_a_machine_on_which_nothing_starts_leaves_the_rest_to_others(tmp_path, q
 
 def test_what_is_finished_is_known_by_the_run_folder_alone(tmp_path, quick, settings):
     job = quick()
-    SweepFolder(tmp_path, job).ask_for(settings("seed=0..2"))
+    SweepFolder(tmp_path, job).queue(settings("seed=0..2"))
     work(tmp_path, job, silent)
     shutil.rmtree(tmp_path / "runs" / "seed=1")
-    SweepFolder(tmp_path, job).ask_for(settings("seed=0..2"))
+    SweepFolder(tmp_path, job).queue(settings("seed=0..2"))
     work(tmp_path, job, silent)
     assert job.trained == ["seed=0", "seed=1", "seed=2", "seed=1"]
     (tmp_path / "journal.log").unlink()
     folder = SweepFolder(tmp_path, job)
-    folder.ask_for(settings("seed=0..2"))
+    folder.queue(settings("seed=0..2"))
     work(tmp_path, job, silent)
     assert len(job.trained) == 4
     assert len(folder.journal.settings()) == 3
@@ -135,11 +135,11 @@ def test_what_is_finished_is_known_by_the_run_folder_alone(tmp_path, quick, sett
 
 def test_another_recipe_or_other_keys_are_refused_by_name(tmp_path, quick, settings):
     folder = SweepFolder(tmp_path, quick())
-    folder.ask_for(settings("seed=0..2"))
+    folder.queue(settings("seed=0..2"))
     with pytest.raises(SweepError, match=r"trainer.epochs was 3 and is 4 now; give the same recipe"):
-        folder.ask_for(settings("seed=0..2", more=["trainer.epochs=4"]))
+        folder.queue(settings("seed=0..2", more=["trainer.epochs=4"]))
     with pytest.raises(SweepError, match=r"sweeps seed, not seed, model.max_delay"):
-        folder.ask_for(settings("seed=0..2", "model.max_delay=1..2"))
+        folder.queue(settings("seed=0..2", "model.max_delay=1..2"))
     other = quick()
     other.purpose = "knit"
     with pytest.raises(SweepError, match="its runs are to train, not to knit"):
@@ -148,7 +148,7 @@ def test_another_recipe_or_other_keys_are_refused_by_name(tmp_path, quick, setti
 
 
 def test_a_damaged_journal_says_what_to_do(tmp_path, quick, settings):
-    SweepFolder(tmp_path, quick()).ask_for(settings("seed=0"))
+    SweepFolder(tmp_path, quick()).queue(settings("seed=0"))
     with (tmp_path / "journal.log").open("a") as file:
         file.write('{"half\n{"op_code":0}\n')
     with pytest.raises(SweepError, match="delete it and give the whole command again: finished runs stay"):
@@ -162,7 +162,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, settings):
         if news.epochs >= 2:
             raise KeyboardInterrupt
 
-    SweepFolder(tmp_path, Train()).ask_for([setting])
+    SweepFolder(tmp_path, Train()).queue([setting])
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path, Train(), interrupts)
     run = RunFolder(tmp_path / "runs" / setting.name)
@@ -174,13 +174,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, settings):
 
 def test_a_run_killed_between_its_first_two_checkpoints_begins_anew(tmp_path, settings):
     (setting,) = settings("seed=3", more=["trainer.epochs=1"])
-    SweepFolder(tmp_path, Train()).ask_for([setting])
+    SweepFolder(tmp_path, Train()).queue([setting])
     work(tmp_path, Train(), silent)
     run = RunFolder(tmp_path / "runs" / setting.name)
     before = run.read_summary()
     run.summary.unlink()
     run.last.unlink()
-    SweepFolder(tmp_path, Train()).ask_for([setting])
+    SweepFolder(tmp_path, Train()).queue([setting])
     work(tmp_path, Train(), silent)
     assert run.read_summary() == before
 
@@ -190,7 +190,7 @@ def test_processes_train_what_one_process_trains(tmp_path, settings):
     results = []
     for jobs in (1, 2):
         folder, news = SweepFolder(tmp_path / str(jobs), Train()), []
-        folder.ask_for(asked)
+        folder.queue(asked)
         work_in_processes(folder.path, Train(), news.append, jobs)
         assert sorted(item.run for item in news if item.kind == "finished") == ["seed=0", "seed=1", "seed=2"]
         results.append([RunFolder(folder.run(setting)).read_summary() for setting in asked])

@@ -21,7 +21,7 @@ def swept(tmp_path, quick, settings):
                 raise ValueError("does not work, at all")
 
         folder = SweepFolder(tmp_path, quick(before))
-        folder.ask_for(settings(*over))
+        folder.queue(settings(*over))
         work(tmp_path, quick(before), lambda news: None)
         return gather(folder)
 
