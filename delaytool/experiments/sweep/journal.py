@@ -1,8 +1,8 @@
 """Which runs are asked for and who has taken which: an Optuna study in a file that any number of machines may share.
 
 A trial is a request to train a setting. Optuna's journal file gives each waiting trial to one process only, on network
-file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system drops
-with the process, tells whether a trial's process still lives.
+file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system
+drops with the process, tells whether a trial's process still lives.
 
 A run's results are in its own folder and nowhere else. One request too many therefore does no harm: the process that
 takes it finds the run finished, or locked.
