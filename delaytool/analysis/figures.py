@@ -78,7 +78,7 @@ def _field(axes: Axes, field: np.ndarray) -> None:
 
 @styled
 def structure_histograms(stages: Mapping[str, LayerStructure], *, title: str) -> Figure:
-    """Moran's I of all neurons, a panel per part, before and after training; a dashed line where shuffled weights lie."""
+    """Moran's I of all neurons, a panel per part, before and after training; a dashed line at shuffled weights' mean."""
     parts = list(next(iter(stages.values())).tests)
     figure = new_figure(3.7 * len(parts), 3.1)
     for axes, part in zip(np.ravel(figure.subplots(1, len(parts), sharey=True)), parts, strict=True):

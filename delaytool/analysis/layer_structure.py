@@ -64,7 +64,10 @@ class LayerStructure:
 def layer_structure(
     fields: np.ndarray, settings: MoranSettings, progress: Callable[[int, int], None] | None = None
 ) -> LayerStructure:
-    """Test every part of the fields (neuron, unit, delay) against every null; progress is called with (done, of how many)."""
+    """Test every part of the fields (neuron, unit, delay) against every null.
+
+    progress is called with (done, of how many).
+    """
     occupied = fields != 0
     runs = [(part, null) for part in PARTS for null in NULLS]
     tests: dict[str, dict[Null, PermutationTest]] = {part: {} for part in PARTS}
