@@ -108,6 +108,7 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 
 def _show(folder: SweepFolder, target: str) -> int:
     """Table and files; the exit code."""
+    from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import comparison_tables
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of

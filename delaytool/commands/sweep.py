@@ -71,7 +71,7 @@ def command(
 
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
-    from delaytool.commands.console import styled
+    from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import sweep_table
     from delaytool.experiments.sweep.results import gather, write_tables
 

@@ -234,7 +234,10 @@ def test_the_shim_lets_the_installed_lava_in(lava_python, tmp_path):
 
 
 def test_importing_the_backend_imports_no_lava():
-    code = "import sys; import delaytool.runtime.backends.lava; print(sorted(n for n in sys.modules if n.split('.')[0] == 'lava'))"
+    code = (
+        "import sys; import delaytool.runtime.backends.lava as _; "
+        "print(sorted(n for n in sys.modules if n.split('.')[0] == 'lava'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
