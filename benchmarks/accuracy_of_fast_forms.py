@@ -18,7 +18,8 @@ from pathlib import Path
 
 from delaytool.accuracy_errors import over_seeds, told_over_seeds
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.trainer import load_recipe, train
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -11,7 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 
 # Run by a child process before anything else: these packages are not there, whatever is installed.
 BLOCKER = """
@@ -78,7 +81,7 @@ def event_file(tmp_path: Path) -> Path:
 def test_the_right_half_imports() -> None:
     every_runtime_module = """
 import importlib, pkgutil
-import delaytool.cli, delaytool.commands.verify, delaytool.datasets, delaytool.hw_configs, delaytool.network
+import delaytool.cli, delaytool.commands.verify, delaytool.datasets, delaytool.hw_configs, delaytool.contract.network
 import delaytool.formats
 from delaytool import runtime
 for module in pkgutil.walk_packages(runtime.__path__, "delaytool.runtime."):
@@ -96,7 +99,7 @@ def test_a_run_folder_is_read() -> None:
     run = Path(__file__).parent / "fixtures" / "run-without-digests"
     code = """
 import sys
-from delaytool.trainer import RunFolder
+from delaytool.trainer.run_folder import RunFolder
 run = RunFolder(sys.argv[1])
 run.require_intact()
 print(run.best_epoch(), len(run.read_metrics()), run.learns_delays, run.unsigned_files())

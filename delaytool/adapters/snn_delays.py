@@ -166,7 +166,7 @@ def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> 
         epoch=recipe.trainer.epochs,
         sigma=model.sigma,
         model={name: torch.clone(tensor) for name, tensor in parameters.items()},
-        optimisers=[],
+        optimizers=[],
         progress={},
         split=data.split,
     )

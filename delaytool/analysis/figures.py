@@ -17,12 +17,12 @@ from delaytool.figure_style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure  # brings PyTorch, which pictures do not need
 
-# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any colour vision tell apart.
+# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any color vision tell apart.
 EXCITATION, INHIBITION = VERMILLION, BLUE
 DIVERGING = LinearSegmentedColormap.from_list("delaytool", [INHIBITION, "#ffffff", EXCITATION])
 COLUMNS = 6
-# Cells beyond this quantile of their sizes have the full colour, so that one strong synapse does not pale the rest.
-FULL_COLOUR = 0.98
+# Cells beyond this quantile of their sizes have the full color, so that one strong synapse does not pale the rest.
+FULL_COLOR = 0.98
 
 
 @styled
@@ -61,9 +61,9 @@ def receptive_fields(
 
 
 def _field(axes: Axes, field: np.ndarray) -> None:
-    """field (unit, delay), on a colour scale of its own."""
+    """field (unit, delay), on a color scale of its own."""
     sizes = np.abs(field[field != 0])
-    full = float(np.quantile(sizes, FULL_COLOUR)) if sizes.size else 1.0
+    full = float(np.quantile(sizes, FULL_COLOR)) if sizes.size else 1.0
     axes.imshow(
         field / full, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto", origin="lower", interpolation="nearest",
         extent=(-0.5, field.shape[1] - 0.5, -0.5, field.shape[0] - 0.5),
@@ -78,7 +78,7 @@ def _field(axes: Axes, field: np.ndarray) -> None:
 
 @styled
 def structure_histograms(stages: Mapping[str, LayerStructure], *, title: str) -> Figure:
-    """Moran's I of all neurons, a panel per part, before and after training; a dashed line at shuffled weights' mean."""
+    """Moran's I of all neurons, a panel per part, before and after training; a dashed line at shuffled ones' mean."""
     parts = list(next(iter(stages.values())).tests)
     figure = new_figure(3.7 * len(parts), 3.1)
     for axes, part in zip(np.ravel(figure.subplots(1, len(parts), sharey=True)), parts, strict=True):

@@ -81,7 +81,7 @@ def permutation_test(
     """Moran's I of each field against that of shuffled ones.
 
     fields    (field, row, column)
-    null      'cells': all cells are shuffled, the randomisation of Cliff and Ord: nothing is left but the values.
+    null      'cells': all cells are shuffled, the randomization of Cliff and Ord: nothing is left but the values.
               'weights': values are shuffled among the `occupied` cells, which stay where they are, so that what is
               tested is which value lies where, given the places
     occupied  (field, row, column) bool; default: the cells that are not 0
@@ -121,7 +121,7 @@ def permutation_test(
 
 
 class _Neighbors:
-    """Neighbours of cells numbered row by row."""
+    """Neighbors of cells numbered row by row."""
 
     def __init__(self, rows: int, columns: int, contiguity: Contiguity) -> None:
         self.n_cells = rows * columns

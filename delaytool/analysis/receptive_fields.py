@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.program import program_of
 

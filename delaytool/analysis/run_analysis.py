@@ -25,7 +25,7 @@ BEFORE, AFTER = "before", "after"
 class RunAnalysis:
     """What a run learned.
 
-    structure    by layer analysed, then by stage ('before', 'after' training)
+    structure    by layer analyzed, then by stage ('before', 'after' training)
     histograms   by layer, then by stage: synapses on each whole delay
     by_epoch     by layer: (epoch, synapses on each whole delay), in order; empty where the run kept none
     notes        sentences that a reader must know
@@ -47,7 +47,7 @@ class RunAnalysis:
         return tuple(next(iter(self.histograms.values())))
 
 
-def analyse_run(
+def analyze_run(
     folder: str | os.PathLike[str],
     *,
     layers: Sequence[str] = (),
@@ -55,7 +55,7 @@ def analyse_run(
     checkpoint: str = "best",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> RunAnalysis:
-    """Analyse a run's checkpoint and the network that its training began with.
+    """Analyze a run's checkpoint and the network that its training began with.
 
     layers      names of those whose fields are tested; default: the first, whose units are the input's channels
     checkpoint  'best' or 'last'
@@ -113,7 +113,7 @@ def _notes(chosen: tuple[str, ...], names: list[str], saved: Checkpoint) -> list
     if not inner:
         return []
     return [
-        f"{', '.join(inner)}: the neurons that send to it have no order of their own, so neighbours among them, and a "
+        f"{', '.join(inner)}: the neurons that send to it have no order of their own, so neighbors among them, and a "
         "Moran's I over them, mean little"
     ]
 

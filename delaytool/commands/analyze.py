@@ -1,4 +1,4 @@
-"""`delaytool analyse`."""
+"""`delaytool analyze`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
 
 
-@click.command("analyse")
+@click.command("analyze")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write; default: RUN/analysis.")
 @click.option("--layer", "layers", multiple=True, help="Layer to look at, may be repeated; default: the first.")
 @click.option("--contiguity", type=click.Choice(["queen", "rook"]), default="queen", show_default=True,
-              help="Which cells are neighbours: diagonal ones too, or not.")  # fmt: skip
+              help="Which cells are neighbors: diagonal ones too, or not.")  # fmt: skip
 @click.option("--permutations", type=click.IntRange(1, 20_000), default=999, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
 @click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Shown in pictures.")
@@ -37,7 +37,7 @@ def command(
     whether like weights lie beside each other there, before and after training, against shuffled fields.
     """
     from delaytool.analysis.layer_structure import MoranSettings
-    from delaytool.analysis.run_analysis import analyse_run
+    from delaytool.analysis.run_analysis import analyze_run
     from delaytool.analysis.write import write_analysis
     from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import structure_table
@@ -49,7 +49,7 @@ def command(
         require_writable_folder(folder)
     settings = MoranSettings(contiguity, permutations, seed)  # type: ignore[arg-type]  # click has checked it
     with StepBars() as tell:
-        analysis = analyse_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
+        analysis = analyze_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
     written = write_analysis(analysis, folder, neurons)
     console = PlainConsole()
     for layer, stages in analysis.structure.items():

@@ -41,10 +41,10 @@ def command(
     from delaytool.commands.warnings import show_warnings
     from delaytool.errors import CheckpointError
     from delaytool.files import require_writable_folder
-    from delaytool.trainer import RunFolder, load_recipe
     from delaytool.trainer.data import load_data
     from delaytool.trainer.evaluation import evaluate
-    from delaytool.trainer.recipe import override_of
+    from delaytool.trainer.recipe import load_recipe, override_of
+    from delaytool.trainer.run_folder import RunFolder
 
     folder = RunFolder(output)
     folder.refuse_existing()

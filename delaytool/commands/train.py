@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.training_progress import TrainingProgress
-    from delaytool.trainer import load_recipe, train
-    from delaytool.trainer.recipe import override_of
+    from delaytool.trainer.loop import train
+    from delaytool.trainer.recipe import load_recipe, override_of
 
     if resume is not None:
         if (

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
 from delaytool.datasets.recordings import Listing, Recording, read_sound
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
-from delaytool.network import MelSpectrogram
 
 Progress = Callable[[str, int, int], None]
 # Counts up when the same settings come to make other frames.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from delaytool.contract.encoding import InputEncoding, MelSpectrogram
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding, MelSpectrogram
 
 # Sources that are names; everything else is a path.
 DIGITS = "digits"

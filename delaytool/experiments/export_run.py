@@ -12,9 +12,10 @@ from delaytool.datasets.subset import evenly_spaced
 from delaytool.exporter.compile import Export, export
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
-from delaytool.trainer import Checkpoint, RunFolder
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate_both
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.float_figures import float_record
 
 

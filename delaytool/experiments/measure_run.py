@@ -18,7 +18,7 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.trainer import Recipe
+from delaytool.trainer.recipe import Recipe
 
 # Has no limits but the contract's own: what a chip cannot hold can still be counted there.
 FALLBACK = "ideal"

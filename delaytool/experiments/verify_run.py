@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delaytool import datasets
+from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import DataError, ExportError, NetworkError, VerificationError
 from delaytool.files import sha256_of
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.trace import Trace
 from delaytool.verification.binding import Binding
@@ -31,7 +31,7 @@ from delaytool.verification.verdict import (
 )
 
 if TYPE_CHECKING:
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
 Progress = Callable[[str, int, int], None]
 # The word with which a user allows the data that a file names to be read.
@@ -229,7 +229,7 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
     from delaytool.exporter.compile import compile_with_scales
     from delaytool.exporter.record import CHECKPOINTS, ExportRecord
     from delaytool.hw_configs import load_target
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
     record = ExportRecord.of(network)
     if record is None:

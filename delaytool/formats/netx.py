@@ -383,7 +383,7 @@ def _integers(group: StrictGroup, name: str, where: str) -> np.ndarray:
         raise NetworkError(f"{what} {array.max()} is too large")
     whole = array.astype(np.int64)
     if not np.array_equal(whole, array):
-        raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantise before export")
+        raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantize before export")
     return whole
 
 

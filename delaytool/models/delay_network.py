@@ -16,7 +16,7 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
 from delaytool.models.neurons import Population
 from delaytool.models.synapse_settings import SynapseSettings
-from delaytool.quantization import integer_training as quantised
+from delaytool.quantization import integer_training as quantized
 from delaytool.quantization.scales import Grid
 
 
@@ -187,7 +187,7 @@ class DelayNetwork(nn.Module):
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
         if self.grid is not None:
             assert sigma is None or sigma is UNSET, "a network on a grid has single taps"
-            return quantised.traced(self, frames)
+            return quantized.traced(self, frames)
         x = frames.to(self.readout.weight.dtype).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []

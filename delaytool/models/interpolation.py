@@ -4,12 +4,12 @@ A tap of weight w and delay d is spread over the integer delays j = 0..size-1 as
 those of the package dcls 0.1.1, written in delays rather than in its positions: d = size // 2 - P.
 
     'gauss'      K[j] ~ exp(-((j - d) / (|sigma| + 0.27))^2 / 2)
-    'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbours (dcls 'v1'), sigma unused
+    'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbors (dcls 'v1'), sigma unused
     'max'        K[j] ~ max(0, 1 + |sigma| - |j - d|)
     'laplace'    K[j] ~ exp(-|j - d| / (|sigma| + 0.27)): not one of dcls'; its tails are heavier than the gauss', so a
                  delay hears of steps farther off while it is wide
 
-scaled to a sum of 1 over the kernel, but for NORMALISATION.
+scaled to a sum of 1 over the kernel, but for NORMALIZATION.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches 
 # The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
 # which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
 FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
-NORMALISATION = 1e-7
+NORMALIZATION = 1e-7
 # No height is lower: it would carry nothing, but denormal numbers make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
 _NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE)
@@ -75,7 +75,7 @@ def half_width(sigma: float, interpolation: str, discarded: float) -> float:
 class _Taps(DifferentiableFunction):
     """Bumps at each step of `first` + 0..width-1, times the weights; the gradient is the formula's own.
 
-    With K = b / n, n = sum(b) + NORMALISATION and b' = db/dd: dK[j]/dd = (b'[j] - K[j] sum(b')) / n. Nothing but the
+    With K = b / n, n = sum(b) + NORMALIZATION and b' = db/dd: dK[j]/dd = (b'[j] - K[j] sum(b')) / n. Nothing but the
     parameters is kept for it, and a few rows of outputs are made at a time.
     """
 
@@ -89,7 +89,7 @@ class _Taps(DifferentiableFunction):
         out = weight.new_empty(*(weight.shape[:2] if together else weight.shape), width)
         for rows, distance in _distances(delay, first, width):
             height = _height(distance, sigma, name)
-            height *= (weight[rows] / (height.sum(-1) + NORMALISATION)).unsqueeze(-1)
+            height *= (weight[rows] / (height.sum(-1) + NORMALIZATION)).unsqueeze(-1)
             if together:
                 torch.sum(height, 2, out=out[rows])
             else:
@@ -106,7 +106,7 @@ class _Taps(DifferentiableFunction):
             given = grad[rows].unsqueeze(2) if first is None else grad[rows]
             height = _height(distance, sigma, name)
             slope = None if grad_delay is None else _slope(height, distance, sigma, name)
-            norm = height.sum(-1) + NORMALISATION
+            norm = height.sum(-1) + NORMALIZATION
             by_weight = height.mul_(given).sum(-1) / norm
             grad_weight[rows] = by_weight
             if grad_delay is not None and slope is not None:

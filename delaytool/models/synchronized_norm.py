@@ -31,7 +31,7 @@ def _sum(values: Tensor) -> Tensor:
     return _SumOverProcesses.apply(values)
 
 
-class SynchronisedBatchNorm(nn.BatchNorm1d):
+class SynchronizedBatchNorm(nn.BatchNorm1d):
     """BatchNorm1d whose training statistics are those of all processes' values together, on any device.
 
     (PyTorch's SyncBatchNorm runs on GPUs only.) Input (values, channel), where the number of values may differ from
@@ -39,9 +39,9 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
     """
 
     @staticmethod
-    def of(norm: nn.BatchNorm1d) -> SynchronisedBatchNorm:
-        """The same parameters and buffers, not copies, so that an optimiser that holds them goes on with them."""
-        made = SynchronisedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    def of(norm: nn.BatchNorm1d) -> SynchronizedBatchNorm:
+        """The same parameters and buffers, not copies, so that an optimizer that holds them goes on with them."""
+        made = SynchronizedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
         made.weight, made.bias = norm.weight, norm.bias
         for name, buffer in norm.named_buffers():
             setattr(made, name, buffer)

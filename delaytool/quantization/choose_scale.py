@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import ExportError, NetworkError
 from delaytool.hw_configs import Target
-from delaytool.network import IntegerLayer, IntegerNetwork, Readout
 from delaytool.quantization.float_simulation import simulate_float
 from delaytool.quantization.program import FloatLayer, Program
 from delaytool.quantization.quantize import integer_layer

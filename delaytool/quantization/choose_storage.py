@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, Synapses
 from delaytool.exporter.passes.check_limits import synapse_bytes
 from delaytool.hw_configs import Target
-from delaytool.network import DenseSynapses, IntegerNetwork, Synapses
 
 
 def choose_storage(network: IntegerNetwork, target: Target) -> IntegerNetwork:

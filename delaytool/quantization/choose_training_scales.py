@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.hw_configs import Target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 from delaytool.quantization.choose_scale import choose_scale
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps

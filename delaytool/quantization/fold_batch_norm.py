@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from delaytool.quantization.program import FloatLayer, Program
-from delaytool.quantization.scales import Normalisation, folded
+from delaytool.quantization.scales import Normalization, folded
 
 
 def fold_batch_norm(program: Program) -> Program:
@@ -19,7 +19,7 @@ def _folded(layer: FloatLayer) -> FloatLayer:
     norm = layer.batch_norm
     if norm is None:
         return layer
-    at_rest = Normalisation(
+    at_rest = Normalization(
         gamma=torch.from_numpy(norm.gamma),
         beta=torch.from_numpy(norm.beta),
         mean=torch.from_numpy(norm.mean),

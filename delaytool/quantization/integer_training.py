@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from delaytool.contract.bounds import STATE_SHIFT
 from delaytool.hw_configs import Limits
 from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.interpolation import single_taps
 from delaytool.models.neurons.loops import IntegerLifConstants
-from delaytool.network import STATE_SHIFT
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.scales import (
-    Normalisation,
+    Normalization,
     Scale,
     bias_mantissas,
     folded,
@@ -53,18 +53,18 @@ def layer_integers(synapses: DelayedLinear, norm: nn.BatchNorm1d | None, scale: 
     weight = synapses.connected_weight().double()
     bias = weight.new_zeros(len(weight)) if synapses.bias is None else synapses.bias.double()
     if norm is not None:
-        weight, bias = folded(weight, bias, normalisation_of(norm))
+        weight, bias = folded(weight, bias, normalization_of(norm))
     if weight.shape[2] > 1 and not synapses.config.whole_kernels:
         _, delay = single_taps(weight, synapses.delays, synapses.config.kernel_size)
         weight, _ = merged_taps(weight, delay)
     return LayerIntegers(weight_steps(weight, scale, limits), bias_mantissas(bias, scale, limits))
 
 
-def normalisation_of(norm: nn.BatchNorm1d) -> Normalisation:
+def normalization_of(norm: nn.BatchNorm1d) -> Normalization:
     """Batch norm with its running statistics, in float64."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    return Normalisation(
+    return Normalization(
         gamma=norm.weight.double(),
         beta=norm.bias.double(),
         mean=norm.running_mean.double(),

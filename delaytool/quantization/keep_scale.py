@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import IntegerNetwork
 from delaytool.quantization.program import Program
 from delaytool.runtime.backends.torch import simulate
 

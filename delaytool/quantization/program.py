@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 from delaytool.quantization.scales import Scale
 
 

@@ -7,15 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import ExportError
 from delaytool.hw_configs import Limits, Target
-from delaytool.network import (
-    DenseSynapses,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-)
 from delaytool.quantization.program import FloatLayer, Program, Recurrence
 from delaytool.quantization.scales import (
     Scale,
@@ -27,7 +23,7 @@ from delaytool.quantization.scales import (
 )
 
 
-def quantise(program: Program, target: Target) -> IntegerNetwork:
+def quantize(program: Program, target: Target) -> IntegerNetwork:
     """The integer network of a program whose every layer has its scale.
 
     The readout's window is the part of the chip's run that the float readout summed over. Raises ExportError
@@ -50,7 +46,7 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
     scale = layer.scale
     assert scale is not None, "choose_scale comes first"
     limits = target.limits
-    mantissa, exponent = quantised_bias(layer, scale, target)
+    mantissa, exponent = quantized_bias(layer, scale, target)
     groups = [_group(layer.weight, layer.delay, index, scale, limits)]
     if layer.recurrent is not None:
         own = _scale_within(layer.recurrent, scale, limits)
@@ -67,13 +63,13 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
     )
 
 
-def quantised_weight(weight: np.ndarray, scale: Scale, limits: Limits) -> np.ndarray:
+def quantized_weight(weight: np.ndarray, scale: Scale, limits: Limits) -> np.ndarray:
     """The nearest representable integers, before the exponent; beyond the range the range's end."""
     steps = weight_steps(torch.from_numpy(weight), scale, limits).numpy()
     return (steps * limits.weight_step).astype(np.int32)
 
 
-def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.ndarray, int]:
+def quantized_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.ndarray, int]:
     """(mantissas, exponent): the scale's exponent, or else the smallest that holds every bias.
 
     Raises ExportError where none does.
@@ -97,7 +93,7 @@ def quantised_bias(layer: FloatLayer, scale: Scale, target: Target) -> tuple[np.
 def _group(
     weights: np.ndarray, delays: np.ndarray, source: int, scale: Scale, limits: Limits
 ) -> DenseSynapses | SparseSynapses:
-    weight = quantised_weight(weights, scale, limits)
+    weight = quantized_weight(weights, scale, limits)
     delay = delays.astype(np.int32)
     if weight.shape[2] == 1:
         return DenseSynapses(source, weight[..., 0], delay[..., 0], scale.exponent)
@@ -117,7 +113,7 @@ def _scale_within(recurrent: Recurrence, scale: Scale, limits: Limits) -> Scale:
 
 
 @dataclass(frozen=True)
-class Quantisation:
+class Quantization:
     """How well the integers hold a layer's floats.
 
     weight_error   root mean square of the weights' error over that of the weights
@@ -128,7 +124,7 @@ class Quantisation:
     clipped_share: float
 
 
-def quantisation_of(layer: FloatLayer, target: Target) -> Quantisation:
+def quantization_of(layer: FloatLayer, target: Target) -> Quantization:
     """Compare a layer's weights with their integers."""
     scale, limits = layer.scale, target.limits
     assert scale is not None, "choose_scale comes first"
@@ -140,11 +136,11 @@ def quantisation_of(layer: FloatLayer, target: Target) -> Quantisation:
         unit = group_scale.per_unit / (1 << group_scale.exponent)
         part = given[given != 0]
         weights.append(part)
-        errors.append(quantised_weight(part, group_scale, limits) / unit - part)
+        errors.append(quantized_weight(part, group_scale, limits) / unit - part)
         clipped.append((part * unit > limits.weight_max + 0.5) | (part * unit < limits.weight_min - 0.5))
     weight, error, beyond = (np.concatenate(parts) for parts in (weights, errors, clipped))
     if not weight.size:
-        return Quantisation(0.0, 0.0)
-    return Quantisation(
+        return Quantization(0.0, 0.0)
+    return Quantization(
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))), clipped_share=float(beyond.mean())
     )

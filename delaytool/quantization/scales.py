@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_SHIFT
 from delaytool.hw_configs import Limits, load_target
 from delaytool.models.differentiable import DifferentiableFunction
-from delaytool.network import DECAY_UNITY, STATE_SHIFT
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Grid:
         return Grid(values["target"], tuple(Scale(**scale) for scale in values["scales"]))
 
 
-class Normalisation(NamedTuple):
+class Normalization(NamedTuple):
     """Batch norm at rest, per neuron, float64: out = gamma (in - mean) / sqrt(variance + eps) + beta."""
 
     gamma: Tensor
@@ -67,7 +67,7 @@ class Normalisation(NamedTuple):
     eps: float
 
 
-def folded(weight: Tensor, bias: Tensor, norm: Normalisation) -> tuple[Tensor, Tensor]:
+def folded(weight: Tensor, bias: Tensor, norm: Normalization) -> tuple[Tensor, Tensor]:
     """gamma (w x + b - mean) / sqrt(variance + eps) + beta, as one weight (n_out, ...) and one bias (n_out,)."""
     factor = norm.gamma / torch.sqrt(norm.variance + norm.eps)
     spread = factor.reshape(-1, *[1] * (weight.dim() - 1))

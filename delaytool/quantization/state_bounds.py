@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerLayer, IntegerNetwork
+from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError, NetworkError
 from delaytool.experiments.verify_run import SampleChoice, TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
 from delaytool.trainer.run_folder import RunFolder
@@ -116,7 +116,7 @@ def gather(path: Path, request: PageRequest | None = None, progress: Progress | 
             why_not = str(error)
     if verification is not None:
         shown = _shown(verification, request.sample)
-    return Content(path, run, file, verification, why_not, shown, float_delays, _analysed(checkpoint, progress))
+    return Content(path, run, file, verification, why_not, shown, float_delays, _analyzed(checkpoint, progress))
 
 
 def _found(path: Path) -> tuple[RunFolder | None, NetworkFile | None]:
@@ -157,7 +157,7 @@ def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[Floa
         return FloatDelays(None, why_not="the network was not exported from this run's present checkpoints"), None
     if find_spec("torch") is None:
         return FloatDelays(None, why_not="PyTorch, which reads the float checkpoint, is not installed"), None
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
     model = Checkpoint.load(checkpoint).network()
     if not any(layer.config.learns_delays for layer in model.delayed_layers()):
@@ -170,13 +170,13 @@ def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[Floa
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 
-def _analysed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
+def _analyzed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
     """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` says why."""
     if checkpoint is None:
         return None
-    from delaytool.analysis.run_analysis import analyse_run
+    from delaytool.analysis.run_analysis import analyze_run
 
-    return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=progress)
+    return analyze_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=progress)
 
 
 def _comparable(run: RunFolder | None, file: NetworkFile, checkpoint: Path | None) -> Path | None:

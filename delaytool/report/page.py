@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.figure_style import FONTS, as_data_uri
@@ -17,6 +16,7 @@ from delaytool.files import atomic_path
 from delaytool.printable import printable
 from delaytool.report import figures, rows, words
 from delaytool.report.content import Content
+from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import CheckpointError, NetworkError, first_line
 from delaytool.files import os_reason, way_out, write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 from delaytool.quantization.scales import Grid
 from delaytool.trainer.recipe import Recipe, validated
 
@@ -36,7 +36,7 @@ class Checkpoint:
 
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
-    optimisers  state dicts of the optimisers and their schedules; empty where only the network was kept
+    optimizers  state dicts of the optimizers and their schedules; empty where only the network was kept
     progress    the best validation accuracy so far, what the width goes by and the like (plain values)
     grid        the integers that the network is trained through; None: floats
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
@@ -48,7 +48,7 @@ class Checkpoint:
     epoch: int
     sigma: float | None
     model: dict[str, torch.Tensor]
-    optimisers: list[dict[str, Any]]
+    optimizers: list[dict[str, Any]]
     progress: dict[str, Any]
     split: str
     grid: Grid | None = None
@@ -86,6 +86,8 @@ class Checkpoint:
             )
         if version == SCHEMA_VERSION and not is_signed:
             raise CheckpointError(f"{path}: lacks the SHA-256 at its end; {_DAMAGED}")
+        if "optimisers" in content:  # the spelling of versions up to 0.1
+            content["optimizers"] = content.pop("optimisers")
         grid = content.get("grid")
         try:
             checkpoint = Checkpoint(
@@ -132,7 +134,7 @@ class Checkpoint:
                 )
 
 
-_PLAIN = ("n_classes", "epoch", "sigma", "model", "optimisers", "progress", "split")
+_PLAIN = ("n_classes", "epoch", "sigma", "model", "optimizers", "progress", "split")
 
 
 _DAMAGED = "the checkpoint is damaged: copy it again, take the run's other checkpoint, or train again"
@@ -147,9 +149,9 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         "sigma": ("None or a number of at least 0", sigma is None or (_is_number(sigma) and sigma >= 0)),
         "split": ("text", isinstance(checkpoint.split, str)),
         "model": ("tensors by name", _is_dictionary(model, torch.Tensor)),
-        "optimisers": (
+        "optimizers": (
             "a list of dictionaries",
-            isinstance(checkpoint.optimisers, list) and all(_is_dictionary(state) for state in checkpoint.optimisers),
+            isinstance(checkpoint.optimizers, list) and all(_is_dictionary(state) for state in checkpoint.optimizers),
         ),
         "progress": ("values by name", _is_dictionary(progress)),
     }

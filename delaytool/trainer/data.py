@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from delaytool import datasets
+from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 from delaytool.trainer.recipe import Recipe
 
 

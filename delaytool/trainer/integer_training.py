@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import load_target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 from delaytool.quantization.choose_training_scales import grid_for
 from delaytool.quantization.scales import Grid
 from delaytool.trainer.parallel import Team

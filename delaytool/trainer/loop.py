@@ -22,7 +22,7 @@ from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.integer_training import begin_integers, refuse_what_the_chip_lacks
-from delaytool.trainer.optimizers import Optimisers
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe
@@ -138,8 +138,8 @@ class _Training:
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
-        self.optimisers = Optimisers(self.model, recipe.trainer)
-        self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
+        self.optimizers = Optimizers(self.model, recipe.trainer)
+        self.step = make_step(self.model, self.optimizers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
         self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
@@ -148,7 +148,7 @@ class _Training:
         if saved is not None:
             with refusing_what_does_not_fit(self.run_folder.path):
                 self.model.load_state_dict(saved.model)
-                self.optimisers.restore(saved.optimisers)
+                self.optimizers.restore(saved.optimizers)
                 self.model.grid = saved.grid
                 progress = dict(saved.progress)
                 state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
@@ -170,7 +170,7 @@ class _Training:
                 board = Board(self.run_folder.tensorboard, self.run_folder.read_metrics())
                 open_files.callback(board.close)
             for epoch in range(done, self.recipe.trainer.epochs):
-                if epoch == self.recipe.trainer.first_quantised_epoch:
+                if epoch == self.recipe.trainer.first_quantized_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
                 is_best = self.best.improved_by(metrics, self.widths.is_final)
@@ -218,7 +218,7 @@ class _Training:
         config = self.recipe.trainer
         sigma = self.widths.sigma
         before = [layer.delay.detach().clone() for layer in self.model.delayed_layers()]
-        rates = self.optimisers.rates()
+        rates = self.optimizers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
         torch.manual_seed((self.recipe.seed + 1) * 1_000_003 + epoch)
         train = self.parts["train"]
@@ -239,7 +239,7 @@ class _Training:
         refuse_nan_loss(loss_sum, config)
         refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
-        self.optimisers.next_epoch()
+        self.optimizers.next_epoch()
         judged = self._judged(self.parts["validation"])
         moved = [
             float((layer.delay.detach() - old).abs().mean())
@@ -284,7 +284,7 @@ class _Training:
             epoch=epochs,
             sigma=sigma,
             model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
-            optimisers=self.optimisers.state(),
+            optimizers=self.optimizers.state(),
             progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
             grid=self.model.grid,

@@ -12,7 +12,7 @@ from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.recipe import TrainerConfig
 
 
-class Optimisers:
+class Optimizers:
     """Weights with weight decay, all else but delays without, delays on their own; schedules step once an epoch."""
 
     def __init__(self, model: DelayNetwork, config: TrainerConfig) -> None:
@@ -33,17 +33,17 @@ class Optimisers:
             self._all.append((self._delays, CosineAnnealingLR(self._delays, config.epochs)))
 
     def zero_grad(self) -> None:
-        for optimiser, _ in self._all:
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer, _ in self._all:
+            optimizer.zero_grad(set_to_none=True)
 
     def step(self, move_delays: bool = True) -> None:
-        for optimiser, _ in self._all:
-            if move_delays or optimiser is not self._delays:
-                optimiser.step()
+        for optimizer, _ in self._all:
+            if move_delays or optimizer is not self._delays:
+                optimizer.step()
 
     def moments(self, parameter: Tensor) -> list[Tensor]:
         """Adam's moments of a parameter, to be changed in place; none before its first step."""
-        states = [optimiser.state[parameter] for optimiser, _ in self._all if parameter in optimiser.state]
+        states = [optimizer.state[parameter] for optimizer, _ in self._all if parameter in optimizer.state]
         return [state[name] for state in states for name in ("exp_avg", "exp_avg_sq")]
 
     def next_epoch(self) -> None:
@@ -59,20 +59,20 @@ class Optimisers:
 
     def state(self) -> list[dict[str, Any]]:
         return [
-            {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-            for optimiser, schedule in self._all
+            {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            for optimizer, schedule in self._all
         ]
 
     def restore(self, state: list[dict[str, Any]]) -> None:
-        for (optimiser, schedule), saved in zip(self._all, state, strict=True):
-            optimiser.load_state_dict(saved["optimiser"])
+        for (optimizer, schedule), saved in zip(self._all, state, strict=True):
+            optimizer.load_state_dict(saved["optimizer"] if "optimizer" in saved else saved["optimiser"])
             schedule.load_state_dict(saved["schedule"])
 
 
-def _schedule(optimiser: Optimizer, config: TrainerConfig) -> LRScheduler:
+def _schedule(optimizer: Optimizer, config: TrainerConfig) -> LRScheduler:
     if config.lr_schedule == "one-cycle":
         # The reference steps it once an epoch; it begins at lr / 25 and also moves Adam's first beta.
-        return OneCycleLR(optimiser, max_lr=config.lr, total_steps=max(2, config.epochs))
+        return OneCycleLR(optimizer, max_lr=config.lr, total_steps=max(2, config.epochs))
     if config.lr_schedule == "cosine":
-        return CosineAnnealingLR(optimiser, config.epochs)
-    return LambdaLR(optimiser, lambda _: 1.0)
+        return CosineAnnealingLR(optimizer, config.epochs)
+    return LambdaLR(optimizer, lambda _: 1.0)

@@ -32,7 +32,7 @@ def begun_run(run: RunFolder) -> Begun:
     saved = next((Checkpoint.load(path) for path in (run.last, run.best) if path.exists()), None)
     if saved is None:
         return Begun(recipe)
-    if not saved.optimisers:
+    if not saved.optimizers:
         raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
     if recipe is not None:
         _refuse_another_recipe(run, recipe, saved.recipe)

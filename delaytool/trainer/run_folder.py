@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delaytool import __version__
 from delaytool.digests import (
     read_signed_json,
     read_signed_lines,
@@ -24,6 +23,7 @@ from delaytool.digests import (
 )
 from delaytool.errors import CheckpointError
 from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
+from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.trainer.recipe import Recipe

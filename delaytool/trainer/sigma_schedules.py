@@ -156,7 +156,7 @@ class SigmaSchedule:
             decay_epochs=max(1, int(trainer.sigma_epochs * trainer.epochs)),
             factor=trainer.sigma_factor,
             patience=trainer.sigma_patience,
-            single_taps_from=min(single_taps_from, trainer.first_quantised_epoch),
+            single_taps_from=min(single_taps_from, trainer.first_quantized_epoch),
         )
 
     @property

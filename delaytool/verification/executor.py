@@ -27,14 +27,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from delaytool import __version__
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
 from delaytool.runtime.trace import Trace
 from delaytool.verification.compare import Comparison, compare
+from delaytool.version import __version__
 
 EXECUTORS = ("local", "dask")
 # Within so many seconds a scheduler is connected, and answers each question.

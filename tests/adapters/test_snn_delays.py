@@ -8,8 +8,9 @@ from torch.nn import functional
 from delaytool.adapters.snn_delays import checkpoint_of, read_snn_delays, recipe_of
 from delaytool.cli import main
 from delaytool.errors import CheckpointError, RecipeError
-from delaytool.trainer import Checkpoint, load_recipe
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
+from delaytool.trainer.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")

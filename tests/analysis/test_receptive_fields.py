@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from delaytool.analysis.receptive_fields import PARTS, cells_of_taps, part_of, receptive_fields
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 
 
 @pytest.mark.parametrize("taps", [1, 3])

@@ -1,4 +1,4 @@
-"""`delaytool analyse` on a run."""
+"""`delaytool analyze` on a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 @pytest.fixture(scope="module")
 def written(call, run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis") / "out"
-    result = call("analyse", run, "-o", folder, "--permutations", 99, "--neurons", 5, "--layer", "hidden1")
+    result = call("analyze", run, "-o", folder, "--permutations", 99, "--neurons", 5, "--layer", "hidden1")
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -58,17 +58,17 @@ def test_the_figures_are_those_of_the_run(written, run):
 
 def test_the_same_seed_writes_the_same_figures(call, run, written, tmp_path):
     folder, _ = written
-    call("analyse", run, "-o", tmp_path, "--permutations", 99, "--neurons", 5, "--layer", "hidden1")
+    call("analyze", run, "-o", tmp_path, "--permutations", 99, "--neurons", 5, "--layer", "hidden1")
     for name in ("analysis.json", "neurons.csv"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_run_without_a_past_is_analysed_as_it_is(call, run, tmp_path):
+def test_a_run_without_a_past_is_analyzed_as_it_is(call, run, tmp_path):
     imported = tmp_path / "imported"
     imported.mkdir()
     for name in ("best.pt", "recipe.toml"):
         shutil.copy(run / name, imported / name)
-    result = call("analyse", imported, "--permutations", 9, "--neurons", 2, "--layer", "readout")
+    result = call("analyze", imported, "--permutations", 9, "--neurons", 2, "--layer", "readout")
     assert result.exit_code == 0, result.output
     assert "its network before training is unknown" in result.output
     assert "have no order of their own" in result.output
@@ -82,18 +82,18 @@ def test_another_version_of_pytorch_is_told(call, run, tmp_path):
     shutil.copytree(run, copy)
     environment = json.loads((copy / "environment.json").read_text())
     (copy / "environment.json").write_text(json.dumps({**environment, "torch": "1.0"}))
-    result = call("analyse", copy, "--permutations", 9, "--neurons", 2)
+    result = call("analyze", copy, "--permutations", 9, "--neurons", 2)
     assert "the run's by 1.0: another version may draw other numbers" in result.output
 
 
 def test_an_unknown_layer_is_named_with_those_that_there_are(call, run, tmp_path):
-    result = call("analyse", run, "-o", tmp_path / "out", "--layer", "hidden7")
+    result = call("analyze", run, "-o", tmp_path / "out", "--layer", "hidden7")
     assert result.exit_code == 2
     assert "layer hidden7: the network has no such layer; choose from hidden1, readout" in result.output
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_without_a_run_is_refused(call, tmp_path):
-    result = call("analyse", tmp_path)
+    result = call("analyze", tmp_path)
     assert result.exit_code == 2
     assert "no such checkpoint; give a run folder" in result.output

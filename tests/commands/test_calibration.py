@@ -5,8 +5,9 @@ import pytest
 from delaytool.commands.exporting import export_run
 
 from delaytool.hw_configs import load_target
-from delaytool.trainer import load_recipe, train
 from delaytool.trainer.data import load_data
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import load_recipe
 
 
 @pytest.mark.parametrize(("protocol", "part"), [("honest", "validation"), ("paper", "train")])

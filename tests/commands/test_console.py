@@ -15,7 +15,7 @@ from click.testing import Result
 from rich.table import Table
 
 from delaytool.commands.console import PlainConsole, styled
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.progress import StepBars
 
 NASTY = ["[bold]x[/]", "[/]", "a[x].h5", "[true, false]", ":smile:", "$\\frac$", "\x1b[2J\x1b]0;owned\x07", "$x_1$"]

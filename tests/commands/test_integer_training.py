@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-QUANTISED = ("--set", "model.hidden=[16]", "--set", "trainer.quantize=loihi2", "--set", "trainer.lr_schedule=constant")
+QUANTIZED = ("--set", "model.hidden=[16]", "--set", "trainer.quantize=loihi2", "--set", "trainer.lr_schedule=constant")
 
 
 @pytest.fixture(scope="module")
 def run(call, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "quantised"
-    result = call("train", "digits", "-o", folder, *QUANTISED, "--set", "trainer.epochs=3")
+    folder = tmp_path_factory.mktemp("runs") / "quantized"
+    result = call("train", "digits", "-o", folder, *QUANTIZED, "--set", "trainer.epochs=3")
     assert result.exit_code == 0, result.output
     assert "trained through loihi2's integers: these accuracies are theirs" in result.output
     return folder
@@ -28,8 +28,8 @@ def test_the_integers_go_through_export_and_verify_without_a_difference(run, cal
 
 
 def test_a_checkpoint_from_before_the_integers_says_so(call, tmp_path):
-    from delaytool.trainer import load_recipe, train
-    from delaytool.trainer.loop import Reporter
+    from delaytool.trainer.loop import Reporter, train
+    from delaytool.trainer.recipe import load_recipe
 
     class Interrupts(Reporter):
         def batch(self, epoch, index, count, loss):
@@ -37,7 +37,7 @@ def test_a_checkpoint_from_before_the_integers_says_so(call, tmp_path):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(load_recipe("digits", [*QUANTISED[1::2], "trainer.epochs=3"]), tmp_path / "run", reporter=Interrupts())
+        train(load_recipe("digits", [*QUANTIZED[1::2], "trainer.epochs=3"]), tmp_path / "run", reporter=Interrupts())
     result = call("export", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "this checkpoint is from before training through loihi2's integers began" in result.output

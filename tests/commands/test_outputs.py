@@ -72,7 +72,7 @@ OUTPUTS = [
     ("train", "digits", "-o", "PLACE/run"),
     ("export", "RUN", "-o", "PLACE/n.h5"),
     ("report", "RUN", "-o", "PLACE/page.html"),
-    ("analyse", "RUN", "-o", "PLACE/analysis"),
+    ("analyze", "RUN", "-o", "PLACE/analysis"),
     ("import", "RUN/network-loihi2.h5", "-o", "PLACE/n.h5"),
     ("sweep", "digits", "--over", "seed=0..1", "-o", "PLACE/sweep"),
     ("compare", "digits", "--seeds", "1", "-o", "PLACE/comparison"),
@@ -86,7 +86,7 @@ def test_a_place_under_a_file_is_refused_before_anything_is_read(words, run, tmp
 
     monkeypatch.setattr("delaytool.trainer.data.load_data", reads)
     monkeypatch.setattr("delaytool.trainer.loop.load_data", reads)
-    monkeypatch.setattr("delaytool.network.IntegerNetwork.load", reads)
+    monkeypatch.setattr("delaytool.contract.network.IntegerNetwork.load", reads)
     (tmp_path / "file").write_text("")
     arguments = [word.replace("PLACE", str(tmp_path / "file")).replace("RUN", str(run)) for word in words]
     result = call(*arguments)

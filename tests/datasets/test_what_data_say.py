@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from chirps import write_chirp
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets import DataSpec, EventData, bin_events, load, load_for_evaluation, read_file
 from delaytool.datasets.binner import resolve_counts
 from delaytool.datasets.spec import absolute_source
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 Writer = Callable[..., Path]
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}

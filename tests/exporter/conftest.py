@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 
 
 @pytest.fixture

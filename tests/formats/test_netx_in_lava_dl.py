@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import delaytool
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.formats.netx import write_netx
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import reference
 
 SHIM = Path(delaytool.__file__).parent / "runtime" / "lavaworker" / "shim.py"

@@ -12,9 +12,9 @@ from torch.nn import functional
 from delaytool.models.convolution import delayed_sum
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_linear import DelayedLinear
-from delaytool.models.interpolation import NEGLIGIBLE, NORMALISATION, SIGMA_OFFSET, single_tap_kernel
+from delaytool.models.interpolation import NEGLIGIBLE, NORMALIZATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import LifConstants, leak_of, surrogate_gradient
-from delaytool.quantization.integer_training import normalisation_of
+from delaytool.quantization.integer_training import normalization_of
 from delaytool.quantization.scales import Grid
 
 
@@ -33,7 +33,7 @@ def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) 
         bump = torch.relu(1.0 - distance.abs())
     else:
         bump = torch.relu(1.0 + sigma - distance.abs())
-    return bump / (bump.sum(-1, keepdim=True) + NORMALISATION)
+    return bump / (bump.sum(-1, keepdim=True) + NORMALIZATION)
 
 
 def kernel(weight: Tensor, delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
@@ -151,7 +151,7 @@ def integer_neurons(
 ) -> tuple[Tensor, Tensor]:
     """The contract's neurons: arriving (time, batch, neuron) in weight units to (spikes, v after the reset).
 
-    The surrogate gradient is taken of v in units of 1.0, centred half an integer above the threshold's own integer.
+    The surrogate gradient is taken of v in units of 1.0, centered half an integer above the threshold's own integer.
     """
     v = torch.zeros_like(arriving[0])
     spikes, membrane = [], []
@@ -173,7 +173,7 @@ def integer_neurons(
 
 
 def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Tensor:
-    """The network in its grid's integers, in chip time; see `quantised`."""
+    """The network in its grid's integers, in chip time; see `quantized`."""
     config, limits, last = network.config, grid.limits, len(network.hidden)
     n_steps = config.steps_of(last, frames.shape[1]) + config.lateness_on_chip(last)
     norms = [*(layer.norm for layer in network.hidden_layers()), None]
@@ -182,7 +182,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
         weight = _weight(layer)
         bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
         if norm is not None:
-            at_rest = normalisation_of(norm)
+            at_rest = normalization_of(norm)
             factor = at_rest.gamma / torch.sqrt(at_rest.variance + at_rest.eps)
             weight, bias = weight * factor[:, None, None], (bias - at_rest.mean) * factor + at_rest.beta
         size, step = config.kernel_size, limits.weight_step

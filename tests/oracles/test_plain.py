@@ -37,7 +37,7 @@ def assert_equal_to_its_plain_form(config, seed, sigma):
     model = DelayNetwork(7, 4, config).double()
     if config.sparsity:
         with torch.no_grad():
-            for layer in model.delayed_layers():  # as after an optimiser's step, before a tap falls
+            for layer in model.delayed_layers():  # as after an optimizer's step, before a tap falls
                 layer.weight.add_(0.1 * torch.randn_like(layer.weight))
     frames, labels = torch.poisson(torch.full((5, 11, 7), 0.3)), torch.arange(5) % 4
     results = []

@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 from oracles import plain
 from torch.nn import functional
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.models.neurons.loops import IntegerLifConstants
 from delaytool.models.neurons.stepwise import integer_lif_forward
-from delaytool.network import InputEncoding, IntegerLayer
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.integer_training import layer_integers
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program import program_of
-from delaytool.quantization.quantize import quantise
+from delaytool.quantization.quantize import quantize
 from delaytool.quantization.round_delays import round_delays
 from delaytool.quantization.scales import Grid, Scale
 from delaytool.runtime.backends.torch import integrate, simulate
@@ -73,7 +74,7 @@ OPTIONS = {
 
 def integers_of(model, encoding):
     program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
-    return quantise(program, LOIHI2)
+    return quantize(program, LOIHI2)
 
 
 @pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])

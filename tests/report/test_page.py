@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 SECTIONS = ("training", "delays", "sample", "confusion", "verification", "export", "provenance")
 

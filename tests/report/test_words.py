@@ -10,9 +10,12 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.experiments.verify_run import Samples, TwoPartVerification
 from delaytool.figure_style import as_data_uri
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.report import figures, words
 from delaytool.report.content import Content, FloatDelays, NetworkFile
 from delaytool.report.page import compose

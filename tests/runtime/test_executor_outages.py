@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from delaytool.runtime.executor import DaskExecutor
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import executor as executor_module
 
 pytest.importorskip("distributed", reason="the extra 'cluster' (Dask distributed) is not installed")

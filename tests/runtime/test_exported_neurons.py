@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.network import IntegerNetwork
 from delaytool.hw_configs import load_target
-from delaytool.network import InputEncoding, IntegerNetwork
 from delaytool.runtime import engine, reference
 from delaytool.runtime.backends import lava
 

@@ -8,7 +8,11 @@ import pytest
 from golden import regenerate
 from golden.cases import CASES
 
-from delaytool.network import MAX_THRESHOLD, DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.runtime import reference
 from delaytool.runtime.backends import lava
 

@@ -10,15 +10,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from delaytool.network import (
-    MAX_THRESHOLD,
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-)
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.runtime import reference
 from delaytool.runtime.backends import lava
 

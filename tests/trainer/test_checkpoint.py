@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from delaytool.errors import CheckpointError, DelaytoolError
-from delaytool.trainer import Checkpoint, train
-from delaytool.trainer.checkpoint import signed_archive
+from delaytool.trainer.checkpoint import Checkpoint, signed_archive
+from delaytool.trainer.loop import train
 
 OLD = Path(__file__).parents[1] / "fixtures" / "run-without-digests" / "last.pt"
 
@@ -140,7 +140,7 @@ def test_an_earlier_checkpoint_with_a_changed_byte_never_gives_a_traceback(tmp_p
         ("sigma", [-0.5, float("nan"), float("inf"), "0.5", True, [0.5]]),
         ("split", [None, 3, ["honest"]]),
         ("model", [None, [], {"readout.weight": 3}, {3: torch.zeros(3)}, {}]),
-        ("optimisers", [None, {}, [3], [None]]),
+        ("optimizers", [None, {}, [3], [None]]),
         ("progress", [None, [], {"accuracy": "1"}, {"accuracy": float("nan")}, {"epoch": -1}, {"sigma": 3},
                       {"loss": None}, {"sigma": {"width": "wide"}}, {3: 4}]),
         ("recipe", [None, "", "[]", "{", '{"name": 3}', 3, "1" * 5000]),
@@ -177,7 +177,7 @@ def test_a_network_of_another_size_is_refused_before_it_is_made(saved):
 
 def test_a_state_that_does_not_fit_is_refused_when_training_goes_on(saved):
     content = torch.load(saved, weights_only=True)
-    for optimisers in (content["optimisers"][:1], [{}, {}], [{"optimiser": 3, "schedule": 4}] * 2):
-        altered(saved.with_name("last.pt"), optimisers=optimisers)
+    for optimizers in (content["optimizers"][:1], [{}, {}], [{"optimizer": 3, "schedule": 4}] * 2):
+        altered(saved.with_name("last.pt"), optimizers=optimizers)
         with pytest.raises(CheckpointError, match="the checkpoint's state does not fit its recipe"):
             train(None, saved.parent, resume=True)

@@ -19,8 +19,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from delaytool.cli import main
 from delaytool.errors import CheckpointError
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 TINY = [
     "model.hidden=[6]", "trainer.epochs=3", "trainer.batch_size=512", "data.validation_fraction=0.5",

@@ -11,15 +11,16 @@ from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.quantization.integer_training import layer_integers
 from delaytool.runtime import decode, reference
 from delaytool.runtime.backends.torch import simulate
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
-from delaytool.trainer.loop import Reporter
-from delaytool.trainer.recipe import Recipe, TrainerConfig
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import Recipe, TrainerConfig, load_recipe
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 
 # Few epochs, so a network that fires from the first: batch norm lets it, a high constant rate moves its weights.
-QUANTISED = [
+QUANTIZED = [
     "model.hidden=[12,10]", "trainer.epochs=4", "trainer.batch_size=128", "trainer.quantize=loihi2",
     "trainer.quantize_epochs=0.5", "trainer.lr_schedule=constant", "trainer.lr=2e-2",
 ]  # fmt: skip
@@ -52,15 +53,15 @@ def integers(model):
 
 
 @pytest.fixture(scope="module")
-def quantised_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("quantised") / "run"
+def quantized_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quantized") / "run"
     watches = Watches()
-    summary = train(load_recipe("digits", QUANTISED), folder, reporter=watches)
+    summary = train(load_recipe("digits", QUANTIZED), folder, reporter=watches)
     return folder, watches.seen, summary
 
 
-def test_the_last_epochs_move_the_integers_of_one_grid(quantised_run):
-    _, seen, summary = quantised_run
+def test_the_last_epochs_move_the_integers_of_one_grid(quantized_run):
+    _, seen, summary = quantized_run
     assert seen[:2] == [None, None]
     (grid, before), (kept, after) = seen[2:]
     assert grid == kept
@@ -70,8 +71,8 @@ def test_the_last_epochs_move_the_integers_of_one_grid(quantised_run):
 
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
-def test_exported_integers_are_the_trained_ones_value_by_value(quantised_run, tmp_path, checkpoint):
-    folder, seen, summary = quantised_run
+def test_exported_integers_are_the_trained_ones_value_by_value(quantized_run, tmp_path, checkpoint):
+    folder, seen, summary = quantized_run
     saved = Checkpoint.load(getattr(RunFolder(folder), checkpoint))
     grid, trained = seen[saved.epoch - 1]
     data = load_data(saved.recipe, saved.encoding)
@@ -99,10 +100,10 @@ def test_exported_integers_are_the_trained_ones_value_by_value(quantised_run, tm
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])
-def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, quantised_run, tmp_path):
-    whole, seen, summary = quantised_run
+def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, quantized_run, tmp_path):
+    whole, seen, summary = quantized_run
     with pytest.raises(KeyboardInterrupt):
-        train(load_recipe("digits", QUANTISED), tmp_path / "cut", reporter=Watches(epoch))
+        train(load_recipe("digits", QUANTIZED), tmp_path / "cut", reporter=Watches(epoch))
     resumed = Watches()
     assert train(None, tmp_path / "cut", resume=True, reporter=resumed) == summary
     assert resumed.seen[-1][0] == seen[-1][0], "the grid is the same"
@@ -119,7 +120,7 @@ def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, 
                                      ["model.delays=fixed-random"], ["model.delays=dense"], ["model.delays=none"],
                                      ["trainer.quantize_epochs=1.0"]])  # fmt: skip
 def test_other_networks_are_as_exact(options, tmp_path):
-    recipe = load_recipe("digits", [*QUANTISED, "trainer.epochs=2", *options])
+    recipe = load_recipe("digits", [*QUANTIZED, "trainer.epochs=2", *options])
     train(recipe, tmp_path / "run")
     saved = Checkpoint.load(RunFolder(tmp_path / "run").last)
     data = load_data(recipe, saved.encoding)
@@ -136,13 +137,13 @@ def test_other_networks_are_as_exact(options, tmp_path):
 
 def test_without_the_key_nothing_changes(tiny_recipe):
     assert tiny_recipe.trainer.quantize is None
-    assert tiny_recipe.trainer.first_quantised_epoch == tiny_recipe.trainer.epochs
+    assert tiny_recipe.trainer.first_quantized_epoch == tiny_recipe.trainer.epochs
 
 
 @pytest.mark.parametrize(("epochs", "share", "first"), [(10, 0.2, 8), (10, 0.01, 9), (10, 1.0, 0), (1, 0.2, 0)])
 def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, share, first):
     config = TrainerConfig(epochs=epochs, quantize="loihi2", quantize_epochs=share)
-    assert config.first_quantised_epoch == first
+    assert config.first_quantized_epoch == first
     schedule = SigmaSchedule.of_recipe(Recipe(trainer=config), DelayedLinear(2, 2, max_delay=24))
     for epoch in range(epochs):
         assert (schedule.sigma is None) == schedule.is_final == (epoch >= first)
@@ -168,8 +169,8 @@ def test_what_the_chip_cannot_hold_is_said_before_training(overrides, message, t
     assert not (tmp_path / "run").exists()
 
 
-def test_another_target_is_given_the_trained_integers_or_refused(quantised_run, tmp_path):
-    saved = Checkpoint.load(RunFolder(quantised_run[0]).best)
+def test_another_target_is_given_the_trained_integers_or_refused(quantized_run, tmp_path):
+    saved = Checkpoint.load(RunFolder(quantized_run[0]).best)
     frames = load_data(saved.recipe, saved.encoding).validation.frames[:20].numpy()
     kept = {
         target: export(saved.network(), saved.encoding, load_target(target), tmp_path / f"{target}.h5", frames).network

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from delaytool.errors import CheckpointError, DataError, RecipeError
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, loop, train
+from delaytool.trainer import loop
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.evaluation import Evaluation
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 
 class Interrupts(Reporter):

@@ -9,11 +9,14 @@ import torch
 
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.synchronized_norm import SynchronisedBatchNorm
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.models.synchronized_norm import SynchronizedBatchNorm
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import Evaluation, evaluate
+from delaytool.trainer.loop import train
 from delaytool.trainer.parallel import Team
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 SETTINGS = [
     "model.hidden=[24, 16]", "model.dropout=0.3", "trainer.epochs=3", "trainer.batch_size=101",
@@ -63,7 +66,9 @@ def runs_in_float64(folder, settings, counts):
     """The run of each count of processes; the script is what torchrun starts."""
     script = folder / "train.py"
     script.write_text(
-        "import sys, torch; from delaytool.trainer import load_recipe, train\n"
+        "import sys, torch\n"
+        "from delaytool.trainer.loop import train\n"
+        "from delaytool.trainer.recipe import load_recipe\n"
         "torch.set_default_dtype(torch.float64)\n"
         f"train(load_recipe('digits', {settings!r}), sys.argv[1])\n"
     )
@@ -108,7 +113,7 @@ def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
     folder, _ = runs
     # What an interruption after the first epoch leaves: its checkpoint, in a folder with the whole run's recipe.
     script = (
-        "import sys; from delaytool.trainer import loop, load_recipe\n"
+        "import sys; from delaytool.trainer import loop; from delaytool.trainer.recipe import load_recipe\n"
         "class Stop(loop.Reporter):\n"
         "    def epoch(self, metrics, is_best): raise KeyboardInterrupt\n"
         f"loop.train(load_recipe('digits', {SETTINGS!r}), sys.argv[1], reporter=Stop())\n"
@@ -138,7 +143,7 @@ def test_the_shares_of_a_batch_are_the_batch(count, size):
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
-def test_synchronised_batch_norm_is_batch_norm(tmp_path):
+def test_synchronized_batch_norm_is_batch_norm(tmp_path):
     torch.manual_seed(0)
     ours = torch.nn.BatchNorm1d(3).double()
     theirs = torch.nn.BatchNorm1d(3).double()
@@ -146,7 +151,7 @@ def test_synchronised_batch_norm_is_batch_norm(tmp_path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     try:
         results = []
-        for norm in (SynchronisedBatchNorm.of(ours), theirs):
+        for norm in (SynchronizedBatchNorm.of(ours), theirs):
             given = x.clone().requires_grad_()
             out = norm(given)
             (out * grad).sum().backward()

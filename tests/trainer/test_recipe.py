@@ -132,7 +132,7 @@ def test_a_recipe_extends_a_preset(tmp_path):
             "model.recurrent: value [True] is not possible; 1 values for 2",
         ),
         ('[model]\nneuron = "plif"\ntau = 1.0', "model.neuron: value 'plif' is not possible; it learns tau from"),
-        ('[data]\nvalues = "colour"', "data.values: value 'colour' is not possible"),
+        ('[data]\nvalues = "color"', "data.values: value 'color' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),
         ("[data]\nn_steps = 2\n[model]\nmax_delay = 500", "model.max_delay"),
         ("[trainer", "not valid TOML"),

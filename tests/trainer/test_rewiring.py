@@ -15,11 +15,10 @@ from delaytool.errors import RecipeError
 from delaytool.models.config import ModelConfig
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.trainer import load_recipe
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimizers import Optimisers
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
-from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.recipe import TrainerConfig, load_recipe
 from delaytool.trainer.rewiring import GROWN_THETA, by_rank, by_selection, choose, growth_score, rewire
 from delaytool.trainer.step import RecordedStep, make_step
 
@@ -100,8 +99,8 @@ def trained(config, trainer, epochs=3, make=None, watch=lambda step, model: None
     part = Part(frames, torch.randint(0, 4, (28,)))
     model = DelayNetwork(6, 4, config)
     model.sigma = 1.5
-    optimisers = Optimisers(model, trainer)
-    step = (make or make_step)(model, optimisers, part, trainer, Team())
+    optimizers = Optimizers(model, trainer)
+    step = (make or make_step)(model, optimizers, part, trainer, Team())
     for epoch in range(epochs):
         torch.manual_seed(epoch)
         step.begin_epoch()
@@ -138,7 +137,7 @@ def test_training_keeps_the_number_of_taps_and_their_signs(rule, sparsity, dale,
                 assert torch.equal(layer.delay.detach(), delay)
             idle = (theta == 0) | (theta == torch.tensor(GROWN_THETA))
             for parameter in (layer.weight, layer.delay):
-                for moment in step.optimisers.moments(parameter):
+                for moment in step.optimizers.moments(parameter):
                     assert bool((moment[idle] == 0).all()), "what is not there, or new, has no moments"
 
     trained(config, TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=l1), watch=watch)
@@ -173,8 +172,8 @@ def test_a_recorded_step_rewires_as_one_launched_by_one(rule):
     config = ModelConfig(hidden=(12, 9), max_delay=5, dropout=0.3, sparsity=0.7, rewiring=rule)
     trainer = TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=0.01)
 
-    def recorded(model, optimisers, part, config, team):
-        return RecordedStep(model, optimisers, part, config, team, lambda work: work)
+    def recorded(model, optimizers, part, config, team):
+        return RecordedStep(model, optimizers, part, config, team, lambda work: work)
 
     one, other = trained(config, trainer), trained(config, trainer, make=recorded)
     for name, tensor in one.state_dict().items():
@@ -242,7 +241,7 @@ def test_training_equals_the_papers_loops_over_theta(rule):
     ours.sigma = None
     torch.manual_seed(1)
     reference = InTheta(DelayNetwork(6, 4, config).double(), rule, trainer)
-    step = make_step(ours, Optimisers(ours, trainer), Part(frames, labels), trainer, Team())
+    step = make_step(ours, Optimizers(ours, trainer), Part(frames, labels), trainer, Team())
     for _ in range(8):
         step.run(torch.arange(8))
         reference.step(frames, labels, None)

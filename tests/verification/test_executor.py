@@ -15,8 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from delaytool.commands.verify import command
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError, MissingExtraError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS, backend_named
 from delaytool.runtime.decode import decode

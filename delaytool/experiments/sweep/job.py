@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from delaytool.trainer import Recipe, RunFolder, train
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.run_folder import RunFolder
 
 
 class RunReporter(Reporter):

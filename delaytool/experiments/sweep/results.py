@@ -13,7 +13,7 @@ from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_se
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.files import atomic_path
-from delaytool.trainer import RunFolder
+from delaytool.trainer.run_folder import RunFolder
 
 SEED = "seed"
 SPEAKER = "data.held_out_speaker"

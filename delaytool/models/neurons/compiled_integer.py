@@ -7,10 +7,10 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.models.neurons.loops import IntegerLifConstants
 from delaytool.models.neurons.strips import STRIP, flat, flat_mask
 from delaytool.models.threads import use_as_many_threads_as_torch
-from delaytool.network import STATE_LIMIT
 
 _LIMIT = float(STATE_LIMIT)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_SHIFT
 from delaytool.models.convolution import Windows
-from delaytool.network import DECAY_UNITY, STATE_SHIFT
 
 
 class LifConstants(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.models.convolution import Windows
 from delaytool.models.neurons.loops import IntegerLifConstants, LifConstants, surrogate_gradient
-from delaytool.network import STATE_LIMIT
 
 
 def lif_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) -> tuple[Tensor, Tensor]:

@@ -26,8 +26,8 @@ import numpy as np
 
 import delaytool
 from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.trace import Trace
 
 VARIANTS = ("stock", "cached")
@@ -216,7 +216,7 @@ def _end(process: subprocess.Popen) -> None:
                 return
             process.poll()  # reaps it, so that the group can vanish
             time.sleep(0.05)
-            number = 0  # signalled once; from here only ask whether anyone is left
+            number = 0  # signaled once; from here only ask whether anyone is left
 
 
 def _explained(log: str, interpreter: str, code: int) -> str:

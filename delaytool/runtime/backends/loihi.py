@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from delaytool.contract.bounds import DECAY_UNITY
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import DECAY_UNITY, IntegerNetwork
 from delaytool.runtime.backends import lava
 from delaytool.runtime.trace import Trace
 

@@ -13,16 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from delaytool.contract.frames import checked_frames
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import Synapses
 from delaytool.errors import BackendError
-from delaytool.network import (
-    DECAY_UNITY,
-    STATE_LIMIT,
-    STATE_SHIFT,
-    IntegerLayer,
-    IntegerNetwork,
-    Synapses,
-)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_SHIFT
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import DECAY_UNITY, STATE_SHIFT, IntegerLayer, IntegerNetwork
 from delaytool.runtime.counters import fan_out
 from delaytool.runtime.engine.lanes import N_LANES, WORD_BITS, WORD_BYTES
 

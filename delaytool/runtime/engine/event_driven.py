@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerNetwork
+from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.counters import fan_out
 from delaytool.runtime.engine import lanes
 from delaytool.runtime.engine.lanes import N_LANES

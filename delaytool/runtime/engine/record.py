@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.digest import keys
 
 KINDS = ("spikes", "u", "v")

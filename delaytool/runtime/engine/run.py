@@ -18,8 +18,8 @@ import numba
 import numpy as np
 
 from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.engine import bit_sliced, event_driven
 from delaytool.runtime.engine.lanes import WORD_BITS

@@ -3,7 +3,7 @@
 import pytest
 
 from delaytool.experiments.sweep.combinations import combinations
-from delaytool.trainer import RunFolder
+from delaytool.trainer.run_folder import RunFolder
 
 TINY = ["model.hidden=[8]", "trainer.epochs=3", "trainer.batch_size=256", "data.validation_fraction=0.5"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from delaytool.errors import RecipeError, SweepError
 from delaytool.experiments.sweep.combinations import axis, combinations
-from delaytool.trainer import load_recipe
+from delaytool.trainer.recipe import load_recipe
 
 
 @given(st.integers(-50, 50), st.integers(0, 60), st.integers(1, 9))

@@ -10,7 +10,8 @@ from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Train
 from delaytool.experiments.sweep.processes import work_in_processes
 from delaytool.experiments.sweep.worker import work
-from delaytool.trainer import RunFolder, train
+from delaytool.trainer.loop import train
+from delaytool.trainer.run_folder import RunFolder
 
 
 def silent(news):

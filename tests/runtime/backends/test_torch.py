@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import BackendError
-from delaytool.network import DenseSynapses, SparseSynapses
 from delaytool.runtime import reference
 from delaytool.runtime.backends.torch import simulate
 

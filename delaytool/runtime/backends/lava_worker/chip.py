@@ -18,7 +18,7 @@ from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.utils import loihi
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.backends.lava_worker import graph
 
 Run = list[dict[str, np.ndarray]]
@@ -27,7 +27,7 @@ Run = list[dict[str, np.ndarray]]
 def runner(options: dict[str, Any]) -> Callable[[IntegerNetwork, np.ndarray, str], Run]:
     """Connect to the host that the options name, and return what runs a network's samples there.
 
-    Ends the process with a line that the parent recognises where Intel's extension is missing.
+    Ends the process with a line that the parent recognizes where Intel's extension is missing.
     """
     if not loihi.is_installed():
         sys.exit("delaytool-loihi: missing")

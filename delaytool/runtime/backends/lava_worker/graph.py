@@ -12,7 +12,8 @@ from lava.proc.sparse.process import DelaySparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from delaytool.network import DenseSynapses, IntegerNetwork, Synapses
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, Synapses
 
 PAYLOAD_BITS = 8
 

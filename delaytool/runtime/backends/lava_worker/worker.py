@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.backends.lava_worker import shim
 from delaytool.runtime.trace import padded_input
 
