@@ -23,8 +23,8 @@ def command(name: str, output: Path, url: str | None) -> None:
     """
     from dataclasses import replace
 
-    from delaytool.commands.step_bars import StepBars
     from delaytool.datasets.archives import fetch_archive
+    from delaytool.progress import StepBars
 
     archive = ARCHIVES[name] if url is None else replace(ARCHIVES[name], url=url)
     try:

@@ -37,12 +37,13 @@ def command(
     FOLDER holds a folder of .wav or .flac files per class, or the files of the Heidelberg Digits or the Free Spoken
     Digits. The same command goes on after an interruption.
     """
-    from delaytool.commands.step_bars import StepBars
     from delaytool.datasets.ear import EarModel
     from delaytool.datasets.ear.cache import cores
-    from delaytool.datasets.ear.spike_file import write_spike_file
+    from delaytool.datasets.ear.spike_file import describe_spike_file, write_spike_file
     from delaytool.datasets.listings import list_recordings
-    from delaytool.errors import DataError
+    from delaytool.errors import DataError, OutputError
+    from delaytool.files import require_writable_file
+    from delaytool.progress import StepBars
 
     listing = list_recordings(folder, classes)
     if listing is None:
@@ -50,7 +51,9 @@ def command(
     files = output_files(output, list(listing.parts))
     there = [path for path in files.values() if path.exists()]
     if there:
-        raise DataError(f"{there[0]}: the file is already there; remove it, or choose another name with -o")
+        raise OutputError(f"{there[0]}: the file is already there; remove it, or choose another name with -o")
+    for path in files.values():
+        require_writable_file(path)
     working = output.with_name(f"{output.name}.unfinished")
     model = EarModel(n_channels=channels, causal=causal)
     try:
@@ -67,7 +70,7 @@ def command(
                     processes=processes or cores(),
                     progress=progress,
                 )
-                click.echo(describe(path, time.monotonic() - began))
+                click.echo(f"{path}: {describe_spike_file(path)}, made in {time.monotonic() - began:,.0f} s")
     except KeyboardInterrupt:
         click.echo(f"\nstopped; give the same command again to go on ({working} keeps what is done)", err=True)
         sys.exit(130)
@@ -76,27 +79,14 @@ def command(
 
 
 def output_files(output: Path, parts: list[str]) -> dict[str, Path]:
-    """Which file each part of the recordings goes into. Raises DataError where one file cannot hold the parts."""
-    from delaytool.errors import DataError
+    """Which file each part of the recordings goes into. Raises OutputError where one file cannot hold the parts."""
+    from delaytool.errors import OutputError
 
     if output.suffix not in SUFFIXES:
         return {part: output / FILES[part] for part in parts}
     if len(parts) > 1:
-        raise DataError(
+        raise OutputError(
             f"{output}: the recordings have parts of their own ({', '.join(parts)}), which go into a file each; give a "
             f"folder: -o {output.with_suffix('')}"
         )
     return {parts[0]: output}
-
-
-def describe(path: Path, seconds: float) -> str:
-    """What a file of spikes holds, in a line."""
-    import h5py
-    import numpy as np
-
-    with h5py.File(path, "r") as file:
-        count, classes = len(file["labels"]), len(file["extra/keys"])
-        duration = float(file["extra/duration"][()].sum())
-        speakers = np.unique(file["extra/speaker"][()]).size if "extra/speaker" in file else None
-    who = "" if speakers is None else f", {speakers:,} speakers"
-    return f"{path}: {count:,} recordings, {classes} classes{who}, {duration:,.0f} s of sound, made in {seconds:,.0f} s"

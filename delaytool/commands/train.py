@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from delaytool.commands.console import echo
 from delaytool.commands.recipe_verb import RecipeVerb
 
 
@@ -39,8 +40,8 @@ def command(
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.training_progress import TrainingProgress
-    from delaytool.trainer import load_recipe, train
-    from delaytool.trainer.recipe import override_of
+    from delaytool.trainer.loop import train
+    from delaytool.trainer.recipe import load_recipe, override_of
 
     if resume is not None:
         if (
@@ -63,5 +64,5 @@ def command(
         with TrainingProgress(folder) as progress:
             train(loaded, folder, resume=resume is not None, reporter=progress)
     except KeyboardInterrupt:
-        click.echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
+        echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.events import EVENTS_AT_ONCE, EventData, runs
 from delaytool.datasets.memory import MAX_CELLS, new_frames
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 # Cells of the int64 count array that is made at once: 64 MiB.
 CELLS_AT_ONCE = 1 << 23

@@ -1,4 +1,4 @@
-"""EventData: labelled samples of spikes, stored end to end."""
+"""EventData: labeled samples of spikes, stored end to end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from delaytool.errors import DataError
 
-# Events that a vectorised pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes an event),
+# Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes an event),
 # so that a data set of 600 million events can be cut up without twice its own memory.
 EVENTS_AT_ONCE = 1 << 22
 

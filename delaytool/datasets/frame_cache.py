@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
 from delaytool.datasets.recordings import Listing, Recording, read_sound, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
-from delaytool.network import MelSpectrogram
 
 Progress = Callable[[str, int, int], None]
 # Counts up when the same settings come to make other frames.
@@ -108,15 +108,18 @@ def _made(
         for path, content in ((lengths, every), (durations, np.concatenate(seconds))):
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
                 np.save(file, content)
-        with atomic_path(whole) as temporary:
-            values = np.lib.format.open_memmap(temporary, "w+", np.float16, (int(every.sum()), mel.n_mels))
-            row = 0
+        shape = (int(every.sum()), mel.n_mels)
+        # Block after block, as plain writes: on a full disk a memory map would kill the process.
+        with atomic_path(whole) as temporary, open(temporary, "wb") as file:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)),
+                "fortran_order": False,
+                "shape": shape,
+            }
+            np.lib.format.write_array_header_1_0(file, header)
             for low in starts:
                 some, *_ = _block(folder, low, recordings, mel, time_step_ms, tell)
-                values[row : row + len(some)] = some
-                row += len(some)
-            values.flush()
-            del values
+                file.write(np.ascontiguousarray(some, np.float16).tobytes())
         for low in starts:
             _place(folder, low).unlink(missing_ok=True)
     try:

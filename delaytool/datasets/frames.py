@@ -1,4 +1,4 @@
-"""FrameData: labelled samples of real numbers in time steps and channels, stored end to end."""
+"""FrameData: labeled samples of real numbers in time steps and channels, stored end to end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.events import check_labels
 from delaytool.errors import DataError
-from delaytool.network import MelSpectrogram
 
 
 @dataclass(frozen=True, eq=False)

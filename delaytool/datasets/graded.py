@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.memory import new_frames
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 # What share of the training part's values lies below the lowest integer and above the highest. The quieter half is
 # silence: a network of spikes pays for every value that is not 0, and biases have to make up for a mean.
@@ -36,7 +36,7 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     return replace(encoding, max_count=encoding.max_payload)
 
 
-def quantise(data: FrameData, encoding: InputEncoding) -> np.ndarray:
+def quantize(data: FrameData, encoding: InputEncoding) -> np.ndarray:
     """(sample, time, channel) uint8 frames: q = clip(rint((value - offset) / scale), 0, 2^bits - 1) in float32.
 
     Steps past n_steps are cut, shorter samples end in zeros. Raises DataError where the data do not fit the

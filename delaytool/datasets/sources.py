@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
@@ -23,7 +24,6 @@ from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS, TONIC, DataSp
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
-from delaytool.network import MelSpectrogram
 
 SPLIT_NAMES = ("train", "validation", "test")
 # Where data come without a test part it is always cut with this seed: a run's own seed must not move samples

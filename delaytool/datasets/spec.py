@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from delaytool.contract.encoding import InputEncoding, MelSpectrogram
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding, MelSpectrogram
 
 # Sources that are names; everything else is a path.
 DIGITS = "digits"
@@ -134,9 +134,9 @@ class DataSpec:
         source     other data, read and cut as the recipe says
         Keys that the values lack have their defaults. Raises DataError where no source is named.
         """
-        data = recipe.get("data") or {}
-        if not isinstance(data, Mapping):
-            raise DataError(f"the recipe's section data holds {type(data).__name__}, not keys and values")
+        recipe = recipe if isinstance(recipe, Mapping) else {}
+        data = recipe.get("data")
+        data = data if isinstance(data, Mapping) else {}
         given = {field.name: data[field.name] for field in fields(DataSpec) if field.name in data}
         given |= {name: recipe[name] for name in _OF_THE_RUN if name in recipe}
         if source is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from delaytool.models.synapse_settings import SynapseSettings
 
 # Neurons of a layer and layers of a network, beyond which a number is a slip of the keyboard.
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
@@ -128,22 +131,27 @@ class ModelConfig(RecipeSection):
         return recurrent
 
     @property
+    def synapses(self) -> SynapseSettings:
+        """What every layer of synapses is."""
+        return SynapseSettings(**{field.name: getattr(self, field.name) for field in fields(SynapseSettings)})
+
+    @property
     def kernel_size(self) -> int:
         """Taps of a kernel (Td)."""
-        return 1 if self.delays == "none" else self.max_delay + 1
+        return self.synapses.kernel_size
 
     @property
     def whole_kernels(self) -> bool:
         """Whether a synapse's weights are its kernel, so that there is no delay to place them."""
-        return self.delays in ("none", "dense")
+        return self.synapses.whole_kernels
 
     @property
     def taps_per_synapse(self) -> int:
-        return self.kernel_size if self.whole_kernels else self.kernel_count
+        return self.synapses.taps_per_synapse
 
     @property
     def learns_delays(self) -> bool:
-        return self.delays == "learned" and self.max_delay > 0
+        return self.synapses.learns_delays
 
     @property
     def current_tau(self) -> float:
@@ -167,12 +175,7 @@ class ModelConfig(RecipeSection):
     @property
     def distinct_delays(self) -> bool:
         """Whether a synapse's fixed delays are all different: candidates among which structure chooses."""
-        return self.rewiring != "none" and self.delays == "fixed-random"
-
-    @property
-    def grows_by_gradient(self) -> bool:
-        """Whether taps that do not exist need a gradient."""
-        return self.rewiring in ("rigl", "rigl-signed")
+        return self.synapses.distinct_delays
 
     @property
     def n_layers(self) -> int:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from delaytool import datasets
+from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 from delaytool.trainer.recipe import Recipe
 
 
@@ -32,7 +32,8 @@ class Part:
 class TrainingData:
     """The three parts, how they were made in words, and the encoding that made frames of events.
 
-    warnings: sentences about the data that a user should read
+    class_names   one per class, or empty where the data do not say
+    warnings      sentences about the data that a user should read
     """
 
     train: Part
@@ -41,6 +42,7 @@ class TrainingData:
     encoding: InputEncoding
     n_classes: int
     split: str
+    class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -62,5 +64,10 @@ def load_data(
             raise DataError(f"{samples.name}: not one spike falls into the {name} frames; check data.time_step_ms")
         parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))
     return TrainingData(
-        **parts, encoding=encoding, n_classes=splits.train.n_classes, split=splits.description, warnings=splits.warnings
+        **parts,
+        encoding=encoding,
+        n_classes=splits.train.n_classes,
+        split=splits.description,
+        class_names=splits.train.class_names,
+        warnings=splits.warnings,
     )

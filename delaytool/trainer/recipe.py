@@ -16,12 +16,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, DataSpec, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
-from delaytool.network import InputEncoding
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,10 +128,10 @@ class DataConfig(RecipeSection):
             start=self.start,
             n_steps=self.n_steps,
             max_count=self.max_count,
-            **self._quantisation(),
+            **self._quantization(),
         )
 
-    def _quantisation(self) -> dict[str, Any]:
+    def _quantization(self) -> dict[str, Any]:
         if self.values != "graded":
             return {}
         bits = DEFAULT_BITS if self.input_bits is None else self.input_bits
@@ -225,7 +225,7 @@ class TrainerConfig(RecipeSection):
         return name
 
     @property
-    def first_quantised_epoch(self) -> int:
+    def first_quantized_epoch(self) -> int:
         """The epoch (from 0) from which training goes through a chip's integers; `epochs` where it never does."""
         if self.quantize is None:
             return self.epochs
@@ -324,6 +324,14 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: {_explained(error)}") from None
     except RecursionError:
         raise RecipeError(f"{origin}: its values are nested too deeply; a recipe has sections and keys") from None
+
+
+def recipe_of_run(text: str, origin: str) -> Recipe:
+    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    try:
+        return validated(tomllib.loads(text), origin)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: not valid TOML ({error}); the run is damaged") from None
 
 
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from delaytool import datasets
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 KINDS = {"gsc-3l-1kc": chirps.speech_folder, "hd-1l-1kc": chirps.heidelberg_folder}
 SMALL = ["--set", "model.hidden=[12]", "--set", "trainer.epochs=1", "--set", "trainer.batch_size=4"]

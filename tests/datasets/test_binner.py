@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets import EventData, bin_events, digest, memory, resolve_encoding
 from delaytool.datasets import binner as binner_module
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 N_UNITS = 6
 # Sixteenths of a second fall on the bins' edges, the others anywhere.

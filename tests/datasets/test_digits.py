@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets import bin_events, digits_events, resolve_encoding
 from delaytool.datasets.digits import digits_images
-from delaytool.network import InputEncoding
 
 
 def test_the_images_are_those_of_scikit_learn() -> None:

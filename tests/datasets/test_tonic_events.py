@@ -126,7 +126,7 @@ def test_a_data_set_of_one_part_is_cut() -> None:
     ("name", "expected"),
     [
         ("Gesture", "tonic has no such data set of events; it has Gestures, NoLabels"),
-        ("Recordings", r"it is not one data set of labelled samples \(tonic asks for recording\)"),
+        ("Recordings", r"it is not one data set of labeled samples \(tonic asks for recording\)"),
         ("NoSize", "its samples have no common sensor size"),
         ("NoLabels", "sample 0: its target is a ndarray, not a label"),
         ("Offline", r"tonic cannot give it \(File not found or corrupted.\)"),

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.sweep.grid import grid
+from delaytool.experiments.sweep.combinations import grid
 from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
 
 if sys.version_info >= (3, 11):
@@ -132,7 +132,7 @@ def test_a_recipe_extends_a_preset(tmp_path):
             "model.recurrent: value [True] is not possible; 1 values for 2",
         ),
         ('[model]\nneuron = "plif"\ntau = 1.0', "model.neuron: value 'plif' is not possible; it learns tau from"),
-        ('[data]\nvalues = "colour"', "data.values: value 'colour' is not possible"),
+        ('[data]\nvalues = "color"', "data.values: value 'color' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),
         ("[data]\nn_steps = 2\n[model]\nmax_delay = 500", "model.max_delay"),
         ("[trainer", "not valid TOML"),

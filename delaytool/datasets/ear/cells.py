@@ -44,16 +44,15 @@ class Cells:
         self._waiting = np.zeros(self.count, np.int64)  # dead steps that are left
 
     def spikes(self, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """((n,) int64 steps since the sound began, (n,) int64 channels), sorted by step, then by channel.
+        """((n,) int64 steps since the sound began, (n,) int64 channels), sorted by channel, then by step.
 
         A neuron's potential reaches the threshold in one step and the spike is known in the next, as in LAUSCHER: a
         spike of the last step is given with the next piece, or never.
         """
         probability = hair_cells(velocity, self._hair, self._pools)
         counts = nerve_fibers(probability, self.step, self._keys, self._ready, self._returning)
-        marks = bushy_cells(counts, self._bushy, self._bushy_state, self._waiting)
-        steps, channels = np.nonzero(marks)
-        steps = steps + self.step - 1
+        steps, channels = bushy_cells(counts, self._bushy, self._bushy_state, self._waiting)
+        steps += self.step - 1
         self.step += len(velocity)
         return steps, channels + self.first
 
@@ -156,24 +155,28 @@ def nerve_fibers(
 
 
 @njit(cache=True, nogil=True)
-def bushy_cells(counts: np.ndarray, constants: np.ndarray, state: np.ndarray, waiting: np.ndarray) -> np.ndarray:
-    """(time, n) bool: whether each cell spiked in the step before, with spikes (time, n) of its fibers.
+def bushy_cells(
+    counts: np.ndarray, constants: np.ndarray, state: np.ndarray, waiting: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and cells, (spikes,) int64 each, of spikes in the step before, with spikes (time, n) of each cell's fibers.
 
     A leaky integrate-and-fire neuron, threshold 1, whose potential and current decay per step: the current takes the
     new spikes and is added to the potential, except in the dead time, in which the potential is 0. `state` (2, n),
     potential and current, and `waiting` (n,), dead steps that are left, go on.
     """
     keep_v, keep_i, charge, dead = constants[0], constants[1], constants[2], int(constants[3])
-    marks = np.empty(counts.shape, np.bool_)
+    most = counts.shape[1] * (counts.shape[0] // max(dead, 1) + 1)
+    steps, cells = np.empty(most, np.int64), np.empty(most, np.int64)
+    found = 0
     for channel in range(counts.shape[1]):
         v, current, left = state[0, channel], state[1, channel], waiting[channel]
         for t in range(counts.shape[0]):
-            spiked = left <= 0 and v >= 1.0
-            if spiked:
+            if left <= 0 and v >= 1.0:
+                steps[found], cells[found] = t, channel
+                found += 1
                 left = dead
             current = current * keep_i + counts[t, channel]
             v = min(v * keep_v + current * charge, 1.0) if left <= 0 else 0.0
             left -= 1
-            marks[t, channel] = spiked
         state[0, channel], state[1, channel], waiting[channel] = v, current, left
-    return marks
+    return steps[:found], cells[:found]

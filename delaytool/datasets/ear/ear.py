@@ -42,7 +42,7 @@ def _whole(sound: np.ndarray, rate: int, model: EarModel, seed: int) -> tuple[np
         cells = Cells(model, rate // 2, first=number * BLOCK, seed=seed)
         found.append(cells.spikes(membrane.block(spectrum, number)))
     steps, units = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(steps, kind="stable")  # units rise already, in a block and from block to block
+    order = np.argsort(steps, kind="stable")  # units rise already
     return steps[order], units[order]
 
 

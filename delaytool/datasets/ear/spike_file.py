@@ -65,6 +65,16 @@ def write_spike_file(
     shutil.rmtree(blocks, ignore_errors=True)
 
 
+def describe_spike_file(path: Path) -> str:
+    """How many recordings, classes, speakers and seconds a file of `write_spike_file` holds, in words."""
+    with h5py.File(path, "r") as file:
+        count, classes = len(file["labels"]), len(file["extra/keys"])
+        seconds = float(file["extra/duration"][()].sum())
+        speakers = np.unique(file["extra/speaker"][()]).size if "extra/speaker" in file else None
+    who = "" if speakers is None else f", {speakers:,} speakers"
+    return f"{count:,} recordings, {classes} classes{who}, {seconds:,.0f} s of sound"
+
+
 def job_key(job: EarJob) -> str:
     """A digest of the settings and of every recording's path in the folder, size and time of change."""
     sha = hashlib.sha256(json.dumps([VERSION, asdict(job.model), job.seed], sort_keys=True).encode())

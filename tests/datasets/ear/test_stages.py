@@ -79,11 +79,11 @@ def test_all_up_to_the_probability(lauscher: dict[str, np.ndarray], name: str) -
 def test_bushy_cells(lauscher: dict[str, np.ndarray], name: str) -> None:
     counts = np.ascontiguousarray(lauscher[f"{name}_fibers"].T)
     constants = bushy_constants(MODEL, int(lauscher[f"{name}_rate"]) // 2)
-    marks = bushy_cells(counts, constants, np.zeros((2, 10)), np.zeros(10, np.int64))
-    theirs = lauscher[f"{name}_bushy"].T
-    assert theirs.any()
-    np.testing.assert_array_equal(marks[1:], theirs[:-1])  # a spike is known one step later
-    assert not marks[0].any()
+    steps, cells = bushy_cells(counts, constants, np.zeros((2, 10)), np.zeros(10, np.int64))
+    theirs = np.nonzero(lauscher[f"{name}_bushy"])  # sorted by channel, then by step
+    assert theirs[0].size > 5 or name == "chirp"
+    np.testing.assert_array_equal(cells, theirs[0])
+    np.testing.assert_array_equal(steps - 1, theirs[1])  # a spike is known one step later
 
 
 @pytest.mark.parametrize(
