@@ -59,7 +59,7 @@ def test_what_it_writes_can_be_trained_on(
     assert result.exit_code == 0, result.output
     for arguments in (
         ["export", tmp_path / "causal", "--target", "ideal"],
-        ["verify", tmp_path / "causal" / "network-ideal.h5", "--no-drop"],
+        ["verify", tmp_path / "causal" / "network-ideal.h5", "--data", "recorded", "--no-drop"],
     ):
         result = call(*arguments)
         assert result.exit_code == 0, result.output
