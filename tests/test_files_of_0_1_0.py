@@ -1,4 +1,4 @@
-"""Everything that version 0.1.0 wrote is still read: runs, checkpoints, networks, sweeps, comparisons, netx, streams."""
+"""All that version 0.1.0 wrote is still read: runs, checkpoints, networks, sweeps, comparisons, netx, streams."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class _Training:
         sigma = self.widths.sigma  # after the last epoch it is still that epoch's
         if sigma is None:  # of a run that version 0.1.0 has trained
             return (
-                f"the best epoch, {self.best.epoch}, was chosen by an earlier version from before training reached single "
+                f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
                 "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
             )
         return (
