@@ -27,7 +27,8 @@ class EventData:
     name         where the data came from, for messages
     class_names  one name per class, or empty
     warnings     sentences about the data that a user should read
-    of_recordings  whether the spikes are those of recordings: a missing test part is then made of whole speakers
+    ear          'whole' or 'causal' where the spikes are those of recordings through that form of the ear, else None; a
+                 missing test part of such data is made of whole speakers
     """
 
     times: np.ndarray
@@ -40,7 +41,7 @@ class EventData:
     name: str = ""
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    of_recordings: bool = False
+    ear: str | None = None
 
     @staticmethod
     def from_samples(
@@ -128,7 +129,7 @@ class EventData:
             name=self.name,
             class_names=self.class_names,
             warnings=self.warnings,
-            of_recordings=self.of_recordings,
+            ear=self.ear,
         )
 
     def check(self) -> EventData:

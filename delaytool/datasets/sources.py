@@ -111,7 +111,7 @@ def _load(reader: _Reader) -> Splits:
     else:
         whole = train
         # Recordings without lists: a test part is worth more where it holds voices that were never heard.
-        of_recordings = isinstance(whole, FrameData) or whole.of_recordings
+        of_recordings = isinstance(whole, FrameData) or whole.ear is not None
         method = resolve_method(whole, spec.split_by) if of_recordings else "stratified"
         train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
         test_origin = _describe(method, test, whole, origin)
@@ -187,7 +187,9 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
 
 def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:
     spec = reader.spec
-    return read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+    data = read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+    _refuse_other_ear(spec, data)
+    return data
 
 
 def _checked(data: EventData | FrameData, n_units: int | None, n_classes: int | None) -> EventData | FrameData:
@@ -263,8 +265,12 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         listing = list_recordings(Path(source), spec.classes)
         if listing is not None:
             return {part: _of_recordings(reader, listing, part) for part in listing.parts}
-    _refuse_ear(spec)
-    return read_folder(source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units)
+    parts = read_folder(
+        source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units
+    )
+    for part in parts.values():
+        _refuse_other_ear(spec, part)
+    return parts
 
 
 def _refuse_time_unit(spec: DataSpec) -> None:
@@ -278,7 +284,20 @@ def _refuse_time_unit(spec: DataSpec) -> None:
 def _refuse_ear(spec: DataSpec) -> None:
     if spec.ear:
         raise DataError(
-            f"{spec.source}: data.ear is for folders of recordings, and this is none; leave it out, or give recordings"
+            f"{spec.source}: data.ear is for recordings and for spikes that encode made of them; leave it out, or give "
+            "recordings"
+        )
+
+
+def _refuse_other_ear(spec: DataSpec, data: EventData) -> None:
+    """Raise DataError where data.ear is set and the file's spikes are not those of that form of the ear."""
+    if spec.ear and data.ear is None:
+        _refuse_ear(spec)
+    wanted = "causal" if spec.ear == "causal" else "whole"
+    if spec.ear and data.ear != wanted:
+        raise DataError(
+            f"{data.name}: its spikes are those of the {data.ear} ear, data.ear is the {wanted} one; encode the "
+            f"recordings again {'with' if wanted == 'causal' else 'without'} --causal, or set data.ear"
         )
 
 

@@ -180,9 +180,18 @@ def test_without_lists_the_test_part_is_other_speakers(tmp_path: Path) -> None:
 
 def test_the_ear_is_for_recordings(tmp_path: Path, folder: Path) -> None:
     encode(folder, tmp_path / "a.h5", "test")
-    for source in ("digits", str(tmp_path / "a.h5")):
-        with pytest.raises(DataError, match=r"data\.ear is for folders of recordings"):
-            load(DataSpec(source, ear=True))
+    with h5py.File(tmp_path / "a.h5") as file, h5py.File(tmp_path / "b.h5", "w") as other:
+        for name in file:
+            file.copy(name, other)
+    for source in ("digits", str(tmp_path / "b.h5")):
+        for read in (load, load_for_evaluation):
+            with pytest.raises(DataError, match=r"data\.ear is for recordings and for spikes"):
+                read(DataSpec(source, ear=True))
+    data = load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear=True))
+    assert isinstance(data, EventData)
+    assert data.ear == "whole"
+    with pytest.raises(DataError, match=r"the whole ear.*encode the recordings again with --causal"):
+        load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear="causal"))
     with pytest.raises(DataError, match=r"data\.mel and data\.ear"):
         load(DataSpec(str(folder), ear=True, mel="hd"))
     with pytest.raises(DataError, match="'loud' is unknown"):
