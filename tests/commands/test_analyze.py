@@ -82,7 +82,7 @@ def test_a_run_without_a_past_is_analyzed_as_it_is(call, run, tmp_path):
 def test_another_version_of_pytorch_is_told(call, run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    environment = read_signed_json(copy / "environment.json")
+    environment, _ = read_signed_json(copy / "environment.json")
     write_signed_json(copy / "environment.json", {**environment, "torch": "1.0"})
     result = call("analyze", copy, "--permutations", 9, "--neurons", 2)
     assert "the run's by 1.0: another version may draw other numbers" in result.output

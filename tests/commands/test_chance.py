@@ -18,7 +18,7 @@ def test_a_network_at_chance_is_warned_of_everywhere(call: Callable[..., Result]
     result = call("train", "digits", "-o", run, *(word for key in still for word in ("--set", key)))
     assert result.exit_code == 0, result.output
     assert f"warning: {WARNING}" in result.output
-    assert WARNING in json.loads((run / "summary.json").read_text())["warnings"][0]
+    assert any(WARNING in sentence for sentence in json.loads((run / "summary.json").read_text())["warnings"])
     assert call("export", run).exit_code == 0
     result = call("verify", run / "network-loihi2.h5", "--no-drop")
     assert result.exit_code == 0, result.output
