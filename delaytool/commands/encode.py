@@ -56,6 +56,7 @@ def command(
         require_writable_file(path)
     working = output.with_name(f"{output.name}.unfinished")
     model = EarModel(n_channels=channels, causal=causal)
+    lines: list[str] = []
     try:
         with StepBars() as progress:
             for part, path in files.items():
@@ -70,11 +71,13 @@ def command(
                     processes=processes or cores(),
                     progress=progress,
                 )
-                click.echo(f"{path}: {describe_spike_file(path)}, made in {time.monotonic() - began:,.0f} s")
+                lines.append(f"{path}: {describe_spike_file(path)}, made in {time.monotonic() - began:,.0f} s")
     except KeyboardInterrupt:
         click.echo(f"\nstopped; give the same command again to go on ({working} keeps what is done)", err=True)
         sys.exit(130)
     working.rmdir()
+    for line in lines:  # below the bars, which are gone now
+        click.echo(line)
     click.echo(f"next: delaytool train shd-2l-1kc --data {output}")
 
 
