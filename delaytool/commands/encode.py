@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -39,7 +41,7 @@ def command(
     """
     from delaytool.datasets.ear import EarModel
     from delaytool.datasets.ear.cache import cores
-    from delaytool.datasets.ear.spike_file import describe_spike_file, write_spike_file
+    from delaytool.datasets.ear.spike_file import describe_spike_file, part_key, write_spike_file
     from delaytool.datasets.listings import list_recordings
     from delaytool.errors import DataError, OutputError
     from delaytool.files import require_writable_file
@@ -56,13 +58,17 @@ def command(
         require_writable_file(path)
     working = output.with_name(f"{output.name}.unfinished")
     model = EarModel(n_channels=channels, causal=causal)
-    lines: list[str] = []
+    made: dict[Path, Path] = {}
+    seconds: dict[Path, float] = {}
     try:
         with StepBars() as progress:
             for part, path in files.items():
                 began = time.monotonic()
+                made[path] = working / f"{part_key(listing, part, model, seed)}.h5"
+                if made[path].exists():  # by the same command, which was interrupted
+                    continue
                 write_spike_file(
-                    path,
+                    made[path],
                     listing,
                     part,
                     model,
@@ -71,13 +77,16 @@ def command(
                     processes=processes or cores(),
                     progress=progress,
                 )
-                lines.append(f"{path}: {describe_spike_file(path)}, made in {time.monotonic() - began:,.0f} s")
+                seconds[path] = time.monotonic() - began
     except KeyboardInterrupt:
         click.echo(f"\nstopped; give the same command again to go on ({working} keeps what is done)", err=True)
         sys.exit(130)
-    working.rmdir()
-    for line in lines:  # below the bars, which are gone now
-        click.echo(line)
+    for path, file in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, path)
+        duration = f", made in {seconds[path]:,.0f} s" if path in seconds else ""
+        click.echo(f"{path}: {describe_spike_file(path)}{duration}")
+    shutil.rmtree(working, ignore_errors=True)
     click.echo(f"next: delaytool train shd-2l-1kc --data {output}")
 
 

@@ -15,6 +15,8 @@ import chirps
 import h5py
 import pytest
 
+from delaytool.datasets.ear import spike_file
+
 pytest.importorskip("scipy")
 EAR = ["--channels", "20", "--processes", "1"]
 
@@ -32,6 +34,29 @@ def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path:
     again = call("encode", folder, "-o", tmp_path / "spikes", *EAR)
     assert again.exit_code == 2
     assert "already there" in again.output
+
+
+def test_parts_that_an_interrupted_command_made_are_not_made_again(
+    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = chirps.speech_folder(tmp_path / "speech")
+    write, parts = spike_file.write_spike_file, []
+
+    def stop_at_validation(path: Path, listing: Any, part: str, *arguments: Any, **options: Any) -> None:
+        parts.append(part)
+        if parts == ["train", "validation"]:
+            raise KeyboardInterrupt
+        write(path, listing, part, *arguments, **options)
+
+    monkeypatch.setattr(spike_file, "write_spike_file", stop_at_validation)
+    stopped = call("encode", folder, "-o", tmp_path / "spikes", *EAR)
+    assert stopped.exit_code == 130
+    assert not (tmp_path / "spikes").exists() or not list((tmp_path / "spikes").iterdir())
+    result = call("encode", folder, "-o", tmp_path / "spikes", *EAR)
+    assert result.exit_code == 0, result.output
+    assert parts == ["train", "validation", "validation", "test"]
+    assert sorted(path.name for path in (tmp_path / "spikes").iterdir()) == ["test.h5", "train.h5", "valid.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["speech", "spikes"]
 
 
 def test_what_it_writes_can_be_trained_on(

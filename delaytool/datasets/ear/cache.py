@@ -7,8 +7,7 @@ from pathlib import Path
 
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.ear.model import EarModel
-from delaytool.datasets.ear.spike_file import Progress, job_key, write_spike_file
-from delaytool.datasets.ear.workers import EarJob
+from delaytool.datasets.ear.spike_file import Progress, part_key, write_spike_file
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import read_file
 from delaytool.datasets.recordings import Listing
@@ -25,8 +24,7 @@ def ear_event_data(
     """
     folder = (default_root() if root is None else root).expanduser() / "ear"
     name = str(listing.folder if part == "all" else listing.folder / part)
-    key = job_key(EarJob(listing.folder, tuple(listing.parts[part]), model, 0))
-    path = folder / f"{key}.h5"
+    path = folder / f"{part_key(listing, part, model, 0)}.h5"
     if not path.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)

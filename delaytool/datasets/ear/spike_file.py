@@ -75,6 +75,11 @@ def describe_spike_file(path: Path) -> str:
     return f"{count:,} recordings, {classes} classes{who}, {seconds:,.0f} s of sound"
 
 
+def part_key(listing: Listing, part: str, model: EarModel, seed: int) -> str:
+    """A digest of all that decides the file of one part of a folder's recordings."""
+    return job_key(EarJob(listing.folder, tuple(listing.parts[part]), model, seed))
+
+
 def job_key(job: EarJob) -> str:
     """A digest of the settings and of every recording's path in the folder, size and time of change."""
     sha = hashlib.sha256(json.dumps([VERSION, asdict(job.model), job.seed], sort_keys=True).encode())
