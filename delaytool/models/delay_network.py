@@ -16,8 +16,6 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
 from delaytool.models.neurons import Population
 from delaytool.models.synapse_settings import SynapseSettings
-from delaytool.quantization import integer_training as quantized
-from delaytool.quantization.scales import Grid
 
 
 def delayed_linear(n_in: int, n_out: int, synapses: SynapseSettings) -> DelayedLinear:
@@ -88,8 +86,7 @@ class DelayNetwork(nn.Module):
     """Hidden layers and a readout that never fires.
 
     sigma, the width of every layer's taps in steps, is an attribute that a schedule lowers; None means rounded delays
-    and single taps, which is how the network is evaluated and exported. A forward pass may be given another one. With
-    a `grid` it computes in that grid's integers, and has single taps.
+    and single taps, which is how the network is evaluated and exported. A forward pass may be given another one.
     """
 
     def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:
@@ -110,7 +107,6 @@ class DelayNetwork(nn.Module):
         )
         self.readout = readout
         self.readout_neurons = Population(config)
-        self.grid: Grid | None = None
 
     @property
     def sigma(self) -> float | Unset | None:
@@ -185,9 +181,6 @@ class DelayNetwork(nn.Module):
 
     def traced(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
-        if self.grid is not None:
-            assert sigma is None or sigma is UNSET, "a network on a grid has single taps"
-            return quantized.traced(self, frames)
         x = frames.to(self.readout.weight.dtype).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []

@@ -24,15 +24,11 @@ from torch import Tensor
 from delaytool.models.differentiable import DifferentiableFunction
 
 SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches zero
-# The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
-# which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
-FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
 NORMALIZATION = 1e-7
 # No height is lower: it would carry nothing, but denormal numbers make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
 _NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE)
 
-INTERPOLATIONS = tuple(FINAL_SIGMA)
 # Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU.
 _AT_A_TIME = {"cpu": 1 << 17}
 

@@ -39,8 +39,8 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The integers that a network is trained through: a target's name, and a scale for every layer."""
+class IntegerScales:
+    """The integers that a network is trained through: a target's name, and a scale for every layer, in order."""
 
     target: str
     scales: tuple[Scale, ...]
@@ -53,8 +53,8 @@ class Grid:
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> Grid:
-        return Grid(values["target"], tuple(Scale(**scale) for scale in values["scales"]))
+    def from_dict(values: dict[str, Any]) -> IntegerScales:
+        return IntegerScales(values["target"], tuple(Scale(**scale) for scale in values["scales"]))
 
 
 class Normalization(NamedTuple):

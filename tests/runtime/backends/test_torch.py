@@ -56,5 +56,5 @@ def test_a_layer_that_hears_a_later_one_is_refused(random_network):
     first, last = network.layers
     back = DenseSynapses(2, *np.zeros((2, first.n_neurons, last.n_neurons), int))
     network = replace(network, layers=(replace(first, synapses=(*first.synapses, back)), last))
-    with pytest.raises(BackendError, match="it listens to readout, which comes after it"):
+    with pytest.raises(BackendError, match="it has synapses from readout, which comes after it"):
         simulate(network, torch.from_numpy(frames))
