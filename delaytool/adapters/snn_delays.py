@@ -97,8 +97,8 @@ def _check(path: str | os.PathLike[str], convolutions: list[dict[str, Tensor]], 
 def settings_of(model: SnnDelaysModel, interpolation: str) -> dict[str, Any]:
     """What the file decides of a recipe's model part: layers, taps, batch norm and bias, and what it cannot have.
 
-    interpolation: 'gauss' or 'max', the version of the file's Dcls1d layers. Their state_dict does not tell: both have
-    the same names and shapes. Raises RecipeError for another one.
+    interpolation: 'gauss' or 'max', the version of the file's Dcls1d layers. Their state_dict does not hold it:
+    both have the same names and shapes. Raises RecipeError for another one.
     """
     if interpolation not in INTERPOLATIONS:
         raise RecipeError(

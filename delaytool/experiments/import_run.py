@@ -22,7 +22,7 @@ class ImportedRun:
 
     model: SnnDelaysModel
     evaluation: Evaluation
-    warnings: list[str]
+    warnings: tuple[str, ...]
 
 
 def import_run(

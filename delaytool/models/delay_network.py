@@ -38,7 +38,7 @@ class HiddenLayer(nn.Module):
         self.norm = nn.BatchNorm1d(synapses.out_features) if config.batch_norm else None
         self.neurons = Population(config)
         self.recurrent = recurrent
-        self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
+        self.checkpointed = False  # whether what is between input and spikes is computed again for the gradient
         self.share: tuple[slice, int] | None = None
 
     def current(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
@@ -56,7 +56,7 @@ class HiddenLayer(nn.Module):
         return self._spikes(x, n_steps, sigma, mask)
 
     def dropout_mask(self, x: Tensor) -> Tensor | None:
-        """(batch, neuron), drawn for the whole batch of which this may be a share."""
+        """(batch, neuron); drawn for the whole batch where the input is a share of one (see `share_of_batch`)."""
         if not self.training or self.config.dropout == 0:
             return None
         rows, total = self.share or (slice(None), x.shape[1])
@@ -134,7 +134,7 @@ class DelayNetwork(nn.Module):
 
     @contextmanager
     def share_of_batch(self, rows: slice, total: int) -> Iterator[None]:
-        """What is fed meanwhile is these rows of a batch of `total`: dropout draws the whole batch's masks."""
+        """Within it, input is these rows of a batch of `total`: dropout draws the masks of the whole batch."""
         for layer in self.hidden_layers():
             layer.share = (rows, total)
         try:
@@ -191,7 +191,7 @@ class DelayNetwork(nn.Module):
         return spikes, self.readout_neurons.membrane(out)
 
     def sent(self, x: Tensor) -> Tensor:
-        """Spikes as the next layer hears them: in chip time each takes one step besides its delay."""
+        """Spikes as they reach the next layer: in chip time each takes one step besides its delay."""
         return functional.pad(x, (0, 0, 0, 0, 1, 0)) if self.config.timing == "chip" else x
 
 

@@ -1,7 +1,7 @@
 """Training through a chip's integers: what the chip will compute, to the bit, with gradients straight through.
 
 Weights, folded batch norm and biases are rounded at fixed scales in every pass, and neurons are the integer contract's.
-Time is the chip's whatever `model.timing` says: a spike takes one step besides its delay, every layer runs the whole
+Time is the chip's, whatever `model.timing` is: a spike takes one step besides its delay, every layer runs the whole
 run with its bias, and the readout is read in the window that the exporter writes.
 """
 

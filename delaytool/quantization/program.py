@@ -26,8 +26,13 @@ class BatchNorm:
     def of(norm: nn.BatchNorm1d) -> BatchNorm:
         """With its running statistics."""
         at_rest = normalization_of(norm)
-        arrays = (_array(values) for values in (at_rest.gamma, at_rest.beta, at_rest.mean, at_rest.variance))
-        return BatchNorm(*arrays, eps=at_rest.eps)
+        return BatchNorm(
+            gamma=_array(at_rest.gamma),
+            beta=_array(at_rest.beta),
+            mean=_array(at_rest.mean),
+            variance=_array(at_rest.variance),
+            eps=at_rest.eps,
+        )
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def merged_taps(weight: Tensor, delay: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Nearest(DifferentiableFunction):
-    """The nearest integer (half to even) within low..high; the gradient passes, but for what would push further out."""
+    """The nearest integer (half to even) within low..high; the gradient passes, unless it would push further out."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:

@@ -172,9 +172,9 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     }
     for name, (description, fits) in wanted.items():
         if not fits:
-            shown = repr(getattr(checkpoint, name))
-            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
-            raise CheckpointError(f"{path}: {name} is {shown}, not {description}; {_DAMAGED}")
+            value = repr(getattr(checkpoint, name))
+            value = value if len(value) <= 40 else f"{value[:40]}…"
+            raise CheckpointError(f"{path}: {name} is {value}, not {description}; {_DAMAGED}")
     for name, fits in (
         ("accuracy", _is_number(progress.get("accuracy", 0.0))),
         ("loss", isinstance(progress.get("loss", 0.0), float)),  # infinite before the first epoch

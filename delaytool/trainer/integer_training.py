@@ -20,7 +20,7 @@ CALIBRATION_SAMPLES = 128
 
 
 def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
-    """Raise RecipeError, before anything is trained, for what no training can mend."""
+    """Raise RecipeError, before anything is trained, for what the chip can never hold."""
     if recipe.trainer.quantize is None:
         return
     target = load_target(recipe.trainer.quantize)

@@ -147,7 +147,7 @@ def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, f
     model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=90)
     model.hidden[1].recurrent.delay.data.clamp_(0, 60)[0, 0] = 80
     program = program_of(model, encoding)
-    with pytest.raises(ExportError, match=r"layer hidden2 \(from itself\): delay 80 exceeds loihi2's 62"):
+    with pytest.raises(ExportError, match=r"layer hidden2 \(recurrent\): delay 80 exceeds loihi2's 62"):
         round_delays(program, LOIHI2)
 
 

@@ -1,6 +1,6 @@
 """A simulation of integer layers and networks in PyTorch, independent of the runtime's engines.
 
-It works a layer at a time over the whole run, by matrix products in floating point that are exact because every
+It works layer by layer over the whole run, by matrix products in floating point that are exact because every
 partial sum is an integer below the format's integer limit.
 """
 
@@ -49,13 +49,13 @@ def arriving_input(synapses: Synapses, sent: Tensor, exact: torch.dtype) -> Tens
     total = torch.zeros(samples, steps, n_out, dtype=exact)
     spikes = sent.to(exact)
     for value in torch.unique(delay).tolist():
-        late = 1 + value
-        if late >= steps:
+        arrival = 1 + value
+        if arrival >= steps:
             continue
         chosen = delay == value
         matrix = torch.zeros(n_in, n_out, dtype=exact)
         matrix.index_put_((pre[chosen], target[chosen]), weight[chosen].to(exact), accumulate=True)
-        total[:, late:] += spikes[:, : steps - late] @ matrix
+        total[:, arrival:] += spikes[:, : steps - arrival] @ matrix
     return total.to(torch.int64) << synapses.exponent
 
 
