@@ -1,14 +1,18 @@
 """Training through a chip's integers: what is trained is what is exported."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from delaytool.errors import ExportError, RecipeError
+from delaytool.errors import CheckpointError, ExportError, RecipeError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
+from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_linear import DelayedLinear
-from delaytool.quantization.integer_training import layer_integers
+from delaytool.quantization.integer_training import IntegerTraining, layer_integers
 from delaytool.runtime import decode, reference
 from delaytool.runtime.backends.torch import simulate
 from delaytool.trainer.checkpoint import Checkpoint
@@ -181,3 +185,22 @@ def test_another_target_is_given_the_trained_integers_or_refused(quantized_run, 
     with pytest.raises(ExportError, match=message):
         export(saved.network(), saved.encoding, load_target("loihi2-netx"), tmp_path / "netx.h5", frames)
     assert not (tmp_path / "netx.h5").exists()
+
+
+def test_a_checkpoint_keeps_the_scales_as_earlier_versions_wrote_them(quantized_run, tmp_path):
+    saved = Checkpoint.load(RunFolder(quantized_run[0]).last)
+    content = torch.load(RunFolder(quantized_run[0]).last, weights_only=True)
+    written = {
+        "target": "loihi2",
+        "scales": [
+            {name: getattr(scale, name) for name in ("per_unit", "exponent", "threshold", "bias_exponent")}
+            for scale in saved.scales.scales
+        ],
+    }
+    assert json.loads(content["grid"]) == written
+    assert isinstance(saved.network(), IntegerTraining)
+    assert isinstance(saved.float_network(), DelayNetwork)
+    short = dataclasses.replace(saved, scales=dataclasses.replace(saved.scales, scales=saved.scales.scales[1:]))
+    short.save(tmp_path / "short.pt")
+    with pytest.raises(CheckpointError, match=r"scales do not fit its recipe \(2 integer scales for 3 lay"):
+        Checkpoint.load(tmp_path / "short.pt").network()
