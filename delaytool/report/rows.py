@@ -16,7 +16,7 @@ EXPORT_HEADINGS = (
 
 
 def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row a layer of an export's report (`exporter.report.LayerReport` as a dictionary)."""
+    """One row per layer of an export (`exporter.layer_summary.LayerSummary` as a dictionary)."""
     return [
         (
             layer["name"],

@@ -41,10 +41,10 @@ class Board:
         for name, value in metrics.items():
             if isinstance(value, dict):
                 for layer, number in value.items():
-                    # TensorBoard's scalars take no histogram's counts, and no words.
+                    # TensorBoard's scalars take no histogram's counts, and no text.
                     if not isinstance(number, (list, str)):
                         self._add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-            elif value is not None and name != "epoch":
+            elif isinstance(value, (int, float)) and name != "epoch":
                 self._add_scalar(name, value, metrics["epoch"])
         self._file.flush()
 
