@@ -1,4 +1,4 @@
-"""Pictures of an analysis, one function each. They draw what they are given."""
+"""Pictures of an analysis, one function each. They draw their arguments."""
 
 from __future__ import annotations
 

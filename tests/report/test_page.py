@@ -94,7 +94,7 @@ def test_a_network_whose_data_are_unknown_stays_unverified(
     page = (tmp_path / "report.html").read_text()
     assert "give samples with --data" in page
     assert "Delays of layer readout" in page
-    assert "keeps no report of its export" in page
+    assert "does not record how its layers were exported" in page
 
 
 def test_unknown_float_accuracies_are_no_failure(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:

@@ -22,7 +22,7 @@ from delaytool.experiments.sweep.worker import OnUpdate, RunUpdate, work
 
 
 def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> None:
-    """Train in `jobs` processes until nothing is left; one: in this very process.
+    """Train in `jobs` processes until nothing is left; one: in this process.
 
     Where a recipe leaves trainer.threads open, the machine's cores are shared out evenly; several GPUs are taken in
     turn. KeyboardInterrupt stops all processes after their last whole epoch. Raises SweepError.
@@ -69,7 +69,7 @@ def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> N
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C from their first moment on, before their own code runs."""
+    """Processes that start meanwhile ignore Ctrl-C from the beginning, before their own code runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -90,7 +90,7 @@ def _worker(path: Path, job: Job, updates: Queue[RunUpdate], index: int, threads
 
     def send(item: RunUpdate) -> None:
         if parent is not None and not parent.is_alive():
-            raise KeyboardInterrupt  # nobody is left who could stop this process
+            raise KeyboardInterrupt  # the parent alone could stop this process
         updates.put(item)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
