@@ -60,7 +60,7 @@ PACKAGES: dict[str, set[str]] = {
     "models": {"numpy", "torch", "numba", "llvmlite"},
     "models.config": {"pydantic"},
     "models.neurons.triton_loops": {"torch", "triton"},
-    "datasets": {"numpy", "h5py", "scipy", "soundfile", "tonic"},
+    "datasets": {"numpy", "h5py", "pooch", "scipy", "soundfile", "tonic"},
     "formats": {"numpy", "h5py"},
     "runtime": {"numpy", "numba", "llvmlite"},
     "runtime.backends.torch": {"torch"},
