@@ -138,6 +138,6 @@ class TrainingProgress(Reporter):
 
 def _width(metrics: dict[str, Any]) -> str:
     """What a tap is spread over in an epoch: its sigma in steps, one step, or the chip's integers."""
-    if metrics["in_integers"]:
+    if metrics["quantized_for"] is not None:
         return "integers"
     return "one tap" if metrics["sigma"] is None else f"{metrics['sigma']:.3f}"

@@ -10,7 +10,8 @@ from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_se
 from delaytool.experiments.measure_run import Measured
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
-from delaytool.experiments.sweep.setting import flat, format_value
+from delaytool.experiments.sweep.setting import format_value
+from delaytool.trainer.recipe import all_values
 
 METHOD = "method"
 
@@ -145,6 +146,6 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
 
 
 def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:
-    recipes: list[dict[str, Any]] = [flat(method.result.runs[0].setting.recipe) for method in methods]
+    recipes: list[dict[str, Any]] = [all_values(method.result.runs[0].setting.recipe) for method in methods]
     rows = [(key, [format_value(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
     return [(key, values) for key, values in rows if key not in (*REPEATS, "name") and len(set(values)) > 1]

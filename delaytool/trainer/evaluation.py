@@ -1,4 +1,4 @@
-"""How a float network does on frames."""
+"""Accuracy, loss and spikes of a float network on frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from delaytool.models.delay_network import DelayNetwork, class_scores
 
 @dataclass(frozen=True)
 class Evaluation:
-    """loss: mean cross-entropy; spikes: mean spikes a sample, one number a hidden layer."""
+    """loss: mean cross-entropy; spikes: mean spikes per sample, one number per hidden layer."""
 
     loss: float
     predictions: np.ndarray
@@ -50,8 +50,8 @@ def evaluate(
 ) -> Evaluation:
     """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
 
-    The network's mode (training or evaluation) is left as it was. No samples, as a process of several may have: loss
-    and spikes are 0, and `joined` leaves them out.
+    The network's mode (training or evaluation) is left as it was. Without samples, which a process of several may get,
+    loss and spikes are 0, and `joined` leaves them out.
     """
     was_training = model.training
     model.eval()
@@ -77,6 +77,6 @@ def evaluate(
 def evaluate_both(
     model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
 ) -> tuple[Evaluation, Evaluation]:
-    """(as trained, with rounded delays); one and the same where training ended on single taps."""
+    """(as trained, with rounded delays); the same evaluation twice where training ended on single taps."""
     rounded = evaluate(model, frames, labels, batch_size)
     return rounded if sigma is None else evaluate(model, frames, labels, batch_size, sigma), rounded

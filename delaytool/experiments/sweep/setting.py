@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from delaytool.errors import SweepError
-from delaytool.trainer.recipe import Recipe, all_keys
+from delaytool.trainer.recipe import Recipe, all_values
 
 # A file system takes names of up to 255 bytes, and files of the run have longer ones.
 LONGEST_NAME = 100
@@ -35,19 +35,7 @@ class Setting:
 
     def kept(self) -> dict[str, Any]:
         """The recipe's other keys, dotted, and their values: what may not change while a sweep goes on."""
-        return {key: value for key, value in flat(self.recipe).items() if key not in self.values}
-
-
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """Every key of a recipe, dotted, and its value as JSON has it."""
-    values: dict[str, Any] = {}
-    dumped = recipe.model_dump(mode="json")
-    for key in all_keys():
-        place: Any = dumped
-        for part in key.split("."):
-            place = place[part]
-        values[key] = place
-    return values
+        return {key: value for key, value in all_values(self.recipe).items() if key not in self.values}
 
 
 def format_value(value: Any) -> str:
