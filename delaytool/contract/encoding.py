@@ -15,7 +15,7 @@ MAX_STEP_MS = 86_400_000.0
 MAX_SAMPLE_RATE = 1 << 22
 MAX_WINDOW = 1 << 22
 MAX_SECONDS = 86_400.0
-# Fields of InputEncoding that say how real numbers became integers.
+# Fields of InputEncoding that describe how real numbers became integers.
 GRADED_ALONE = ("input_bits", "offset", "scale", "mel")
 
 

@@ -31,7 +31,7 @@ MAX_GROUPS = 4096  # of one layer
 
 
 def file_values(network: IntegerNetwork) -> Values:
-    """All that the file of a network holds, but what says which kind of file it is and its digests."""
+    """All that the file of a network holds, except its schema and its digests."""
     values: Values = {
         "@target": network.target,
         "@n_steps": network.n_steps,
@@ -154,7 +154,7 @@ class _Reader:
             raise NetworkError(f"{name}: this is not JSON ({error}); export it again") from None
 
     def count(self, at: str, attribute: str, members: str, most: int) -> int:
-        """Members, numbered from 0, of a group: as the file says from version 2 on, in version 1 as there are."""
+        """Numbered members of a group: as many as the file states; in version 1, which states none, all from 0 on."""
         group = f"{at}/{members}" if at else members
         found = self.members.get(group, set())
         count = len(found) if self.version == 1 else self.integer(f"{at}@{attribute}")

@@ -19,7 +19,7 @@ Backend = Callable[[IntegerNetwork, np.ndarray], Trace]
 class BackendOptions:
     """What some backends need to know.
 
-    announce      told a line of text before something that takes long
+    announce      called with a line of text before something that takes long
     engine_method 'auto', 'event' or 'batched' (see `runtime.engine`)
     threads       of the engine; None: one for each core that this process may use
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one

@@ -5,7 +5,7 @@ for every population, and on some errors it hangs instead of raising. So the net
 what Lava drops, wraps or hangs on in silence, and the child has a time limit.
 
 Two variants:
-  'stock'    Lava's DelayDense, DelaySparse and LIF untouched, one fresh process graph a sample. The judge.
+  'stock'    Lava's DelayDense, DelaySparse and LIF untouched, one fresh process graph per sample. The reference.
   'cached'   DelayDense and DelaySparse rebuild an expanded weight matrix every step; ours, subclasses of Lava's,
              make it once. All samples in one run. For whole test sets; certified against 'stock' by the tests.
 """
@@ -220,7 +220,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _explained(log: str, interpreter: str, code: int) -> str:
-    """One line for a worker that failed: what its log says first and last about an error."""
+    """One line for a worker that failed: the first and the last line of its log about an error."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in lines:
         if line.startswith("delaytool-lava: "):

@@ -146,7 +146,7 @@ def _in_threads(work: Callable[[int, int], None], n_samples: int, n_threads: int
     if n_threads == 1 or n_units < 2:
         work(0, n_samples)
         return
-    # Several ranges a thread: samples differ in their number of spikes.
+    # Several ranges per thread: samples differ in their number of spikes.
     bounds = np.unique(np.linspace(0, n_units, min(n_units, 8 * n_threads) + 1).astype(int)) * unit
     bounds[-1] = n_samples
     with ThreadPoolExecutor(n_threads) as pool:
