@@ -11,7 +11,7 @@ from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
 
-ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
+ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
 
 
 def headings(comparison: MethodComparison) -> tuple[str, ...]:
