@@ -23,7 +23,6 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
-from delaytool.runtime import reference
 from delaytool.runtime.backends import lava
 from delaytool.runtime.trace import Trace
 
@@ -105,11 +104,13 @@ def main() -> None:
         entrants["engine"] = (lambda given: engine.run(network, given), many)
     entrants["cached lava"] = (in_lava("cached"), many)
     entrants["stock lava"] = (in_lava("stock"), few)
-    judge = expected
+    reference = expected
     for name, (run, given) in entrants.items():
         trace, rates[name] = timed(name, run, given)
-        wrong[name] = differing(judge, trace)
-        judge = trace if trace.n_samples > judge.n_samples else judge  # the engine's, once it agrees with the reference
+        wrong[name] = differing(reference, trace)
+        reference = (
+            trace if trace.n_samples > reference.n_samples else reference
+        )  # the engine's, once it agrees with the reference
     events = expected.events().mean(axis=0).round().astype(int).tolist()
     print(f"spikes a sample and layer: {events}; values that differ: {wrong}")
     for name in rates:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delaytool.accuracy_errors import format_seed_mean
-from delaytool.experiments.sweep.setting import format_value, short_names
 from delaytool.verification.verdict import Figures, Verdict
 
 if TYPE_CHECKING:
@@ -114,12 +113,16 @@ def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]
 
 def sweep_headings(results: Results) -> tuple[str, ...]:
     """Of `sweep_rows`; the first column has none where runs are only repeated."""
+    from delaytool.experiments.sweep.setting import short_names
+
     names = short_names(list(results.keys)).values() if results.keys else ("",)
     return (*names, "runs", "validation", "test, rounded", "test set's error")
 
 
 def sweep_rows(results: Results) -> list[tuple[str, ...]]:
     """One row per setting: validation and test accuracy, with their means and standard errors over repeats."""
+    from delaytool.experiments.sweep.setting import format_value
+
     rows: list[tuple[str, ...]] = []
     for setting in results.settings:
         cells = [format_value(value) for value in setting.values.values()] or ["all runs"]

@@ -70,12 +70,12 @@ def test_engine_and_torch_equal_the_reference(exported, kind):
         assert np.array_equal(trace.v.numpy(), expected.v[index])
 
 
-def test_what_a_layer_hears_of_itself_matters(exported):
+def test_the_synapses_of_a_layer_to_itself_matter(exported):
     for kind in ("recurrent", "recurrent cuba, two taps, a delay a sender"):
         network = exported[kind]
         layer = network.layers[1]
-        deaf = replace(layer, synapses=layer.synapses[:1])
-        other = replace(network, layers=(network.layers[0], deaf, network.layers[2]))
+        without = replace(layer, synapses=layer.synapses[:1])
+        other = replace(network, layers=(network.layers[0], without, network.layers[2]))
         assert (reference.run(network, FRAMES).v[1] != reference.run(other, FRAMES).v[1]).any()
 
 

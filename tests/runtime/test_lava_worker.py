@@ -76,7 +76,7 @@ def test_an_unknown_variant_is_refused():
     assert "choose 'stock' or 'cached'" in refusal(network(), FRAMES, variant="fast")
 
 
-def test_without_lava_the_error_says_how_to_get_it(monkeypatch):
+def test_without_lava_the_error_names_how_to_install_it(monkeypatch):
     monkeypatch.delenv(lava.PYTHON_VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     text = refusal(network(), FRAMES)

@@ -28,7 +28,7 @@ def test_simulation_equals_the_reference_bit_for_bit(random_network, seed):
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), sparse=st.booleans())
-def test_layers_that_hear_themselves_equal_the_reference(random_network, seed, sparse):
+def test_recurrent_layers_equal_the_reference(random_network, seed, sparse):
     rng = np.random.default_rng(seed)
     network, frames = random_network(rng, other_sources=False, max_neurons=6, max_steps=40)
     layers = []
@@ -51,7 +51,7 @@ def test_layers_that_hear_themselves_equal_the_reference(random_network, seed, s
         assert np.array_equal(trace.v.numpy(), expected.v[index])
 
 
-def test_a_layer_that_hears_a_later_one_is_refused(random_network):
+def test_a_layer_with_synapses_from_a_later_one_is_refused(random_network):
     network, frames = random_network(np.random.default_rng(0), n_layers=2, other_sources=False)
     first, last = network.layers
     back = DenseSynapses(2, *np.zeros((2, first.n_neurons, last.n_neurons), int))
