@@ -3,8 +3,8 @@
     python benchmarks/sigma_schedules.py --seeds 2 --epochs 12 -o sigma-schedules
 
 Trains a small 'digits' (one layer of 64 neurons) for each schedule with the gauss, and for each other interpolation
-with the exponential schedule, narrowing over half of the epochs, and evaluates the last epoch's network on the test part
-twice: as trained, every tap spread over the last width, and with rounded delays and single taps, which is what is
+with the exponential schedule, narrowing over half of the epochs, and evaluates the last epoch's network on the test
+part twice: as trained, every tap spread over the last width, and with rounded delays and single taps, which is what is
 exported. Every run is a run folder below the output; a complete one is not trained again and an interrupted one goes
 on. Prints a table over seeds, in Markdown.
 """

@@ -117,7 +117,7 @@ def _check_against_report(layers: tuple[IntegerLayer, ...], provenance: Any) -> 
 
 
 class _Reader:
-    """Takes values out of a file's list, so that what nobody asked for is left at the end."""
+    """Takes values out of a file's list; those that the format does not have are left at the end."""
 
     def __init__(self, values: Values, version: int) -> None:
         self.values = values
@@ -189,10 +189,10 @@ class _Reader:
         else:
             group = DenseSynapses(source, self.array(f"{at}/weight"), self.array(f"{at}/delay"), exponent)
         if self.version > 1:
-            require(group.shape == shape, f"{at}: weight has shape {group.shape}, the file says {shape}")
+            require(group.shape == shape, f"{at}: weight has shape {group.shape}, the file states {shape}")
             stored = self.integer(f"{at}@n_synapses")
             require(
-                stored == group.weight.size, f"{at}: {group.weight.size} synapses are stored, the file says {stored}"
+                stored == group.weight.size, f"{at}: {group.weight.size} synapses are stored, the file states {stored}"
             )
         return group
 

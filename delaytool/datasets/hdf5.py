@@ -224,7 +224,7 @@ def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_
         raise DataError(
             f"{name}: sample {at}: its times span {longest:,.6g}, which as seconds is over the {LONGEST_SAMPLE:g} s "
             f'that a sample may last; they are likely {likely}: set data.time_unit = "{likely}", or "s" if '
-            "they are seconds indeed"
+            "they are seconds"
         )
 
 

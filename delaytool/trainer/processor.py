@@ -40,7 +40,7 @@ def processor_state(threads: int | None, precision: str = "float32") -> Iterator
 
 
 def flushes_denormals() -> bool:
-    """Whether this thread's arithmetic turns denormal numbers into 0; PyTorch can set this but not tell."""
+    """Whether this thread's arithmetic turns denormal numbers into 0; PyTorch can set but not report this."""
     smallest = torch.finfo(torch.float32).smallest_normal
     return float(torch.full((1,), smallest) * 0.5) == 0.0
 
