@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 @click.option("--target", default="loihi2", show_default=True, help="Chip to export for.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True,
-    help="Compare bits on so many test samples, evenly spaced; accuracies are of all.",
+    help="Compare bits on this many test samples, evenly spaced; accuracies are of all.",
 )  # fmt: skip
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time on this machine."
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of runs at the same time on this machine.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
 @click.option(

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, loihi2-netx, or ideal for none.")
+@click.option(
+    "--target", default="loihi2", show_default=True, help="Chip: loihi2 or loihi2-netx; ideal for no chip's limits."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
-@click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit to it, and count them.")
+@click.option("--clip-delays", is_flag=True, help="Cut longer delays to the target's limit, and count them.")
 @click.option(
     "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which one to export."
 )

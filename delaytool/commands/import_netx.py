@@ -22,7 +22,7 @@ from delaytool.commands.console import echo
     show_default=True,
     help="Length of a step, in milliseconds; files of other tools do not hold it.",
 )
-@click.option("--clip-delays", is_flag=True, help="Cut delays over 62 to 62, as netx does silently.")
+@click.option("--clip-delays", is_flag=True, help="Cut longer delays to 62, as netx does without notice.")
 def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: float, clip_delays: bool) -> None:
     """Read NETX, a .net file that lava-dl or delaytool wrote, into a network file that can be verified."""
     from delaytool.files import require_writable_file

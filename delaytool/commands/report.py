@@ -11,13 +11,15 @@ from delaytool.commands.console import echo
 
 @click.command("report")
 @click.argument("run_or_net", metavar="RUN_OR_NET", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Page to write; default: report.html beside it.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Page to write; default: report.html in the same folder."
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
-    help="Compare bits on so many samples, evenly spaced; accuracies are of all.",
+    help="Compare bits on this many samples, evenly spaced; accuracies are of all.",
 )
 @click.option(
     "--data", metavar="SOURCE",
@@ -47,9 +49,9 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about RUN_OR_NET, a run folder or a network file.
 
-    Of a run folder the exported network (network-loihi2.h5 if there) is verified as `verify` does, with the run where
-    PyTorch is installed; a network file that lies in a run folder gets the run's curves too. Exits 0 once the page is
-    written, whatever its verdict.
+    For a run folder, its exported network (network-loihi2.h5 if it is there) is verified as by `verify`, with the run
+    if PyTorch is installed. For a network file in a run folder, the page shows the run's curves too. Exits with 0 once
+    the page is written, whatever its verdict.
     """
     from delaytool.files import require_writable_file
     from delaytool.progress import StepBars

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every run.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time on this machine."
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of runs at the same time on this machine.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
 @click.option(

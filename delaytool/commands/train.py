@@ -16,8 +16,8 @@ from delaytool.commands.recipe_verb import RecipeVerb
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option("--max-delay", type=int, metavar="STEPS", help="Short for --set model.max_delay=….")
-@click.option("--seed", type=int, help="Short for --set seed=….")
+@click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=….")
+@click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
 @click.option(
     "--protocol",
     type=click.Choice(["honest", "paper"]),

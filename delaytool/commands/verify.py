@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The trained run: compile its checkpoint again, compare every integer, and measure its float accuracy.",
 )
-@click.option("--samples", type=click.IntRange(min=1), help="Run only so many samples, evenly spaced.")
+@click.option("--samples", type=click.IntRange(min=1), help="Run only this many samples, evenly spaced.")
 @click.option(
     "--max-drop",
     type=float,
@@ -99,7 +99,7 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK on several backends and compare every spike, current and membrane; with --run, every integer too.
+    """Run NETWORK on several backends and compare every spike, current and membrane; with --run compare every integer.
 
     Exit codes: 0, all backends agree on every bit, integers cost at most --max-drop points of accuracy against the
     float network with rounded delays (or --no-drop), and with --run the integers are those of its checkpoint; 1, one of
