@@ -139,7 +139,7 @@ class IntegerNetwork:
     def input_bounds(self, layer: IntegerLayer) -> tuple[np.ndarray, np.ndarray]:
         """The least and the greatest sum that one step can bring to each neuron of a layer, before the shift.
 
-        Exact bounds, (n_neurons,) int64 each: a synapse delivers at most once a step, with at most the largest
+        Exact bounds, (n_neurons,) int64 each: a synapse delivers at most once per step, with at most the largest
         payload of its source, and which synapses do is free.
         """
         low = np.zeros(layer.n_neurons, np.int64)

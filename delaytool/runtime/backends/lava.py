@@ -102,7 +102,7 @@ def run_many(
 def in_worker(
     jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], variant: str, interpreter: str, timeout: float
 ) -> list[Trace]:
-    """Run checked jobs in a child process. `variant` is what `lavaworker.worker` takes."""
+    """Run checked jobs in a child process. `variant` is that of `lava_worker.worker`."""
     with tempfile.TemporaryDirectory(prefix="delaytool-lava-") as name:
         folders = [Path(name) / str(number) for number in range(len(jobs))]
         for folder, (network, frames) in zip(folders, jobs, strict=True):
@@ -200,8 +200,8 @@ def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
 def _end(process: subprocess.Popen) -> None:
     """End the worker and the processes that Lava forked.
 
-    Politely first: Python's resource tracker, in the same group, outlives the signal and gives back the shared
-    memory that the others held.
+    First by SIGTERM: Python's resource tracker, in the same group, outlives it and frees the shared memory that the
+    others held.
     """
     if not hasattr(os, "killpg"):
         process.kill()

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EngineTrace(Trace):
-    """A trace and what else the run found out.
+    """A trace, and further results of the run.
 
     A layer that was not recorded has an array of no steps, (sample, 0, neuron): take spike numbers from
     `counters`, which are always there.
@@ -168,7 +168,7 @@ _built: dict[int, dict[Hashable, Any]] = {}
 
 
 def _built_once(network: IntegerNetwork, key: Hashable, build: Callable[[], T]) -> T:
-    """What `build` makes of a network, made once for as long as the network lives."""
+    """The tables that `build` makes of a network, kept for as long as the network exists."""
     if id(network) not in _built:
         _built[id(network)] = {}
         weakref.finalize(network, _built.pop, id(network), None)
