@@ -212,7 +212,7 @@ def _floor_batched(name: str, network: IntegerNetwork, frames: np.ndarray, adder
         f"adders alone {events / adding / 1e9:.2f}, "
         f"loads alone {events / loads / 1e9:.2f} ({tables.digits.size * blocks * WORD_BYTES / loads / 1e9:.0f} GB/s); "
         f"{tables.digits.size * blocks * WORD_BITS / events:.0f} lane-adders an event; "
-        f"{held / n_synapses:.2f} bytes a synapse",
+        f"{held / n_synapses:.2f} bytes per synapse",
         flush=True,
     )
 
@@ -245,7 +245,7 @@ def _floor_event(name: str, network: IntegerNetwork, frames: np.ndarray) -> None
         f"neurons alone {events / _neurons(network, frames, 'event') / 1e9:.2f}, adding alone {1e-9 / adding:.2f}, "
         f"reading alone {1e-9 / reading:.2f} ({size / reading / 1e9:.0f} GB/s, {size} bytes an event); "
         f"window {tables.window_start[-1] * pending.itemsize / 1024:.0f} KB; "
-        f"{held / tables.synapses.size:.2f} bytes a synapse",
+        f"{held / tables.synapses.size:.2f} bytes per synapse",
         flush=True,
     )
 

@@ -4,7 +4,7 @@
     python benchmarks/lava.py --network NET.h5 --frames F.npy  a network file, frames (sample, time, channel)
 
 Lava needs an interpreter that has it: this one, $DELAYTOOL_LAVA_PYTHON, or --lava-python. Times are wall clock for
-the whole call; Lava's include starting its processes (once for the cached variant, once a sample for the stock one),
+the whole call; Lava's include starting its processes (once for the cached variant, once per sample for the stock one),
 the engine's do not include compiling. Nothing is asserted but that all traces are equal.
 """
 
@@ -112,7 +112,7 @@ def main() -> None:
             trace if trace.n_samples > reference.n_samples else reference
         )  # the engine's, once it agrees with the reference
     events = expected.events().mean(axis=0).round().astype(int).tolist()
-    print(f"spikes a sample and layer: {events}; values that differ: {wrong}")
+    print(f"spikes per sample and layer: {events}; values that differ: {wrong}")
     for name in rates:
         if name != "stock lava":
             print(f"{name} is {rates[name] / rates['stock lava']:.1f} times stock lava")
