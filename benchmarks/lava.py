@@ -1,4 +1,4 @@
-"""Samples a second of the engine, the reference and Lava on one network, in one run; their traces are compared.
+"""Samples per second of the engine, the reference and Lava on one network, in one run; their traces are compared.
 
     python benchmarks/lava.py                                 a random 140-256-256-20 network, delays 0..25
     python benchmarks/lava.py --network NET.h5 --frames F.npy  a network file, frames (sample, time, channel)

@@ -1,4 +1,4 @@
-"""What hearing itself costs a layer: one training step with and without, and the loop over time in its two forms.
+"""The cost of a layer's recurrence: one training step with and without, and the loop over time in its two forms.
 
     python benchmarks/recurrent.py --neurons 256 --batch 64 --steps 100 --max-delay 24
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import queue
 import threading
 import time
@@ -28,6 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from delaytool.contract.network import IntegerNetwork
+from delaytool.cores import available_cores
 from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
@@ -182,7 +182,7 @@ class DaskExecutor:
         try:
             if self._address is None:
                 self._cluster = self._distributed.LocalCluster(
-                    n_workers=self._workers or _cores(),
+                    n_workers=self._workers or available_cores(),
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address="127.0.0.1:0",  # None is its usual port, which may be taken
@@ -347,10 +347,6 @@ def _run_chunk_on_worker(
 
 def _held_by_cluster(network: IntegerNetwork) -> IntegerNetwork:
     return network
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _distributed() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import signal
 import threading
@@ -15,6 +14,7 @@ from types import FrameType
 
 import torch
 
+from delaytool.cores import available_cores
 from delaytool.errors import SweepError
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Job
@@ -32,7 +32,7 @@ def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> N
         return
     context = multiprocessing.get_context("spawn")  # PyTorch's threads and CUDA do not survive a fork
     updates: Queue[RunUpdate] = context.Queue()
-    threads = max(1, cores() // jobs)
+    threads = max(1, available_cores() // jobs)
     workers = [
         context.Process(target=_worker, args=(path, job, updates, index, threads), daemon=True) for index in range(jobs)
     ]
@@ -78,11 +78,6 @@ def ignore_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _worker(path: Path, job: Job, updates: Queue[RunUpdate], index: int, threads: int) -> None:

@@ -62,10 +62,6 @@ class Tables(NamedTuple):
     n_channels: int
     n_steps: int
 
-    @property
-    def bytes_per_synapse(self) -> int:
-        return self.synapses.itemsize
-
 
 class State(NamedTuple):
     """A sample's state between two steps. `cursor` is the window row that the next step reads."""

@@ -7,7 +7,6 @@ once: test sets. 'auto' estimates both.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
+from delaytool.cores import available_cores
 from delaytool.errors import BackendError
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.engine import bit_sliced, event_driven
@@ -134,7 +134,7 @@ def _n_planes(frames: np.ndarray) -> int:
 
 def _n_threads(threads: int | None) -> int:
     if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return available_cores()
     if threads < 1:
         raise BackendError(f"engine: threads {threads} is below 1")
     return threads
