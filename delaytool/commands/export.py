@@ -96,8 +96,10 @@ def _print(done: Export, title: str, output: Path) -> None:
     else:
         console.print(f"readout: v could reach {readout:.2f} times its threshold; it is not proven that it never fires")
     wished = (done.network.provenance.get("recipe") or {}).get("trainer", {}).get("quantize")
-    if done.trained_for is not None:
-        console.print(f"these are the integers of {done.trained_for} that training ended on: none was rounded for this")
+    if done.quantized_for is not None:
+        console.print(
+            f"these are the integers of {done.quantized_for} that training ended on: none was rounded for this"
+        )
     elif wished is not None:
         console.print(
             f"this checkpoint is from before training through {wished}'s integers began: they were made after training"

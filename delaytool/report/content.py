@@ -159,7 +159,7 @@ def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[Floa
         return FloatDelays(None, why_not="PyTorch, which reads the float checkpoint, is not installed"), None
     from delaytool.trainer.checkpoint import Checkpoint
 
-    model = Checkpoint.load(checkpoint).network()
+    model = Checkpoint.load(checkpoint).float_network()
     if not any(layer.config.learns_delays for layer in model.delayed_layers()):
         return FloatDelays(None, why_not="they are integers from the start and are not learned"), checkpoint
     delays: dict[str, np.ndarray] = {}

@@ -34,7 +34,7 @@ EXPORT_HEADING_NOTES = {
 
 
 def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row per layer, of the summaries that the exporter records (`provenance["layers"]`)."""
+    """One row per layer of an export (`exporter.layer_summary.LayerSummary` as a dictionary)."""
     return [
         (
             layer["name"],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from delaytool.accuracy_errors import binomial_standard_error
+from delaytool.contract.limits import placement
 from delaytool.experiments.verify_run import TwoPartVerification
-from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
 from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons

@@ -44,7 +44,7 @@ class Board:
                     # TensorBoard's scalars hold neither a histogram's counts nor texts.
                     if not isinstance(number, (list, str)):
                         self._add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-            elif value is not None and name != "epoch" and not isinstance(value, str):
+            elif isinstance(value, (int, float)) and name != "epoch":
                 self._add_scalar(name, value, metrics["epoch"])
         self._file.flush()
 

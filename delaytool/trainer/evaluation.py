@@ -1,4 +1,4 @@
-"""Accuracy, loss and spikes of a float network on frames."""
+"""Accuracy, loss and spikes of a trained network on frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.models.delay_network import class_scores
+from delaytool.quantization.integer_training import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None = None
+    model: TrainedNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None = None
 ) -> Evaluation:
     """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
 
@@ -56,7 +57,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     predictions, losses = [], []
-    spikes = torch.zeros(len(model.hidden), dtype=torch.float64, device=labels.device)
+    spikes = torch.zeros(len(model.config.hidden), dtype=torch.float64, device=labels.device)
     for start in range(0, max(1, len(frames)), batch_size):
         batch, truth = frames[start : start + batch_size], labels[start : start + batch_size]
         layers, membrane = model.traced(batch, sigma)
@@ -75,7 +76,7 @@ def evaluate(
 
 
 def evaluate_both(
-    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
+    model: TrainedNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
 ) -> tuple[Evaluation, Evaluation]:
     """(as trained, with rounded delays); the same evaluation twice where training ended on single taps."""
     rounded = evaluate(model, frames, labels, batch_size)

@@ -15,13 +15,21 @@ from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.quantization.integer_training import (
+    IntegerTraining,
+    TrainedNetwork,
+    float_network,
+    integer_scales,
+    quantized_for,
+)
+from delaytool.quantization.scales import IntegerScales
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.integer_training import begin_integers, refuse_what_the_chip_lacks
+from delaytool.trainer.integer_training import refuse_what_the_chip_lacks, scales_to_train_through
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
@@ -140,6 +148,7 @@ class _Training:
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
+        self.trained: TrainedNetwork = self.model  # what batches go through: the model in floats, or in integers
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.optimizers = Optimizers(self.model, recipe.trainer)
@@ -153,7 +162,8 @@ class _Training:
             with refusing_what_does_not_fit(self.run_folder.path):
                 self.model.load_state_dict(saved.model)
                 self.optimizers.restore(saved.optimizers)
-                self.model.grid = saved.grid
+                if saved.scales is not None:
+                    self._train_through(saved.scales)
                 progress = dict(saved.progress)
                 state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
                 if "final" not in progress:  # written when any epoch could be chosen
@@ -217,10 +227,15 @@ class _Training:
     def _begin_integers(self) -> None:
         """From here on training goes through the chip's integers; earlier epochs are of another network."""
         frames = self.parts["train"].frames
-        self.model.grid = begin_integers(
+        scales = scales_to_train_through(
             self.recipe, self.model, self.data.encoding, frames, self.team, self.reporter.calibrating
         )
+        self._train_through(scales)
         self.best = _Best()
+
+    def _train_through(self, scales: IntegerScales) -> None:
+        self.trained = IntegerTraining(self.model, scales)
+        self.step.train_through(self.trained)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -235,7 +250,7 @@ class _Training:
         batches = order.split(config.batch_size)
         # Loss and correct predictions are summed on the device, so that the GPU is waited for only once per epoch.
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self.model.train()
+        self.trained.train()
         self.step.begin_epoch()
         for index, chosen in enumerate(batches):
             loss, hits = self.step.run(chosen)
@@ -261,7 +276,7 @@ class _Training:
             "validation_loss": validation.loss,
             "validation_accuracy": validation.accuracy,
             "sigma": sigma,
-            "quantized_for": None if self.model.grid is None else self.model.grid.target,
+            "quantized_for": quantized_for(self.trained),
             **rates,
             "convolution": forms,
             **self._structure(),
@@ -282,7 +297,7 @@ class _Training:
     def _evaluated(self, part: Part) -> Evaluation:
         rows = self.team.rows(len(part))
         batch = self.recipe.trainer.batch_size
-        own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
+        own = evaluate(self.trained, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
@@ -296,7 +311,7 @@ class _Training:
             optimizers=self.optimizers.state(),
             progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
-            grid=self.model.grid,
+            scales=integer_scales(self.trained),
         )
         content = checkpoint.as_bytes()
         # Best before last: a run that resumes from `last` finds the best epoch that `last` names.
@@ -308,6 +323,7 @@ class _Training:
         """The chosen epoch's network on the test part, which was not used before (except to choose, with 'paper')."""
         chosen = Checkpoint.load(self.run_folder.best)
         model = chosen.network().to(self.device)
+        network, target = float_network(model), quantized_for(model)
         batch = self.recipe.trainer.batch_size
         test = self.data.test.to(self.device)
         trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
@@ -324,10 +340,10 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
-            "parameters": model.n_parameters(),
-            "synapses": model.n_synapses(),
-            **({} if model.grid is None else {"quantized_for": model.grid.target}),
-            "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "parameters": network.n_parameters(),
+            "synapses": network.n_synapses(),
+            **({} if target is None else {"quantized_for": target}),
+            "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,
         }
 

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.delay_network import HiddenLayer
 from delaytool.models.synchronized_norm import SynchronizedBatchNorm
 
 T = TypeVar("T")
@@ -57,14 +57,14 @@ class Team:
         if self.size > 1:
             dist.barrier()
 
-    def joined(self, model: DelayNetwork, all_learn: bool = True) -> nn.Module:
+    def joined(self, model: nn.Module, all_learn: bool = True) -> nn.Module:
         """The network with batch norm over all processes and gradients averaged; alone, the network itself.
 
         all_learn: whether every parameter gets a gradient; rounded delays get none.
         """
         if self.size == 1:
             return model
-        for layer in model.hidden_layers():
+        for layer in [module for module in model.modules() if isinstance(module, HiddenLayer)]:
             if layer.norm is not None and not isinstance(layer.norm, SynchronizedBatchNorm):
                 layer.norm = SynchronizedBatchNorm.of(layer.norm)
         return DistributedDataParallel(model, find_unused_parameters=not all_learn)

@@ -23,7 +23,7 @@ from torch import nn
 
 from delaytool.errors import ModelError
 from delaytool.models.delayed_linear import delayed_layers
-from delaytool.models.interpolation import FINAL_SIGMA
+from delaytool.models.synapse_settings import FINAL_SIGMA
 from delaytool.trainer.recipe import SINGLE_TAP_SHARE, Recipe
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.quantization.integer_training import IntegerTraining
 from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
 from delaytool.trainer.optimizers import Optimizers
@@ -28,11 +29,18 @@ class Step:
     ) -> None:
         self.model, self.optimizers, self.part, self.config, self.team = model, optimizers, part, config, team
         self.rewiring = Rewiring(model, optimizers)
+        self._trained: nn.Module = model
         self._joined: nn.Module = team.joined(model)
         self._moves_delays = True
 
     def begin_epoch(self) -> None:
         """Rates and widths may change now."""
+
+    def train_through(self, integers: IntegerTraining) -> None:
+        """From the next batch on, train the model through a chip's integers. Call it before `begin_epoch`."""
+        self._trained = integers
+        self._moves_delays = False
+        self._joined = self.team.joined(integers, all_learn=False)
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
@@ -43,7 +51,7 @@ class Step:
         moves_delays = self.model.sigma is not None
         if moves_delays != self._moves_delays:
             self._moves_delays = moves_delays
-            self._joined = self.team.joined(self.model, all_learn=moves_delays)
+            self._joined = self.team.joined(self._trained, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
         labels = self.part.labels[chosen]
         frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)

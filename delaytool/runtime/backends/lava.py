@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-import delaytool
+from delaytool import version
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
@@ -161,7 +161,7 @@ def find_python(python: str | os.PathLike[str] | None = None) -> str:
 
 
 def _package_folder() -> Path:
-    return Path(delaytool.__file__).resolve().parent
+    return Path(version.__file__).resolve().parent
 
 
 def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
