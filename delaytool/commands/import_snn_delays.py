@@ -12,15 +12,18 @@ from delaytool.commands.console import echo
 @click.command("import-snn-delays")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
-    "--recipe", default="shd-2l-1kc", show_default=True, help="What it was trained with: data, tau, max_delay."
+    "--recipe",
+    default="shd-2l-1kc",
+    show_default=True,
+    help="Recipe with the data, tau and max_delay that the checkpoint was trained with.",
 )
 @click.option(
     "--interpolation",
     type=click.Choice(["gauss", "max"]),
-    help="The version of its Dcls1d layers, which the file does not say: DCLSversion of the configuration that it was "
+    help="Version of the Dcls1d layers, which the file does not record: DCLSversion in the configuration that it was "
     "trained with.",
 )
-@click.option("--data", help="The data; short for --set data.source=….")
+@click.option("--data", help="Data to evaluate on; short for --set data.source=….")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
 def command(
@@ -36,7 +39,7 @@ def command(
     Layers, taps and batch norm are read from the file; tau, max_delay and the binning are the recipe's, and the version
     of Dcls1d has to be given by --interpolation.
     """
-    from delaytool.accuracy_errors import told
+    from delaytool.accuracy_errors import format_accuracy
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.import_run import import_run
     from delaytool.trainer.recipe import load_recipe, override_of
@@ -48,5 +51,5 @@ def command(
     sizes, taps, sigma = "-".join(map(str, run.model.sizes)), run.model.taps, run.model.sigma
     samples = len(run.evaluation.labels)
     echo(f"{checkpoint}: {sizes}, {taps} tap(s) per synapse, {interpolation} of sigma {sigma:g}")
-    echo(f"test accuracy with rounded delays: {told(run.evaluation.accuracy, samples)} ({samples} samples)")
+    echo(f"test accuracy with rounded delays: {format_accuracy(run.evaluation.accuracy, samples)} ({samples} samples)")
     echo(f"run: {output}    next: delaytool export {output} --target loihi2")

@@ -53,7 +53,7 @@ def check_target(network: NetworkParts) -> None:
     """Raise NetworkError where the chip that a network names is unknown or does not admit it.
 
     'ideal' is no chip: such a network has the contract's own limits, which every network keeps. (Its file in
-    hw_configs says which ranges the exporter takes for it.)
+    hw_configs states which weights the exporter rounds to for it.)
     """
     try:
         target = load_target(network.target)

@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 class Splits:
     """The three parts of a data set, all of one kind.
 
-    description   says in one sentence how they were made
+    description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
     """
 
@@ -50,7 +50,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A spec with what else reading goes by."""
+    """A spec, and further settings for reading."""
 
     spec: DataSpec
     root: Path | None
@@ -71,14 +71,14 @@ def load(
     Parts that the source has are used as they are. A missing test part is `test_fraction` of every class, cut
     off the training part with a fixed seed; of recordings it is whole speakers, unless split_by is 'stratified'.
     A missing validation part is `validation_fraction` of what is left, chosen with `seed` as `split_validation`
-    says (`split_by`).
+    describes (`split_by`).
 
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
-    serves as validation too, which is how accuracies on SHD have been published.
+    serves as validation too, as published accuracies on SHD have been measured.
 
     held_out_speaker: one fold of leave-one-speaker-out over the training part's speakers. held_out_as 'validation':
     the speaker's samples are the validation part, and the test part stays what it is. 'test': they are the test part
-    in place of the source's own, which is set aside, and validation is cut off the other speakers as ever.
+    in place of the source's own, which is set aside, and validation is cut off the other speakers as usual.
 
     root       where downloads and the frames of recordings are kept (see `fetch`)
     progress   called with (what, done, of how many) while recordings or tonic's samples are read
@@ -110,7 +110,7 @@ def _load(reader: _Reader) -> Splits:
         test_origin = f"{_short(test)} ({len(test)} samples)"
     else:
         whole = train
-        # Recordings without lists: a test part is worth more where it holds voices that were never heard.
+        # Recordings without lists are split by speaker: the test part then measures speakers not seen in training.
         of_recordings = isinstance(whole, FrameData) or whole.ear is not None
         method = resolve_method(whole, spec.split_by) if of_recordings else "stratified"
         train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
@@ -210,7 +210,7 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> li
     present = np.unique(train.labels)
     if present.size < 2:
         raise DataError(
-            f"{name}: all {len(train)} samples are of class {present[0]}, so there is nothing to tell apart; give "
+            f"{name}: all {len(train)} samples are of class {present[0]}, so there is nothing to learn; give "
             "samples of at least 2 classes"
         )
     if present.size == n_classes:

@@ -1,4 +1,4 @@
-"""Google Speech Commands (P. Warden, arXiv 1804.03209) as its archive unpacks: a folder of recordings a word."""
+"""Google Speech Commands (P. Warden, arXiv 1804.03209) as its archive unpacks: one folder of recordings per word."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TWELVE = (SILENCE, UNKNOWN, *KEYWORDS)
 PERCENT = 10
 # Which words are drawn as unknown and which stretches of noise are silence: the same in every run.
 SEED = 59185
-# A stretch of noise is nobody's, so that a split by speaker may put it anywhere.
+# A stretch of noise has no speaker, so a split by speaker may put it anywhere.
 NOBODY = 1 << 40
 
 
 def is_speech_commands(folder: Path) -> bool:
-    """Whether a folder has the lists, or a folder of recordings a word."""
+    """Whether a folder has the lists, or one folder of recordings per word."""
     return any((folder / name).is_file() for name in LISTS.values()) or bool(_words(folder))
 
 
@@ -50,7 +50,7 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
         )
     if sounds_in(folder):
         raise DataError(
-            f"{folder}: {sounds_in(folder)[0].name} and {len(words)} folders of recordings lie side by side; the "
+            f"{folder}: {sounds_in(folder)[0].name} and {len(words)} folders of recordings both lie in it; the "
             "folder of a recording is its class, so move those that lie outside into one"
         )
     names = _class_names(folder, words, classes)

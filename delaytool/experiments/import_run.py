@@ -44,7 +44,7 @@ def import_run(
     model = read_snn_delays(path)
     if interpolation is None:
         raise CheckpointError(
-            f"{path}: the file does not say whether its Dcls1d layers are of version 'gauss' or 'max' (names and "
+            f"{path}: the file does not record the version of its Dcls1d layers, 'gauss' or 'max' (names and "
             "shapes are the same); give --interpolation gauss or --interpolation max, which is DCLSversion in the "
             "configuration that it was trained with"
         )
@@ -54,7 +54,7 @@ def import_run(
     test, batch_size = data.test, recipe.trainer.batch_size
     evaluation = evaluate(checkpoint.network(), test.frames, test.labels, batch_size)
     with folder.locked():
-        # The recipe comes last: where this is killed, there is no run yet, which --resume would train.
+        # The recipe comes last: if this is killed before, there is no run that --resume would train.
         checkpoint.save(folder.best)
         folder.create(recipe)
     return ImportedRun(model, evaluation, data.warnings)
@@ -68,7 +68,7 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Reci
 
 
 def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> Checkpoint:
-    """The model as one of our checkpoints. Raises CheckpointError where data or max_delay do not fit the file."""
+    """The model as a checkpoint of delaytool. Raises CheckpointError where data or max_delay do not fit the file."""
     for name, found, expected in (
         ("inputs", model.sizes[0], data.encoding.n_channels),
         ("outputs", model.sizes[-1], data.n_classes),

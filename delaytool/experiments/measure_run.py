@@ -20,13 +20,13 @@ from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
 from delaytool.trainer.recipe import Recipe
 
-# Has no limits but the contract's own: what a chip cannot hold can still be counted there.
+# It has no limits but the contract's own, so the cost of a network that the chip cannot hold is still measured.
 FALLBACK = "ideal"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the integers of one run are worth and what they cost; means a sample.
+    """Accuracy of the integers of one run, and their cost; spikes and events are means per sample.
 
     target         the chip that was asked for
     why_not        why it cannot hold the network; '' where it can
@@ -61,7 +61,10 @@ class Measured:
 
 
 class Measure(Train):
-    """Training and what comes after it. samples: how many the bits are compared on; accuracies take all."""
+    """Training, export and verification.
+
+    samples   how many the bits are compared on; accuracies are of all test samples
+    """
 
     def __init__(self, target: str, samples: int) -> None:
         self.target, self.samples = target, samples
@@ -102,7 +105,7 @@ def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Meas
             # The run was trained on these data just now, so its own record may be read.
             request = VerifyRequest(path, SampleChoice(RECORDED), max_drop=None)
             verification = verify_in_two_parts(request, samples)
-        except BackendError as error:  # a layer that never fires, say
+        except BackendError as error:  # for example, a layer never fires
             return Measured(target, why_not, no_integers=str(error))
         return _of(verification, done, target, name, why_not)
     return Measured(target, why_not, no_integers=no_integers)

@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on to the same bits, and all that the exporter needs.
 
 The file is what `torch.save` writes, a ZIP archive, with the SHA-256 of all that stands before it as the archive's
-comment: any program that reads PyTorch's files or ZIP archives reads it, and no byte of it can change unnoticed.
+comment: any program that reads PyTorch's files or ZIP archives reads it, and every changed byte is found.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Checkpoint:
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
     optimizers  state dicts of the optimizers and their schedules; empty where only the network was kept
-    progress    the best validation accuracy so far, what the width goes by and the like (plain values)
+    progress    the best validation accuracy so far, the state of the sigma schedule and more (plain values)
     scales      of the integers that the network is trained through; None: floats
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
     """
@@ -136,7 +136,7 @@ class Checkpoint:
         return model.eval()
 
     def _refuse_other_sizes(self) -> None:
-        """Before a network of the recipe's size is made, which may be a size that no memory holds."""
+        """Refuse them before a network of the recipe's size is made, which may be too large for any memory."""
         sizes = (self.encoding.n_channels, *self.recipe.model.hidden, self.n_classes)
         names = [f"hidden.{index}.synapses.weight" for index in range(len(sizes) - 2)] + ["readout.weight"]
         for name, n_in, n_out in zip(names, sizes, sizes[1:], strict=False):
@@ -182,7 +182,7 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         ("sigma", _is_dictionary(progress.get("sigma", {}), (int, float))),
     ):
         if not fits:
-            raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which cannot be; {_DAMAGED}")
+            raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which is impossible; {_DAMAGED}")
 
 
 def _is_integer(value: object, least: int) -> bool:
@@ -198,7 +198,7 @@ def _is_dictionary(value: object, of: type | tuple[type, ...] = object) -> bool:
 
 
 def signed_archive(content: Any) -> bytes:
-    """What `torch.save` writes for a value, with its SHA-256 as the comment of the ZIP archive."""
+    """The bytes that `torch.save` writes for a value, with its SHA-256 as the comment of the ZIP archive."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     archive = bytearray(buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Loss and accuracy of a trained network on frames."""
+"""Accuracy, loss and spikes of a trained network on frames."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def evaluate(
 ) -> Evaluation:
     """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
 
-    The network's mode (training or evaluation) is left as it was. No samples, as a process of several may have: loss
-    and spikes are 0, and `joined` leaves them out.
+    The network's mode (training or evaluation) is left as it was. Without samples, which a process of several may get,
+    loss and spikes are 0, and `joined` leaves them out.
     """
     was_training = model.training
     model.eval()
@@ -78,6 +78,6 @@ def evaluate(
 def evaluate_both(
     model: TrainedNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
 ) -> tuple[Evaluation, Evaluation]:
-    """(as trained, with rounded delays); one and the same where training ended on single taps."""
+    """(as trained, with rounded delays); the same evaluation twice where training ended on single taps."""
     rounded = evaluate(model, frames, labels, batch_size)
     return rounded if sigma is None else evaluate(model, frames, labels, batch_size, sigma), rounded

@@ -71,13 +71,16 @@ class Team:
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the run, before and while it runs."""
+    """Whether this process writes and reports for the run."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager
 def team(device: torch.device) -> Iterator[Team]:
-    """The processes that torchrun started, joined while this is open; alone where it did not."""
+    """The processes that torchrun started, joined while this is open; a team of one without torchrun.
+
+    Of torchrun's processes each takes the GPU of its local rank, and keeps it as its current device afterwards.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Team()

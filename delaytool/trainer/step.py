@@ -74,8 +74,8 @@ class RecordedStep(Step):
     `record` takes a function whose work is the same every time and returns what repeats that work. It may run the
     function never or once while it records, but it must not do its work then. Rates and sigma are written into the
     record, so each epoch makes its own. The first batches of a run, the first of every epoch, and any batch of another
-    size are launched one by one, which also makes what only a first call makes. Where recording fails, with
-    RuntimeError, a warning says why and the run goes on launching.
+    size are launched one by one, which also makes the buffers that only a first call makes. Where recording fails with
+    a RuntimeError, a warning gives the reason, and the run goes on launching.
     """
 
     WARM_UP = 3
@@ -107,7 +107,7 @@ class RecordedStep(Step):
             return super().run(chosen)
         self._chosen.copy_(chosen)
         if self._replay is None:
-            # Gradients are made anew inside the record, where every replay finds them at the same place.
+            # Gradients are made anew inside the record, so that every replay has them at the same address.
             self.optimizers.zero_grad()
             try:
                 self._replay = self._record(self._work)
@@ -138,7 +138,7 @@ def cuda_recorder() -> Recorder:
 
 
 def make_step(model: DelayNetwork, optimizers: Optimizers, part: Part, config: TrainerConfig, team: Team) -> Step:
-    """Recorded on one NVIDIA GPU, unless the recipe says otherwise; launched one by one elsewhere."""
+    """Recorded on one NVIDIA GPU, unless the recipe sets cuda_graphs to false; launched one by one elsewhere."""
     if part.labels.device.type == "cuda" and config.cuda_graphs and team.size == 1:
         return RecordedStep(model, optimizers, part, config, team, cuda_recorder())
     return Step(model, optimizers, part, config, team)

@@ -40,7 +40,7 @@ def test_a_network_trained_on_recordings_is_bit_exact(
         verdict = json.loads(result.stdout)
         assert verdict["passed"] is True
         assert set(verdict["accuracy"]) >= {"engine", "reference", "torch"}
-    # The network file alone says how other recordings become its frames.
+    # The network file alone defines how other recordings become its frames.
     again = tmp_path / "other"
     chirps.write_chirp(again / "up" / "1_nohash_0.wav", 400, 2000)
     chirps.write_chirp(again / "up" / "2_nohash_0.wav", 400, 1000)

@@ -270,7 +270,7 @@ def test_impossible_numbers_are_one_line(key, value):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("model.hidden=64", r"it is a list with a number per hidden layer: model.hidden=\[64\]"),
         ("model.hidden=[0]", r"model.hidden.0: value 0"),
@@ -288,11 +288,11 @@ def test_impossible_numbers_are_one_line(key, value):
         ('"a\\nb"=3', r"unknown key"),
     ],
 )
-def test_what_cannot_be_says_what_can(override, says):
-    if says is None:
+def test_an_impossible_value_is_answered_with_the_possible_ones(override, message):
+    if message is None:
         load_recipe("digits", [override])
         return
-    with pytest.raises(RecipeError, match=says) as caught:
+    with pytest.raises(RecipeError, match=message) as caught:
         load_recipe("digits", [override])
     assert "\n" not in str(caught.value)
 
@@ -310,10 +310,10 @@ def test_a_circle_that_is_spelled_anew_each_time_is_named(tmp_path, monkeypatch)
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "one.toml").write_text('extends = "../d/two.toml"')
     (tmp_path / "d" / "two.toml").write_text('extends = "../d/one.toml"')
-    with pytest.raises(RecipeError, match=r"extends itself, over 2 file\(s\); break the circle"):
+    with pytest.raises(RecipeError, match=r"extends itself, over 2 file\(s\); remove one of these extends"):
         load_recipe(str(tmp_path / "d" / "one.toml"))
     monkeypatch.chdir(tmp_path / "d")
-    with pytest.raises(RecipeError, match="break the circle"):
+    with pytest.raises(RecipeError, match="remove one of these extends"):
         load_recipe("one.toml")
 
 

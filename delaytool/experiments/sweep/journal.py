@@ -2,10 +2,10 @@
 
 A trial is a request to train a setting. Optuna's journal file gives each waiting trial to one process only, on network
 file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system
-drops with the process, tells whether a trial's process still lives.
+drops with the process, shows whether a trial's process still runs.
 
-A run's results are in its own folder and nowhere else. One request too many therefore does no harm: the process that
-takes it finds the run finished, or locked.
+A run's results are in its own folder and nowhere else. A request too many does no harm: the process that takes it
+finds the run finished or locked.
 """
 
 from __future__ import annotations

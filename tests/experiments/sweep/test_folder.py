@@ -148,7 +148,7 @@ def test_another_recipe_or_other_keys_are_refused_by_name(tmp_path, quick, setti
     assert len(folder.journal.study.trials) == 3
 
 
-def test_a_damaged_journal_says_what_to_do(tmp_path, quick, settings):
+def test_the_error_for_a_damaged_journal_names_the_way_out(tmp_path, quick, settings):
     SweepFolder(tmp_path, quick()).queue(settings("seed=0"))
     with (tmp_path / "journal.log").open("a") as file:
         file.write('{"half\n{"op_code":0}\n')

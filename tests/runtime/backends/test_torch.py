@@ -28,7 +28,7 @@ def test_simulation_equals_the_reference_bit_for_bit(random_network, seed):
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), sparse=st.booleans())
-def test_layers_that_hear_themselves_equal_the_reference(random_network, seed, sparse):
+def test_recurrent_layers_equal_the_reference(random_network, seed, sparse):
     rng = np.random.default_rng(seed)
     network, frames = random_network(rng, other_sources=False, max_neurons=6, max_steps=40)
     layers = []
