@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-
 from campaign.simulator import Simulation
+
 from delaytool.models.integer import simulate as simulate_in_torch
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import digest, engine, reference

@@ -59,7 +59,9 @@ def damage_bytes(draw: random.Random, path: Path) -> str:
     size = len(data)
     at = draw.randrange(max(1, size))
     length = draw.choice([1, 2, 4, 8, draw.randint(1, 64), draw.randint(1, max(1, size // 4))])
-    kind = draw.choice(["flip", "flip", "flip", "set", "number", "zero", "cut", "remove", "double", "insert", "exchange"])
+    kind = draw.choice(
+        ["flip", "flip", "flip", "set", "number", "zero", "cut", "remove", "double", "insert", "exchange"]
+    )
     if kind == "flip":
         for _ in range(draw.choice([1, 1, 1, 2, 5])):
             bit = draw.randrange(max(1, 8 * size))
@@ -114,7 +116,9 @@ def _damage_attribute(draw: random.Random, place: h5py.Group | h5py.Dataset) -> 
     elif kind == "json" and isinstance(old, str) and old.startswith("{"):
         place.attrs[name] = damaged_json(draw, old)
     elif kind == "near" and isinstance(old, int | np.integer):
-        place.attrs[name] = draw.choice([int(old) + 1, int(old) - 1, -int(old), int(old) * 2, float(old), float(old) + 0.5])
+        place.attrs[name] = draw.choice(
+            [int(old) + 1, int(old) - 1, -int(old), int(old) * 2, float(old), float(old) + 0.5]
+        )
     elif kind == "near" and isinstance(old, str):
         place.attrs[name] = old[: len(old) // 2] + draw.choice(["", "x", "\x1b[2J", "[/]", "é"])
     else:
@@ -124,7 +128,9 @@ def _damage_attribute(draw: random.Random, place: h5py.Group | h5py.Dataset) -> 
 
 def _damage_dataset(draw: random.Random, file: h5py.File, name: str, path: Path) -> str:
     old = file[name]
-    kind = draw.choice(["value", "value", "value", "odd", "odd", "json", "shape", "type", "bomb", "remove", "outside", "virtual"])
+    kind = draw.choice(
+        ["value", "value", "value", "odd", "odd", "json", "shape", "type", "bomb", "remove", "outside", "virtual"]
+    )
     if kind == "json" and old.dtype.kind == "O" and old.shape == () and isinstance(old[()], bytes):
         text = damaged_json(draw, old[()].decode())
         del file[name]
@@ -175,7 +181,9 @@ def _damage_link(draw: random.Random, file: h5py.File, name: str) -> str:
             file.create_group(f"{name if isinstance(file[name], h5py.Group) else ''}/more{number}")
         return kind
     if kind == "more":
-        file.create_group(f"{name if isinstance(file[name], h5py.Group) else ''}/{draw.choice(['0', '1', '7', 'x', 'é'])}x")
+        file.create_group(
+            f"{name if isinstance(file[name], h5py.Group) else ''}/{draw.choice(['0', '1', '7', 'x', 'é'])}x"
+        )
         return kind
     if kind == "rename":
         file.move(name, name + "x")
@@ -219,7 +227,7 @@ def damaged_json(draw: random.Random, text: str) -> str:
     waiting = [document]
     while waiting:
         node = waiting.pop()
-        for key in (list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
             places.append((node, key))
             if isinstance(node[key], dict | list):
                 waiting.append(node[key])
@@ -252,8 +260,9 @@ def damage_json(draw: random.Random, path: Path) -> str:
 
 
 _TOML_ODD = (
-    "0", "-1", "1e400", "inf", "-inf", "nan", "1.5", "true", "''", "'x'", "'a[x].h5'", "'../../x'", "[]", "[0]", "[-4]", "[[]]", "{}",
-    "{a = 1}", "[1, 'x']", "9" * 30, "9" * 5000, "0x" + "f" * 5000, "[" * 5000, "1979-05-27T07:32:00Z", "'''", '"\\u0000"', "'\x1b[2J'",
+    "0", "-1", "1e400", "inf", "-inf", "nan", "1.5", "true", "''", "'x'", "'a[x].h5'", "'../../x'", "[]", "[0]", "[-4]",
+    "[[]]", "{}", "{a = 1}", "[1, 'x']", "9" * 30, "9" * 5000, "0x" + "f" * 5000, "[" * 5000, "1979-05-27T07:32:00Z",
+    "'''", '"\\u0000"', "'\x1b[2J'",
     "2147483648", "100000000", "'none'", "[true, false]", "'digits'", "'/'", "0.0", "1e-320",
 )  # fmt: skip
 
@@ -299,15 +308,20 @@ def damage_npz(draw: random.Random, path: Path) -> str:
         entries = {name: archive.read(name) for name in archive.namelist()}
     name = draw.choice(sorted(entries))
     array = np.load(io.BytesIO(entries[name]))
-    kind = draw.choice(["value", "value", "value", "value", "type", "shape", "header", "remove", "pickle", "bomb", "rename"])
+    kind = draw.choice(
+        ["value", "value", "value", "value", "type", "shape", "header", "remove", "pickle", "bomb", "rename"]
+    )
     if kind == "remove":
         del entries[name]
     elif kind == "rename":
         entries[draw.choice(["x.npy", "../x.npy", name + "x"])] = entries.pop(name)
     elif kind == "header":
-        entries[name] = entries[name].replace(b"'shape': (", draw.choice([b"'shape': (-", b"'shape': (9", b"'sh", b"'shape': [("]))
+        entries[name] = entries[name].replace(
+            b"'shape': (", draw.choice([b"'shape': (-", b"'shape': (9", b"'sh", b"'shape': [("])
+        )
     elif kind == "bomb":
-        header = "{'descr': '<i8', 'fortran_order': False, 'shape': (%d,), }" % draw.choice([2**28, 2**36, 2**62])
+        size = draw.choice([2**28, 2**36, 2**62])
+        header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({size},), }}"
         entries[name] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n"
     else:
         if kind == "value" and array.dtype.kind in "iu":
@@ -349,15 +363,20 @@ def damage_checkpoint(draw: random.Random, path: Path) -> str:
         content["model"][part] = draw.choice(
             [lambda: tensor[:1], lambda: tensor.double(), lambda: tensor.long(), lambda: tensor * float("nan"),
              lambda: tensor.T, lambda: tensor[None], lambda: "x", lambda: None, lambda: torch.zeros(0),
-             lambda: torch.zeros(1).expand(2**20, 2**12), lambda: tensor.to(torch.complex64), lambda: tensor.to_sparse()]
+             lambda: torch.zeros(1).expand(2**20, 2**12), lambda: tensor.to(torch.complex64),
+             lambda: tensor.to_sparse()]
         )()  # fmt: skip
         name = f"model {part}"
     elif kind == "json" and isinstance(content[name], str) and content[name].startswith("{"):
         content[name] = damaged_json(draw, content[name])
     elif kind == "near" and isinstance(content[name], int | float):
-        content[name] = draw.choice([content[name] + 1, -content[name] - 1, float(content[name]) + 0.5, str(content[name])])
+        content[name] = draw.choice(
+            [content[name] + 1, -content[name] - 1, float(content[name]) + 0.5, str(content[name])]
+        )
     else:
-        content[name] = draw.choice([value for value in ODD_VALUES if not isinstance(value, int) or abs(value) < 10**300])
+        content[name] = draw.choice(
+            [value for value in ODD_VALUES if not isinstance(value, int) or abs(value) < 10**300]
+        )
     torch.save(content, path)
     return f"checkpoint: {kind} of {name}"
 

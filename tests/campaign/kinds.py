@@ -16,12 +16,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-import torch
-
 from campaign import damage
 from campaign.damage import Damage
 from campaign.generator import random_case
 from campaign.package import frames_of, network_of
+
 from delaytool import datasets
 from delaytool.cli import main
 from delaytool.datasets.recordings import Recording, read_sound
@@ -279,6 +278,8 @@ def _probe_stream() -> Answer:
 
 
 HDF5 = (damage.damage_bytes, damage.damage_hdf5)
+JSON = (damage.damage_bytes, damage.damage_json)
+NPZ = (damage.damage_bytes, damage.damage_npz)
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -290,9 +291,9 @@ KINDS: dict[str, Kind] = {
              _probe_checkpoint, 12, exact=BYTES),
         Kind("checkpoint, exported", _whole_run, "run/best.pt", (damage.damage_checkpoint,), _probe_export, 2),
         Kind("checkpoint, resumed", _whole_run, "run/last.pt", (damage.damage_checkpoint,), _probe_resume, 2),
-        Kind("summary", _whole_run, "run/summary.json", (damage.damage_bytes, damage.damage_json), _probe_record, 2),
-        Kind("metrics", _whole_run, "run/metrics.jsonl", (damage.damage_bytes, damage.damage_json), _probe_record, 2),
-        Kind("environment", _whole_run, "run/environment.json", (damage.damage_bytes, damage.damage_json), _probe_record, 1),
+        Kind("summary", _whole_run, "run/summary.json", JSON, _probe_record, 2),
+        Kind("metrics", _whole_run, "run/metrics.jsonl", JSON, _probe_record, 2),
+        Kind("environment", _whole_run, "run/environment.json", JSON, _probe_record, 1),
         Kind("summary, reported", _whole_run, "run/summary.json", (damage.damage_json,), _probe_report, 0.7),
         Kind("metrics, reported", _whole_run, "run/metrics.jsonl", (damage.damage_json,), _probe_report, 0.7),
         Kind("environment, reported", _whole_run, "run/environment.json", (damage.damage_json,), _probe_report, 0.4),
@@ -300,6 +301,6 @@ KINDS: dict[str, Kind] = {
         Kind("wav", _make_wav, "sound.wav", (damage.damage_bytes, damage.damage_wav), _probe_wav, 8),
         Kind("recipe", _make_toml, "recipe.toml", (damage.damage_bytes, damage.damage_toml), _probe_recipe, 10),
         Kind("recipe, trained", _make_toml, "recipe.toml", (damage.damage_toml,), _probe_train, 2),
-        Kind("stream", _make_stream, "state.npz", (damage.damage_bytes, damage.damage_npz), _probe_stream, 8, exact=BYTES),
+        Kind("stream", _make_stream, "state.npz", NPZ, _probe_stream, 8, exact=BYTES),
     )
 }  # fmt: skip

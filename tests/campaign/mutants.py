@@ -43,11 +43,15 @@ COMPARED = {">": ">=", "<": "<=", "<=": "<", ">=": ">"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """name: what was changed and where, the same as long as that line is; tree: the whole module."""
+    """name: what was changed and where, the same as long as that line is; tree: the whole module.
+
+    compiled: the function is one of numba's, or decides what numba compiles.
+    """
 
     function: str
     name: str
     tree: ast.Module
+    compiled: bool
 
 
 def mutants(source: str, functions: tuple[str, ...]) -> Iterator[Mutant]:
@@ -56,14 +60,14 @@ def mutants(source: str, functions: tuple[str, ...]) -> Iterator[Mutant]:
     lines = source.splitlines()
     nodes = list(ast.walk(module))
     inside = [
-        (node.name, number)
+        (top.name, number)
         for number, top in enumerate(nodes)
         if isinstance(top, ast.FunctionDef) and top.name in functions
-        for node in [top]
     ]
     found = {name for name, _ in inside}
     assert found == set(functions), f"no such functions: {sorted(set(functions) - found)}"
     for function, number in inside:
+        compiled = "llvmlite" in source or any("njit" in ast.unparse(line) for line in nodes[number].decorator_list)
         seen: dict[str, int] = {}
         position = {id(node): place for place, node in enumerate(nodes)}
         for node in ast.walk(nodes[number]):
@@ -76,7 +80,7 @@ def mutants(source: str, functions: tuple[str, ...]) -> Iterator[Mutant]:
                 seen[name] = seen.get(name, 0) + 1
                 if seen[name] > 1:
                     name += f" ({seen[name]})"
-                yield Mutant(function, name, ast.fix_missing_locations(tree))
+                yield Mutant(function, name, ast.fix_missing_locations(tree), compiled)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
@@ -100,8 +104,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
         for comparison in COMPARISONS.get(type(node.ops[0]), ()):
             yield f"{type(node.ops[0]).__name__} -> {comparison.__name__}", setting("ops", [comparison()])
     if isinstance(node, ast.Constant) and type(node.value) is int:
-        for value in (node.value + 1, node.value - 1):
-            yield f"{node.value} -> {value}", setting("value", value)
+        yield f"{node.value} -> {node.value + 1}", setting("value", node.value + 1)
     if isinstance(node, ast.Constant) and node.value in COMPARED:
         yield f"{node.value!r} -> {COMPARED[node.value]!r}", setting("value", COMPARED[node.value])
     if isinstance(node, ast.Constant) and type(node.value) is bool:
@@ -111,9 +114,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
     if isinstance(node, ast.BoolOp):
         new_bool = ast.Or if isinstance(node.op, ast.And) else ast.And
         yield f"{type(node.op).__name__} -> {new_bool.__name__}", setting("op", new_bool())
-    if isinstance(node, ast.If | ast.IfExp | ast.While) and not isinstance(node.test, ast.Compare):
-        if not isinstance(node, ast.While):
-            yield "condition turned round", lambda twin: setattr(twin, "test", ast.UnaryOp(ast.Not(), twin.test))
+    if isinstance(node, ast.If | ast.IfExp) and not isinstance(node.test, ast.Compare):
+        yield "condition turned round", lambda twin: setattr(twin, "test", ast.UnaryOp(ast.Not(), twin.test))
     if isinstance(node, ast.Call):
         if isinstance(node.func, ast.Name) and node.func.id in CALLS:
             new_name = CALLS[node.func.id]

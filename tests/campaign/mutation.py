@@ -1,10 +1,13 @@
 """Mutation testing of the arithmetic: would the golden vectors and the random networks notice a slip in it?
 
 Each mutant runs in a child that is forked before anything of the package is imported; there, a loader puts the changed
-module in the place of the real one. Numba compiles it without optimizing and without its cache, which would hold the
-unchanged kernels. A mutant is killed by a difference, an error, a crash or a hang.
+module in the place of the real one. Where numba compiles what was changed, it does so without optimizing and without
+its cache, which would hold the unchanged kernels. A mutant is killed by a difference, an error, a crash or a hang.
 
-Run as `python -m campaign.mutation` in a process of its own, with one JSON line for each mutant on standard output.
+Run in processes of their own, which write one JSON line for each mutant to standard output:
+
+    python -m campaign.mutation plain all      mutants of Python's code
+    python -m campaign.mutation compiled all   mutants of numba's and LLVM's, each of which is compiled: seconds each
 """
 
 from __future__ import annotations
@@ -24,17 +27,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-os.environ.update(NUMBA_OPT="0", OMP_NUM_THREADS="1")
+os.environ["OMP_NUM_THREADS"] = "1"
+if "compiled" in sys.argv[1:2]:
+    os.environ["NUMBA_OPT"] = "0"
 
 import h5py
 import numpy as np
 import torch
-from numba.core.dispatcher import Dispatcher
-
 from campaign.children import Ended, in_child
 from campaign.generator import Frames, random_case
 from campaign.mutants import Mutant, mutants
 from campaign.simulator import Description, Simulation, simulate
+from numba.core.dispatcher import Dispatcher
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
@@ -59,7 +63,10 @@ TARGETS = {
     ),
     "batched": Target(
         f"{RUNTIME}.bit_sliced",
-        ("_two", "_eight", "_push", "_add_digits", "_add_carries", "_sum_words", "_spread", "_update", "_is_quiet", "_pack_input", "_move_on"),
+        (
+            *("_two", "_eight", "_push", "_add_digits", "_add_carries", "_sum_words", "_spread", "_update"),
+            *("_is_quiet", "_pack_input", "_move_on"),
+        ),
         ("engine batched",),
     ),
     "tables": Target(
@@ -69,12 +76,15 @@ TARGETS = {
     ),
     "lanes": Target(
         f"{RUNTIME}.lanes",
-        ("carry_bit", "carry_bit_of_complements", "sum_bit", "word_fill", "sums_add_plane", "sums_store", "lanes_add_plane",
-         "lanes_load", "lanes_add", "lanes_add_scalar", "lanes_times_64", "_decayed", "lanes_decayed", "lanes_decayed_small",
-         "lanes_wrapped", "lanes_clipped", "lanes_above", "lanes_cleared", "lanes_counted", "store_bits", "store_flags"),
+        (
+            *("carry_bit", "carry_bit_of_complements", "sum_bit", "word_fill", "sums_add_plane", "sums_store"),
+            *("lanes_add_plane", "lanes_load", "lanes_add", "lanes_add_scalar", "lanes_times_64", "_decayed"),
+            *("lanes_decayed", "lanes_decayed_small", "lanes_wrapped", "lanes_clipped", "lanes_above"),
+            *("lanes_cleared", "lanes_counted", "store_bits", "store_flags"),
+        ),
         ("engine event", "engine batched"),
     ),
-}  # fmt: skip
+}
 
 # Seeds of the generator that are tried on each mutant, besides those that kill no mutant but are drawn anyway.
 SEEDS = range(24)
@@ -130,12 +140,15 @@ def wide_case(n_samples: int, seed: int) -> tuple[Description, Frames]:
 
 def cases() -> list[Case]:
     made = [random_case(seed) for seed in SEEDS] + [wide_case(40, 500), wide_case(70, 600), wide_case(130, 700)]
-    return [Case(description, frames, [simulate(description, sample) for sample in frames]) for description, frames in made]
+    return [
+        Case(description, frames, [simulate(description, sample) for sample in frames]) for description, frames in made
+    ]
 
 
 def killed_by(target: Target, known: Sequence[Case]) -> str:
     """Run the backends on golden vectors and cases; what first differs, '' for nothing. To be called in a child."""
     from campaign import backends, package
+
     from delaytool.errors import NetworkError
     from delaytool.network import IntegerNetwork
     from delaytool.runtime.trace import Trace
@@ -168,11 +181,12 @@ def killed_by(target: Target, known: Sequence[Case]) -> str:
     return ""
 
 
-def try_mutant(target: Target, mutant: Mutant | None, known: Sequence[Case]) -> tuple[str, str]:
+def try_mutant(target: Target, mutant: Mutant | None, known: Sequence[Case], compiled: bool) -> tuple[str, str]:
     """('killed', by what) or ('survived', ''). mutant None: the module as it is."""
 
     def work() -> str:
-        Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
+        if compiled:
+            Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
         assert not any(name.split(".")[0] == "delaytool" for name in sys.modules)
         if mutant is not None:
             sys.meta_path.insert(0, _Replaced(target.module, str(source_path(target.module)), mutant.tree))
@@ -189,27 +203,29 @@ def try_mutant(target: Target, mutant: Mutant | None, known: Sequence[Case]) -> 
     return ("killed", ended.answer) if ended.answer else ("survived", "")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """[targets, comma separated] [count or 'all'] [seed] [part/parts]: try mutants, `count` drawn from all of them."""
-    names = arguments[0].split(",") if arguments and arguments[0] != "all" else list(TARGETS)
-    count = arguments[1] if len(arguments) > 1 else "all"
-    seed = int(arguments[2]) if len(arguments) > 2 else 0
-    part, parts = (int(number) for number in arguments[3].split("/")) if len(arguments) > 3 else (0, 1)
-    every = [(name, mutant) for name in names for mutant in mutants_of(TARGETS[name])]
+def main(way: str, count: str = "all", seed: str = "0", part: str = "0/1", names: str = "") -> None:
+    """Try the mutants of one way ('plain' or 'compiled'), all or `count` drawn with `seed`; of these, one part of so many.
+
+    names   the targets, separated by commas; none: every one
+    """
+    compiled = way == "compiled"
+    chosen = names.split(",") if names else list(TARGETS)
+    every = [(name, mutant) for name in chosen for mutant in mutants_of(TARGETS[name]) if mutant.compiled == compiled]
     if count != "all":
-        every = random.Random(seed).sample(every, min(int(count), len(every)))
-    every = every[part::parts]
+        every = random.Random(int(seed)).sample(every, min(int(count), len(every)))
+    number, parts = (int(text) for text in part.split("/"))
+    every = every[number::parts]
     known = cases()
     torch.set_num_threads(1)  # imported here, so that no child has to
     for name in dict.fromkeys(name for name, _ in every):
-        outcome, why = try_mutant(TARGETS[name], None, known)
+        outcome, why = try_mutant(TARGETS[name], None, known, compiled)
         assert outcome == "survived", f"{name}: the unchanged module is killed: {why}"
     print(json.dumps({"total": len(every)}), flush=True)
     for name, mutant in every:
-        outcome, why = try_mutant(TARGETS[name], mutant, known)
+        outcome, why = try_mutant(TARGETS[name], mutant, known, compiled)
         line = {"target": name, "function": mutant.function, "mutant": mutant.name, "outcome": outcome, "why": why}
         print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
 from campaign.generator import Frames
 from campaign.simulator import Description, Group
+
 from delaytool.network import (
     DenseSynapses,
     InputEncoding,

@@ -7,15 +7,27 @@ import pkgutil
 
 import numpy as np
 import torch
-
-import delaytool
 from campaign.generator import random_case
 from campaign.package import frames_of, network_of
+
+import delaytool
 from delaytool.runtime import engine
 
-OF_LIBRARIES = ("sklearn.datasets", "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
-                "matplotlib.mathtext", "jinja2", "soundfile", "scipy.signal", "torch.utils.tensorboard", "torch._dynamo",
-                "optuna", "filelock", "rich.progress")  # fmt: skip
+OF_LIBRARIES = (
+    "sklearn.datasets",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.mathtext",
+    "jinja2",
+    "soundfile",
+    "scipy.signal",
+    "torch.utils.tensorboard",
+    "torch._dynamo",
+    "optuna",
+    "filelock",
+    "rich.progress",
+)
 
 
 def import_everything() -> None:
