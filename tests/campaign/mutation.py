@@ -35,6 +35,7 @@ import h5py
 import numpy as np
 import torch
 from campaign.children import Ended, in_child
+from campaign.edge_cases import edge_cases
 from campaign.generator import Frames, random_case
 from campaign.mutants import Mutant, mutants
 from campaign.simulator import Description, Simulation, simulate
@@ -140,6 +141,7 @@ def wide_case(n_samples: int, seed: int) -> tuple[Description, Frames]:
 
 def cases() -> list[Case]:
     made = [random_case(seed) for seed in SEEDS] + [wide_case(40, 500), wide_case(70, 600), wide_case(130, 700)]
+    made += edge_cases()
     return [
         Case(description, frames, [simulate(description, sample) for sample in frames]) for description, frames in made
     ]
@@ -193,7 +195,7 @@ def try_mutant(target: Target, mutant: Mutant | None, known: Sequence[Case], com
         np.seterr(all="ignore")
         return killed_by(target, known)
 
-    ended: Ended = in_child(work, seconds=400, processor_seconds=150)
+    ended: Ended = in_child(work, seconds=1800, processor_seconds=150)
     if ended.signal:
         return "killed", f"signal {ended.signal}"
     if ended.hung:
@@ -204,7 +206,7 @@ def try_mutant(target: Target, mutant: Mutant | None, known: Sequence[Case], com
 
 
 def main(way: str, count: str = "all", seed: str = "0", part: str = "0/1", names: str = "") -> None:
-    """Try the mutants of one way ('plain' or 'compiled'), all or `count` drawn with `seed`; of these, one part of so many.
+    """Try the mutants of one way ('plain' or 'compiled'): all, or `count` drawn with `seed`; of them, part k/n.
 
     names   the targets, separated by commas; none: every one
     """

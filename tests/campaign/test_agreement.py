@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from campaign import agreement, backends, package
+from campaign.edge_cases import edge_cases
 from campaign.generator import random_case
 from campaign.simulator import Description, Group, Layer, simulate
 
@@ -54,6 +55,17 @@ def test_kept_seeds(seed: int) -> None:
     result = agreement.agree([seed], backends.IN_PROCESS)
     assert not result.mismatches
     assert sum(result.values.values()) or result.refused_by_contract
+
+
+def test_the_widths_of_the_engines_numbers() -> None:
+    for description, frames in edge_cases():
+        network = package.network_of(description)
+        array = package.frames_of(description, frames)
+        want = backends.expected(network, array, [simulate(description, sample) for sample in frames])
+        for name, run in backends.IN_PROCESS.items():
+            compared, found = backends.differences(want, run(network, array, 0))
+            assert compared
+            assert not found, (name, description, found[:3])
 
 
 def test_a_fault_in_a_backend_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
