@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from delaytool.commands.console import echo
+
 
 @click.command("import")
 @click.argument("netx", type=click.Path(path_type=Path))
@@ -15,15 +17,16 @@ import click
 @click.option("--clip-delays", is_flag=True, help="Cut delays over 62 to 62, as netx does silently.")
 def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: float, clip_delays: bool) -> None:
     """Read NETX, a .net file that lava-dl or delaytool wrote, into a network file that can be verified."""
-    from delaytool.exporter.targets.netx import read_netx
+    from delaytool.files import require_writable_file
+    from delaytool.formats.netx import read_netx
 
-    network = read_netx(netx, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     output = output or netx.with_suffix(".h5")
+    if netx.exists():  # else it is this that is missing
+        require_writable_file(output)
+    network = read_netx(netx, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     network.save(output)
     sizes = "-".join(
         str(size) for size in (network.encoding.n_channels, *(layer.n_neurons for layer in network.layers))
     )
-    click.echo(
-        f"{netx}: {sizes}, {network.n_synapses:,} synapses, delays up to {network.max_delay}, {network.n_steps} steps"
-    )
-    click.echo(f"network: {output}    next: delaytool verify {output} --data … --no-drop")
+    echo(f"{netx}: {sizes}, {network.n_synapses:,} synapses, delays up to {network.max_delay}, {network.n_steps} steps")
+    echo(f"network: {output}    next: delaytool verify {output} --data … --no-drop")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
-from delaytool.commands import tables
+from delaytool.experiments.verify_run import TwoPartVerification
+from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
-from delaytool.report import figures, words
-from delaytool.report.content import Content, Judgement
-from delaytool.report.style import FONTS, as_data_uri
+from delaytool.printable import printable
+from delaytool.report import figures, rows, words
+from delaytool.report.content import Content
+from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
@@ -46,7 +47,7 @@ def compose(content: Content) -> str:
         fields=_fields(content.analysis),
         sample=_sample(content),
         confusion=_confusion(content),
-        verification=_verification(content.judgement),
+        verification=_verification(content.verification),
         export=_export(content),
         provenance=_provenance(content),
         content=content,
@@ -57,32 +58,39 @@ def template_named(name: str) -> jinja2.Template:
     """A template of this folder; a name that it uses and is not given is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     return environment.get_template(name)
 
 
+def _shown(value: object) -> object:
+    """A text with its control characters written out; what the templates themselves made is left alone."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(value, keep="\n\t") if is_text else value
+
+
 def _training(content: Content) -> dict[str, Any] | None:
     run = content.run
-    if run is None or not run.metrics:
+    metrics = [] if run is None else run.read_metrics()
+    if run is None or not metrics:
         return None
-    best = run.best_epoch
+    best = run.best_epoch()
     judged_on = "test, chosen on" if run.chosen_on_test else "validation"
     shown = [
-        ("Loss over epochs", figures.loss(run.metrics, judged_on, best)),
-        ("Accuracy over epochs", figures.accuracy(run.metrics, judged_on, best)),
+        ("Loss over epochs", figures.loss(metrics, judged_on, best)),
+        ("Accuracy over epochs", figures.accuracy(metrics, judged_on, best)),
     ]
     if run.learns_delays:
-        shown.append(("Kernel width sigma over epochs", figures.sigma(run.metrics, best)))
-        shown.append(("Mean movement of delays over epochs", figures.delay_movement(run.metrics, best)))
+        shown.append(("Kernel width sigma over epochs", figures.sigma(metrics, best)))
+        shown.append(("Mean movement of delays over epochs", figures.delay_movement(metrics, best)))
     return {
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
-        "epochs": len(run.metrics),
+        "epochs": len(metrics),
         "best": best,
         "judged_on": "test" if run.chosen_on_test else "validation",
         "learns_delays": run.learns_delays,
-        "minutes": sum(line.get("seconds", 0.0) for line in run.metrics) / 60,
-        "finished": bool(run.summary),
+        "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,
+        "finished": bool(run.read_summary()),
     }
 
 
@@ -128,8 +136,8 @@ def _fields(analysis: RunAnalysis | None) -> dict[str, Any] | None:
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
         "shown": len(chosen),
         "layer": layer,
-        "headings": tables.STRUCTURE_HEADINGS,
-        "rows": tables.structure_rows(stages),
+        "headings": rows.STRUCTURE_HEADINGS,
+        "rows": rows.structure_rows(stages),
         "test": analysis.settings,
         "notes": analysis.notes,
     }
@@ -143,11 +151,11 @@ def _sample(content: Content) -> dict[str, Any] | None:
 
 
 def _confusion(content: Content) -> dict[str, Any] | None:
-    if content.judgement is None:
+    if content.verification is None:
         return None
-    whole = content.judgement.whole
-    classes = whole.network.n_classes
-    pairs = whole.labels * classes + whole.verdict.predictions
+    whole = content.verification.whole
+    classes = whole.n_classes
+    pairs = whole.labels * classes + whole.predictions
     matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
     return {
         "uri": as_data_uri(figures.confusion(matrix)),
@@ -157,21 +165,22 @@ def _confusion(content: Content) -> dict[str, Any] | None:
     }
 
 
-def _verification(judgement: Judgement | None) -> dict[str, Any] | None:
-    if judgement is None:
+def _verification(verification: TwoPartVerification | None) -> dict[str, Any] | None:
+    if verification is None:
         return None
-    parts = [] if judgement.on_all else [judgement.whole.verdict]
-    parts.append(judgement.bits)
+    parts = [] if verification.on_all else [verification.whole]
+    parts.append(verification.bits)
     return {
-        "headings": tables.VERDICT_HEADINGS,
+        "headings": rows.VERDICT_HEADINGS,
         "tables": [
-            {"samples": verdict.samples, "steps": verdict.steps, "rows": tables.verdict_rows(verdict)}
+            {"samples": verdict.samples, "steps": verdict.steps, "rows": rows.verdict_rows(verdict)}
             for verdict in parts
         ],
-        "cost_headings": tables.COST_HEADINGS,
-        "cost_rows": tables.cost_rows(judgement.whole.verdict),
-        "compared": words.compared(judgement),
-        "divergences": words.divergences(judgement.bits),
+        "cost_headings": rows.COST_HEADINGS,
+        "cost_rows": rows.cost_rows(verification.whole),
+        "compared": words.compared(verification),
+        "divergences": words.divergences(verification.bits),
+        "unbound": [] if verification.bits.binding is None else verification.bits.binding.named_differences(),
     }
 
 
@@ -179,10 +188,10 @@ def _export(content: Content) -> dict[str, Any] | None:
     layers = [] if content.file is None else content.file.network.provenance.get("layers") or []
     if not layers:
         return None
-    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in tables.EXPORT_HEADINGS]
+    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in rows.EXPORT_HEADINGS]
     return {
-        "headings": tables.EXPORT_HEADINGS,
-        "rows": tables.export_rows(layers),
+        "headings": rows.EXPORT_HEADINGS,
+        "rows": rows.export_rows(layers),
         "told": [(heading, text) for heading, text in told if text],
         "clipped": [(layer["name"], layer["clipped_delays"]) for layer in layers if layer["clipped_delays"]],
     }
@@ -207,7 +216,9 @@ def _provenance(content: Content) -> dict[str, Any]:
             rows.append(("other networks here", ", ".join(file.others)))
         recipe = json.dumps(kept["recipe"], indent=2) if kept.get("recipe") else ""
     if content.run is not None:
-        recipe, environment = content.run.recipe, content.run.environment
+        recipe, environment = content.run.read_recipe(), content.run.read_environment()
+        if unsigned := content.run.unsigned_files():
+            rows.append(("files without a SHA-256", ", ".join(unsigned)))
     return {"rows": rows, "recipe": recipe, "environment": [(key, _told(value)) for key, value in environment.items()]}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 SECTIONS = ("training", "delays", "sample", "confusion", "verification", "export", "provenance")
 
@@ -24,7 +24,7 @@ def test_a_run_has_every_section(page: str) -> None:
     for section in SECTIONS:
         assert f'<section id="{section}">' in page
     assert 'class="missing"' not in page
-    assert '<span class="badge good">PASS</span>' in page
+    assert ">PASS</span>" in page  # so short a run may be at chance, and then it is not green
     assert "Engine, reference and torch agree on every bit" in page
     assert "Engine, reference and torch ran 20 evenly spaced of these 359 samples" in page
     assert "Protocol “honest”" in page
@@ -83,7 +83,7 @@ def test_a_network_alone_says_what_is_missing(run: Path, tmp_path: Path, delayto
     assert "Confusion matrix of the integer network" in page
 
 
-def test_a_network_whose_data_are_unknown_stays_unjudged(
+def test_a_network_whose_data_are_unknown_stays_unverified(
     run: Path, tmp_path: Path, delaytool: Callable[..., Result]
 ) -> None:
     network = IntegerNetwork.load(run / "network-loihi2.h5")
@@ -128,7 +128,8 @@ def test_what_an_unfinished_run_with_fixed_delays_chose_on(
     shutil.copy(run / "metrics.jsonl", other)
     recipe = (run / "recipe.toml").read_text()
     recipe = recipe.replace('"honest"', '"paper"').replace('delays = "learned"', 'delays = "fixed"')
-    (other / "recipe.toml").write_text(recipe)
+    # Changed on purpose: without the last line, which holds its digest.
+    (other / "recipe.toml").write_text("".join(recipe.splitlines(keepends=True)[:-1]))
     assert delaytool("report", other).exit_code == 0
     page = (other / "report.html").read_text()
     assert "the run has not ended" in page
