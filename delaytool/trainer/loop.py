@@ -198,6 +198,11 @@ class _Training:
 
     def _no_final_epoch(self) -> str:
         sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        if sigma is None or self.best.epoch < self.recipe.trainer.epochs:
+            return (
+                f"epoch {self.best.epoch}, which counts, came before the width of a tap that the recipe ends with: an "
+                "earlier version, which could choose any epoch, trained this run; rounding its delays may cost accuracy"
+            )
         return (
             "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
             f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "

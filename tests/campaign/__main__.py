@@ -111,7 +111,7 @@ def lava_part(count: int, seed: int) -> Part:
     from campaign import agreement
 
     from delaytool.errors import BackendError
-    from delaytool.runtime.lava import find_python
+    from delaytool.runtime.backends.lava import find_python
 
     part = Part("random networks, Lava", "networks")
     try:

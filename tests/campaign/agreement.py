@@ -11,8 +11,8 @@ from campaign import backends, package
 from campaign.generator import random_case
 from campaign.simulator import Simulation, simulate
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, NetworkError
-from delaytool.network import IntegerNetwork
 
 # What the contract says of a network that it refuses for its sums.
 BEYOND_32_BITS = "32-bit accumulators"
@@ -102,7 +102,7 @@ def agree_in_lava(
     seeds: Iterable[int], variant: str, python: str, progress: Callable[[int], None] = lambda seed: None
 ) -> Agreement:
     """The same in Lava, a dozen networks to each start of it."""
-    from delaytool.runtime import lava
+    from delaytool.runtime.backends import lava
 
     result = Agreement()
     name = f"lava {variant}"

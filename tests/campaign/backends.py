@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from campaign.simulator import Simulation
 
-from delaytool.models.integer import simulate as simulate_in_torch
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime import digest, engine, reference
+from delaytool.runtime.backends.torch import simulate as simulate_in_torch
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.stream import Stream
 from delaytool.runtime.trace import Trace

@@ -41,7 +41,7 @@ from campaign.damaged_files import (
 from campaign.kinds import command, digest_of_network
 from campaign.warm import import_everything
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 
 BROKEN = "broken afterwards"

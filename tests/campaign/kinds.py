@@ -8,8 +8,9 @@ all. Most probes are the commands that a user types.
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,23 @@ from campaign import damage
 from campaign.damage import Damage
 from campaign.generator import random_case
 from campaign.package import frames_of, network_of
+from hdf5_mutations import sealed
 
 from delaytool import datasets
 from delaytool.cli import main
+from delaytool.commands.error_lines import error_line
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.mel import MELS, mel_frames
 from delaytool.datasets.recordings import Recording, read_sound
 from delaytool.errors import DelaytoolError
-from delaytool.network import InputEncoding, IntegerNetwork
-from delaytool.report.run_record import RunRecord
+from delaytool.printable import printable
 from delaytool.runtime.stream import Stream
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.recipe import load_recipe
 from delaytool.trainer.run_folder import RunFolder
+
+BEFORE = Path(__file__).parents[1] / "fixtures" / "written-by-0.1.0"
 
 Answer = tuple[int, str | None]
 
@@ -72,12 +79,18 @@ def command(*arguments: str) -> int:
 
 
 def _read(read: Callable[[], str | None]) -> Answer:
-    """A reader of the package, with the exit code that the command line makes of its errors."""
+    """A reader of the package, with the line and the exit code that the command line makes of its errors."""
     try:
         return PASS, read()
     except DelaytoolError as error:
-        print(f"error: {error}")
+        print(f"error: {printable(error)}")
         return error.exit_code, None
+    except Exception as error:
+        line = error_line(error)
+        if line is None:
+            raise
+        print(f"error: {line}")
+        return REFUSED, None
 
 
 def _digest(*parts: Any) -> str:
@@ -124,6 +137,28 @@ def _taken(*names: str) -> Callable[[Path, Path], None]:
     return make
 
 
+def _of_before(*names: str) -> Callable[[Path, Path], None]:
+    """Files that version 0.1.0 wrote: they carry no digest, so that damage reaches all that is behind one."""
+
+    def make(base: Path, folder: Path) -> None:
+        for name in names:
+            source = BEFORE / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name)
+            else:
+                shutil.copy(source, folder / name)
+
+    return make
+
+
+def _network_of_before(base: Path, folder: Path) -> None:
+    shutil.copy(BEFORE / "run" / "network-loihi2.h5", folder / "network-loihi2.h5")
+
+
+def _checkpoint_of_before(base: Path, folder: Path) -> None:
+    shutil.copy(BEFORE / "run" / "best.pt", folder / "best.pt")
+
+
 def _whole_run(base: Path, folder: Path) -> None:
     shutil.copytree(base / "run", folder / "run")
 
@@ -167,12 +202,21 @@ def _probe_resume() -> Answer:
 
 def _probe_record() -> Answer:
     def read() -> str:
-        folder = RunFolder("run")
-        record = RunRecord.read(Path("run"))
-        return _digest(record.recipe, record.metrics, record.summary, record.environment, record.best_epoch,
-                       folder.read_metrics(), folder.read_summary(), folder.read_environment())  # fmt: skip
+        run = RunFolder("run")
+        run.require_intact()
+        return _digest(
+            run.read_recipe(), run.read_metrics(), run.read_summary(), run.read_environment(), run.best_epoch()
+        )
 
     return _read(read)
+
+
+def _probe_sweep_table() -> Answer:
+    return command("sweep", "--table", "sweep"), None
+
+
+def _probe_comparison() -> Answer:
+    return command("compare", "--page", "comparison"), None
 
 
 def _probe_report() -> Answer:
@@ -217,15 +261,15 @@ def _make_wav(base: Path, folder: Path) -> None:
 def _probe_wav() -> Answer:
     def read() -> str:
         sound, rate = read_sound(Recording(Path("sound.wav"), 0, 0), None)
-        from delaytool.datasets.mel import MELS, mel_frames
-
         return _digest(mel_frames(sound, rate, MELS["hd"], 10.0))
 
     return _read(read)
 
 
 def _make_toml(base: Path, folder: Path) -> None:
-    shutil.copy(base / "run" / "recipe.toml", folder / "recipe.toml")
+    lines = (base / "run" / "recipe.toml").read_text().splitlines()
+    # Without its digest, as a recipe that a user has written.
+    (folder / "recipe.toml").write_text("\n".join(line for line in lines if not line.startswith("# sha256")) + "\n")
     (folder / "other.toml").write_text("extends = 'recipe.toml'\nseed = 1\n")
 
 
@@ -277,30 +321,69 @@ def _probe_stream() -> Answer:
     return _read(read)
 
 
+def _damage_sealed(draw: random.Random, path: Path) -> str:
+    """Structured damage by one who knows the format: the digests hold again, so that it reaches the readers behind."""
+    what = damage.damage_hdf5(draw, path)
+    sealed(path)
+    return f"{what}; sealed again"
+
+
+def _make_stream_of_before(base: Path, folder: Path) -> None:
+    shutil.copy(BEFORE / "integer-run" / "network-loihi2.h5", folder / "network.h5")
+    network = IntegerNetwork.load(folder / "network.h5")
+    stream = Stream(network)
+    frames = np.random.default_rng(0).integers(0, 2, (12, network.encoding.n_channels)).astype(np.uint8)
+    for frame in frames[:3]:
+        stream.step(frame)
+    stream.save(folder / "state.npz")
+    np.save(folder / "frames.npy", frames)
+
+
 HDF5 = (damage.damage_bytes, damage.damage_hdf5)
 JSON = (damage.damage_bytes, damage.damage_json)
 NPZ = (damage.damage_bytes, damage.damage_npz)
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("network", _taken("network-loihi2.h5"), "network-loihi2.h5", HDF5, _probe_network, 30, exact=ALL),
-        Kind("network, verified", _taken("network-loihi2.h5"), "network-loihi2.h5", HDF5, _probe_verify, 5,
-             codes=(PASS, REFUSED, UNJUDGED)),
-        Kind("netx", _taken("netx.net"), "netx.net", HDF5, _probe_netx, 16),
-        Kind("checkpoint", _taken("best.pt"), "best.pt", (damage.damage_bytes, damage.damage_checkpoint),
-             _probe_checkpoint, 12, exact=BYTES),
-        Kind("checkpoint, exported", _whole_run, "run/best.pt", (damage.damage_checkpoint,), _probe_export, 2),
-        Kind("checkpoint, resumed", _whole_run, "run/last.pt", (damage.damage_checkpoint,), _probe_resume, 2),
-        Kind("summary", _whole_run, "run/summary.json", JSON, _probe_record, 2),
-        Kind("metrics", _whole_run, "run/metrics.jsonl", JSON, _probe_record, 2),
-        Kind("environment", _whole_run, "run/environment.json", JSON, _probe_record, 1),
-        Kind("summary, reported", _whole_run, "run/summary.json", (damage.damage_json,), _probe_report, 0.7),
-        Kind("metrics, reported", _whole_run, "run/metrics.jsonl", (damage.damage_json,), _probe_report, 0.7),
-        Kind("environment, reported", _whole_run, "run/environment.json", (damage.damage_json,), _probe_report, 0.4),
-        Kind("events", _make_events, "events.h5", HDF5, _probe_events, 12),
-        Kind("wav", _make_wav, "sound.wav", (damage.damage_bytes, damage.damage_wav), _probe_wav, 8),
-        Kind("recipe", _make_toml, "recipe.toml", (damage.damage_bytes, damage.damage_toml), _probe_recipe, 10),
-        Kind("recipe, trained", _make_toml, "recipe.toml", (damage.damage_toml,), _probe_train, 2),
-        Kind("stream", _make_stream, "state.npz", NPZ, _probe_stream, 8, exact=BYTES),
+CHECKPOINT = (damage.damage_bytes, damage.damage_checkpoint)
+FIELDS = (damage.damage_checkpoint,)
+TOML = (damage.damage_bytes, damage.damage_toml)
+JUDGED = (PASS, REFUSED, UNJUDGED)
+NETWORK = "network-loihi2.h5"
+
+
+def _kinds() -> Iterator[Kind]:
+    network, verify = _probe_network, _probe_verify
+    yield Kind("network", _taken(NETWORK), NETWORK, HDF5, network, 20, exact=ALL)
+    yield Kind("network, verified", _taken(NETWORK), NETWORK, HDF5, verify, 3, codes=JUDGED)
+    yield Kind("network, sealed again", _taken(NETWORK), NETWORK, (_damage_sealed,), network, 10)
+    yield Kind("network, sealed again, verified", _taken(NETWORK), NETWORK, (_damage_sealed,), verify, 5, codes=JUDGED)
+    yield Kind("network of 0.1.0", _network_of_before, NETWORK, HDF5, network, 8)
+    yield Kind("network of 0.1.0, verified", _network_of_before, NETWORK, HDF5, verify, 5, codes=JUDGED)
+    yield Kind("netx", _taken("netx.net"), "netx.net", HDF5, _probe_netx, 12, exact=ALL)
+    yield Kind("netx of 0.1.0", _of_before("netx.net"), "netx.net", HDF5, _probe_netx, 8)
+    yield Kind("checkpoint", _taken("best.pt"), "best.pt", CHECKPOINT, _probe_checkpoint, 6, exact=BYTES)
+    yield Kind("checkpoint of 0.1.0", _checkpoint_of_before, "best.pt", CHECKPOINT, _probe_checkpoint, 10)
+    yield Kind("checkpoint of 0.1.0, exported", _of_before("run"), "run/best.pt", FIELDS, _probe_export, 2)
+    yield Kind("checkpoint of 0.1.0, resumed", _of_before("run"), "run/last.pt", FIELDS, _probe_resume, 2)
+    for name, file in (("summary", "summary.json"), ("metrics", "metrics.jsonl"), ("environment", "environment.json")):
+        yield Kind(name, _whole_run, f"run/{file}", JSON, _probe_record, 1, exact=BYTES)
+        yield Kind(f"{name} of 0.1.0", _of_before("run"), f"run/{file}", JSON, _probe_record, 2)
+        yield Kind(
+            f"{name} of 0.1.0, reported", _of_before("run"), f"run/{file}", (damage.damage_json,), _probe_report, 0.5
+        )
+    # A folder of runs of which some failed ends with 1.
+    many = (PASS, FAIL, REFUSED)
+    compared, swept, journal = _of_before("comparison"), _of_before("sweep"), (*JSON, damage.damage_text)
+    measured = "comparison/runs/method=digits,seed=0/measured.json"
+    yield Kind("measured of 0.1.0, compared", compared, measured, JSON, _probe_comparison, 1, codes=many)
+    yield Kind(
+        "journal of 0.1.0, compared", compared, "comparison/journal.log", journal, _probe_comparison, 1, codes=many
     )
-}  # fmt: skip
+    yield Kind("journal of 0.1.0, table", swept, "sweep/journal.log", lines, _probe_sweep_table, 1, codes=many)
+    yield Kind("events", _make_events, "events.h5", HDF5, _probe_events, 10)
+    yield Kind("wav", _make_wav, "sound.wav", (damage.damage_bytes, damage.damage_wav), _probe_wav, 6)
+    yield Kind("recipe", _make_toml, "recipe.toml", TOML, _probe_recipe, 6)
+    yield Kind("recipe, trained", _make_toml, "recipe.toml", (damage.damage_toml,), _probe_train, 3)
+    yield Kind("stream", _make_stream, "state.npz", NPZ, _probe_stream, 8, exact=BYTES)
+    yield Kind("stream of a trained network", _make_stream_of_before, "state.npz", NPZ, _probe_stream, 3, exact=BYTES)
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _kinds()}

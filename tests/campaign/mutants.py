@@ -70,7 +70,8 @@ def mutants(source: str, functions: tuple[str, ...]) -> Iterator[Mutant]:
         compiled = "llvmlite" in source or any("njit" in ast.unparse(line) for line in nodes[number].decorator_list)
         seen: dict[str, int] = {}
         position = {id(node): place for place, node in enumerate(nodes)}
-        for node in ast.walk(nodes[number]):
+        body = [inner for statement in nodes[number].body for inner in ast.walk(statement)]
+        for node in body:
             for label, change in _changes(node):
                 tree = copy.deepcopy(module)
                 twin = list(ast.walk(tree))[position[id(node)]]

@@ -58,12 +58,12 @@ class Target:
 TARGETS = {
     "reference": Target(f"{RUNTIME}.reference", ("decayed", "wrapped", "neuron_step", "run_sample"), ("reference",)),
     "event": Target(
-        f"{RUNTIME}.event_driven",
+        f"{RUNTIME}.engine.event_driven",
         ("build", "pending_dtype", "_packed", "_keep", "_update", "_scatter", "_send", "advance"),
         ("engine event", "stream"),
     ),
     "batched": Target(
-        f"{RUNTIME}.bit_sliced",
+        f"{RUNTIME}.engine.bit_sliced",
         (
             *("_two", "_eight", "_push", "_add_digits", "_add_carries", "_sum_words", "_spread", "_update"),
             *("_is_quiet", "_pack_input", "_move_on"),
@@ -71,12 +71,12 @@ TARGETS = {
         ("engine batched",),
     ),
     "tables": Target(
-        f"{RUNTIME}.bit_sliced_tables",
+        f"{RUNTIME}.engine.bit_sliced_tables",
         ("signed_digits", "sum_bits", "run_order", "row_layout", "build", "_by_neuron"),
         ("engine batched",),
     ),
     "lanes": Target(
-        f"{RUNTIME}.lanes",
+        f"{RUNTIME}.engine.lanes",
         (
             *("carry_bit", "carry_bit_of_complements", "sum_bit", "word_fill", "sums_add_plane", "sums_store"),
             *("lanes_add_plane", "lanes_load", "lanes_add", "lanes_add_scalar", "lanes_times_64", "_decayed"),
@@ -151,8 +151,8 @@ def killed_by(target: Target, known: Sequence[Case]) -> str:
     """Run the backends on golden vectors and cases; what first differs, '' for nothing. To be called in a child."""
     from campaign import backends, package
 
+    from delaytool.contract.network import IntegerNetwork
     from delaytool.errors import NetworkError
-    from delaytool.network import IntegerNetwork
     from delaytool.runtime.trace import Trace
 
     for path in sorted(GOLDEN.glob("*.h5")):

@@ -6,15 +6,10 @@ import numpy as np
 from campaign.generator import Frames
 from campaign.simulator import Description, Group
 
-from delaytool.network import (
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-    Synapses,
-)
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses, Synapses
 
 
 def encoding_of(description: Description) -> InputEncoding:

@@ -13,8 +13,9 @@ from campaign.edge_cases import edge_cases
 from campaign.generator import random_case
 from campaign.simulator import Description, Group, Layer, simulate
 
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import SparseSynapses
 from delaytool.errors import NetworkError
-from delaytool.network import IntegerNetwork, SparseSynapses
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.h5"))
 # Seeds of random networks that once failed on some backend (or killed a mutant that all others let pass).

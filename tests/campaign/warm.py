@@ -34,7 +34,7 @@ def import_everything() -> None:
     """Every module of the package but Lava's worker, the libraries that commands load late, the engine's kernels."""
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(delaytool.__path__, "delaytool."):
-        if "lavaworker" not in module.name and not module.name.endswith("__main__"):
+        if "_worker" not in module.name and not module.name.endswith("__main__"):  # workers run elsewhere
             try:
                 importlib.import_module(module.name)
             except ImportError:  # of an extra that is not installed
