@@ -371,11 +371,11 @@ def _kinds() -> Iterator[Kind]:
         )
     # A folder of runs of which some failed ends with 1.
     many = (PASS, FAIL, REFUSED)
-    compared, swept, journal = _of_before("comparison"), _of_before("sweep"), (*JSON, damage.damage_text)
+    compared, swept, lines = _of_before("comparison"), _of_before("sweep"), (*JSON, damage.damage_text)
     measured = "comparison/runs/method=digits,seed=0/measured.json"
     yield Kind("measured of 0.1.0, compared", compared, measured, JSON, _probe_comparison, 1, codes=many)
     yield Kind(
-        "journal of 0.1.0, compared", compared, "comparison/journal.log", journal, _probe_comparison, 1, codes=many
+        "journal of 0.1.0, compared", compared, "comparison/journal.log", lines, _probe_comparison, 1, codes=many
     )
     yield Kind("journal of 0.1.0, table", swept, "sweep/journal.log", lines, _probe_sweep_table, 1, codes=many)
     yield Kind("events", _make_events, "events.h5", HDF5, _probe_events, 10)
