@@ -1,8 +1,6 @@
 """Training: the same seed gives the same bits, interrupted or not."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,15 +301,3 @@ def test_an_unusable_device_is_named(tiny_recipe, tmp_path):
     recipe = tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"device": "warp"})})
     with pytest.raises(RecipeError, match=r"trainer\.device: 'warp'"):
         train(recipe, tmp_path / "run")
-
-
-def test_a_finished_run_of_an_earlier_version_can_be_resumed(tmp_path):
-    """Its best epoch may have come before the final width, and its last epoch has single taps: no width to name."""
-    before = Path(__file__).parents[1] / "fixtures" / "written-by-0.1.0" / "run"
-    shutil.copytree(before, tmp_path / "run")
-    summary = train(None, tmp_path / "run", resume=True)
-    kept = Checkpoint.load(tmp_path / "run" / "best.pt")
-    assert summary["best_epoch"] == kept.epoch
-    assert kept.epoch < summary["epochs"], "the fixture's best epoch came before the last"
-    (warning,) = (line for line in summary["warnings"] if "width of a tap" in line)
-    assert warning.startswith(f"epoch {kept.epoch}, which counts, came before the width of a tap")
