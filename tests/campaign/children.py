@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 MORE_MEMORY = 2 << 30  # address space that a child may add to what this process has
-SECONDS = 60.0  # a child waits for other work of the machine too; its processor time has a limit of its own
-PROCESSOR_SECONDS = 20
+SECONDS = 600.0  # a child waits for other work of the machine too, so processor time has a tighter limit
+PROCESSOR_SECONDS = 40
 PIPE = 60_000  # bytes that a pipe takes without a reader
 
 
