@@ -55,7 +55,7 @@ class Target:
     backends: tuple[str, ...]
 
 
-# The arithmetic: what becomes of numbers, and how wide they are. Not the bookkeeping around it (which sample goes where).
+# The arithmetic: what becomes of numbers, and how wide they are; not the bookkeeping around it.
 TARGETS = {
     "reference": Target(f"{RUNTIME}.reference", ("decayed", "wrapped", "neuron_step", "run_sample"), ("reference",)),
     "event": Target(
