@@ -44,7 +44,7 @@ class Counts:
 
 
 # Two minutes on two free cores. Crashes and edges are in the ordinary tests too.
-QUICK = Counts(networks=150, lava=4, edges=10, bounds=None, damaged=250, crashes=None, disks=1, mutants=12)
+QUICK = Counts(networks=150, lava=4, edges=10, bounds=None, damaged=250, crashes=None, disks=1, mutants=6)
 
 
 @dataclass
