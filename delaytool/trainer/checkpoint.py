@@ -105,6 +105,7 @@ class Checkpoint:
         except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
         _check_plain(checkpoint, path)
+        _refuse_stretched((checkpoint.model, checkpoint.optimizers), path)
         refuse_nan(checkpoint.model, path)
         return checkpoint
 
@@ -183,6 +184,25 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     ):
         if not fits:
             raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which is impossible; {_DAMAGED}")
+
+
+def _refuse_stretched(value: Any, path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError for a tensor that claims more values than the file holds for it (a stride of 0, say).
+
+    A file of kilobytes would take gigabytes as soon as such a tensor is computed with.
+    """
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, torch.Tensor) and (
+            item.layout is not torch.strided or item.untyped_storage().nbytes() < item.numel() * item.element_size()
+        ):
+            shape = tuple(item.shape)
+            raise CheckpointError(f"{path}: a tensor of shape {shape} is not stored value by value; {_DAMAGED}")
 
 
 def _is_integer(value: object, least: int) -> bool:
