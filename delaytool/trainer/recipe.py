@@ -68,7 +68,7 @@ class DataConfig(RecipeSection):
         default=None,
         ge=2,
         le=MAX_CLASSES,
-        description="how many there are; default: as the data have. For Speech Commands, 10 stands for ten keywords, 12 for "
+        description="how many there are; default: as the data have. Of Speech Commands, 10 means ten keywords, 12 for "
         "these, unknown and silence, and the default is all words",
     )
     pixel_bins: int = Field(
