@@ -1,0 +1,1 @@
+"""An integer network in other people's words: ONNX, NIR, netx."""
