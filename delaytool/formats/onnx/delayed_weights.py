@@ -8,9 +8,9 @@ import numpy as np
 
 from delaytool.network import IntegerNetwork
 
-# MatMulInteger and ConvInteger multiply uint8 by int8. On x86 processors with AVX2 or AVX-512 but without VNNI, runtimes
-# use vpmaddubsw, which adds two such products in 16 bits and saturates: 2 * 255 * 127 is too much, 2 * 127 * 128 is not.
-# So payloads go in as pieces of 7 bits.
+# MatMulInteger and ConvInteger multiply uint8 by int8. On x86 processors with AVX2 or AVX-512 but without VNNI,
+# runtimes use vpmaddubsw, which adds two such products in 16 bits and saturates: 2 * 255 * 127 is too much,
+# 2 * 127 * 128 is not. So payloads go in as pieces of 7 bits.
 PAYLOAD_BITS = 7
 
 
@@ -35,7 +35,9 @@ class DelayedWeights:
         return self.pieces[0][0].shape[2]
 
 
-def delayed_weights(network: IntegerNetwork, layer: int, source: int, longest: int | None = None) -> DelayedWeights | None:
+def delayed_weights(
+    network: IntegerNetwork, layer: int, source: int, longest: int | None = None
+) -> DelayedWeights | None:
     """Every group from `source` to layer `layer` together, exponents applied, synapses of one delay added up.
 
     longest   leave out delays beyond it (they end after the run); None: keep all

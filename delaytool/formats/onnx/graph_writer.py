@@ -72,8 +72,8 @@ class GraphWriter:
             root._bytes += array.nbytes
             if root._bytes > MOST_BYTES:
                 raise ExportError(
-                    f"onnx: {self.name}'s weights take more than the 2 GiB that one ONNX file holds, because every delay "
-                    "is a whole matrix there; run the network file itself (delaytool verify NET)"
+                    f"onnx: {self.name}'s weights take more than the 2 GiB that one ONNX file holds, because every "
+                    "delay is a whole matrix there; run the network file itself (delaytool verify NET)"
                 )
             name = root._new_name("constant")
             root._constants[key] = name

@@ -32,9 +32,9 @@ def charge_of_sequence(
 ) -> str:
     """What arrives in every step: sent (batch, step, n_in) uint8 to (batch, step, n_out) int32.
 
-    A value sent at t with delay d arrives at t + 1 + d, so step t takes row t of the input shifted by 1 + d. All shifted
-    rows side by side are multiplied by all matrices below each other; or, with `convolution`, delays are positions of a
-    ConvInteger's kernel.
+    A value sent at t with delay d arrives at t + 1 + d, so step t takes row t of the input shifted by 1 + d. All
+    shifted rows side by side are multiplied by all matrices below each other; or, with `convolution`, delays are
+    positions of a ConvInteger's kernel.
     """
     longest = int(weights.delays[-1])
     if convolution:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import onnx
 
 
+# Scan runs over the first axis: its other axes are optional, and not every runtime has them.
+TIME_AND_BATCH = (1, 0, 2)
+
+
 def sequence_model(
     network: IntegerNetwork, *, trace: bool = False, convolution: bool = False, opset: int = DEFAULT_OPSET
 ) -> onnx.ModelProto:
@@ -35,8 +39,8 @@ def sequence_model(
                  with `trace` for each layer k spikes/k uint8, u/k and v/k int32, all (batch, step, neuron)
 
     trace        give out every spike, current and membrane too, which takes memory
-    convolution  delays as positions of a ConvInteger's kernel, rather than shifted copies and one MatMulInteger: the same
-                 bits, less memory, and several times slower in onnxruntime
+    convolution  delays as positions of a ConvInteger's kernel, rather than shifted copies and one MatMulInteger: the
+                 same bits, less memory, and several times slower in onnxruntime
     Raises ExportError for a network whose matrices one ONNX file cannot hold, MissingExtraError without onnx.
 
     Layers that no loop joins come one after the other: the charge of all steps first, as one product, then a Scan over
@@ -102,7 +106,12 @@ def _whole_run(writer: GraphWriter, network: IntegerNetwork, frames: str) -> str
 
 
 def _outer_charge(
-    writer: GraphWriter, network: IntegerNetwork, index: int, together: list[int], sent: dict[int, str], convolution: bool
+    writer: GraphWriter,
+    network: IntegerNetwork,
+    index: int,
+    together: list[int],
+    sent: dict[int, str],
+    convolution: bool,
 ) -> str | None:
     """What reaches a layer from outside its loop, (batch, step, neuron) int32; None: nothing does."""
     sources = sorted({group.source for group in network.layers[index].synapses} - {member + 1 for member in together})
@@ -153,12 +162,14 @@ def _scan(
         if charge is None:
             charge = zeros(writer, batch, np.int32, network.n_steps, network.layers[index].n_neurons)
         arriving[index] = body.new_input(np.int32, ("batch", network.layers[index].n_neurons))
-        scanned.append(charge)
+        scanned.append(writer.add("Transpose", charge, perm=TIME_AND_BATCH))
 
     fired, records = {}, []
     for index in together:
         layer = network.layers[index]
-        now = arriving[index] if not slots[index] else body.add("Add", arriving[index], first_slot(body, pending[index]))
+        now = (
+            arriving[index] if not slots[index] else body.add("Add", arriving[index], first_slot(body, pending[index]))
+        )
         u[index], v[index], spikes = neuron_step(body, layer, u[index], v[index], now)
         fired[index] = body.cast(spikes, np.uint8)
         records += [
@@ -172,15 +183,19 @@ def _scan(
     for index in together:
         if slots[index]:
             later = next_pending(
-                body, pending[index], [(fired[weights.source - 1], weights, 1) for weights in inner[index]], slots[index]
+                body,
+                pending[index],
+                [(fired[weights.source - 1], weights, 1) for weights in inner[index]],
+                slots[index],
             )
             body.new_output(later, np.int32, ("batch", slots[index], network.layers[index].n_neurons))
     for value, dtype, n_neurons in records:
         body.new_output(value, dtype, ("batch", n_neurons))
     outputs = writer.add_many(
         "Scan", *start, *scanned, n_outputs=len(start) + len(records), body=body.graph(),
-        num_scan_inputs=len(scanned), scan_input_axes=[1] * len(scanned), scan_output_axes=[1] * len(records),
+        num_scan_inputs=len(scanned),
     )[len(start) :]  # fmt: skip
+    outputs = [writer.add("Transpose", output, perm=TIME_AND_BATCH) for output in outputs]
     return {index: tuple(outputs[3 * place : 3 * place + 3]) for place, index in enumerate(together)}  # type: ignore[misc]
 
 

@@ -22,9 +22,10 @@ def step_model(network: IntegerNetwork, *, opset: int = DEFAULT_OPSET) -> onnx.M
     """The network as a graph of one step: a frame and the state in, spikes, scores and the next state out.
 
         input    frame (batch, channel) uint8
-        state    for each layer k u/k and v/k (batch, neuron) int32, and pending/k (batch, slot, neuron) int32: what slot
-                 steps from now will arrive; step (1,) int64, and scores (batch, class) float64: what the readout's window
-                 has added up so far. All zeros at first. Each comes out again as next_<name>, to be the next step's state
+        state    for each layer k u/k and v/k (batch, neuron) int32, and pending/k (batch, slot, neuron) int32: what
+                 slot steps from now will arrive; step (1,) int64, and scores (batch, class) float64: what the
+                 readout's window has added up so far. All zeros at first. Each comes out again as next_<name>, to be
+                 the next step's state
         outputs  for each layer k spikes/k (batch, neuron) uint8; class (batch,) int64: the best score so far
 
     Fed with a sample's frames and then silence for the network's n_steps, it ends with the scores and class of
@@ -67,7 +68,9 @@ def step_model(network: IntegerNetwork, *, opset: int = DEFAULT_OPSET) -> onnx.M
     writer.output(writer.add("Add", step, writer.integers(1)), NEXT + "step", np.int64, (1,))
     writer.output(total, NEXT + "scores", np.float64, ("batch", network.n_classes))
     writer.output(class_of(writer, total), "class", np.int64, ("batch",))
-    return writer.model(metadata(network, graph="step", state={name: ["batch", *shape] for name, shape in shapes.items()}))
+    return writer.model(
+        metadata(network, graph="step", state={name: ["batch", *shape] for name, shape in shapes.items()})
+    )
 
 
 def state_shapes(network: IntegerNetwork) -> dict[str, tuple[int, ...]]:
