@@ -41,11 +41,12 @@ def charge_of_sequence(
         return _convolved(writer, sent, weights, max_payload, n_steps, longest)
     padded = writer.add("Pad", sent, writer.integers(0, longest + 1, 0, 0, 0, 0))
     # (step, delay): the row of `padded` that step t reads for delay d
-    rows = np.arange(n_steps)[:, None] + (longest - weights.delays)[None, :]
+    steps, shifts = np.arange(n_steps)[:, None], (longest - weights.delays)[None, :]
+    rows = writer.add("Add", writer.constant(steps), writer.constant(shifts))
     width = len(weights.delays) * weights.n_in
     parts = []
     for piece, payload_factor in payload_pieces(writer, padded, max_payload):
-        shifted = writer.add("Gather", piece, writer.constant(rows), axis=1)  # (batch, step, delay, n_in)
+        shifted = writer.add("Gather", piece, rows, axis=1)  # (batch, step, delay, n_in)
         side_by_side = writer.add("Reshape", shifted, writer.integers(0, n_steps, width))
         for weight, factor in weights.pieces:
             matrix = writer.constant(weight.reshape(width, weights.n_out))

@@ -25,7 +25,7 @@ class BackendOptions:
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     lava_timeout  seconds; None: the backend's own
     loihi_host    keywords of `runtime.loihi.Host`
-    brian2loihi_python    an interpreter that has brian2-loihi; None: $DELAYTOOL_BRIAN2LOIHI_PYTHON, else the present one
+    brian2loihi_python    an interpreter that has brian2-loihi; None: $DELAYTOOL_BRIAN2LOIHI_PYTHON, else this one
     brian2loihi_timeout   seconds; None: the backend's own
     """
 
