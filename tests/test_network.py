@@ -140,7 +140,7 @@ def test_saving_leaves_the_old_file_where_it_fails(saved, monkeypatch):
     def fails(*_):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr("delaytool.network._save_layer", fails)
+    monkeypatch.setattr("delaytool.contract.hdf5._save_layer", fails)
     with pytest.raises(RuntimeError):
         small().save(saved)
     assert saved.read_bytes() == before

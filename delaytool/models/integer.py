@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delaytool.contract.frames import checked_frames
 from delaytool.errors import BackendError
 from delaytool.network import (
     DECAY_UNITY,
@@ -146,9 +147,11 @@ def padded_frames(frames: Tensor, steps: int) -> Tensor:
 def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
 
-    Raises BackendError for a layer that hears a later one: a layer at a time needs every source before its target.
+    Raises DataError for frames that the network's encoding does not admit, BackendError for a layer that hears a later
+    one: a layer at a time needs every source before its target.
     """
-    sent: list[Tensor] = [padded_frames(frames, network.n_steps)]
+    checked = torch.from_numpy(checked_frames(network.encoding, frames.cpu().numpy()))
+    sent: list[Tensor] = [padded_frames(checked, network.n_steps)]
     traces = []
     for index in range(len(network.layers)):
         trace = run_layer(network, index, sent)

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 
-from delaytool.errors import BackendError, DataError
+from delaytool.contract.frames import checked_frames
+from delaytool.errors import BackendError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import bit_sliced, event_driven
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
@@ -26,7 +27,7 @@ from delaytool.runtime.lanes import WORD_BITS
 from delaytool.runtime.stream import Stream, StreamStep
 from delaytool.runtime.trace import Trace
 
-__all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "checked_frames", "chosen_method", "run"]
+__all__ = ["METHODS", "EngineTrace", "Record", "Stream", "StreamStep", "chosen_method", "run"]
 
 METHODS = ("auto", "event", "batched")
 # Spike rows of one word's samples may take so many bytes; beyond it, or with more digits, 'auto' takes 'event'.
@@ -73,7 +74,7 @@ def run(
     """
     if method not in METHODS:
         raise BackendError(f"engine: method {method!r} is unknown; choose one of {', '.join(METHODS)}")
-    frames = checked_frames(network, frames)
+    frames = checked_frames(network.encoding, frames)
     record = Record.named(record) if isinstance(record, str) else record
     n_threads = _n_threads(threads)
     method = chosen_method(network, frames) if method == "auto" else method
@@ -115,27 +116,6 @@ def chosen_method(network: IntegerNetwork, frames: np.ndarray) -> str:
     events = float(sent @ fans[0].sum(axis=1)) + n_samples * n_steps / 25 * sum(float(fan.sum()) for fan in fans[1:])
     event = 0.7 * events + 0.6 * n_neurons * n_samples * n_steps
     return "batched" if batched < event else "event"
-
-
-def checked_frames(network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
-    """Frames as contiguous uint8, or one clear line about what the network's encoding does not admit."""
-    frames = np.asarray(frames)
-    encoding = network.encoding
-    if frames.ndim != 3 or frames.shape[2] != encoding.n_channels:
-        raise DataError(
-            f"frames have shape {frames.shape}, the network reads (samples, steps, {encoding.n_channels} channels)"
-        )
-    if frames.dtype != np.bool_ and not np.issubdtype(frames.dtype, np.integer):
-        raise DataError(f"frames hold {frames.dtype} values, the network reads integers; bin the events first")
-    if frames.size:
-        low = 0 if frames.dtype.kind in "bu" else int(frames.min())
-        high = int(frames.max())
-        if low < 0 or high > encoding.max_payload:
-            worst = low if low < 0 else high
-            raise DataError(f"frames hold the value {worst}, the network's encoding admits 0..{encoding.max_payload}")
-    frames = np.ascontiguousarray(frames, dtype=np.uint8)
-    # To numba a read-only array is another type, which would be compiled for anew.
-    return frames if frames.flags.writeable else frames.copy()
 
 
 def _prepared(network: IntegerNetwork, frames: np.ndarray, method: str) -> tuple[Any, Any, int]:

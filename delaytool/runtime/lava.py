@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import delaytool
+from delaytool.contract.frames import checked_frames
 from delaytool.errors import BackendError
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.child_process import find_interpreter, last_error, run_child
@@ -73,7 +74,8 @@ def run(
     python    an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     timeout   seconds for the whole call
 
-    Raises BackendError where Lava is missing, fails, takes too long or cannot hold the network.
+    Raises BackendError where Lava is missing, fails, takes too long or cannot hold the network, DataError for frames
+    that the network's encoding does not admit.
     """
     return run_many([(network, frames)], variant=variant, python=python, timeout=timeout)[0]
 
@@ -101,8 +103,8 @@ def in_worker(
         folders = [Path(name) / str(number) for number in range(len(jobs))]
         for folder, (network, frames) in zip(folders, jobs, strict=True):
             folder.mkdir()
-            network.save(folder / "network.h5")
-            np.save(folder / "frames.npy", frames)
+            network.save(folder / "network.h5", chip_limits=False)
+            np.save(folder / "frames.npy", checked_frames(network.encoding, frames))
         busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
         if busy:
             _run_worker([interpreter, "-c", _BOOTSTRAP, str(_package_folder()), variant, *busy], Path(name), timeout)
@@ -112,7 +114,7 @@ def in_worker(
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
-    """Raise BackendError for a network or frames that Lava would change, drop or hang on."""
+    """Raise BackendError for a network that Lava would change or hang on, DataError for frames it cannot read."""
     for layer in network.layers:
         for number, group in enumerate(layer.synapses):
             where = f"layer {layer.name}, synapse group {number}"
@@ -136,15 +138,7 @@ def check(network: IntegerNetwork, frames: np.ndarray) -> None:
                     f"{where}: delay {delay.max()} exceeds Lava's {MAX_DELAY}; "
                     "export with --target loihi2 --clip-delays, or run it with --backend engine"
                 )
-    channels = network.encoding.n_channels
-    if frames.ndim != 3 or frames.shape[2] != channels or not np.issubdtype(frames.dtype, np.integer):
-        raise BackendError(
-            f"lava: frames are {frames.dtype} of shape {frames.shape}, not integers (sample, time, {channels})"
-        )
-    largest, payload = int(frames.max(initial=0)), network.encoding.max_payload
-    if largest > payload or frames.min(initial=0) < 0:
-        worst = largest if largest > payload else int(frames.min())
-        raise BackendError(f"lava: a frame holds {worst}, outside the 0..{payload} of the network's encoding")
+    checked_frames(network.encoding, frames)
 
 
 def find_python(python: str | os.PathLike[str] | None = None) -> str:

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerLayer, IntegerNetwork
+from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from delaytool.contract.frames import checked_frames
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import BackendError
 from delaytool.runtime.trace import Trace, padded_input
+
+# Input sums, spikes, u and v of one sample, 8 bytes each.
+MAX_SAMPLE_BYTES = 8 << 30
 
 
 def decayed(state: np.ndarray, decay: int) -> np.ndarray:
@@ -65,7 +72,18 @@ def run_sample(network: IntegerNetwork, frames: np.ndarray) -> list[tuple[np.nda
 
 
 def run(network: IntegerNetwork, frames: np.ndarray) -> Trace:
-    """Frames (sample, time, channel), unsigned integers, to the full trace of every layer."""
+    """Frames (sample, time, channel), integers, to the full trace of every layer.
+
+    Raises DataError for frames that the network's encoding does not admit, BackendError for a sample whose trace
+    takes more memory than MAX_SAMPLE_BYTES.
+    """
+    frames = checked_frames(network.encoding, frames)
+    values = (network.n_steps + network.max_delay) * sum(layer.n_neurons for layer in network.layers)
+    if 4 * 8 * values > MAX_SAMPLE_BYTES:
+        raise BackendError(
+            f"reference: a sample of {network.n_steps} steps takes {4 * 8 * values / 2**30:.1f} GiB, more than "
+            f"{MAX_SAMPLE_BYTES >> 30}; run it with the engine, which records less where it is asked to"
+        )
     samples = [run_sample(network, sample) for sample in padded_input(frames, network.n_steps)]
     shape = [(0, network.n_steps, layer.n_neurons) for layer in network.layers]
 

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from delaytool.errors import BackendError, DataError
+from delaytool.contract.bounds import STATE_LIMIT, STATE_SHIFT
+from delaytool.contract.frames import checked_frame
+from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import BackendError, first_line
 from delaytool.files import atomic_path
-from delaytool.network import IntegerNetwork
 from delaytool.runtime import event_driven
 from delaytool.runtime.counters import Counters, neuron_updates
 from delaytool.runtime.engine_record import Record, new_recording
+
+# A stream has no end; its counters have 63 bits.
+MAX_STREAM_STEPS = 1 << 48
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Stream:
         event_driven.advance(
             self._tables,
             self._state,
-            self._checked(frame),
+            checked_frame(self.network.encoding, frame),
             0,
             1,
             1,
@@ -107,38 +114,72 @@ class Stream:
     def load(self, path: str | os.PathLike[str]) -> None:
         """Go on from a file that `save` wrote for the same network. Raises BackendError otherwise."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                state = {name: file[name] for name in file.files}
+            state = _read_state(path, {**self._arrays(), **self._labels()})
+            self.restore(state)
         except FileNotFoundError:
             raise BackendError(f"{path}: no such file; give the state that Stream.save wrote") from None
-        except Exception as error:
-            raise BackendError(f"{path}: not a stream's state ({error}); save it again") from None
-        try:
-            self.restore(state)
         except BackendError as error:
             raise BackendError(f"{path}: {error}") from None
+        except Exception as error:
+            raise BackendError(f"{path}: not a stream's state ({first_line(error)}); save it again") from None
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next steps depend on, as arrays, and the counts so far."""
-        return {name: array.copy() for name, array in self._arrays().items()} | {
-            "n_steps": np.array(self._n_steps, np.int64),
-            "network": np.array(self._fingerprint()),
-        }
+        return {name: array.copy() for name, array in self._arrays().items()} | self._labels()
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave, in this or another Stream of the same network."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, in this or another Stream of the same network.
+
+        Raises BackendError, and changes nothing, for a state of another network or with a value that none can reach:
+        the engine's kernels take these values as places in memory and do not check them again.
+        """
         mine = self._arrays()
-        missing = sorted({*mine, "n_steps", "network"} - set(state))
+        expected = {**mine, **self._labels()}
+        missing = sorted(set(expected) - set(state))
         if missing:
             raise BackendError(f"the stream's state lacks {missing[0]!r}; save it again")
-        if str(state["network"]) != self._fingerprint():
+        given = {name: np.asarray(state[name]) for name in expected}
+        for name, array in expected.items():
+            if given[name].shape != array.shape or given[name].dtype != array.dtype:
+                raise BackendError(
+                    f"the stream's state has a damaged {name!r}: {given[name].dtype} values of shape "
+                    f"{given[name].shape}, not {array.dtype} of shape {array.shape}; save it again"
+                )
+        if str(given["network"]) != self._fingerprint():
             raise BackendError("the stream's state belongs to another network; resume it with the one that saved it")
+        self._check_values(given)
         for name, array in mine.items():
-            if np.shape(state[name]) != array.shape or np.asarray(state[name]).dtype != array.dtype:
-                raise BackendError(f"the stream's state has a damaged {name!r}; save it again")
-        for name, array in mine.items():
-            array[...] = state[name]
-        self._n_steps = int(state["n_steps"])
+            array[...] = given[name]
+        self._n_steps = int(given["n_steps"])
+
+    def _check_values(self, given: dict[str, np.ndarray]) -> None:
+        """Every value is one that the network can reach in so many steps."""
+        tables, layers = self._tables, self.network.layers
+        _check("n_steps", given["n_steps"], 0, MAX_STREAM_STEPS)
+        n_steps = float(given["n_steps"])  # products of integers could leave 64 bits
+        sizes = np.array([layer.n_neurons for layer in layers])
+        fan = np.array([layer.n_synapses for layer in layers])
+        _check("cursor", given["cursor"], 0, tables.rows - 1)
+        _check("input_spikes", given["input_spikes"], 0, n_steps * self.network.encoding.n_channels)
+        _check("spikes", given["spikes"], 0, n_steps * sizes[None])
+        _check("synaptic_events", given["synaptic_events"], 0, n_steps * fan[None])
+        for index, layer in enumerate(layers):
+            first, last = tables.neuron_start[index], tables.neuron_start[index + 1]
+            reach = self.network.current_reach(layer)
+            _check("u", given["u"][first:last], -reach, reach)
+            # A neuron above its threshold has fired and stands at 0.
+            highest = min(STATE_LIMIT - 1, layer.threshold << STATE_SHIFT)
+            _check("v", given["v"][first:last], -STATE_LIMIT + 1, highest)
+            window = given["pending"][tables.window_start[index] : tables.window_start[index + 1]]
+            rows = window.reshape(2 * int(tables.rows[index]), layer.n_neurons)
+            low, high = self.network.input_bounds(layer)
+            _check("pending", rows, low[None], high[None])
+            cursor = int(given["cursor"][index])
+            _check("pending", rows[:cursor], 0, 0)  # has arrived
+            _check("pending", rows[cursor + int(tables.rows[index]) :], 0, 0)  # beyond the longest delay
+
+    def _labels(self) -> dict[str, np.ndarray]:
+        return {"n_steps": np.array(self._n_steps, np.int64), "network": np.array(self._fingerprint())}
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return self._state._asdict() | {
@@ -154,15 +195,38 @@ class Stream:
             digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
 
-    def _checked(self, frame: np.ndarray) -> np.ndarray:
-        encoding = self.network.encoding
-        frame = np.asarray(frame)
-        if frame.shape != (encoding.n_channels,):
-            raise DataError(f"a frame has shape {frame.shape}, the network reads ({encoding.n_channels} channels,)")
-        if frame.dtype != np.bool_ and not np.issubdtype(frame.dtype, np.integer):
-            raise DataError(f"a frame holds {frame.dtype} values, the network reads integers; bin the events first")
-        low, high = int(frame.min()), int(frame.max())
-        if low < 0 or high > encoding.max_payload:
-            worst = low if low < 0 else high
-            raise DataError(f"a frame holds the value {worst}, the network's encoding admits 0..{encoding.max_payload}")
-        return frame.astype(np.uint8)
+
+def _check(name: str, values: np.ndarray, low: Any, high: Any) -> None:
+    """Raise BackendError unless low <= values <= high, both as wide as numpy stretches them."""
+    outside = (values < low) | (values > high)
+    if outside.any():
+        worst = np.asarray(values)[outside].flat[0]
+        raise BackendError(f"the stream's state has {worst} in {name!r}, which its network cannot reach; save it again")
+
+
+def _read_state(path: str | os.PathLike[str], expected: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, read only where they have the type and shape that is expected of them.
+
+    Raises BackendError, KeyError, ValueError or what zipfile raises.
+    """
+    state: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(path) as archive:
+        for name, array in expected.items():
+            entry = f"{name}.npy"
+            if entry not in archive.namelist():
+                raise BackendError(f"the stream's state lacks {name!r}; save it again")
+            with archive.open(entry) as member:
+                version = np.lib.format.read_magic(member)
+                if version != (1, 0):
+                    raise ValueError(f"{entry} has version {version}")
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+                if (shape, dtype) != (array.shape, array.dtype) or (fortran and len(shape) > 1):
+                    raise BackendError(
+                        f"the stream's state has a damaged {name!r}: {dtype} values of shape {shape}, not "
+                        f"{array.dtype} of shape {array.shape}; save it again"
+                    )
+                data = member.read(array.nbytes + 1)
+                if len(data) != array.nbytes:
+                    raise ValueError(f"{entry} has {len(data)} bytes, not {array.nbytes}")
+                state[name] = np.frombuffer(data, dtype).reshape(shape)
+    return state

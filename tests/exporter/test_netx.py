@@ -279,5 +279,5 @@ def test_files_that_are_not_netx(tmp_path):
         read_netx(tmp_path / "ours.h5")
     with h5py.File(tmp_path / "hole.net", "w") as file:
         file.create_group("layer/1")
-    with pytest.raises(NetworkError, match="not a netx file"):
+    with pytest.raises(NetworkError, match="layer/0 is missing"):
         read_netx(tmp_path / "hole.net")

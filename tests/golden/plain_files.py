@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.trace import Trace
 
 

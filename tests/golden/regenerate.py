@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 FOLDER = Path(__file__).parent
@@ -24,8 +24,8 @@ from golden.cases import CASES, Case  # noqa: E402
 from golden.plain_files import write_plain  # noqa: E402
 from golden.relays import relayed  # noqa: E402
 
+from delaytool.contract.network import IntegerNetwork  # noqa: E402
 from delaytool.errors import BackendError  # noqa: E402
-from delaytool.network import IntegerNetwork  # noqa: E402
 from delaytool.runtime import lava  # noqa: E402
 from delaytool.runtime.backends import brian2loihi  # noqa: E402
 from delaytool.runtime.trace import Trace  # noqa: E402
@@ -34,32 +34,28 @@ from delaytool.runtime.trace import Trace  # noqa: E402
 def store(
     path: Path, network: IntegerNetwork, frames: np.ndarray, trace: Trace, about: str, made_by: str = LAVA
 ) -> None:
-    """The network in delaytool's own layout, and beside it a group `golden` with the input and the trace."""
-    network.save(path)
-    with h5py.File(path, "a") as file:
-        group = file.create_group("golden")
-        group.attrs["about"] = about
-        group.attrs["made_by"] = f"{made_by}: DelayDense, DelaySparse and LIF, tag fixed_pt"
-        group.create_dataset("frames", data=frames, compression="gzip")
-        for name in ("spikes", "u", "v"):
-            for index, array in enumerate(getattr(trace, name)):
-                stored = array.astype(np.uint8) if name == "spikes" else array
-                group.create_dataset(
-                    f"{name}/{index}", data=stored, compression="gzip", compression_opts=9, shuffle=True
-                )
+    """The network, and as its extension `golden` the input and the trace."""
+    golden: dict[str, str | np.ndarray] = {
+        "about": about,
+        "made_by": f"{made_by}: DelayDense, DelaySparse and LIF, tag fixed_pt",
+        "frames": frames,
+    }
+    for name in ("spikes", "u", "v"):
+        for index, array in enumerate(getattr(trace, name)):
+            golden[f"{name}/{index}"] = array.astype(np.uint8 if name == "spikes" else np.int32)
+    replace(network, extensions={"golden": golden}).save(path)
 
 
 def load(path: Path) -> tuple[IntegerNetwork, np.ndarray, Trace]:
     network = IntegerNetwork.load(path)
-    with h5py.File(path, "r") as file:
-        group = file["golden"]
-        count = range(len(network.layers))
-        trace = Trace(
-            spikes=tuple(group[f"spikes/{index}"][()].astype(np.bool_) for index in count),
-            u=tuple(group[f"u/{index}"][()] for index in count),
-            v=tuple(group[f"v/{index}"][()] for index in count),
-        )
-        return network, group["frames"][()], trace
+    golden = network.extensions["golden"]
+    count = range(len(network.layers))
+    trace = Trace(
+        spikes=tuple(golden[f"spikes/{index}"].astype(np.bool_) for index in count),
+        u=tuple(golden[f"u/{index}"] for index in count),
+        v=tuple(golden[f"v/{index}"] for index in count),
+    )
+    return network, golden["frames"], trace
 
 
 def same(first: Trace, second: Trace) -> bool:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from delaytool.network import IntegerLayer, IntegerNetwork, SparseSynapses
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import SparseSynapses
 
 HOP = 63  # sent with delay 62 a spike arrives 63 steps later, and the relay fires then
 

@@ -15,27 +15,28 @@ payloads, the length of a sample or how the input was made. What cannot be said 
 
 from __future__ import annotations
 
-import json
+import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from delaytool.errors import ExportError, NetworkError, first_line
+from delaytool.contract.bounds import DECAY_UNITY, MAX_BIAS_MANTISSA, MAX_NEURONS, MAX_STEPS, MIN_BIAS_MANTISSA
+from delaytool.contract.checks import built_from, exact_integer, require, shown, storable_text
+from delaytool.contract.digests import canonical_json
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.limits import NO_CHIP, check_target, first_violation
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.strict_hdf5 import StrictGroup, open_strict_image, read_whole
+from delaytool.contract.strict_json import parse_json
+from delaytool.contract.synapses import DenseSynapses
+from delaytool.errors import ExportError, NetworkError
 from delaytool.files import atomic_path
-from delaytool.network import (
-    DECAY_UNITY,
-    MAX_BIAS_MANTISSA,
-    MIN_BIAS_MANTISSA,
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-)
+from delaytool.hw_configs import load_target
 
 Node = Any  # to h5py's types every item may be a group, a dataset or a type, so they help with none of the three
 BIAS_EXPONENT = 6  # lava-dl netx/hdf5.py, get_neuron_params
@@ -44,6 +45,7 @@ MIN_WEIGHT, MAX_WEIGHT = -256, 254  # lava-dl netx/utils.py, optimize_weight_bit
 NEURON_TYPES = ("LOIHI", "CUBA")
 # Readers ignore this attribute; ours finds in it what netx has no place for.
 EXTRA = "delaytool"
+GIVE = "give a netx file (.net)"
 OTHER_WAY = "use the network file itself (delaytool verify NET --backend lava)"
 
 
@@ -62,9 +64,13 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
         "target": network.target,
         "names": [layer.name for layer in network.layers],
         "provenance": dict(network.provenance),
+        "class_names": list(network.class_names),
+        "export": dict(network.export),
+        "sha256": _as_read(network, prepared).content_sha256(),
     }
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs[EXTRA] = json.dumps(extra)
+    # Of the layout of HDF5 1.10, an attribute can be longer than 64 KiB, as a long provenance is.
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        file.attrs[EXTRA] = canonical_json(extra)
         group = file.create_group("layer/0")
         _write_type(group, "input")
         group["shape"] = np.array([network.encoding.n_channels])
@@ -97,19 +103,17 @@ def read_netx(
 
     Raises NetworkError for a file that is missing, damaged, or says what the integer contract does not hold.
     """
+    content = read_whole(path, NetworkError, GIVE)
     try:
-        with h5py.File(path, "r") as file:
-            return _read(file, Path(path).name, n_steps, time_step_ms, clip_delays)
+        with open_strict_image(content, path, NetworkError, GIVE) as file:
+            network = _read(file, Path(path).name, n_steps, time_step_ms, clip_delays)
+        check_target(network)
+        return network
     except NetworkError as error:
-        raise NetworkError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise NetworkError(f"{path}: no such file; give a netx file (.net)") from None
-    except OSError as error:
-        reason = (str(error).strip().splitlines() or ["unreadable"])[0]
-        raise NetworkError(f"{path}: not a readable HDF5 file ({reason}); give a netx file (.net)") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = first_line(error)
-        raise NetworkError(f"{path}: not a netx file that lava-dl would read ({reason}); write it again") from None
+        text = str(error)
+        raise NetworkError(text if str(path) in text else f"{path}: {text}") from None
+    except (MemoryError, OverflowError) as error:
+        raise NetworkError(f"{path}: the network is too large for this machine ({type(error).__name__})") from None
 
 
 def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -183,54 +187,111 @@ def _write_type(group: Node, name: str) -> None:
     group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
 
 
-def _read(file: Node, name: str, n_steps: int | None, time_step_ms: float, clip_delays: bool) -> IntegerNetwork:
+def _as_read(network: IntegerNetwork, prepared: list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]) -> Any:
+    """The network that `read_netx` makes of what is written, whose digest the file carries."""
+    layers = tuple(
+        replace(layer, synapses=(DenseSynapses(index, weight, delay),), bias_mantissa=bias, bias_exponent=BIAS_EXPONENT)
+        for index, (layer, ((weight, delay), bias)) in enumerate(zip(network.layers, prepared, strict=True))
+    )
+    return replace(network, layers=layers, extensions={})
+
+
+def _read(file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float, clip_delays: bool) -> IntegerNetwork:
     if "layer" not in file:
         raise NetworkError("this HDF5 file has no group 'layer', so it is not a netx file; give one (.net)")
-    extra: dict[str, Any] = json.loads(file.attrs[EXTRA]) if EXTRA in file.attrs else {}
+    extra = _read_extra(file)
+    layers = _read_layers(file.group_at("layer"), extra, clip_delays)
+    own_steps = extra.get("n_steps")
+    if n_steps is None and own_steps is None:
+        raise NetworkError("netx does not say how long a sample runs; give the number of steps with --steps")
+    network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, time_step_ms, name)
+    if "sha256" in extra and network.content_sha256() != extra["sha256"]:
+        raise NetworkError("the file is not as it was written: its digest is another network's; write it again")
+    if own_steps is not None and n_steps is not None:
+        readout = network.readout
+        if readout.stop > n_steps:
+            readout = replace(readout, start=max(0, min(readout.start, n_steps - 1)), stop=max(1, n_steps))
+        network = replace(network, n_steps=n_steps, readout=readout)
+    if "target" not in extra:
+        chip = load_target("loihi2")
+        network = replace(network, target=NO_CHIP if first_violation(network, chip) else chip.name)
+    return network
+
+
+def _with_metadata(
+    layers: tuple[IntegerLayer, ...], extra: dict[str, Any], n_steps: Any, time_step_ms: float, name: str
+) -> IntegerNetwork:
+    """The layers as a network, with what delaytool keeps in the file, or else what its caller says."""
+    n_steps = exact_integer("network", "n_steps", n_steps)
+    require(1 <= n_steps <= MAX_STEPS, f"network: n_steps {n_steps} is outside 1..{MAX_STEPS}")
+    n_channels = layers[0].synapses[0].shape[1]
+    return IntegerNetwork(
+        built_from(InputEncoding, "encoding", extra["encoding"])
+        if "encoding" in extra
+        else InputEncoding(n_channels, time_step_ms=time_step_ms, values="binary", start="zero", n_steps=n_steps),
+        layers,
+        built_from(Readout, "readout", extra["readout"]) if "readout" in extra else Readout("sum", 1.0, 0, n_steps),
+        n_steps,
+        extra.get("target", NO_CHIP),
+        extra.get("provenance", {"imported_from": name}),
+        tuple(_as_list("class_names", extra.get("class_names", []))),
+        extra.get("export", {}),
+        signed="sha256" in extra,
+    )
+
+
+def _read_extra(file: StrictGroup) -> dict[str, Any]:
+    """What delaytool keeps beside netx; empty for files of other tools."""
+    if not file.has_attribute(EXTRA):
+        return {}
+    text = storable_text("netx", f"attribute {EXTRA}", file.attribute(EXTRA))
+    try:
+        extra = parse_json(text, constants_as_null=True)
+    except ValueError as error:
+        raise NetworkError(f"attribute {EXTRA}: this is not JSON ({error}); write it again") from None
+    require(isinstance(extra, dict), f"attribute {EXTRA}: this is not an object of named values; write it again")
+    return dict(extra)
+
+
+def _as_list(name: str, value: Any) -> list[Any]:
+    require(isinstance(value, list), f"attribute {EXTRA}: {name} is not a list; write it again")
+    return list(value)
+
+
+def _read_layers(group: StrictGroup, extra: dict[str, Any], clip_delays: bool) -> tuple[IntegerLayer, ...]:
+    """The dense layers, in order. The input layer says their first one's size, flatten layers say nothing."""
     layers: list[IntegerLayer] = []
     n_in: int | None = None
-    for index in range(len(file["layer"])):
-        group = file[f"layer/{index}"]
-        kind = _read_type(group)
+    names = _as_list("names", extra.get("names", []))
+    count = len(group.names())
+    for index in range(count):
+        member = group.group_at(str(index))
+        kind = _read_type(member)
         where = f"layer {index}"
         if kind == "input":
-            if "neuron" in group:
+            if "neuron" in member:
                 raise NetworkError(f"{where}: an input layer with neurons of its own is not supported; remove them")
-            n_in = int(np.prod(group["shape"][()]))
+            n_in = _read_size(member, where)
         elif kind == "dense":
-            names = extra.get("names", [])
             label = names[len(layers)] if len(layers) < len(names) else f"layer{len(layers) + 1}"
-            layers.append(_read_dense(group, where, label, len(layers), n_in, clip_delays))
+            layers.append(_read_dense(member, where, label, len(layers), n_in, clip_delays))
             n_in = layers[-1].n_neurons
         elif kind != "flatten":
             raise NetworkError(f"{where}: type {kind!r} is not supported; only 'input', 'dense' and 'flatten' are")
     if not layers:
         raise NetworkError("it has no dense layer, so there is nothing to import")
-    n_steps = n_steps if n_steps is not None else extra.get("n_steps")
-    if n_steps is None:
-        raise NetworkError("netx does not say how long a sample runs; give the number of steps with --steps")
-    first = layers[0].synapses[0]
-    stored = extra.get("encoding")
-    encoding = (
-        InputEncoding(**stored)
-        if stored
-        else InputEncoding(first.shape[1], time_step_ms=time_step_ms, values="binary", start="zero", n_steps=n_steps)
-    )
-    readout = Readout(**extra["readout"]) if "readout" in extra else Readout("sum", 1.0, 0, n_steps)
-    if readout.stop > n_steps:
-        readout = Readout(readout.method, readout.scale, min(readout.start, n_steps - 1), n_steps)
-    even = all((group.listed()[2] % 2 == 0).all() for layer in layers for group in layer.synapses)
-    target = extra.get("target", "loihi2" if even else "ideal")
-    return IntegerNetwork(
-        encoding, tuple(layers), readout, n_steps, target, extra.get("provenance", {"imported_from": name})
-    )
+    if names:
+        require(len(names) == len(layers), f"{len(layers)} layers have {len(names)} names; write the file again")
+    return tuple(layers)
 
 
-def _read_dense(group: Node, where: str, label: str, source: int, n_in: int | None, clip_delays: bool) -> IntegerLayer:
-    n_out = int(np.prod(group["shape"][()]))
-    if not isinstance(group.get("weight"), h5py.Dataset):
+def _read_dense(
+    group: StrictGroup, where: str, label: str, source: int, n_in: int | None, clip_delays: bool
+) -> IntegerLayer:
+    n_out = _read_size(group, where)
+    if "weight" not in group or group.is_group("weight"):
         raise NetworkError(f"{where}: it has no weight matrix of real numbers; complex synapses are not supported")
-    weight = _integers(group["weight"][()], f"{where}: weight")
+    weight = _integers(group, "weight", where)
     if weight.size % n_out:
         raise NetworkError(f"{where}: {weight.size} weights do not divide into {n_out} neurons")
     weight = weight.reshape(n_out, -1)
@@ -242,30 +303,30 @@ def _read_dense(group: Node, where: str, label: str, source: int, n_in: int | No
     delay = _read_delay(group, where, weight.shape, clip_delays)
     if "neuron" not in group:
         raise NetworkError(f"{where}: it has no neuron description, so netx would never let its current decay")
-    neuron = group["neuron"]
+    neuron = group.group_at("neuron")
     kind = _read_type(neuron)
     if kind not in NEURON_TYPES:
         raise NetworkError(f"{where}: neuron type {kind!r} is not supported; only {' and '.join(NEURON_TYPES)} are")
-    i_decay = _scalar(neuron["iDecay"][()], f"{where}: iDecay")
+    i_decay = _scalar(neuron, "iDecay", where)
     if not 1 <= i_decay <= DECAY_UNITY:
         raise NetworkError(f"{where}: iDecay {i_decay} is outside 1..{DECAY_UNITY}, so du = iDecay - 1 is none")
     return IntegerLayer(
         name=label,
         n_neurons=n_out,
         synapses=(DenseSynapses(source, weight, delay),),
-        dv=_scalar(neuron["vDecay"][()], f"{where}: vDecay"),
-        threshold=_scalar(neuron["vThMant"][()], f"{where}: vThMant"),
+        dv=_scalar(neuron, "vDecay", where),
+        threshold=_scalar(neuron, "vThMant", where),
         du=i_decay - 1,
         bias_mantissa=_read_bias(group, where, n_out),
         bias_exponent=BIAS_EXPONENT,
     )
 
 
-def _read_delay(group: Node, where: str, shape: tuple[int, ...], clip_delays: bool) -> np.ndarray:
+def _read_delay(group: StrictGroup, where: str, shape: tuple[int, ...], clip_delays: bool) -> np.ndarray:
     """(n_out, n_in) from a matrix, from one number an output or (failing that) an input, or from one number."""
     if "delay" not in group:
         return np.zeros(shape, np.int64)
-    delay = _integers(group["delay"][()], f"{where}: delay")
+    delay = _integers(group, "delay", where)
     n_out, n_in = shape
     if delay.size == 1:
         delay = np.full(shape, delay.item())
@@ -285,31 +346,46 @@ def _read_delay(group: Node, where: str, shape: tuple[int, ...], clip_delays: bo
     return np.minimum(delay, MAX_DELAY)
 
 
-def _read_bias(group: Node, where: str, n_out: int) -> np.ndarray:
+def _read_bias(group: StrictGroup, where: str, n_out: int) -> np.ndarray:
     if "bias" not in group:
         return np.zeros(n_out, np.int64)
-    bias = _integers(group["bias"][()], f"{where}: bias").reshape(-1)
+    bias = _integers(group, "bias", where).reshape(-1)
     if bias.size not in (1, n_out):
         raise NetworkError(f"{where}: {bias.size} biases for {n_out} neurons")
     return np.broadcast_to(bias, (n_out,)).copy()
 
 
-def _read_type(group: Node) -> str:
-    value = np.asarray(group["type"][()]).reshape(-1)[0]
-    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+def _read_type(group: StrictGroup) -> str:
+    return group.text("type")
 
 
-def _integers(values: Any, what: str) -> np.ndarray:
-    """int64; other tools store whole numbers as floats."""
-    array = np.asarray(values)
+def _read_size(group: StrictGroup, where: str) -> int:
+    """Neurons of a layer: the product of its shape."""
+    shape = _integers(group, "shape", where).reshape(-1).tolist()
+    size = math.prod(shape)
+    if not shape or min(shape) < 1 or size > MAX_NEURONS:
+        raise NetworkError(f"{where}: shape {shown(shape)} is not that of 1 to {MAX_NEURONS} neurons")
+    return size
+
+
+def _integers(group: StrictGroup, name: str, where: str) -> np.ndarray:
+    """A dataset as int64; other tools store whole numbers as floats."""
+    array = group.array(name, "iuf")
+    what = f"{where}: {name}"
+    if array.dtype.kind == "f":
+        beyond = ~(np.abs(array) < 2.0**53)  # and what is not a number
+        if beyond.any():
+            raise NetworkError(f"{what} {array[beyond].flat[0]} is not a whole number that a float can hold")
+    elif array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise NetworkError(f"{what} {array.max()} is too large")
     whole = array.astype(np.int64)
     if not np.array_equal(whole, array):
         raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantise before export")
     return whole
 
 
-def _scalar(value: Any, what: str) -> int:
-    array = _integers(value, what)
+def _scalar(group: StrictGroup, name: str, where: str) -> int:
+    array = _integers(group, name, where)
     if array.size != 1:
-        raise NetworkError(f"{what} has {array.size} values; one a layer is supported")
+        raise NetworkError(f"{where}: {name} has {array.size} values; one a layer is supported")
     return int(array.reshape(-1)[0])

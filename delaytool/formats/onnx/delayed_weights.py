@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 # MatMulInteger and ConvInteger multiply uint8 by int8. On x86 processors with AVX2 or AVX-512 but without VNNI,
 # runtimes use vpmaddubsw, which adds two such products in 16 bits and saturates: 2 * 255 * 127 is too much,

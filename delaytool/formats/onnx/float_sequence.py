@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import PREFIX
 from delaytool.formats.onnx.nodes import class_of, first_slot, zeros
-from delaytool.network import InputEncoding
 
 if TYPE_CHECKING:
     import onnx

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.delayed_weights import PAYLOAD_BITS, DelayedWeights
 from delaytool.formats.onnx.graph_writer import GraphWriter
-from delaytool.network import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, IntegerLayer, IntegerNetwork
 
 
 def payload_pieces(writer: GraphWriter, sent: str, max_payload: int) -> list[tuple[str, int]]:

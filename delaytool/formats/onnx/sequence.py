@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.delayed_weights import delayed_weights
 from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import metadata
@@ -19,7 +20,6 @@ from delaytool.formats.onnx.nodes import (
     next_pending,
     zeros,
 )
-from delaytool.network import IntegerNetwork
 
 if TYPE_CHECKING:
     import onnx

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.delayed_weights import delayed_weights
 from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import metadata
 from delaytool.formats.onnx.nodes import class_evidence, class_of, first_slot, neuron_step, next_pending
-from delaytool.network import IntegerNetwork
 
 if TYPE_CHECKING:
     import onnx

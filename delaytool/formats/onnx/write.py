@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.files import atomic_path
 from delaytool.formats.onnx.sequence import sequence_model
 from delaytool.formats.onnx.step import step_model
-from delaytool.network import IntegerNetwork
 
 
 def write_onnx(network: IntegerNetwork, path: str | os.PathLike[str], *, trace: bool = False) -> tuple[Path, Path]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.trace import Trace
 
 Backend = Callable[[IntegerNetwork, np.ndarray], Trace]

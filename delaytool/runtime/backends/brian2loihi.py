@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.bounds import STATE_LIMIT
+from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import STATE_LIMIT, IntegerNetwork
 from delaytool.runtime.child_process import find_interpreter, last_error, run_child
 from delaytool.runtime.trace import Trace, padded_input
 
@@ -87,7 +89,7 @@ def in_worker(
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
-    """Raise BackendError for a network or frames that brian2-loihi cannot say."""
+    """Raise BackendError for a network or frames that brian2-loihi cannot say, DataError for frames of another kind."""
     for layer in network.layers:
         if layer.bias.any():
             raise BackendError(
@@ -114,15 +116,10 @@ def check(network: IntegerNetwork, frames: np.ndarray) -> None:
                     raise BackendError(
                         f"{where}: {what} {beyond[0]} is outside brian2-loihi's {low}..{high}; {OTHER_WAY}"
                     )
-    channels = network.encoding.n_channels
-    if frames.ndim != 3 or frames.shape[2] != channels or not np.issubdtype(frames.dtype, np.integer):
+    largest = int(checked_frames(network.encoding, frames).max(initial=0))
+    if largest > 1:
         raise BackendError(
-            f"{NAME}: frames are {frames.dtype} of shape {frames.shape}, not integers (sample, time, {channels})"
-        )
-    if frames.min(initial=0) < 0 or frames.max(initial=0) > 1:
-        worst_value = int(frames.max() if frames.max() > 1 else frames.min())
-        raise BackendError(
-            f"{NAME}: a frame holds {worst_value} and brian2-loihi's spikes carry no payload, only 0 and 1; "
+            f"{NAME}: a frame holds {largest} and brian2-loihi's spikes carry no payload, only 0 and 1; "
             f"train with data.values 'binary', or {OTHER_WAY}"
         )
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, MissingExtraError
 from delaytool.formats.onnx.sequence import sequence_model
 from delaytool.formats.onnx.step import NEXT, state_shapes, step_model
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.trace import Trace, padded_input
 
 FORMS = ("sequence", "convolution", "step")
@@ -36,9 +37,9 @@ class OnnxBackend:
         """Frames (sample, time, channel), unsigned integers, to the full trace of every layer.
 
         Raises MissingExtraError without onnx or onnxruntime, ExportError for a network that one ONNX file cannot hold,
-        BackendError for frames that the network cannot read.
+        DataError for frames that the network does not read.
         """
-        frames = self._checked(network, frames)
+        frames = checked_frames(network.encoding, frames)
         if network is not self._network:
             convolution = self.form == "convolution"
             model = (
@@ -56,18 +57,6 @@ class OnnxBackend:
                 for name in ("spikes", "u", "v")
             )
         )
-
-    def _checked(self, network: IntegerNetwork, frames: np.ndarray) -> np.ndarray:
-        channels, payload = network.encoding.n_channels, network.encoding.max_payload
-        if frames.ndim != 3 or frames.shape[2] != channels or not np.issubdtype(frames.dtype, np.integer):
-            raise BackendError(
-                f"onnx: frames are {frames.dtype} of shape {frames.shape}, not integers (sample, time, {channels})"
-            )
-        largest = int(frames.max(initial=0))
-        if largest > payload or frames.min(initial=0) < 0:
-            worst = largest if largest > payload else int(frames.min())
-            raise BackendError(f"onnx: a frame holds {worst}, outside the 0..{payload} of the network's encoding")
-        return frames.astype(np.uint8)
 
 
 def open_session(model: bytes | str, threads: int | None = None) -> Any:

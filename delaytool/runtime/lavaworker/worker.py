@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
         runner = chip.runner(json.loads(variant.removeprefix("loihi2 ")))
     for folder in folders:
-        network = IntegerNetwork.load(os.path.join(folder, "network.h5"))
+        network = IntegerNetwork.load(os.path.join(folder, "network.h5"), chip_limits=False)
         frames = padded_input(np.load(os.path.join(folder, "frames.npy")), network.n_steps)
         samples = runner(network, frames, folder)
         trace: dict[str, Any] = {

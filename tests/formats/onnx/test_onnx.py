@@ -16,14 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from delaytool.errors import BackendError, ExportError, MissingExtraError
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
+from delaytool.errors import BackendError, DataError, ExportError, MissingExtraError
 from delaytool.formats.onnx import delayed_weights as weights_module
 from delaytool.formats.onnx import graph_writer
 from delaytool.formats.onnx.delayed_weights import in_pieces
 from delaytool.formats.onnx.sequence import loops_in_order, sequence_model
 from delaytool.formats.onnx.step import NEXT, step_model
 from delaytool.formats.onnx.write import write_onnx
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
 from delaytool.runtime import reference
 from delaytool.runtime.backends.onnx import FORMS, OnnxBackend, first_state, open_session, run_sequence, run_steps
 from delaytool.runtime.decode import decode
@@ -272,12 +275,12 @@ def test_what_one_file_cannot_hold_is_refused(monkeypatch):
         (np.ones((5, 1), np.uint8), "shape"),
         (np.ones((1, 5, 2), np.uint8), "shape"),
         (np.ones((1, 5, 1)), "float64"),
-        (np.full((1, 5, 1), 2, np.uint8), r"2, outside the 0\.\.1"),
-        (np.full((1, 5, 1), -1), r"-1, outside the 0\.\.1"),
+        (np.full((1, 5, 1), 2, np.uint8), "the value 2"),
+        (np.full((1, 5, 1), -1), "the value -1"),
     ],
 )
 def test_frames_that_the_network_cannot_read_are_refused(frames, text):
-    with pytest.raises(BackendError, match=text):
+    with pytest.raises(DataError, match=text):
         OnnxBackend()(regenerate.load(regenerate.FOLDER / "delay-0.h5")[0], frames)
 
 

@@ -1,0 +1,213 @@
+"""The network file: HDF5 behind a block that holds a digest of its bytes. See `docs/file-formats.md`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from delaytool.contract.digests import content_sha256
+from delaytool.contract.metadata import NAME
+from delaytool.contract.strict_hdf5 import (
+    MAX_FILE_BYTES,
+    MAX_NUMBERS,
+    MAX_TEXT_BYTES,
+    StrictGroup,
+    open_strict_image,
+    read_whole,
+)
+from delaytool.contract.values import Values, network_fields
+from delaytool.errors import NetworkError
+from delaytool.files import atomic_path
+
+if TYPE_CHECKING:
+    from delaytool.contract.network import IntegerNetwork
+
+SCHEMA = "delaytool-network"
+SCHEMA_VERSION = 2
+BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+GIVE = "give the network that `delaytool export` wrote"
+MAX_OBJECTS = 1 << 18
+MAX_DEPTH = 16
+
+
+def save(values: Values, path: str | os.PathLike[str]) -> None:
+    """Write what `values.file_values` lists; the file appears whole or not at all. Raises NetworkError if too large."""
+    _check_sizes(values)
+    complete: Values = {"@schema": SCHEMA, "@schema_version": SCHEMA_VERSION, **values}
+    complete["@content_sha256"] = content_sha256(complete)
+    with atomic_path(path) as temporary:
+        # The layout of HDF5 1.10 spends far less than the older one on small datasets, as sparse networks have.
+        with h5py.File(temporary, "w", libver=("v110", "v110"), userblock_size=BLOCK_BYTES) as file:
+            for name, value in complete.items():
+                _write(file, name, value)
+        _write_block(temporary)
+
+
+def _check_sizes(values: Values) -> None:
+    """Nothing is written that `load` would refuse."""
+    numbers = sum(value.size for value in values.values() if isinstance(value, np.ndarray))
+    if numbers > MAX_NUMBERS:
+        raise NetworkError(
+            f"network: its arrays hold {numbers} numbers, more than the {MAX_NUMBERS} of a file; "
+            "make the network smaller, or sparse"
+        )
+    for name, value in values.items():
+        if isinstance(value, str) and len(value.encode()) > MAX_TEXT_BYTES // (1 if "@" not in name else 1024):
+            raise NetworkError(f"network: {name} is a text of {len(value)} characters, too long for a file; shorten it")
+
+
+def _write(file: h5py.File, name: str, value: Any) -> None:
+    group, is_attribute, attribute = name.partition("@")
+    if is_attribute:
+        file.require_group(group or "/").attrs[attribute] = value
+    elif isinstance(value, str):
+        data = value.encode()
+        # Of a fixed length, so that its size is known before it is read.
+        file.create_dataset(name, data=np.array(data, h5py.string_dtype("utf-8", max(1, len(data)))))
+    else:
+        stored = _narrowed(value) if value.dtype.kind == "i" and not name.startswith("extensions/") else value
+        file.create_dataset(name, data=stored, compression="gzip" if value.size and value.ndim else None)
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """The smallest signed integer type that holds every value, so that files stay small."""
+    for dtype in (np.int8, np.int16):
+        limits = np.iinfo(dtype)
+        if array.size == 0 or (array.min() >= limits.min and array.max() <= limits.max):
+            return array.astype(dtype)
+    return array
+
+
+def block_for(body: bytes | memoryview) -> bytes:
+    """The first BLOCK_BYTES of a network file, for the bytes that follow them."""
+    text = f"{SCHEMA}\nschema {SCHEMA_VERSION}\nbytes {len(body)}\nsha256 {hashlib.sha256(body).hexdigest()}\n"
+    return text.encode().ljust(BLOCK_BYTES, b"\0")
+
+
+def _write_block(path: Path) -> None:
+    content = path.read_bytes()
+    if len(content) > MAX_FILE_BYTES:
+        raise NetworkError(f"network: its file has {len(content)} bytes, more than {MAX_FILE_BYTES}; make it smaller")
+    with open(path, "r+b") as file:
+        file.write(block_for(memoryview(content)[BLOCK_BYTES:]))
+
+
+def load(path: str | os.PathLike[str], build: Callable[..., IntegerNetwork]) -> IntegerNetwork:
+    """Read a network file and `build` it from its fields.
+
+    The digest of its bytes is checked before the HDF5 library reads any of them, the digest of its content before
+    anything is built, the digest of the integers on what was built. Raises NetworkError.
+    """
+    content = read_whole(path, NetworkError, GIVE)
+    try:
+        has_block = _check_block(content)
+        with open_strict_image(content, path, NetworkError, GIVE) as group:
+            found = _flattened(group) if _is_network(group) else None
+        if found is None:
+            raise NetworkError(f"this HDF5 file is not a delaytool network; {GIVE}")
+        version = _checked_version(found, has_block)
+        if version > 1:
+            _check_content(found)
+        stored = found.get("@integers_sha256")
+        for name in ("@schema", "@schema_version", "@content_sha256"):
+            found.pop(name, None)
+        network = build(**network_fields(found, version))
+        if version > 1 and network.integers_sha256() != stored:
+            raise NetworkError("its integers are not those of its digest, integers_sha256; export it again")
+        return network
+    except NetworkError as error:
+        text = str(error)
+        raise NetworkError(text if str(path) in text else f"{path}: {text}") from None
+    except (MemoryError, RecursionError, OverflowError) as error:
+        raise NetworkError(f"{path}: the network is too large for this machine ({type(error).__name__})") from None
+
+
+def _check_block(content: bytes) -> bool:
+    """Whether the file begins with a block, which then fits its bytes. Without one it begins as HDF5 does."""
+    if content.startswith(HDF5_SIGNATURE):
+        return False
+    block, body = content[:BLOCK_BYTES], memoryview(content)[BLOCK_BYTES:]
+    if not block.startswith(SCHEMA.encode() + b"\n"):
+        raise NetworkError(f"not a readable HDF5 file, nor a delaytool network; {GIVE}")
+    lines = block.rstrip(b"\0").decode("ascii", "replace").split("\n")
+    if len(lines) > 1 and lines[1] != f"schema {SCHEMA_VERSION}":
+        raise NetworkError(_unknown_version(lines[1].removeprefix("schema ")[:20]))
+    if block != block_for(body):
+        raise NetworkError(
+            "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
+        )
+    return True
+
+
+def _unknown_version(version: object) -> str:
+    return (
+        f"network schema version {version} is unknown to this delaytool, which reads versions 1 and {SCHEMA_VERSION}; "
+        "export it again with this version, or install the one that wrote it"
+    )
+
+
+def _is_network(group: StrictGroup) -> bool:
+    return group.has_attribute("schema") and group.attribute("schema") == SCHEMA
+
+
+def _checked_version(found: Values, has_block: bool) -> int:
+    version = found.get("@schema_version")
+    if type(version) is not int or version not in (1, SCHEMA_VERSION):
+        raise NetworkError(_unknown_version("(missing)" if version is None else str(version)[:20]))
+    if version > 1 and not has_block:
+        raise NetworkError(f"a file of schema {version} begins with a digest of its bytes, and this one does not")
+    if version == 1 and has_block:
+        raise NetworkError("a file of schema 1 has no digest of its bytes, and this one has; export it again")
+    return version
+
+
+def _check_content(found: Values) -> None:
+    stored = found.pop("@content_sha256", None)
+    if stored != content_sha256(found):
+        raise NetworkError("its content is not that of its digest, content_sha256; export it again")
+
+
+@dataclass
+class _Count:
+    objects: int = 0
+
+
+def _flattened(root: StrictGroup) -> Values:
+    """All values of a file by name, attributes after '@', read strictly."""
+    found: Values = {}
+    _collect(root, "", 0, _Count(), found)
+    return found
+
+
+def _collect(group: StrictGroup, at: str, depth: int, count: _Count, found: Values) -> None:
+    if depth > MAX_DEPTH:
+        raise NetworkError(f"{at}: groups stand in groups deeper than {MAX_DEPTH} levels")
+    for attribute in group.attribute_names():
+        _check_name(at, attribute)
+        found[f"{at}@{attribute}"] = group.attribute(attribute)
+    for name in group.names():
+        _check_name(at, name)
+        count.objects += 1
+        if count.objects > MAX_OBJECTS:
+            raise NetworkError(f"the file holds more than {MAX_OBJECTS} groups and datasets")
+        inner = f"{at}/{name}" if at else name
+        if group.is_group(name):
+            _collect(group.group_at(name), inner, depth + 1, count, found)
+        else:
+            if group.dataset(name).attrs:
+                raise NetworkError(f"{inner}: a dataset of a network file has no attributes; remove them")
+            found[inner] = group.value(name)
+
+
+def _check_name(at: str, name: str) -> None:
+    if NAME.fullmatch(name) is None:
+        raise NetworkError(f"{at or 'the file'}: it holds {json.dumps(name)[:80]}, which no network file does")

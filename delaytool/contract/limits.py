@@ -1,0 +1,160 @@
+"""A chip's limits, one by one, on a network: one check for the exporter, for saving and for loading.
+
+The only module of the contract that reads `hw_configs`; Lava's workers never load it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import SparseSynapses, Synapses
+from delaytool.errors import ExportError, NetworkError
+from delaytool.hw_configs import Target, load_target
+
+NO_CHIP = "ideal"
+EXPORT_AGAIN = "export the run for this target"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a layer takes of the chip. The memory is an estimate, never a promise.
+
+    synapse_bytes   weight, delay and, where sparse, target index of every synapse, in 64-bit units
+    cores           whichever of neurons and memory needs more
+    """
+
+    layer: str
+    neurons: int
+    synapses: int
+    synapse_bytes: int
+    cores: int
+
+
+def check_target(network: IntegerNetwork) -> None:
+    """Raise NetworkError where the chip that a network names is unknown or does not admit it.
+
+    'ideal' is no chip: such a network has the contract's own limits, which every network keeps. (Its file in
+    hw_configs says which grid the exporter takes for it.)
+    """
+    try:
+        target = load_target(network.target)
+    except ExportError as error:
+        raise NetworkError(f"{error}; or install the delaytool that made the network") from None
+    broken = None if target.name == NO_CHIP else first_violation(network, target)
+    if broken is not None:
+        raise NetworkError(
+            f"the network is made for {target.name}, which does not hold it: {broken} (a network for no chip has the "
+            f"target {NO_CHIP!r})"
+        )
+
+
+def first_violation(network: IntegerNetwork, target: Target) -> str | None:
+    """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
+    return next(_violations(network, target), None)
+
+
+def placements(network: IntegerNetwork, target: Target) -> list[Placement]:
+    """Estimated use of the chip by each layer."""
+    return [placement(network, layer, target) for layer in network.layers]
+
+
+def placement(network: IntegerNetwork, layer: IntegerLayer, target: Target) -> Placement:
+    """Estimated use of the chip by one layer."""
+    limits = target.limits
+    size = sum(synapse_bytes(group, target) for group in layer.synapses)
+    cores = max(math.ceil(layer.n_neurons / limits.neurons_per_core), math.ceil(size / limits.synapse_bytes_per_core))
+    return Placement(layer.name, layer.n_neurons, layer.n_synapses, size, max(1, cores))
+
+
+def synapse_bytes(group: Synapses, target: Target) -> int:
+    """Estimated memory of one group: weight, delay and, where sparse, target of each synapse, in 64-bit units."""
+    each = target.limits.weight_bits + _bits_for(int(group.delay.max(initial=0)))
+    if isinstance(group, SparseSynapses):
+        each += _bits_for(group.n_out - 1)
+        stored = group.n_synapses
+    else:
+        stored = group.weight.size
+    return 8 * math.ceil(stored * each / 64)
+
+
+def _bits_for(largest: int) -> int:
+    return max(0, largest).bit_length()
+
+
+def _violations(network: IntegerNetwork, target: Target) -> Iterator[str]:
+    limits = target.limits
+    if network.encoding.max_payload > limits.payload_max:
+        graded = network.encoding.values == "graded"
+        remedy = (
+            f"data.input_bits={(limits.payload_max + 1).bit_length() - 1}"
+            if graded
+            else (f"data.max_count={limits.payload_max} (or data.values=binary for 1)")
+        )
+        yield (
+            f"input: a value can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}; "
+            f"retrain with --set {remedy}"
+        )
+    for layer in network.layers:
+        yield from _layer_violations(layer, target)
+    needed = placements(network, target)
+    cores = sum(placement.cores for placement in needed)
+    if cores > limits.cores:
+        largest = max(needed, key=lambda placement: placement.cores)
+        yield (
+            f"network: it takes about {cores} cores, {target.name} has {limits.cores} "
+            f"(layer {largest.layer} alone {largest.cores}); retrain with smaller layers (model.hidden) "
+            "or fewer taps (model.kernel_count; model.delays=learned rather than dense)"
+        )
+
+
+def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
+    limits = target.limits
+    where = f"layer {layer.name}"
+    for group in layer.synapses:
+        if group.exponent > limits.weight_exponent_max:
+            yield _beyond(where, "weight exponent", group.exponent, limits.weight_exponent_max, target, "export again")
+        yield from _outside(where, "weight", group.weight, limits.weight_min, limits.weight_max, target, "export again")
+        odd = group.weight % limits.weight_step != 0
+        if odd.any():
+            yield (
+                f"{where}: weight {int(group.weight[odd][0])} is not a multiple of {limits.weight_step}, "
+                f"which {target.name} needs; {EXPORT_AGAIN}"
+            )
+        remedy = f"retrain with --max-delay {limits.delay_max} or export with --clip-delays"
+        yield from _outside(where, "delay", group.delay, 0, limits.delay_max, target, remedy)
+    for name, value, limit in (
+        ("du", layer.du, limits.decay_max),
+        ("dv", layer.dv, limits.decay_max),
+        ("threshold", layer.threshold, limits.threshold_max),
+        ("bias exponent", layer.bias_exponent, limits.bias_exponent_max),
+    ):
+        if value > limit:
+            yield _beyond(where, name, value, limit, target, EXPORT_AGAIN)
+    if layer.bias_exponent < limits.bias_exponent_min:
+        yield (
+            f"{where}: bias exponent {layer.bias_exponent} is below {target.name}'s {limits.bias_exponent_min}; "
+            f"{EXPORT_AGAIN}"
+        )
+    yield from _outside(
+        where, "bias mantissa", layer.bias_mantissa, limits.bias_mantissa_min, limits.bias_mantissa_max, target,
+        EXPORT_AGAIN,
+    )  # fmt: skip
+
+
+def _outside(
+    where: str, name: str, values: np.ndarray, low: int, high: int, target: Target, remedy: str
+) -> Iterator[str]:
+    if values.size and values.max() > high:
+        yield _beyond(where, name, int(values.max()), high, target, remedy)
+    if values.size and values.min() < low:
+        yield _beyond(where, name, int(values.min()), low, target, remedy)
+
+
+def _beyond(where: str, name: str, value: int, limit: int, target: Target, remedy: str) -> str:
+    return f"{where}: {name} {value} exceeds {target.name}'s {limit}; {remedy}"
