@@ -21,7 +21,7 @@ demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/delaytool train digits -o demo/digits
 	$(BIN)/delaytool export demo/digits --target loihi2
-	$(BIN)/delaytool verify demo/digits/network-loihi2.h5 --against reference --torch
+	$(BIN)/delaytool verify demo/digits/network-loihi2.h5 --against reference --torch --run demo/digits
 	$(BIN)/delaytool report demo/digits -o demo/report.html
 	@echo "The page is $(CURDIR)/demo/report.html"
 

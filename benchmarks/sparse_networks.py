@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from delaytool.cli import main as delaytool
-from delaytool.commands.judging import judge
+from delaytool.experiments.verify_run import VerifyRequest, verify_network
 from delaytool.trainer import RunFolder
 
 SPARSITIES = (0.0, 0.9, 0.99)
@@ -56,20 +56,20 @@ def main() -> None:
 
 def row(rewiring: str, sparsity: float, folder: Path) -> str:
     path = folder / "network-loihi2.h5"
-    judged = judge(path, progress=False)
-    report = judged.network.provenance["layers"]
-    kinds = [type(group).__name__[0] for layer in judged.network.layers for group in layer.synapses]
-    differing = sum(comparison.total for comparison in judged.verdict.comparisons.values())
+    verified = verify_network(VerifyRequest(path))
+    report = verified.network.provenance["layers"]
+    kinds = [type(group).__name__[0] for layer in verified.network.layers for group in layer.synapses]
+    differing = sum(comparison.total for comparison in verified.verdict.comparisons.values())
     cells = (
         rewiring,
         f"{sparsity:g}",
         f"{RunFolder(folder).read_summary()['parameters']:,}",
-        f"{judged.network.n_synapses:,}",
+        f"{verified.network.n_synapses:,}",
         ", ".join({"D": "matrix", "S": "list"}[kind] for kind in kinds),
         f"{sum(layer['synapse_bytes'] for layer in report):,}",
         f"{path.stat().st_size:,}",
-        f"{judged.verdict.counters.synaptic_events.sum(axis=1).mean():,.0f}",
-        f"{100 * judged.verdict.accuracy['engine']:.2f} %",
+        f"{verified.verdict.counters.synaptic_events.sum(axis=1).mean():,.0f}",
+        f"{100 * verified.verdict.accuracy['engine']:.2f} %",
         str(differing),
     )
     return f"| {' | '.join(cells)} |"

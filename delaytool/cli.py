@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from delaytool import __version__
 from delaytool.errors import DelaytoolError, MissingExtraError
+from delaytool.printable import printable
 
 # A verb's module is imported when the verb is used: `verify` must start without PyTorch.
 VERBS = {
@@ -15,7 +21,7 @@ VERBS = {
     "sweep": "Train a recipe with every combination of some keys' values.",
     "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
-    "verify": "Prove that backends run those integers bit for bit, and what they cost in accuracy.",
+    "verify": "Compare those integers with the trained run and on several backends, bit for bit; their accuracy.",
     "report": "Write one self-contained page about a run or a network.",
     "analyse": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
@@ -26,6 +32,25 @@ VERBS = {
 MODULES = {"import": "import_netx", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
 EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets", "optuna": "sweep", "filelock": "sweep"}
+
+
+# As a shell has it for SIGINT and SIGPIPE.
+EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 130, 141
+
+
+@contextmanager
+def _signals_as_exit_codes() -> Iterator[None]:
+    """Ctrl-C ends with 130, a reader of our output that went away with 141: neither is a verdict."""
+    try:
+        yield
+        sys.stdout.flush()  # while an error can still be answered
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # What is still buffered has nowhere to go; without this, Python complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_CLOSED_PIPE)
 
 
 class Verbs(click.Group):
@@ -44,11 +69,19 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _signals_as_exit_codes():  # it prints --help
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
+        with _signals_as_exit_codes():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except DelaytoolError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(error)}", err=True)
             ctx.exit(error.exit_code)
         except ModuleNotFoundError as error:
             package = (error.name or "").split(".")[0]

@@ -49,3 +49,7 @@ class MissingExtraError(DelaytoolError):
         super().__init__(
             f"{feature} needs {package}, which is not installed; install it with: pip install 'delaytool[{extra}]'"
         )
+
+
+class VerificationError(DelaytoolError):
+    """A verification that would compare nothing, or cannot be done as asked."""

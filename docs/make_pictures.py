@@ -8,16 +8,16 @@ from pathlib import Path
 from delaytool.analysis.figures import receptive_fields
 from delaytool.analysis.run_analysis import RunAnalysis
 from delaytool.report import figures
-from delaytool.report.content import gather
+from delaytool.report.content import PageRequest, gather
 from delaytool.report.style import save_png
 
 PICTURES = Path(__file__).parent / "pictures"
 
 
 def main(run: Path, sample: int = 0) -> None:
-    content = gather(run, samples=1, sample=sample)
+    content = gather(run, PageRequest(samples=1, sample=sample))
     if content.file is None or content.sample is None:
-        raise SystemExit(f"{run}: {content.why_not_judged}")
+        raise SystemExit(f"{run}: {content.why_not_verified}")
     network = content.file.network
     PICTURES.mkdir(exist_ok=True)
     save_png(figures.raster(network, content.sample), PICTURES / "raster.png")

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from delaytool.accuracy_errors import (
     SeedMean,
     binomial_standard_error,
+    binomial_tail,
+    chance_test,
     over_seeds,
     told,
     told_over_seeds,
@@ -74,3 +76,33 @@ def test_what_is_no_accuracy_is_refused(accuracy: float, samples: int) -> None:
 def test_no_runs_are_refused() -> None:
     with pytest.raises(ValueError, match="no runs"):
         over_seeds([])
+
+
+@given(st.integers(1, 60), st.data(), st.floats(0, 1))
+def test_the_tail_is_the_exact_sum(n: int, data: st.DataObject, p: float) -> None:
+    k = data.draw(st.integers(0, n + 1))
+    exact = math.fsum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k, n + 1))
+    assert binomial_tail(k, n, p) == pytest.approx(exact, rel=1e-9, abs=1e-300)
+
+
+def test_the_tail_of_many_trials_is_scipys() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for n, k, p in ((20_382, 1_100, 1 / 20), (359, 350, 0.1), (2_264, 130, 0.05), (100_000, 50_500, 0.5)):
+        assert binomial_tail(k, n, p) == pytest.approx(stats.binom.sf(k - 1, n, p), rel=1e-8, abs=1e-300)
+
+
+def test_chance_is_the_most_frequent_class() -> None:
+    labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
+    always = chance_test(np.zeros(100, int), labels, 3)
+    assert (always.baseline, always.is_above) == (0.7, False)
+    assert "70 of 100 samples are right, and always giving the most frequent class is right in 70" in always.warnings[0]
+    assert chance_test(labels, labels, 3).is_above
+    assert chance_test(labels, labels, 3).warnings == ()
+    # 77 of 100 where 70 come for nothing: such luck has a probability of 0.08.
+    assert not chance_test(np.where(np.arange(100) < 77, labels, 9), labels, 3).is_above
+
+
+def test_one_class_proves_nothing() -> None:
+    assert not chance_test(np.zeros(500, int), np.zeros(500, int), 10).is_above
+    with pytest.raises(ValueError, match="0 samples"):
+        chance_test(np.zeros(0, int), np.zeros(0, int), 10)

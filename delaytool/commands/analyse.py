@@ -36,11 +36,10 @@ def command(
     A neuron's receptive field is a grid of presynaptic units and delays whose cells are weights. Moran's I tells
     whether like weights lie beside each other there, before and after training, against shuffled fields.
     """
-    from rich.console import Console
-
     from delaytool.analysis.layer_structure import MoranSettings
     from delaytool.analysis.run_analysis import analyse_run
     from delaytool.analysis.write import write_analysis
+    from delaytool.commands.console import plain_console
     from delaytool.commands.step_bars import StepBars
     from delaytool.commands.tables import structure_table
 
@@ -49,7 +48,7 @@ def command(
         analysis = analyse_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
     folder = output or run / "analysis"
     written = write_analysis(analysis, folder, neurons)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     for layer, stages in analysis.structure.items():
         neurons_, units, delays = next(iter(stages.values())).fields.shape
         console.print(

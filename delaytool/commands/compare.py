@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.console import echo
+
 if TYPE_CHECKING:
     from delaytool.sweep.folder import SweepFolder
     from delaytool.sweep.setting import Setting
@@ -48,8 +50,8 @@ def command(
     The same command goes on after Ctrl-C and shares the work with other machines that have the same folder, as
     `delaytool sweep` does. More recipes and seeds extend the comparison. Exits with 1 where a run failed.
     """
-    from delaytool.commands.measuring import Measure
     from delaytool.errors import SweepError
+    from delaytool.experiments.measure_run import Measure
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
     from delaytool.sweep.folder import SweepFolder
@@ -101,10 +103,8 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 
 def _show(folder: SweepFolder, target: str) -> int:
     """Table and files; the exit code."""
-    from rich.markup import escape
-
+    from delaytool.commands.console import wide_console
     from delaytool.commands.tables import comparison_tables
-    from delaytool.commands.wide_console import wide_console
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
     from delaytool.report.comparison_page import write_page
@@ -112,11 +112,11 @@ def _show(folder: SweepFolder, target: str) -> int:
     comparison = comparison_of(folder, target)
     console = wide_console()
     accuracies, costs = comparison_tables(comparison)
-    console.print(accuracies, escape(tables.ACCURACIES), costs, sep="\n")
+    console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
     for reason in tables.reasons(comparison):
-        console.print(escape(reason))
+        console.print(reason)
     page = folder.path / "comparison.html"
     write_page(comparison, page)
     written = tables.write_tables(comparison, folder.path)
-    click.echo(f"page: {page}    tables: {', '.join(map(str, written))}")
+    echo(f"page: {page}    tables: {', '.join(map(str, written))}")
     return 1 if any(run.state == "failed" for run in comparison.runs) else 0

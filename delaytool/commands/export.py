@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
+
+from delaytool.commands.console import echo, plain_console
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -33,29 +36,34 @@ def command(
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
     """
-    from delaytool.commands.exporting import export_run
     from delaytool.commands.step_bars import StepBars
+    from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.hw_configs import load_target
 
     chip = load_target(target)
     output = output or run / f"network-{target}.h5"
     with StepBars() as tell:
-        done = export_run(
-            run, chip, output, checkpoint=checkpoint, clip_delays=clip_delays, data=data,
-            calibration_samples=calibration_samples, progress=tell,
-        )  # fmt: skip
+        done = export_run(run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), tell)
     _print(done, chip.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)
-    click.echo(f"next: delaytool verify {output}")
+    echo(f"next: delaytool verify {quote(str(output))} --run {quote(str(run))}{_data_option(done, data)}")
+
+
+def _data_option(done: Export, data: str | None) -> str:
+    """What `verify` needs where the run's data are not built in."""
+    from delaytool.experiments.verify_run import BUILT_IN, RECORDED
+
+    if data is not None:
+        return f" --data {quote(data)}"
+    source = (done.network.provenance.get("recipe") or {}).get("data", {}).get("source")
+    return "" if source in BUILT_IN else f" --data {RECORDED}"
 
 
 def _print(done: Export, title: str, output: Path) -> None:
-    from rich.console import Console
-
     from delaytool.commands.tables import export_table
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     console.print(export_table([layer.as_dict() for layer in done.layers], f"exported for {title}"))
     for layer in done.layers:
         if layer.clipped_delays:
@@ -94,8 +102,8 @@ def _write_netx(done: Export, output: Path) -> None:
         write_netx(done.network, path)
     except ExportError as error:
         path.unlink(missing_ok=True)  # one of an earlier export would be another network
-        click.echo(f"no netx file for lava-dl: {error}")
+        echo(f"no netx file for lava-dl: {error}")
         if done.network.target != "loihi2-netx":
-            click.echo("integers that netx can say: --target loihi2-netx")
+            echo("integers that netx can say: --target loihi2-netx")
     else:
-        click.echo(f"netx file for lava-dl: {path}")
+        echo(f"netx file for lava-dl: {path}")

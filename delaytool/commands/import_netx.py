@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from delaytool.commands.console import echo
+
 
 @click.command("import")
 @click.argument("netx", type=click.Path(path_type=Path))
@@ -23,7 +25,5 @@ def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: fl
     sizes = "-".join(
         str(size) for size in (network.encoding.n_channels, *(layer.n_neurons for layer in network.layers))
     )
-    click.echo(
-        f"{netx}: {sizes}, {network.n_synapses:,} synapses, delays up to {network.max_delay}, {network.n_steps} steps"
-    )
-    click.echo(f"network: {output}    next: delaytool verify {output} --data … --no-drop")
+    echo(f"{netx}: {sizes}, {network.n_synapses:,} synapses, delays up to {network.max_delay}, {network.n_steps} steps")
+    echo(f"network: {output}    next: delaytool verify {output} --data … --no-drop")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from delaytool.commands.console import echo
+
 
 @click.command("import-snn-delays")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
@@ -36,8 +38,6 @@ def command(checkpoint: Path, recipe: str, data: str | None, overrides: tuple[st
     folder.create(loaded_recipe)
     made.save(folder.best)
     sizes = "-".join(str(size) for size in model.sizes)
-    click.echo(f"{checkpoint}: {sizes}, {model.taps} tap(s) a synapse, sigma {model.sigma:g}")
-    click.echo(
-        f"test accuracy with rounded delays: {told(judged.accuracy, len(loaded.test))} ({len(loaded.test)} samples)"
-    )
-    click.echo(f"run: {output}    next: delaytool export {output} --target loihi2")
+    echo(f"{checkpoint}: {sizes}, {model.taps} tap(s) a synapse, sigma {model.sigma:g}")
+    echo(f"test accuracy with rounded delays: {told(judged.accuracy, len(loaded.test))} ({len(loaded.test)} samples)")
+    echo(f"run: {output}    next: delaytool export {output} --target loihi2")

@@ -13,9 +13,9 @@ def live_bars(console: Console, said: str, speed_period_s: float = 30.0) -> Prog
     speed_period_s  over how long the speed is a mean
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn(said),
+        TextColumn(said, markup=False),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

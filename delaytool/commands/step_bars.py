@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from delaytool.printable import printable
+
 
 class StepBars:
-    """A bar for each name that is told of, with its remaining time; nothing where the stream is no terminal."""
+    """A bar for each step that reports progress, with its remaining time; nothing where the stream is no terminal."""
 
     def __init__(self, wanted: bool = True) -> None:
         from rich.console import Console
@@ -15,7 +17,7 @@ class StepBars:
 
         console = Console(stderr=True)
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("left"),
             TimeRemainingColumn(), console=console, transient=True, disable=not (wanted and console.is_terminal),
         )  # fmt: skip
         self.tasks: dict[str, Any] = {}
@@ -26,7 +28,7 @@ class StepBars:
 
     def _tell(self, name: str, done: int, total: int) -> None:
         if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=total)
+            self.tasks[name] = self.progress.add_task(printable(name), total=total)
         self.progress.update(self.tasks[name], completed=done)
 
     def __exit__(self, *_: object) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.console import echo
+
 if TYPE_CHECKING:
     from delaytool.sweep.folder import SweepFolder
     from delaytool.sweep.results import Results
@@ -67,10 +69,8 @@ def command(
 
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
-    from rich.markup import escape
-
+    from delaytool.commands.console import styled, wide_console
     from delaytool.commands.tables import sweep_table
-    from delaytool.commands.wide_console import wide_console
     from delaytool.sweep.results import gather, write_tables
 
     results = gather(folder)
@@ -78,14 +78,14 @@ def _show(folder: SweepFolder) -> int:
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":
-            console.print(f"[bold red]failed[/]: {run.setting.name}: {escape(run.error)}")
+            console.print(styled("bold red", "failed", f": {run.setting.name}: {run.error}"))
     unfinished = [f"{count} {state}" for state in ("running", "waiting") if (count := results.count(state))]
     if unfinished:
         console.print(f"not finished: {', '.join(unfinished)}")
     written = write_tables(results, folder.path)
-    click.echo(f"tables: {', '.join(map(str, written))}")
+    echo(f"tables: {', '.join(map(str, written))}")
     _draw(results, folder.path / "results.png")
-    click.echo(f"runs: {folder.path / 'runs'}    each is one for: delaytool export RUN")
+    echo(f"runs: {folder.path / 'runs'}    each is one for: delaytool export RUN")
     return 1 if results.count("failed") else 0
 
 
@@ -97,7 +97,7 @@ def _draw(results: Results, path: Path) -> None:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        click.echo(f"no picture: {MissingExtraError('it', 'matplotlib', 'plots')}")
+        echo(f"no picture: {MissingExtraError('it', 'matplotlib', 'plots')}")
         return
     if write_figure(results, path):
-        click.echo(f"picture: {path}")
+        echo(f"picture: {path}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import TaskID
+from rich.text import Text
 
+from delaytool.commands.console import plain_console
 from delaytool.commands.live_bars import live_bars
+from delaytool.printable import printable
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.worker import News
 
@@ -25,7 +26,7 @@ class SweepProgress:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self.settings = folder.journal.settings()
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = plain_console()
         self.progress = live_bars(self.console, "{task.fields[said]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
         self.at_work: dict[int, News] = {}
@@ -50,15 +51,17 @@ class SweepProgress:
             self.workers[news.worker] = self.progress.add_task("", total=news.of, said="")
         task = self.workers[news.worker]
         if self.at_work.get(news.worker, news).run != news.run or news.worker not in self.at_work:
-            self.progress.reset(task, total=news.of, description=f"  {news.run}", completed=0)
+            self.progress.reset(task, total=news.of, description=f"  {printable(news.run)}", completed=0)
         self.at_work[news.worker] = news
-        self.progress.update(task, completed=news.epochs, said=news.text)
+        self.progress.update(task, completed=news.epochs, said=printable(news.text))
         if news.kind in ("finished", "failed"):
             del self.at_work[news.worker]
             self._look()
             place = f"{self.ended:>{len(str(len(self.settings)))}}/{len(self.settings)}"
-            said = news.text if news.kind == "finished" else f"[bold red]failed[/]: {escape(news.text)}"
-            self.console.print(f"{place}  {news.run}  {said}")
+            line = Text(printable(f"{place}  {news.run}  "))
+            if news.kind == "failed":
+                line.append("failed", style="bold red").append(": ")
+            self.console.print(line.append(printable(news.text)))
         elif time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
             self._look()
         under_way = sum(one.epochs for one in self.at_work.values())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
-
+from delaytool.commands.console import echo
 from delaytool.commands.sweep_progress import SweepProgress
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.job import Job
@@ -26,11 +25,11 @@ def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_fai
     total = len(folder.journal.settings())
     earlier = f", {total - len(settings)} more of earlier commands" if total > len(settings) else ""
     done = sum(folder.is_done(setting) for setting in settings)
-    click.echo(f"{path}: {len(settings)} runs{earlier}" + (f"; {done} finished already" if done else ""))
+    echo(f"{path}: {len(settings)} runs{earlier}" + (f"; {done} finished already" if done else ""))
     try:
         with SweepProgress(folder) as progress:
             work_in_processes(path, job, progress.tell, jobs)
     except KeyboardInterrupt:
-        click.echo(f"\nstopped; {again}", err=True)
+        echo(f"\nstopped; {again}", err=True)
         sys.exit(130)
     return folder

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from delaytool.runtime.verify import Verdict
+from delaytool.report.rows import (
+    COST_HEADINGS,
+    EXPORT_HEADINGS,
+    STRUCTURE_HEADINGS,
+    VERDICT_HEADINGS,
+    cost_rows,
+    export_rows,
+    structure_rows,
+    verdict_rows,
+)
+from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
@@ -23,30 +33,6 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
     return table
 
 
-EXPORT_HEADINGS = (
-    "layer", "synapses", "unit", "exp", "threshold", "error", "clipped", "differ", "|u|", "|v|",
-)  # fmt: skip
-
-
-def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row a layer of an export's report (`exporter.report.LayerReport` as a dictionary)."""
-    return [
-        (
-            layer["name"],
-            f"{layer['synapses']:,}",
-            f"{layer['units_per_one']:.1f}",
-            str(layer["exponent"]),
-            f"{layer['threshold']:,}",
-            f"{100 * layer['weight_error']:.2f}%",
-            f"{100 * layer['clipped_weights']:.2f}%",
-            f"{100 * layer['disagreement']:.2f}%",
-            f"{100 * layer['current_reach']:.0f}%",
-            f"{100 * layer['membrane_reach']:.0f}%",
-        )
-        for layer in layers
-    ]
-
-
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:
     """What the exporter did to each layer."""
     table = _table(title, EXPORT_HEADINGS)
@@ -55,49 +41,12 @@ def export_table(layers: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
-    """(what, accuracy, error, spikes, u, v that differ, seconds) of each line of the verdict."""
-    rows: list[tuple[str, ...]] = []
-    if verdict.floats is not None:
-        for name, accuracy in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
-            rows.append((f"float, {name}", *_accuracy(verdict, accuracy), "", "", "", ""))
-    for name, accuracy in verdict.accuracy.items():
-        comparison = verdict.comparisons.get(name)
-        if comparison is None:
-            differ: tuple[str, ...] = ("-", "-", "-")
-        else:
-            differ = tuple(f"{comparison.count(quantity):,}" for quantity in ("spikes", "u", "v"))
-        how = f" ({verdict.methods[name]})" if name in verdict.methods else ""
-        rows.append((f"integer, {name}{how}", *_accuracy(verdict, accuracy), *differ, f"{verdict.seconds[name]:.2f}"))
-    return rows
-
-
-def _accuracy(verdict: Verdict, accuracy: float) -> tuple[str, str]:
-    return f"{100 * accuracy:.2f} %", f"± {100 * verdict.error(accuracy):.2f}"
-
-
-VERDICT_HEADINGS = ("network", "accuracy", "std err", "spikes differ", "u", "v", "seconds")
-
-
 def verdict_table(verdict: Verdict) -> Table:
     """Accuracies and bit mismatches."""
     table = _table(f"{verdict.samples} samples, {verdict.steps} steps", VERDICT_HEADINGS)
     for row in verdict_rows(verdict):
         table.add_row(*row)
     return table
-
-
-COST_HEADINGS = ("layer", "spikes", "synaptic events", "neuron updates")
-
-
-def cost_rows(verdict: Verdict) -> list[tuple[str, ...]]:
-    """Means a sample, by layer: what energy on a chip is counted from."""
-    counters = verdict.counters
-    rows: list[tuple[str, ...]] = [("input", f"{counters.input_spikes.mean():,.1f}", "", "")]
-    for index, name in enumerate(verdict.layer_names):
-        values = (counters.spikes, counters.synaptic_events, counters.neuron_updates)
-        rows.append((name, *(f"{array[:, index].mean():,.1f}" for array in values)))
-    return rows
 
 
 def cost_table(verdict: Verdict) -> Table:
@@ -144,29 +93,6 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
             table.add_row(*(line[names.index(name)] for name in shown))
         tables.append(table)
     return tables
-
-
-STRUCTURE_HEADINGS = ("part", "training", "Moran's I", "cells", "p < 5 %", "weights", "p < 5 %")
-
-
-def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]]:
-    """Moran's I of a layer's receptive fields, a row for each part and stage of training."""
-    summaries = {stage: structure.summary() for stage, structure in stages.items()}
-    rows: list[tuple[str, ...]] = []
-    for part in next(iter(summaries.values())):
-        for stage, summary in summaries.items():
-            figures = summary[part]
-            count = figures["neurons"]
-            if count == 0:
-                rows.append((part, stage, "-", "-", "-", "-", "-"))
-                continue
-            error = figures["morans_i_deviation"] / count**0.5
-            row = [part, stage, f"{figures['morans_i_mean']:.4f} ± {error:.4f}"]
-            for null in ("cells", "weights"):
-                shuffled = figures[f"{null}_shuffled"]
-                row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]
-            rows.append(tuple(row))
-    return rows
 
 
 def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from delaytool.commands.console import echo
+
 
 @click.command("train")
 @click.argument("recipe", required=False)
@@ -60,7 +62,7 @@ def command(
         with TrainingProgress(folder) as progress:
             train(loaded, folder, resume=resume is not None, reporter=progress)
     except KeyboardInterrupt:
-        click.echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
+        echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)
 
 

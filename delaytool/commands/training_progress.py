@@ -6,12 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import TaskID
 
 from delaytool.accuracy_errors import told
+from delaytool.commands.console import plain_console, styled
 from delaytool.commands.live_bars import live_bars
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.printable import printable
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.recipe import Recipe
@@ -22,7 +23,7 @@ class TrainingProgress(Reporter):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = plain_console()
         self.progress = live_bars(self.console, "{task.fields[loss]}{task.fields[last]}")
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
@@ -40,7 +41,7 @@ class TrainingProgress(Reporter):
 
     def reading(self, what: str, done: int, total: int) -> None:
         if what not in self.reads:
-            self.reads[what] = self.progress.add_task(what, total=total, loss="", last="")
+            self.reads[what] = self.progress.add_task(printable(what), total=total, loss="", last="")
         self.progress.update(self.reads[what], completed=done)
 
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
@@ -52,7 +53,13 @@ class TrainingProgress(Reporter):
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
         say = self.console.print
-        say(f"[bold]{recipe.name}[/]: {sizes}, {config.taps_per_synapse} tap(s) a synapse, {parameters:,} parameters")
+        say(
+            styled(
+                "bold",
+                recipe.name,
+                f": {sizes}, {config.taps_per_synapse} tap(s) a synapse, {parameters:,} parameters",
+            )
+        )
         if config.sparsity > 0 or config.rewiring != "none":
             how = "drawn once" if config.rewiring == "none" else f"rewired by {config.rewiring}"
             say(f"connections: {model.n_synapses():,} taps, {100 * config.sparsity:g} % are left out; {how}")
@@ -110,5 +117,8 @@ class TrainingProgress(Reporter):
         say(f"protocol {summary['protocol']}")
         for layer, spikes in summary["spikes"].items():
             if spikes == 0:
-                say(f"[bold]layer {layer} never fires[/] on the test samples: this network cannot be exported")
+                never = f"layer {layer} never fires"
+                say(styled("bold", never, " on the test samples: this network cannot be exported"))
+        for warning in summary.get("warnings", ()):
+            say(styled("bold yellow", "WARNING", f": {warning}"))
         say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")

@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.console import echo
 from delaytool.runtime.backends import BACKENDS, BackendOptions
-from delaytool.runtime.executor import EXECUTORS
+from delaytool.verification.executor import EXECUTORS
+
+if TYPE_CHECKING:
+    from delaytool.experiments.verify_run import Verification
 
 
 @click.command("verify")
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--data", help="Samples to run; default: the data that the network was trained on, its test part.")
+@click.option(
+    "--data", metavar="SOURCE",
+    help="Samples to run: a source or path, or 'recorded' to read what the file names. Default: that, if built in.",
+)  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-@click.option("--backend", type=click.Choice(list(BACKENDS)), default="engine", show_default=True, help="Judged.")
+@click.option(
+    "--backend", type=click.Choice(list(BACKENDS)), default="engine", show_default=True, help="Its accuracy counts."
+)
 @click.option(
     "--against",
     type=click.Choice(list(BACKENDS)),
@@ -25,11 +35,20 @@ from delaytool.runtime.executor import EXECUTORS
     show_default=True,
     help="Must agree with the backend bit for bit; may be given several times.",
 )
-@click.option("--torch", "with_torch", is_flag=True, help="Add the trainer's own integer simulation.")
-@click.option("--run", type=click.Path(path_type=Path), help="The trained run, to measure its float accuracy here.")
+@click.option(
+    "--torch", "with_torch", is_flag=True,
+    help="Add a second simulation of the same file, the trainer's. It reads nothing of the trained run: --run does.",
+)  # fmt: skip
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    help="The trained run: compile its checkpoint again, compare every integer, measure its float accuracy.",
+)
 @click.option("--samples", type=click.IntRange(min=1), help="Run only so many, evenly spaced.")
-@click.option("--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost.")
-@click.option("--no-drop", is_flag=True, help="Judge bits only.")
+@click.option(
+    "--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost, 0 or more."
+)
+@click.option("--no-drop", is_flag=True, help="Compare bits alone: integers may cost any accuracy.")
 @click.option(
     "--engine-method", type=click.Choice(["auto", "event", "batched"]), default="auto", show_default=True,
     help="How the engine runs; both give the same bits.",
@@ -69,59 +88,94 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK on several backends and compare every spike, current and membrane.
+    """Run NETWORK on several backends and compare every spike, current and membrane; with --run, every integer too.
 
-    Exits 0 only where all backends agree bit for bit and integers cost at most --max-drop points of accuracy
-    against the float network with rounded delays; 1 where they do not; 2 where the question cannot be asked.
+    Exit codes: 0, all backends agree on every bit, integers cost at most --max-drop points of accuracy against the
+    float network with rounded delays (or --no-drop), and with --run the integers are those of its checkpoint; 1, one of
+    these does not hold; 2, it cannot be done as asked; 3, the hardware is not there; 4, the bits are equal but what the
+    integers cost is not known; 130, interrupted; 141, the reader of the output has gone.
     """
-    from rich.console import Console
-
-    from delaytool.commands.judging import judge
-    from delaytool.commands.tables import cost_table, verdict_table
+    from delaytool.commands.step_bars import StepBars
+    from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
 
     if executor == "local" and (executor_address or workers):
         raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")
     if executor_address and workers:
         raise click.UsageError("--executor-address names a cluster that has its workers; leave out --workers")
-    console = Console(highlight=False, soft_wrap=True)
-    options = BackendOptions(
-        announce=lambda line: click.echo(line, err=True),
-        engine_method=engine_method,
-        lava_python=lava_python,
-        lava_timeout=lava_timeout,
-        loihi_host=_host(host),
+    request = VerifyRequest(
+        network=network,
+        samples=SampleChoice(data, split, samples),
+        backends=(backend, *dict.fromkeys(against)),
+        with_torch=with_torch,
+        run=run,
+        max_drop=None if no_drop else max_drop,
+        options=BackendOptions(
+            announce=lambda line: echo(line, err=True),
+            engine_method=engine_method,
+            lava_python=lava_python,
+            lava_timeout=lava_timeout,
+            loihi_host=_host(host),
+        ),
+        executor=ExecutorChoice(executor, executor_address, workers),
     )
-    result = judge(
-        network, data=data, split=split, backends=(backend, *against), with_torch=with_torch, run=run,
-        samples=samples, max_drop=None if no_drop else max_drop, options=options, progress=not as_json,
-        executor=executor, executor_address=executor_address, workers=workers,
-    )  # fmt: skip
-    verdict = result.verdict
+    with StepBars(not as_json) as tell:
+        result = verify_network(request, tell)
     if as_json:
-        click.echo(json.dumps({"network": str(network), "data": result.data_name, **verdict.as_dict()}, indent=2))
+        data_name = result.samples.describe()
+        echo(json.dumps({"network": str(network), "data": data_name, **result.verdict.as_dict()}, indent=2))
     else:
-        console.print(f"{network} on {result.data_name}")
-        console.print(verdict_table(verdict))
-        if verdict.floats is not None:
-            console.print(f"float accuracies: {verdict.floats.origin}")
-        console.print(cost_table(verdict))
-        for name, comparison in verdict.comparisons.items():
-            if comparison.first is not None:
-                first = comparison.first
-                console.print(
-                    f"first difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
-                    f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
-                    f"{len(first.arriving)} spikes arrive there" + (":" if first.arriving else "")
-                )
-                for event in first.arriving[:20]:
-                    console.print(f"  {event}")
-        if verdict.passed:
-            agreed = ", ".join(verdict.accuracy)
-            drop = "" if verdict.drop is None else f"; integers {_told(verdict.drop)} points of accuracy"
-            console.print(f"[bold green]PASS[/]: {agreed} agree on every bit{drop}")
-        for reason in verdict.reasons:
-            console.print(f"[bold red]FAIL[/]: {reason}")
-    sys.exit(0 if verdict.passed else 1)
+        _print(network, result)
+    sys.exit(result.verdict.exit_code)
+
+
+def _print(path: Path, result: Verification) -> None:
+    from delaytool.commands.console import plain_console, styled
+    from delaytool.commands.tables import cost_table, verdict_table
+
+    verdict, console = result.verdict, plain_console()
+    console.print(f"{path} on {result.samples.describe()}")
+    console.print(verdict_table(verdict))
+    if verdict.floats is not None:
+        console.print(f"float accuracies: {verdict.floats.origin}")
+    else:
+        console.print(f"no float accuracies: {result.why_no_floats}")
+    if "torch" in verdict.accuracy:
+        console.print("torch: a second simulation of the same file; it reads nothing of the trained run")
+    console.print(cost_table(verdict))
+    for name, comparison in verdict.comparisons.items():
+        if comparison.first is not None:
+            first = comparison.first
+            console.print(
+                f"first difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
+                f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
+                f"{len(first.arriving)} spikes arrive there" + (":" if first.arriving else "")
+            )
+            for event in first.arriving[:20]:
+                console.print(f"  {event}")
+    color = "yellow" if verdict.warnings else "green"
+    agreed = ", ".join(verdict.accuracy)
+    if verdict.passed:
+        recorded = " (as recorded)" if verdict.floats is not None and verdict.floats.recorded else ""
+        drop = "" if verdict.drop is None else f"; integers {format_drop(verdict.drop)} points of accuracy{recorded}"
+        console.print(styled(f"bold {color}", "PASS", f": {agreed} agree on every bit{drop}"))
+    elif not verdict.reasons:
+        unknown = f"; {verdict.accuracy_unknown}"
+        console.print(styled("bold yellow", "BITS PASS", f": {agreed} agree on every bit{unknown}"))
+    for reason in verdict.reasons:
+        console.print(styled("bold red", "FAIL", f": {reason}"))
+    for warning in verdict.warnings:
+        console.print(styled("bold yellow", "WARNING", f": {warning}"))
+    if verdict.binding is None or verdict.binding.is_equal:
+        word = "not bound" if verdict.binding is None else "bound"
+        console.print(f"{word}: {verdict.bound}")
+    else:
+        for difference in verdict.binding.named_differences():
+            console.print(f"  {difference}")
+
+
+def format_drop(drop: float) -> str:
+    """'cost 0.28' or 'gain 0.28'."""
+    return f"cost {drop:.2f}" if drop >= 0 else f"gain {-drop:.2f}"
 
 
 def _host(given: tuple[str, ...]) -> dict[str, object]:
@@ -134,7 +188,3 @@ def _host(given: tuple[str, ...]) -> dict[str, object]:
             raise click.BadParameter(f"{word!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
         host[key] = int(value) if key in numbers else value
     return host
-
-
-def _told(drop: float) -> str:
-    return f"cost {drop:.2f}" if drop >= 0 else f"gain {-drop:.2f}"

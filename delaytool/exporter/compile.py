@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,17 @@ from delaytool.exporter.passes.check_limits import Placement, check_limits
 from delaytool.exporter.passes.check_neurons import check_neurons
 from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.exporter.passes.write import write
+from delaytool.exporter.record import ExportRecord
 from delaytool.exporter.report import LayerReport, layer_reports
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.grid import Scale
 from delaytool.network import InputEncoding, IntegerNetwork
 from delaytool.quantisation.choose_scale import choose_scale
 from delaytool.quantisation.fold_batch_norm import fold_batch_norm
 from delaytool.quantisation.keep_scale import keep_scale
 from delaytool.quantisation.merge_taps import merge_taps
-from delaytool.quantisation.program import program_of
+from delaytool.quantisation.program import Program, program_of
 from delaytool.quantisation.quantise import quantise
 from delaytool.quantisation.round_delays import round_delays
 
@@ -45,6 +47,8 @@ def export(
     calibration: np.ndarray,
     *,
     clip_delays: bool = False,
+    checkpoint: str | None = None,
+    class_names: tuple[str, ...] = (),
     provenance: dict[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
@@ -52,23 +56,16 @@ def export(
 
     calibration   frames (sample, time, channel) that were not trained on: the scales are chosen by how well the
                   integers follow the float network on them
+    checkpoint    'best' or 'last', to keep in the file; class_names: one per class, or none, likewise
     provenance    JSON values to keep in the file
-    progress      told (layer, scales tried, scales to try)
+    progress      called with (layer, scales tried, scales to try)
     A network that was trained through a chip's integers keeps them: no scale is tried. Raises ExportError.
     """
-    check_neurons(model.config)
-    program = program_of(model, encoding)
-    program = fold_batch_norm(program)
-    program = round_delays(program, target, clip=clip_delays)
-    program = merge_taps(program)
+    program = _in_whole_delays(model, encoding, target, clip_delays)
     if program.trained_for is None:
         program = choose_scale(program, target, calibration, progress)
-        network = choose_storage(quantise(program, target), target)
-        placements = check_limits(network, target)
-    else:
-        network = replace(quantise(program, load_target(program.trained_for)), target=target.name)
-        network = choose_storage(network, target)
-        placements = _check_as_trained(network, target, program.trained_for)
+    network, placements = _in_integers(program, target)
+    if program.trained_for is not None:
         program = keep_scale(program, model, network, calibration)
     layers = layer_reports(program, network, placements, target)
     kept = {
@@ -78,7 +75,46 @@ def export(
         "trained_through": program.trained_for,
         "layers": [layer.as_dict() for layer in layers],
     }
+    scales = tuple(layer.scale for layer in program.layers if layer.scale is not None)
+    record = ExportRecord(checkpoint, clip_delays, scales, len(calibration))
+    network = replace(network, export=record.as_dict(), class_names=class_names)
     return Export(write(network, path, kept), layers, program.trained_for)
+
+
+def compile_with_scales(
+    model: DelayNetwork, encoding: InputEncoding, target: Target, scales: Sequence[Scale], *, clip_delays: bool = False
+) -> IntegerNetwork:
+    """The integers that `export` makes of a model for which these scales (of each layer) were chosen.
+
+    Needs no calibration data, writes nothing. A network that was trained through a chip's integers has its own scales.
+    Raises ExportError where it does not compile to such a network.
+    """
+    program = _in_whole_delays(model, encoding, target, clip_delays)
+    if program.trained_for is None:
+        if len(scales) != len(program.layers):
+            raise ExportError(f"{len(scales)} layers have scales, the checkpoint has {len(program.layers)} layers")
+        layers = (replace(layer, scale=scale) for layer, scale in zip(program.layers, scales, strict=True))
+        program = replace(program, layers=tuple(layers))
+    return _in_integers(program, target)[0]
+
+
+def _in_whole_delays(model: DelayNetwork, encoding: InputEncoding, target: Target, clip_delays: bool) -> Program:
+    """The passes before scales are needed."""
+    check_neurons(model.config)
+    program = program_of(model, encoding)
+    program = fold_batch_norm(program)
+    program = round_delays(program, target, clip=clip_delays)
+    return merge_taps(program)
+
+
+def _in_integers(program: Program, target: Target) -> tuple[IntegerNetwork, list[Placement]]:
+    """The passes after every layer has its scale."""
+    if program.trained_for is None:
+        network = choose_storage(quantise(program, target), target)
+        return network, check_limits(network, target)
+    network = replace(quantise(program, load_target(program.trained_for)), target=target.name)
+    network = choose_storage(network, target)
+    return network, _check_as_trained(network, target, program.trained_for)
 
 
 def _check_as_trained(network: IntegerNetwork, target: Target, trained_for: str) -> list[Placement]:

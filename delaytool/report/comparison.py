@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
-from delaytool.commands.measuring import Measured
+from delaytool.experiments.measure_run import Measured
 from delaytool.sweep.folder import SweepFolder
 from delaytool.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.sweep.setting import flat, told

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean
-from delaytool.commands.measuring import FALLBACK
+from delaytool.experiments.measure_run import FALLBACK
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Comparison, Method
 from delaytool.sweep.results import write_csv

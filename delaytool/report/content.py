@@ -1,22 +1,23 @@
-"""What a page tells, gathered from a run or a network file before anything is drawn."""
+"""What a page shows, gathered from a run or a network file before anything is drawn."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delaytool.commands.judging import Judged, judge
 from delaytool.errors import DataError, NetworkError
+from delaytool.experiments.verify_run import SampleChoice, TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
 from delaytool.network import IntegerNetwork
 from delaytool.report.run_record import RunRecord
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
-from delaytool.runtime.verify import Verdict
+from delaytool.verification.verdict import check_max_drop
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
@@ -30,48 +31,6 @@ class NetworkFile:
     sha256: str
     network: IntegerNetwork
     others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The verdict in two parts, because the slow reference need not run on every sample.
-
-    whole   the judged backend alone on all samples: accuracies, drop, predictions, cost
-    bits    all backends on some or all of the samples; the same verdict as `whole.verdict` where on all
-    """
-
-    whole: Judged
-    bits: Verdict
-
-    @property
-    def on_all(self) -> bool:
-        return self.bits.samples == self.whole.verdict.samples
-
-    @property
-    def drop_known(self) -> bool:
-        return self.whole.verdict.drop is not None
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why it does not pass. An unknown drop is no reason: the page says that it is unknown."""
-        bits = [
-            f"{name} differs from {self.bits.backend} in {comparison.total:,} value{'s' * (comparison.total != 1)}"
-            for name, comparison in self.bits.comparisons.items()
-            if not comparison.equal
-        ]
-        verdict = self.whole.verdict
-        cost = []
-        if verdict.drop is not None and verdict.max_drop is not None and verdict.drop > verdict.max_drop + 1e-9:
-            cost.append(
-                f"integers cost {verdict.drop:.2f} points of accuracy, more than the {verdict.max_drop:g} allowed"
-            )
-        return (*bits, *cost)
-
-    @property
-    def values_compared(self) -> int:
-        """Spikes, currents and membranes that each backend had to reproduce."""
-        neurons = sum(layer.n_neurons for layer in self.whole.network.layers)
-        return 3 * self.bits.samples * self.bits.steps * neurons
 
 
 @dataclass(frozen=True)
@@ -96,48 +55,68 @@ class FloatDelays:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a page tells. What is None was not there, or could not be had (`why_not_judged`)."""
+    """Everything that a page shows. What is None was not there, or could not be had (`why_not_verified`)."""
 
     path: Path
     run: RunRecord | None
     file: NetworkFile | None
-    judgement: Judgement | None
-    why_not_judged: str
+    verification: TwoPartVerification | None
+    why_not_verified: str
     sample: SampleTrace | None
     float_delays: FloatDelays
     analysis: RunAnalysis | None = None
 
 
-def gather(
-    path: Path,
-    *,
-    samples: int = 200,
-    data: str | None = None,
-    sample: int = 0,
-    with_torch: bool = False,
-    max_drop: float | None = 0.5,
-    progress: bool = False,
-) -> Content:
-    """From a run folder or a network file to what the page tells.
+@dataclass(frozen=True)
+class PageRequest:
+    """What a page is made of.
 
-    samples   how many, evenly spaced, the backends are compared on bit for bit; accuracies take all
-    sample    the one that is shown spike by spike
-    Raises DelaytoolError. Where nothing says what data belong to the network, it stays unjudged.
+    samples    how many, evenly spaced, the backends are compared on bit for bit; accuracies take all
+    data       a source or a path; 'recorded': what the network file names; None: that too, where it is built in
+    sample     the one that is shown spike by spike
+    with_torch, max_drop   as for `verify`
     """
+
+    samples: int = 200
+    data: str | None = None
+    sample: int = 0
+    with_torch: bool = False
+    max_drop: float | None = 0.5
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def gather(path: Path, request: PageRequest | None = None, progress: Progress | None = None) -> Content:
+    """From a run folder or a network file to what the page shows.
+
+    progress: called with (what, done, of how many). Raises DelaytoolError. Where no data are known that belong to the
+    network, or may be read, it stays unverified.
+    """
+    request = request or PageRequest()
+    check_max_drop(request.max_drop)
     run, file = _found(path)
-    float_delays, chosen = _float_delays(run, file)
-    judgement, why_not, shown = None, "the run has not been exported yet: delaytool export makes a network of it", None
+    float_delays, checkpoint = _float_delays(run, file)
+    why_not = "the run has not been exported yet: delaytool export makes a network of it"
+    verification, shown = None, None
     if file is not None:
+        asked = VerifyRequest(
+            network=file.path,
+            samples=SampleChoice(request.data),
+            with_torch=request.with_torch,
+            run=_comparable(run, file, checkpoint),
+            max_drop=request.max_drop,
+        )
         try:
-            judgement = judged(file.path, _measurable(run, chosen), samples, data, with_torch, max_drop, progress)
+            verification = verify_in_two_parts(asked, request.samples, progress)
             why_not = ""
         except DataError as error:
-            if data is not None:
+            if request.data is not None:
                 raise
             why_not = str(error)
-    if judgement is not None:
-        shown = _shown(judgement, sample)
-    return Content(path, run, file, judgement, why_not, shown, float_delays, _analysed(chosen, progress))
+    if verification is not None:
+        shown = _shown(verification, request.sample)
+    return Content(path, run, file, verification, why_not, shown, float_delays, _analysed(checkpoint, progress))
 
 
 def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
@@ -186,54 +165,33 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 
-def _analysed(checkpoint: Path | None, progress: bool) -> RunAnalysis | None:
+def _analysed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
     """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` says why."""
     if checkpoint is None:
         return None
     from delaytool.analysis.run_analysis import analyse_run
-    from delaytool.commands.step_bars import StepBars
 
-    with StepBars(progress) as tell:
-        return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=tell)
+    return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=progress)
 
 
-def _measurable(run: RunRecord | None, checkpoint: Path | None) -> Path | None:
-    """The run whose float accuracy `judge` may measure: it measures best.pt, so that must be the network's own."""
-    return run.path if run is not None and checkpoint is not None and checkpoint.name == "best.pt" else None
+def _comparable(run: RunRecord | None, file: NetworkFile, checkpoint: Path | None) -> Path | None:
+    """The run whose checkpoint the network can be compared with; None where there is none, or no record to do it by."""
+    if run is None or checkpoint is None:
+        return None
+    from delaytool.exporter.record import ExportRecord
+
+    return None if ExportRecord.of(file.network) is None else run.path
 
 
-def judged(
-    path: Path,
-    run: Path | None,
-    samples: int,
-    data: str | None,
-    with_torch: bool,
-    max_drop: float | None,
-    progress: bool,
-) -> Judgement:
-    """Accuracies and cost on all samples, bits on `samples` of them; `run`: a float checkpoint to measure."""
-    backends = ("engine", "reference")
-    whole = judge(path, data=data, backends=backends[:1], run=run, max_drop=max_drop, progress=progress)
-    all_samples = samples >= whole.verdict.samples
-    bits = judge(
-        path, data=data, backends=backends, with_torch=with_torch, run=run if all_samples else None,
-        samples=samples, max_drop=max_drop if all_samples else None, progress=progress,
-    )  # fmt: skip
-    if all_samples:
-        return Judgement(bits, bits.verdict)
-    # Float accuracies on the samples of the bit comparison alone would stand beside those on all, and confuse.
-    return Judgement(whole, replace(bits.verdict, floats=None))
-
-
-def _shown(judgement: Judgement, index: int) -> SampleTrace:
-    whole = judgement.whole
-    if index >= len(whole.frames):
-        raise DataError(f"--sample {index}: the data hold samples 0..{len(whole.frames) - 1}; choose one of them")
-    frames = whole.frames[index : index + 1]
+def _shown(verification: TwoPartVerification, index: int) -> SampleTrace:
+    samples = verification.samples
+    if index >= len(samples.frames):
+        raise DataError(f"--sample {index}: the data hold samples 0..{len(samples.frames) - 1}; choose one of them")
+    frames = samples.frames[index : index + 1]
     return SampleTrace(
         index=index,
-        label=int(whole.labels[index]),
-        prediction=int(whole.verdict.predictions[index]),
-        frames=padded_input(frames, whole.network.n_steps)[0],
-        trace=backend_named(whole.verdict.backend)(whole.network, frames),
+        label=int(samples.labels[index]),
+        prediction=int(verification.whole.predictions[index]),
+        frames=padded_input(frames, verification.network.n_steps)[0],
+        trace=backend_named(verification.whole.backend)(verification.network, frames),
     )

@@ -11,10 +11,11 @@ import numpy as np
 
 from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
-from delaytool.commands import tables
+from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.files import atomic_path
-from delaytool.report import figures, words
-from delaytool.report.content import Content, Judgement
+from delaytool.printable import printable
+from delaytool.report import figures, rows, words
+from delaytool.report.content import Content
 from delaytool.report.style import FONTS, as_data_uri
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compose(content: Content) -> str:
         fields=_fields(content.analysis),
         sample=_sample(content),
         confusion=_confusion(content),
-        verification=_verification(content.judgement),
+        verification=_verification(content.verification),
         export=_export(content),
         provenance=_provenance(content),
         content=content,
@@ -57,9 +58,15 @@ def template_named(name: str) -> jinja2.Template:
     """A template of this folder; a name that it uses and is not given is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     return environment.get_template(name)
+
+
+def _shown(value: object) -> object:
+    """A text with its control characters written out; what the templates themselves made is left alone."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(value, keep="\n\t") if is_text else value
 
 
 def _training(content: Content) -> dict[str, Any] | None:
@@ -128,8 +135,8 @@ def _fields(analysis: RunAnalysis | None) -> dict[str, Any] | None:
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
         "shown": len(chosen),
         "layer": layer,
-        "headings": tables.STRUCTURE_HEADINGS,
-        "rows": tables.structure_rows(stages),
+        "headings": rows.STRUCTURE_HEADINGS,
+        "rows": rows.structure_rows(stages),
         "test": analysis.settings,
         "notes": analysis.notes,
     }
@@ -143,11 +150,11 @@ def _sample(content: Content) -> dict[str, Any] | None:
 
 
 def _confusion(content: Content) -> dict[str, Any] | None:
-    if content.judgement is None:
+    if content.verification is None:
         return None
-    whole = content.judgement.whole
-    classes = whole.network.n_classes
-    pairs = whole.labels * classes + whole.verdict.predictions
+    whole = content.verification.whole
+    classes = whole.n_classes
+    pairs = whole.labels * classes + whole.predictions
     matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
     return {
         "uri": as_data_uri(figures.confusion(matrix)),
@@ -157,21 +164,22 @@ def _confusion(content: Content) -> dict[str, Any] | None:
     }
 
 
-def _verification(judgement: Judgement | None) -> dict[str, Any] | None:
-    if judgement is None:
+def _verification(verification: TwoPartVerification | None) -> dict[str, Any] | None:
+    if verification is None:
         return None
-    parts = [] if judgement.on_all else [judgement.whole.verdict]
-    parts.append(judgement.bits)
+    parts = [] if verification.on_all else [verification.whole]
+    parts.append(verification.bits)
     return {
-        "headings": tables.VERDICT_HEADINGS,
+        "headings": rows.VERDICT_HEADINGS,
         "tables": [
-            {"samples": verdict.samples, "steps": verdict.steps, "rows": tables.verdict_rows(verdict)}
+            {"samples": verdict.samples, "steps": verdict.steps, "rows": rows.verdict_rows(verdict)}
             for verdict in parts
         ],
-        "cost_headings": tables.COST_HEADINGS,
-        "cost_rows": tables.cost_rows(judgement.whole.verdict),
-        "compared": words.compared(judgement),
-        "divergences": words.divergences(judgement.bits),
+        "cost_headings": rows.COST_HEADINGS,
+        "cost_rows": rows.cost_rows(verification.whole),
+        "compared": words.compared(verification),
+        "divergences": words.divergences(verification.bits),
+        "unbound": [] if verification.bits.binding is None else verification.bits.binding.named_differences(),
     }
 
 
@@ -179,10 +187,10 @@ def _export(content: Content) -> dict[str, Any] | None:
     layers = [] if content.file is None else content.file.network.provenance.get("layers") or []
     if not layers:
         return None
-    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in tables.EXPORT_HEADINGS]
+    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in rows.EXPORT_HEADINGS]
     return {
-        "headings": tables.EXPORT_HEADINGS,
-        "rows": tables.export_rows(layers),
+        "headings": rows.EXPORT_HEADINGS,
+        "rows": rows.export_rows(layers),
         "told": [(heading, text) for heading, text in told if text],
         "clipped": [(layer["name"], layer["clipped_delays"]) for layer in layers if layer["clipped_delays"]],
     }

@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from delaytool.printable import printable
+
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -21,6 +23,7 @@ FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a name with $ in it is a name
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9.5,
@@ -71,7 +74,7 @@ def as_data_uri(figure: Figure) -> str:
     """The figure as an SVG inside an address, so that a page needs no second file."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
+    svg = printable(buffer.getvalue(), keep="\n\t").replace("'DejaVu Sans'", FONTS)  # XML has no control characters
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

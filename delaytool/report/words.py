@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from delaytool.accuracy_errors import binomial_standard_error
+from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
-from delaytool.report.content import Content, Judgement
-from delaytool.runtime.verify import Verdict
+from delaytool.report.content import Content
+from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
 MOST_EVENTS = 20
 HEADINGS_TOLD = {
@@ -42,30 +43,39 @@ class Figure:
 
 @dataclass(frozen=True)
 class Status:
-    """The verdict in a word, in a sentence, and as a mood for colour."""
+    """The verdict in a word, in a sentence, and as a mood for color; what must stand beside it; what it is bound to."""
 
     word: str
     sentence: str
     mood: str
+    warnings: tuple[str, ...] = ()
+    bound: str = NOT_BOUND
 
 
 def status(content: Content) -> Status:
-    """PASS, FAIL or NOT VERIFIED, and why."""
-    judgement = content.judgement
-    if judgement is None:
-        return Status("NOT VERIFIED", content.why_not_judged, "unknown")
-    if judgement.reasons:
-        return Status("FAIL", "; ".join(judgement.reasons), "bad")
-    agreed = _listed(list(judgement.bits.accuracy))
-    drop = judgement.whole.verdict.drop
+    """PASS, BITS PASS, FAIL or NOT VERIFIED, and why."""
+    verification = content.verification
+    if verification is None:
+        warnings = () if content.run is None else tuple(content.run.summary.get("warnings", ()))
+        return Status("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
+    warnings, bound = verification.warnings, verification.bits.bound
+    if verification.bits.binding is None and content.float_delays.why_not:
+        bound = f"not compared with a checkpoint: {content.float_delays.why_not}"
+    if verification.reasons:
+        return Status("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
+    agreed = _listed(list(verification.bits.accuracy))
+    drop = verification.whole.drop
     if drop is None:
         return Status(
             "BITS PASS",
-            f"{agreed} agree on every bit; what the integers cost in accuracy is not known, for want of the float "
-            "network's answers on these samples",
-            "good",
+            f"{agreed} agree on every bit; what the integers cost in accuracy is not known: "
+            f"{verification.why_no_floats}",
+            "unknown",
+            warnings,
+            bound,
         )
-    return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", "good")
+    mood = "warn" if warnings else "good"
+    return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
 
 
 def _cost(drop: float) -> str:
@@ -101,7 +111,7 @@ def key_figures(content: Content) -> list[Figure]:
 
 
 def _accuracies(content: Content) -> list[Figure]:
-    if content.judgement is None:
+    if content.verification is None:
         summary = {} if content.run is None else content.run.summary
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
@@ -109,7 +119,7 @@ def _accuracies(content: Content) -> list[Figure]:
             for name, told in names.items()
             if name in summary and summary.get("test_samples")
         ]
-    verdict = content.judgement.whole.verdict
+    verdict = content.verification.whole
     figures = []
     if verdict.floats is not None:
         for name, value in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
@@ -117,18 +127,19 @@ def _accuracies(content: Content) -> list[Figure]:
     integer = verdict.accuracy[verdict.backend]
     figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
     if verdict.drop is not None:
-        limit = "not limited" if verdict.max_drop is None else f"points; {verdict.max_drop:g} allowed"
-        over = verdict.max_drop is not None and verdict.drop > verdict.max_drop + 1e-9
+        allowed = content.verification.max_drop
+        limit = "not limited" if allowed is None else f"points; {allowed:g} allowed"
+        over = bool(drop_reasons(verdict, allowed))
         figures.append(Figure("drop to integers", f"{verdict.drop:.2f}", limit, "bad" if over else "good"))
     return figures
 
 
 def _bits(content: Content) -> list[Figure]:
-    judgement = content.judgement
-    if judgement is None:
+    verification = content.verification
+    if verification is None:
         return []
-    differ = sum(comparison.total for comparison in judgement.bits.comparisons.values())
-    note = f"of {_short(judgement.values_compared)}, on {judgement.bits.samples:,} samples"
+    differ = sum(comparison.total for comparison in verification.bits.comparisons.values())
+    note = f"of {_short(verification.values_compared)}, on {verification.bits.samples:,} samples"
     return [Figure("values that differ", f"{differ:,}", note, "bad" if differ else "good")]
 
 
@@ -143,9 +154,9 @@ def _size(content: Content) -> list[Figure]:
 
 
 def _cost_figures(content: Content) -> list[Figure]:
-    if content.judgement is None:
+    if content.verification is None:
         return []
-    counters = content.judgement.whole.verdict.counters
+    counters = content.verification.whole.counters
     spikes, events = counters.spikes.sum(axis=1).mean(), counters.synaptic_events.sum(axis=1).mean()
     return [
         Figure("spikes a sample", f"{spikes:,.0f}", f"besides {counters.input_spikes.mean():,.0f} of input"),
@@ -183,30 +194,29 @@ def measured(content: Content) -> list[str]:
         sentences.append(f"Protocol “{recipe['protocol']}”.")
     if split:
         sentences.append(f"Split: {split}.")
-    judgement = content.judgement
-    if judgement is None:
+    verification = content.verification
+    if verification is None:
         return sentences
-    verdict = judgement.whole.verdict
-    name, _, _ = judgement.whole.data_name.rpartition(", ")
+    verdict = verification.whole
+    name = verification.samples.name.rpartition("/")[2]
     sentences.append(
-        f"Accuracies and costs are of all {verdict.samples:,} samples of {name.rpartition('/')[2]}; "
-        "± is one binomial standard error."
+        f"Accuracies and costs are of all {verdict.samples:,} samples of {name}; ± is one binomial standard error."
     )
     if verdict.floats is not None:
         origin = verdict.floats.origin
         sentences.append(f"The float network's accuracies were {origin}.")
-    sentences.append(compared(judgement))
+    sentences.append(compared(verification))
     return sentences
 
 
-def compared(judgement: Judgement) -> str:
+def compared(verification: TwoPartVerification) -> str:
     """What the bit comparison took in."""
-    bits, total = judgement.bits, judgement.whole.verdict.samples
-    which = f"all {total:,}" if judgement.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
+    bits, total = verification.bits, verification.whole.samples
+    which = f"all {total:,}" if verification.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
     ran = _listed([bits.backend.capitalize(), *bits.comparisons])
     return (
         f"{ran} ran {which} samples, and every spike, current u and membrane v of "
-        f"every neuron at each of {bits.steps} chip steps was compared: {judgement.values_compared:,} values."
+        f"every neuron at each of {bits.steps} chip steps was compared: {verification.values_compared:,} values."
     )
 
 

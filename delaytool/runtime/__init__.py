@@ -1,1 +1,1 @@
-"""Running and judging integer networks. Nothing here imports PyTorch."""
+"""Running integer networks. Nothing here imports PyTorch."""

@@ -30,7 +30,10 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The three parts, how they were made in words, and the encoding that made frames of events."""
+    """The three parts, how they were made in words, and the encoding that made frames of events.
+
+    class_names   one per class, or empty where the data do not say
+    """
 
     train: Part
     validation: Part
@@ -38,6 +41,7 @@ class TrainingData:
     encoding: InputEncoding
     n_classes: int
     split: str
+    class_names: tuple[str, ...] = ()
 
 
 def load_data(
@@ -76,4 +80,10 @@ def load_data(
         if not frames.any():
             raise DataError(f"{samples.name}: not one spike falls into the {name} frames; check data.time_step_ms")
         parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))
-    return TrainingData(**parts, encoding=encoding, n_classes=splits.train.n_classes, split=splits.description)
+    return TrainingData(
+        **parts,
+        encoding=encoding,
+        n_classes=splits.train.n_classes,
+        split=splits.description,
+        class_names=splits.train.class_names,
+    )

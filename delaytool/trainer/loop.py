@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from delaytool.accuracy_errors import chance_test
 from delaytool.errors import CheckpointError, RecipeError
 from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
@@ -282,6 +283,7 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
+            "warnings": list(chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings),
             "parameters": model.n_parameters(),
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from delaytool import datasets
 from delaytool.network import IntegerNetwork
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS
+from delaytool.verification.float_figures import FloatFigures
 
 
 def test_train_says_what_it_did_and_what_is_next(run, call):
@@ -24,7 +26,10 @@ def test_verify_passes_with_every_backend_of_this_installation(network, call):
     result = call("verify", network, "--against", "reference", "--torch", "--max-drop", "5")
     assert result.exit_code == 0, result.output
     assert "PASS: engine, reference, torch agree on every bit" in result.output
-    assert "recorded at export on these very samples" in result.output
+    assert "float accuracies: recorded by the exporter, not measured now" in result.output
+    assert "points of accuracy (as recorded)" in result.output
+    assert "torch: a second simulation of the same file" in result.output
+    assert "not bound: not compared with a checkpoint: give the trained run with --run" in result.output
     assert "synaptic events" in result.output
 
 
@@ -96,14 +101,33 @@ def test_a_backend_that_lies_fails_with_the_place(network, call, monkeypatch):
     monkeypatch.setitem(BACKENDS, "reference", lambda options: lies)
     result = call("verify", network, "--samples", 3, "--no-drop")
     assert result.exit_code == 1
-    assert "FAIL: reference differs from engine in 1 values" in result.output
+    assert "FAIL: reference differs from engine in 1 value\n" in result.output
     assert "sample 0, step 5, layer hidden1, neuron 3: u is" in result.output
 
 
-def test_a_drop_that_is_too_large_fails(network, call):
-    result = call("verify", network, "--samples", 40, "--max-drop", "-101")
+def test_a_drop_that_is_too_large_fails(network, call, monkeypatch):
+    figures = FloatFigures(1.0, 1.0, "made up")
+    monkeypatch.setattr("delaytool.experiments.verify_run.recorded_figures", lambda *_: figures)
+    result = call("verify", network, "--samples", 40, "--max-drop", "0")
     assert result.exit_code == 1
-    assert "more than --max-drop -101" in result.output
+    assert "more than the 0 allowed (--max-drop)" in result.output
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-inf", "-0.5"])
+def test_a_limit_that_says_nothing_is_refused(network, call, limit):
+    for verb in ("verify", "report"):
+        result = call(verb, network, f"--max-drop={limit}")
+        assert result.exit_code == 2, result.output
+        assert "max_drop" in result.output
+        assert "PASS" not in result.output
+
+
+@pytest.mark.parametrize("more", [(), ("--against", "reference"), ("--torch",)])
+def test_a_backend_is_not_compared_with_itself(network, call, more):
+    result = call("verify", network, "--against", "engine", *more)
+    assert result.exit_code == 2
+    assert "backend engine cannot be compared with itself" in result.output
+    assert "PASS" not in result.output
 
 
 def digits_file(path, count=30, **replaced):
@@ -121,15 +145,47 @@ def digits_file(path, count=30, **replaced):
     return path
 
 
-def test_verify_on_other_samples_needs_the_run_to_judge_the_drop(run, network, call, tmp_path):
+def test_verify_on_other_samples_needs_the_run_for_the_drop(run, network, call, tmp_path):
     path = digits_file(tmp_path / "some.h5")
     result = call("verify", network, "--data", path)
-    assert result.exit_code == 1
-    assert "the accuracy drop cannot be judged" in result.output
+    assert result.exit_code == 4
+    assert "BITS PASS: engine, reference agree on every bit" in result.output
+    assert "what the integers cost in accuracy is not known" in result.output
+    assert "no float accuracies: the float accuracy that the file records is of other samples" in result.output
+    assert "FAIL" not in result.output
+    assert json.loads(call("verify", network, "--data", path, "--json").output)["exit_code"] == 4
     assert call("verify", network, "--data", path, "--no-drop").exit_code == 0
     result = call("verify", network, "--data", path, "--run", run, "--max-drop", "20")
     assert result.exit_code == 0, result.output
-    assert "measured now with" in result.output
+    assert f"measured now with {run / 'best.pt'}" in result.output
+
+
+def test_a_file_does_not_choose_what_is_read(network, call, tmp_path):
+    samples, net = digits_file(tmp_path / "some.h5"), tmp_path / "net.h5"
+    loaded = IntegerNetwork.load(network)
+
+    def saved_with(source):
+        recipe = {**loaded.provenance["recipe"], "data": {**loaded.provenance["recipe"]["data"], "source": source}}
+        replace(loaded, provenance={**loaded.provenance, "recipe": recipe}).save(net)
+
+    saved_with(str(samples))
+    one_line_error(call("verify", net), "is not built in", "--data recorded")
+    result = call("report", net)
+    assert result.output.startswith("NOT VERIFIED")
+    assert "--data recorded" in result.output
+    result = call("verify", net, "--no-drop", "--data", "recorded")
+    assert result.exit_code == 0, result.output
+    assert f"on {samples}, 30 samples" in result.output
+    saved_with("/etc")
+    result = call("verify", net)
+    one_line_error(result, "'/etc'", "--data recorded")
+    assert "passwd" not in result.output
+    saved_with("shd")  # would be downloaded
+    one_line_error(call("verify", net), "--data recorded")
+    saved_with("evil\x1b[2Jname")
+    result = call("verify", net)
+    one_line_error(result, "evil")
+    assert "\x1b" not in result.output
 
 
 def test_export_for_another_target_and_place(run, call, tmp_path):

@@ -11,7 +11,7 @@ from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
 from delaytool.models.integer import simulate
 from delaytool.runtime.backends import backend_named
-from delaytool.runtime.verify import verify
+from delaytool.verification.verdict import verify
 
 LOIHI2 = load_target("loihi2")
 

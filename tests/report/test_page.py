@@ -24,7 +24,7 @@ def test_a_run_has_every_section(page: str) -> None:
     for section in SECTIONS:
         assert f'<section id="{section}">' in page
     assert 'class="missing"' not in page
-    assert '<span class="badge good">PASS</span>' in page
+    assert ">PASS</span>" in page  # so short a run may be at chance, and then it is not green
     assert "Engine, reference and torch agree on every bit" in page
     assert "Engine, reference and torch ran 20 evenly spaced of these 359 samples" in page
     assert "Protocol “honest”" in page
@@ -83,7 +83,7 @@ def test_a_network_alone_says_what_is_missing(run: Path, tmp_path: Path, delayto
     assert "Confusion matrix of the integer network" in page
 
 
-def test_a_network_whose_data_are_unknown_stays_unjudged(
+def test_a_network_whose_data_are_unknown_stays_unverified(
     run: Path, tmp_path: Path, delaytool: Callable[..., Result]
 ) -> None:
     network = IntegerNetwork.load(run / "network-loihi2.h5")

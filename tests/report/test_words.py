@@ -10,15 +10,17 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from delaytool.commands.judging import Judged
-from delaytool.commands.tables import EXPORT_HEADINGS
+from delaytool.experiments.verify_run import Samples, TwoPartVerification
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.report import figures, words
-from delaytool.report.content import Content, FloatDelays, Judgement, NetworkFile
+from delaytool.report.content import Content, FloatDelays, NetworkFile
+from delaytool.report.page import compose
+from delaytool.report.rows import EXPORT_HEADINGS
 from delaytool.report.style import as_data_uri
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace
-from delaytool.runtime.verify import FloatFigures, verify
+from delaytool.verification.float_figures import FloatFigures
+from delaytool.verification.verdict import verify
 
 
 def test_every_heading_of_the_export_is_explained() -> None:
@@ -40,8 +42,8 @@ def test_a_difference_fails_and_is_told() -> None:
     status = words.status(content)
     assert (status.word, status.mood) == ("FAIL", "bad")
     assert status.sentence == "reference differs from engine in 1 value"
-    assert content.judgement is not None
-    sentence, _ = words.divergences(content.judgement.bits)[0]
+    assert content.verification is not None
+    sentence, _ = words.divergences(content.verification.bits)[0]
     assert "sample 0, step 2, layer readout, neuron 1: v is" in sentence
 
 
@@ -57,10 +59,30 @@ def test_an_equal_network_passes() -> None:
     assert "cost no accuracy" in words.status(content).sentence
 
 
-def _content(wrong: int, rounded: float, accuracy_limit: float) -> Content:
+def test_a_pass_at_chance_is_not_green_and_warns() -> None:
+    """Class 0 always wins and half of the samples are of it."""
+    content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5)
+    status = words.status(content)
+    assert (status.word, status.mood) == ("PASS", "warn")
+    assert "not above chance: 1 of 2 samples are right" in status.warnings[0]
+    page = compose(content)
+    assert 'class="badge warn">PASS' in page
+    assert '<p class="warning"><b>Warning</b>: the accuracy is not above chance' in page
+    assert "Not compared with a checkpoint" in page
+
+
+def test_names_with_markup_are_shown_as_they_are() -> None:
+    content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5, name=r"$\frac$<b>[x]")
+    assert words.status(content).word == "PASS"
+    page = compose(content)
+    assert "<b>[x]" not in page
+    assert r"$\frac$&lt;b&gt;[x]" in page
+
+
+def _content(wrong: int, rounded: float, accuracy_limit: float, name: str = "readout") -> Content:
     """One layer whose class 0 always wins, on one sample of each of two classes: half are right."""
     synapses = DenseSynapses(0, np.array([[4, 4], [-4, -4]]), np.zeros((2, 2), int))
-    layer = IntegerLayer("readout", 2, (synapses,), dv=2048, threshold=131071)
+    layer = IntegerLayer(name, 2, (synapses,), dv=2048, threshold=131071)
     network = IntegerNetwork(InputEncoding(2, n_steps=3), (layer,), Readout("sum", 64.0, 0, 5), 5)
     frames, labels = np.ones((2, 3, 2), np.uint8), np.array([0, 1])
 
@@ -73,6 +95,7 @@ def _content(wrong: int, rounded: float, accuracy_limit: float) -> Content:
     floats = FloatFigures(rounded, rounded, "made up")
     backends = {"engine": backend_named("engine"), "reference": reference}
     verdict = verify(network, frames, labels, backends, floats=floats, max_drop=accuracy_limit)
-    judgement = Judgement(Judged(network, verdict, frames, labels, "made up, 2 samples"), verdict)
+    samples = Samples(frames, labels, "made up", "", np.arange(2), labels)
+    verification = TwoPartVerification(network, verdict, verdict, samples, accuracy_limit)
     file = NetworkFile(Path("net.h5"), "", network)
-    return Content(Path("net.h5"), None, file, judgement, "", None, FloatDelays(None))
+    return Content(Path("net.h5"), None, file, verification, "", None, FloatDelays(None))

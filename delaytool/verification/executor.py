@@ -25,10 +25,10 @@ from delaytool import __version__
 from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
 from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
-from delaytool.runtime.compare import Comparison, compare
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
 from delaytool.runtime.trace import Trace
+from delaytool.verification.compare import Comparison, compare
 
 EXECUTORS = ("local", "dask")
 CONNECT_SECONDS = 30

@@ -17,12 +17,12 @@ from click.testing import CliRunner
 from delaytool.commands.verify import command
 from delaytool.errors import BackendError, DataError, MissingExtraError
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import executor as executor_module
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS, backend_named
 from delaytool.runtime.decode import decode
-from delaytool.runtime.executor import DaskExecutor
-from delaytool.runtime.verify import Verdict, verify
+from delaytool.verification import executor as executor_module
+from delaytool.verification.executor import DaskExecutor
+from delaytool.verification.verdict import Verdict, verify
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' (Dask distributed) is not installed")
 cloudpickle = pytest.importorskip("cloudpickle")

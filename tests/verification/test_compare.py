@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from delaytool.errors import BackendError
 from delaytool.runtime import reference
-from delaytool.runtime.compare import QUANTITIES, arriving_events, compare
 from delaytool.runtime.trace import Trace
+from delaytool.verification.compare import QUANTITIES, arriving_events, compare
 
 
 def changed(trace, quantity, layer, sample, step, neuron):

@@ -6,11 +6,17 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from delaytool.commands.exporting import export_run
 from delaytool.errors import BackendError, ExportError
+from delaytool.experiments.export_run import export_run
+from delaytool.experiments.verify_run import (
+    RECORDED,
+    SampleChoice,
+    TwoPartVerification,
+    VerifyRequest,
+    verify_in_two_parts,
+)
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.report.content import Judgement, judged
 from delaytool.sweep.job import RunReporter, Train
 from delaytool.trainer import Recipe
 from delaytool.trainer.run_folder import write_json
@@ -94,18 +100,18 @@ def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Meas
             continue
         reporter.stage("verifying")
         try:
-            judgement = judged(
-                path, None, samples=samples, data=None, with_torch=False, max_drop=None, progress=False
-            )  # fmt: skip
+            # The run was trained on these data just now, so its own record may be read.
+            request = VerifyRequest(path, SampleChoice(RECORDED), max_drop=None)
+            verification = verify_in_two_parts(request, samples)
         except BackendError as error:  # a layer that never fires, say
             return Measured(target, why_not, no_integers=str(error))
-        return _of(judgement, done, target, name, why_not)
+        return _of(verification, done, target, name, why_not)
     return Measured(target, why_not, no_integers=no_integers)
 
 
-def _of(judgement: Judgement, done: Export, target: str, made_for: str, why_not: str) -> Measured:
-    verdict = judgement.whole.verdict
-    counters = verdict.counters
+def _of(verification: TwoPartVerification, done: Export, target: str, made_for: str, why_not: str) -> Measured:
+    whole, comparisons = verification.whole, verification.bits.comparisons
+    counters = whole.counters
     return Measured(
         target=target,
         why_not=why_not,
@@ -113,10 +119,10 @@ def _of(judgement: Judgement, done: Export, target: str, made_for: str, why_not:
         cores=sum(layer.cores for layer in done.layers),
         synapse_bytes=sum(layer.synapse_bytes for layer in done.layers),
         synapses=done.network.n_synapses,
-        accuracy=verdict.accuracy[verdict.backend],
-        drop=verdict.drop,
-        differing=sum(comparison.total for comparison in judgement.bits.comparisons.values()),
-        compared=judgement.values_compared * len(judgement.bits.comparisons),
+        accuracy=whole.accuracy[whole.backend],
+        drop=whole.drop,
+        differing=sum(comparison.total for comparison in comparisons.values()),
+        compared=verification.values_compared * len(comparisons),
         input_spikes=float(counters.input_spikes.mean()),
         spikes=float(counters.spikes.sum(axis=1).mean()),
         synaptic_events=float(counters.synaptic_events.sum(axis=1).mean()),

@@ -1,0 +1,51 @@
+"""Where verbs print. What files and users named is shown as it is: nothing in it is markup or steers the terminal."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console, RenderableType
+from rich.style import Style
+from rich.text import Text
+
+from delaytool.printable import printable
+
+REDIRECTED_WIDTH = 200
+
+
+class PlainConsole(Console):
+    """A console on which a text is only a text: markup and emoji are off, control characters are written out.
+
+    Styles are given apart from texts: `console.print("PASS", style="bold green")`, or `rich.text.Text.assemble`.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def render_str(self, text: str, **options: object) -> Text:  # type: ignore[override]
+        """As rich does, with control characters written out, the line's own ends left alone."""
+        return super().render_str(printable(text, keep="\n\t"), **options)  # type: ignore[arg-type]
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line answer, as for every closed pipe; rich would exit with 1."""
+        raise BrokenPipeError from None
+
+
+def plain_console(*, stderr: bool = False) -> PlainConsole:
+    """As wide as the terminal; lines are not broken."""
+    return PlainConsole(stderr=stderr)
+
+
+def wide_console() -> PlainConsole:
+    """As wide as the terminal; wide enough for any table of ours where the output goes to a file or a pipe."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=REDIRECTED_WIDTH)
+
+
+def styled(style: str, word: str, rest: str = "") -> RenderableType:
+    """A word that stands out, and the rest of its line."""
+    return Text.assemble((printable(word), Style.parse(style)), printable(rest, keep="\n\t"))
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line, control characters written out."""
+    click.echo(printable(text, keep="\n\t"), err=err)

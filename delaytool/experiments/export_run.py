@@ -1,0 +1,89 @@
+"""From a run folder to a network file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delaytool.datasets import digest
+from delaytool.datasets.subset import evenly_spaced
+from delaytool.exporter.compile import Export, export
+from delaytool.files import sha256_of
+from delaytool.hw_configs import Target
+from delaytool.trainer import Checkpoint, RunFolder
+from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.evaluation import evaluate_both
+from delaytool.verification.float_figures import float_record
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a run is exported.
+
+    checkpoint            'best' or 'last'
+    clip_delays           cut delays over the target's limit, and count them
+    data                  where the run's data are now; None: where its recipe says
+    calibration_samples   of validation, evenly spaced, on which scales are chosen
+    """
+
+    checkpoint: str = "best"
+    clip_delays: bool = False
+    data: str | None = None
+    calibration_samples: int = 128
+
+
+def export_run(
+    run: Path,
+    chip: Target,
+    output: Path,
+    options: ExportOptions | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Export:
+    """Compile a run's checkpoint for a chip, with what the float network answers on the test samples.
+
+    Calibrated on evenly spaced validation samples of the run's data. Raises DelaytoolError.
+    """
+    options = options or ExportOptions()
+    source = checkpoint_path(run, options.checkpoint)
+    saved = Checkpoint.load(source)
+    recipe = saved.recipe
+    if options.data is not None:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
+    loaded = load_data(recipe, saved.encoding, progress)
+    validation = loaded.validation.frames.numpy()
+    return export(
+        saved.network(),
+        saved.encoding,
+        chip,
+        output,
+        validation[evenly_spaced(len(validation), options.calibration_samples)],
+        clip_delays=options.clip_delays,
+        checkpoint=options.checkpoint,
+        class_names=loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else (),
+        provenance=_provenance(saved, source, loaded),
+        progress=progress,
+    )
+
+
+def checkpoint_path(run: Path, checkpoint: str) -> Path:
+    """The file of a run's checkpoint 'best' or 'last'."""
+    folder = RunFolder(run)
+    return folder.best if checkpoint == "best" else folder.last
+
+
+def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
+    """Where the network came from, and what the float network answers on the test samples."""
+    test, batch = loaded.test, saved.recipe.trainer.batch_size
+    trained, rounded = evaluate_both(saved.network(), test.frames, test.labels, batch, saved.sigma)
+    checkpoint_sha256 = sha256_of(source)
+    samples = digest(test.frames.numpy(), test.labels.numpy())
+    return {
+        "recipe": saved.recipe.model_dump(mode="json"),
+        "recipe_sha256": saved.recipe.digest(),
+        "checkpoint_sha256": checkpoint_sha256,
+        "epoch": saved.epoch,
+        "split": saved.split,
+        "float": float_record(checkpoint_sha256, samples, trained.predictions.tolist(), rounded.predictions.tolist()),
+    }
