@@ -25,13 +25,14 @@ VERBS = {
     "report": "Write one self-contained page about a run or a network.",
     "analyse": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
-    "import": "Read a netx file (.net), of lava-dl or of ours, into a network file.",
+    "import": "Read a netx (.net) or NIR (.nir) file, of ours or of another tool.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
 }
 # Names that Python does not take for a module.
-MODULES = {"import": "import_netx", "import-snn-delays": "import_snn_delays"}
+MODULES = {"import": "import_file", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
 EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets", "optuna": "sweep", "filelock": "sweep"}
+EXTRAS |= {"onnx": "onnx", "onnxruntime": "onnx", "nir": "nir"}
 
 
 # As a shell has it for SIGINT and SIGPIPE.

@@ -79,7 +79,7 @@ def test_the_right_half_imports() -> None:
     every_runtime_module = """
 import importlib, pkgutil
 import delaytool.cli, delaytool.commands.verify, delaytool.datasets, delaytool.hw_configs, delaytool.network
-import delaytool.exporter.targets
+import delaytool.formats.netx
 from delaytool import runtime
 for module in pkgutil.iter_modules(runtime.__path__, "delaytool.runtime."):
     importlib.import_module(module.name)

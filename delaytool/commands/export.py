@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, loihi2-netx, or ideal for none.")
+@click.option(
+    "--target", default="loihi2", show_default=True,
+    help="Chip: loihi2, loihi2-netx, or ideal for none. Or a format of a chip's integers: onnx, nir; or onnx-float.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
+@click.option("--chip", default="loihi2", show_default=True, help="Of the targets onnx and nir: whose integers.")
+@click.option("--trace", is_flag=True, help="Of onnx: the graph also gives out every spike, current and membrane.")
 @click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--data", help="Data to calibrate on, where it is no longer where the recipe says.")
@@ -26,6 +31,8 @@ def command(
     run: Path,
     target: str,
     output: Path | None,
+    chip: str,
+    trace: bool,
     clip_delays: bool,
     checkpoint: str,
     data: str | None,
@@ -35,22 +42,31 @@ def command(
 
     Scales are chosen by how well the integers follow the float network on validation samples. A value over the
     chip's limits is an error that names it; nothing is clamped unless asked for.
+
+    With --target onnx or nir, RUN may also be a network file, which is written in that format as it is; of a run, the
+    network for --chip is written beside it. --target onnx-float writes the float network, its delays rounded.
     """
     from delaytool.commands.step_bars import StepBars
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.hw_configs import load_target
 
-    chip = load_target(target)
+    options = ExportOptions(checkpoint, clip_delays, data, calibration_samples)
+    if target in ("onnx", "nir", "onnx-float"):
+        from delaytool.commands.export_format import export_format
+
+        export_format(target, run, output, chip, options, trace=trace)
+        return
+    made_for = load_target(target)
     output = output or run / f"network-{target}.h5"
     with StepBars() as tell:
-        done = export_run(run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), tell)
-    _print(done, chip.title, output)
+        done = export_run(run, made_for, output, options, tell)
+    print_export(done, made_for.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)
-    echo(f"next: delaytool verify {quote(str(output))} --run {quote(str(run))}{_data_option(done, data)}")
+    echo(f"next: delaytool verify {quote(str(output))} --run {quote(str(run))}{data_option(done, data)}")
 
 
-def _data_option(done: Export, data: str | None) -> str:
+def data_option(done: Export, data: str | None) -> str:
     """What `verify` needs where the run's data are not built in."""
     from delaytool.experiments.verify_run import BUILT_IN, RECORDED
 
@@ -60,7 +76,7 @@ def _data_option(done: Export, data: str | None) -> str:
     return "" if source in BUILT_IN else f" --data {RECORDED}"
 
 
-def _print(done: Export, title: str, output: Path) -> None:
+def print_export(done: Export, title: str, output: Path) -> None:
     from delaytool.commands.tables import export_table
 
     console = plain_console()
@@ -95,7 +111,7 @@ def _print(done: Export, title: str, output: Path) -> None:
 def _write_netx(done: Export, output: Path) -> None:
     """The same network for lava-dl, where its format can say it."""
     from delaytool.errors import ExportError
-    from delaytool.exporter.targets.netx import write_netx
+    from delaytool.formats.netx import write_netx
 
     path = output.with_suffix(".net")
     try:

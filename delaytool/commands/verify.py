@@ -55,6 +55,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--lava-python", metavar="PYTHON", help="An interpreter that has Lava, for the Lava backends.")
 @click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
+@click.option("--brian2loihi-python", metavar="PYTHON", help="An interpreter that has brian2-loihi, for that backend.")
+@click.option(
+    "--brian2loihi-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that brian2-loihi may take."
+)
 @click.option(
     "--loihi-host",
     "host",
@@ -82,6 +86,8 @@ def command(
     engine_method: str,
     lava_python: str | None,
     lava_timeout: float | None,
+    brian2loihi_python: str | None,
+    brian2loihi_timeout: float | None,
     host: tuple[str, ...],
     executor: str,
     executor_address: str | None,
@@ -115,6 +121,8 @@ def command(
             lava_python=lava_python,
             lava_timeout=lava_timeout,
             loihi_host=_host(host),
+            brian2loihi_python=brian2loihi_python,
+            brian2loihi_timeout=brian2loihi_timeout,
         ),
         executor=ExecutorChoice(executor, executor_address, workers),
     )

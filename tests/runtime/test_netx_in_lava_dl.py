@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import delaytool
-from delaytool.exporter.targets.netx import write_netx
+from delaytool.formats.netx import write_netx
 from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import reference
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from delaytool.errors import ExportError, NetworkError
-from delaytool.exporter.targets.netx import read_netx, write_netx
+from delaytool.formats.netx import read_netx, write_netx
 from delaytool.network import (
     DenseSynapses,
     InputEncoding,

@@ -9,11 +9,11 @@ import pytest
 import torch
 from oracles import nir_interpreter
 
+from delaytool.adapters.nir import checkpoint_of, recipe_of
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import CheckpointError, NetworkError
 from delaytool.formats.nir.float_network import float_network
 from delaytool.trainer.data import Part, TrainingData
-from delaytool.trainer.nir_run import checkpoint_of, recipe_of
 from delaytool.trainer.recipe import load_recipe
 
 nir = pytest.importorskip("nir")

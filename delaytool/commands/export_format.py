@@ -1,0 +1,75 @@
+"""`delaytool export --target onnx`, `nir` and `onnx-float`: a chip's integers, or the float network, as other files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from delaytool.commands.console import echo
+from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import ExportError
+
+if TYPE_CHECKING:
+    from delaytool.experiments.export_run import ExportOptions
+
+
+def export_format(
+    target: str, source: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool
+) -> None:
+    """Write a run, or a network file, in a format; see the command. Raises DelaytoolError."""
+    if trace and target == "nir":
+        raise ExportError("nir: a graph has no trace to give out; leave out --trace")
+    if target == "onnx-float":
+        _export_float(source, output, options, trace)
+        return
+    if source.is_file():
+        network, file, further = IntegerNetwork.load(source), source, " --data …"
+    else:
+        network, file, further = _compiled(source, output, chip, options)
+    path = output or file.with_suffix(f".{target}")
+    if target == "onnx":
+        from delaytool.formats.onnx.write import write_onnx
+
+        whole, step = write_onnx(network, path, trace=trace)
+        echo(f"ONNX graph of a sample: {whole}")
+        echo(f"ONNX graph of one step: {step}")
+        echo(f"next: delaytool verify {quote(str(file))} --backend onnx --against onnx-step{further}")
+    else:
+        from delaytool.formats.nir.write import write_nir
+
+        write_nir(network, path)
+        echo(f"NIR graph: {path}")
+        echo(f"it comes back with: delaytool import {quote(str(path))}")
+
+
+def _compiled(run: Path, output: Path | None, chip: str, options: ExportOptions) -> tuple[IntegerNetwork, Path, str]:
+    """(network, its file, what `verify` needs besides) of a run."""
+    from delaytool.commands.export import data_option, print_export
+    from delaytool.commands.step_bars import StepBars
+    from delaytool.experiments.export_run import export_run
+    from delaytool.hw_configs import load_target
+
+    made_for = load_target(chip)
+    file = run / f"network-{chip}.h5" if output is None else output.with_suffix(".h5")
+    with StepBars() as progress:
+        done = export_run(run, made_for, file, options, progress)
+    print_export(done, made_for.title, file)
+    return done.network, file, f" --run {quote(str(run))}{data_option(done, options.data)}"
+
+
+def _export_float(run: Path, output: Path | None, options: ExportOptions, trace: bool) -> None:
+    from delaytool.commands.step_bars import StepBars
+    from delaytool.experiments.export_float import export_float
+
+    if run.is_file():
+        raise ExportError(f"{run}: a network file holds integers alone; give the run folder, whose network is float")
+    path = output or run / "network-float.onnx"
+    with StepBars() as progress:
+        found = export_float(run, path, options, trace=trace, progress=progress)
+    shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())
+    echo(f"ONNX graph of the float network: {path}")
+    echo(
+        f"on {found.samples} validation samples, onnxruntime beside PyTorch: spikes that differ {shares}; "
+        f"classes that differ {100 * found.classes:.3g} %"
+    )

@@ -1,0 +1,58 @@
+"""From a NIR file of another tool to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delaytool.adapters.nir import checkpoint_of, recipe_of
+from delaytool.formats.nir.float_network import FloatNetwork, float_network
+from delaytool.trainer import RunFolder, load_recipe
+from delaytool.trainer.data import load_data
+from delaytool.trainer.evaluation import evaluate
+
+if TYPE_CHECKING:
+    import nir
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """What became a run: the graph's layers, and how they do on the test samples with rounded delays (0..1)."""
+
+    network: FloatNetwork
+    timing: str
+    accuracy: float
+    samples: int
+
+    @property
+    def sizes(self) -> str:
+        return "-".join(map(str, (self.network.n_channels, *(layer.n_neurons for layer in self.network.layers))))
+
+
+def import_nir_run(
+    graph: nir.NIRGraph,
+    output: Path,
+    *,
+    recipe: str,
+    overrides: Sequence[str],
+    time_step_ms: float,
+    time_unit: str = "s",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> ImportedRun:
+    """Make a run of a float graph, which `export` can calibrate on the recipe's data. Raises DelaytoolError.
+
+    recipe, overrides   whose data, seed and training settings the run has; the model is the graph's
+    time_step_ms        length of a step, to which the data are binned too
+    time_unit           of the file's times: 's', 'ms' or 'step'
+    """
+    network = float_network(graph, time_step_ms=time_step_ms, time_unit=time_unit)
+    loaded = recipe_of(network, load_recipe(recipe, [*overrides, f"data.time_step_ms={time_step_ms}"]))
+    data = load_data(loaded, None, progress)
+    made = checkpoint_of(network, loaded, data)
+    found = evaluate(made.network(), data.test.frames, data.test.labels, loaded.trainer.batch_size)
+    folder = RunFolder(output)
+    folder.create(loaded)
+    made.save(folder.best)
+    return ImportedRun(network, loaded.model.timing, found.accuracy, len(data.test))
