@@ -12,7 +12,7 @@ import numpy as np
 from delaytool.contract.encoding import InputEncoding
 from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import PREFIX
-from delaytool.formats.onnx.nodes import class_of, first_slot, zeros
+from delaytool.formats.onnx.nodes import class_of, next_pending, split_pending, zeros
 
 if TYPE_CHECKING:
     import onnx
@@ -153,7 +153,8 @@ def _run(writer: GraphWriter, stage: FloatStage, current: str, batch: str) -> tu
     filtered = leaky(filtered, current_leak, arriving)
     total = body.add("Add", filtered, writer.constant(stage.bias.astype(np.float32)))
     if within is not None:
-        own = leaky(own, current_leak, first_slot(body, pending))
+        first, rest = split_pending(body, pending, within.longest + 1)
+        own = leaky(own, current_leak, first)
         total = body.add("Add", total, own)
     v = leaky(v, leak, total)
     if stage.threshold is None:
@@ -163,7 +164,9 @@ def _run(writer: GraphWriter, stage: FloatStage, current: str, batch: str) -> tu
         fired, spikes = body.add("Where", reached, number(0), v), body.cast(reached, np.float32)
     after += [(fired, (n_neurons,)), (filtered, (n_neurons,))]
     if within is not None:
-        after += [(own, (n_neurons,)), (_next_pending(body, within, pending, spikes), (within.longest + 1, n_neurons))]
+        later = next_pending(body, rest, [_brought(body, within, spikes)])
+        assert later is not None, "it hears itself"
+        after += [(own, (n_neurons,)), (later, (within.longest + 1, n_neurons))]
     for value, dimensions in after:
         body.new_output(value, np.float32, ("batch", *dimensions))
     for value in (spikes, v):
@@ -173,13 +176,10 @@ def _run(writer: GraphWriter, stage: FloatStage, current: str, batch: str) -> tu
     return first, second
 
 
-def _next_pending(body: GraphWriter, within: FloatSynapses, pending: str, spikes: str) -> str:
-    """One slot nearer, with what the spikes of this step bring: K[j] acts j + 1 steps after a spike."""
+def _brought(body: GraphWriter, within: FloatSynapses, spikes: str) -> str:
+    """What the spikes of a step bring, (batch, slot, n_out): K[j] acts j + 1 steps after a spike."""
     kernel = within.kernel()
     n_out, n_in, n_slots = kernel.shape
     matrix = np.ascontiguousarray(kernel.transpose(1, 2, 0).reshape(n_in, n_slots * n_out))
-    end = np.iinfo(np.int64).max
-    rest = body.add("Slice", pending, body.integers(1), body.integers(end), body.integers(1))
-    nearer = body.add("Pad", rest, body.integers(0, 0, 0, 0, 1, 0))
-    brought = body.add("MatMul", spikes, body.constant(matrix))
-    return body.add("Add", nearer, body.add("Reshape", brought, body.integers(0, n_slots, n_out)))
+    product = body.add("MatMul", spikes, body.constant(matrix))
+    return body.add("Reshape", product, body.integers(0, n_slots, n_out))

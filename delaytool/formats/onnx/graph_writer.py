@@ -60,7 +60,9 @@ class GraphWriter:
 
     def output(self, value: str, name: str, dtype: type, shape: Shape) -> None:
         """Give a value to the outside under a name of its own."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name]))
+        self._nodes.append(
+            self._onnx.helper.make_node("Identity", [value], [name], name=self._root._new_name("identity"))
+        )
         self._outputs.append(self._value(name, dtype, shape))
 
     def constant(self, array: np.ndarray | np.generic) -> str:
@@ -90,7 +92,7 @@ class GraphWriter:
 
     def add_many(self, operator: str, *inputs: str, n_outputs: int, **attributes: Any) -> list[str]:
         outputs = [self._root._new_name(operator.lower()) for _ in range(n_outputs)]
-        self._nodes.append(self._onnx.helper.make_node(operator, list(inputs), outputs, **attributes))
+        self._nodes.append(self._onnx.helper.make_node(operator, list(inputs), outputs, name=outputs[0], **attributes))
         return outputs
 
     def cast(self, value: str, dtype: type) -> str:

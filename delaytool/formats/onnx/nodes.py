@@ -12,6 +12,8 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.delayed_weights import PAYLOAD_BITS, DelayedWeights
 from delaytool.formats.onnx.graph_writer import GraphWriter
 
+ZERO_POINT = 128
+
 
 def payload_pieces(writer: GraphWriter, sent: str, max_payload: int) -> list[tuple[str, int]]:
     """A uint8 value as (uint8 value of at most 7 bits, factor), for the sake of processors without VNNI."""
@@ -64,9 +66,15 @@ def _convolved(
     parts = []
     for piece, payload_factor in payload_pieces(writer, channels_first, max_payload):
         for weight, factor in weights.pieces:
-            kernel = np.zeros((weights.n_out, weights.n_in, longest + 1), np.int8)
-            kernel[:, :, longest - weights.delays] = weight.transpose(2, 1, 0)
-            product = writer.add("ConvInteger", piece, writer.constant(kernel), pads=[longest + 1, 0])
+            # uint8 with a zero point: onnxruntime's ConvInteger took no int8 weights for long.
+            kernel = np.full((weights.n_out, weights.n_in, longest + 1), ZERO_POINT, np.uint8)
+            kernel[:, :, longest - weights.delays] = (weight.transpose(2, 1, 0).astype(np.int16) + ZERO_POINT).astype(
+                np.uint8
+            )
+            product = writer.add(
+                "ConvInteger", piece, writer.constant(kernel), writer.constant(np.uint8(0)),
+                writer.constant(np.uint8(ZERO_POINT)), pads=[longest + 1, 0],
+            )  # fmt: skip
             parts.append(scaled(writer, product, factor * payload_factor))
     # One step more than there are: what the last step sent.
     summed = writer.add("Slice", writer.sum(parts), writer.integers(0), writer.integers(n_steps), writer.integers(2))
@@ -141,22 +149,25 @@ def class_of(writer: GraphWriter, scores: str) -> str:
     return writer.add("ArgMax", scores, axis=-1, keepdims=0)
 
 
-def first_slot(writer: GraphWriter, pending: str) -> str:
-    """(batch, slot, neuron) to what arrives now, (batch, neuron)."""
-    return writer.add("Gather", pending, writer.constant(np.int64(0)), axis=1)
+def split_pending(writer: GraphWriter, pending: str, n_slots: int) -> tuple[str, str | None]:
+    """(what arrives now (batch, neuron), the later slots (batch, n_slots - 1, neuron)) of (batch, slot, neuron).
 
-
-def next_pending(
-    writer: GraphWriter, pending: str, arrivals: Sequence[tuple[str, DelayedWeights, int]], n_slots: int
-) -> str:
-    """Pending input of the next step: one slot nearer, and with what was sent now.
-
-    arrivals   (sent (batch, n_in) uint8, weights, largest payload) of each population that is heard
+    One Split, not a Gather and a Slice: onnxruntime 1.18 fuses those two into something else, with wrong numbers.
     """
-    end = np.iinfo(np.int64).max
-    rest = writer.add("Slice", pending, writer.integers(1), writer.integers(end), writer.integers(1))
-    nearer = writer.add("Pad", rest, writer.integers(0, 0, 0, 0, 1, 0))
-    return writer.sum([nearer, *(charge_of_step(writer, *arrival, n_slots) for arrival in arrivals)])
+    if n_slots == 1:
+        return writer.add("Squeeze", pending, writer.integers(1)), None
+    first, rest = writer.add_many("Split", pending, writer.integers(1, n_slots - 1), n_outputs=2, axis=1)
+    return writer.add("Squeeze", first, writer.integers(1)), rest
+
+
+def next_pending(writer: GraphWriter, rest: str | None, brought: Sequence[str]) -> str | None:
+    """Pending input of the next step: the later slots one nearer, and what was sent now; None: there is none.
+
+    rest      of `split_pending`
+    brought   (batch, slot, neuron), by each population that is heard
+    """
+    nearer = [] if rest is None else [writer.add("Pad", rest, writer.integers(0, 0, 0, 0, 1, 0))]
+    return writer.sum([*nearer, *brought]) if nearer or brought else None
 
 
 def zeros(writer: GraphWriter, batch: str, dtype: type, *shape: int) -> str:

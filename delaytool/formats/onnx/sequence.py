@@ -13,11 +13,12 @@ from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import metadata
 from delaytool.formats.onnx.nodes import (
     charge_of_sequence,
+    charge_of_step,
     class_evidence,
     class_of,
-    first_slot,
     neuron_step,
     next_pending,
+    split_pending,
     zeros,
 )
 
@@ -164,12 +165,13 @@ def _scan(
         arriving[index] = body.new_input(np.int32, ("batch", network.layers[index].n_neurons))
         scanned.append(writer.add("Transpose", charge, perm=TIME_AND_BATCH))
 
-    fired, records = {}, []
+    fired, records, rest = {}, [], {}
     for index in together:
         layer = network.layers[index]
-        now = (
-            arriving[index] if not slots[index] else body.add("Add", arriving[index], first_slot(body, pending[index]))
-        )
+        now = arriving[index]
+        if slots[index]:
+            first, rest[index] = split_pending(body, pending[index], slots[index])
+            now = body.add("Add", now, first)
         u[index], v[index], spikes = neuron_step(body, layer, u[index], v[index], now)
         fired[index] = body.cast(spikes, np.uint8)
         records += [
@@ -182,12 +184,11 @@ def _scan(
             body.new_output(state, np.int64, ("batch", network.layers[index].n_neurons))
     for index in together:
         if slots[index]:
-            later = next_pending(
-                body,
-                pending[index],
-                [(fired[weights.source - 1], weights, 1) for weights in inner[index]],
-                slots[index],
-            )
+            brought = [
+                charge_of_step(body, fired[weights.source - 1], weights, 1, slots[index]) for weights in inner[index]
+            ]
+            later = next_pending(body, rest[index], brought)
+            assert later is not None, "what has slots is heard"
             body.new_output(later, np.int32, ("batch", slots[index], network.layers[index].n_neurons))
     for value, dtype, n_neurons in records:
         body.new_output(value, dtype, ("batch", n_neurons))

@@ -10,7 +10,14 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.delayed_weights import delayed_weights
 from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
 from delaytool.formats.onnx.metadata import metadata
-from delaytool.formats.onnx.nodes import class_evidence, class_of, first_slot, neuron_step, next_pending
+from delaytool.formats.onnx.nodes import (
+    charge_of_step,
+    class_evidence,
+    class_of,
+    neuron_step,
+    next_pending,
+    split_pending,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -41,22 +48,27 @@ def step_model(network: IntegerNetwork, *, opset: int = DEFAULT_OPSET) -> onnx.M
     }
     sent = {0: frame}
     after: dict[str, str] = {}
+    rest: dict[int, str | None] = {}
     evidence = ""
     for index, layer in enumerate(network.layers):
         u, v = (writer.cast(state[f"{name}/{index}"], np.int64) for name in ("u", "v"))
-        u, v, spikes = neuron_step(writer, layer, u, v, first_slot(writer, state[f"pending/{index}"]))
+        pending = f"pending/{index}"
+        now, rest[index] = split_pending(writer, state[pending], shapes[pending][0])
+        u, v, spikes = neuron_step(writer, layer, u, v, now)
         sent[index + 1] = writer.cast(spikes, np.uint8)
         after[f"u/{index}"], after[f"v/{index}"] = writer.cast(u, np.int32), writer.cast(v, np.int32)
         evidence = class_evidence(writer, network, v)
     for index, layer in enumerate(network.layers):
-        arrivals = [
-            (sent[source], weights, network.max_payload_of(source))
+        pending = f"pending/{index}"
+        brought = [
+            charge_of_step(writer, sent[source], weights, network.max_payload_of(source), shapes[pending][0])
             for source in sorted({group.source for group in layer.synapses})
             for weights in (delayed_weights(network, index, source),)
             if weights is not None
         ]
-        name = f"pending/{index}"
-        after[name] = next_pending(writer, state[name], arrivals, shapes[name][0])
+        later = next_pending(writer, rest[index], brought)
+        nothing = writer.constant(np.int32(0))
+        after[pending] = writer.add("Mul", state[pending], nothing) if later is None else later
     for index, layer in enumerate(network.layers):
         writer.output(sent[index + 1], f"spikes/{index}", np.uint8, ("batch", layer.n_neurons))
     for name, value in after.items():
