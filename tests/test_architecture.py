@@ -32,8 +32,17 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
         {"contract", "network", "errors", "files"},
         {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"},
     ),
+    "formats": (set(), set()),
+    "formats.netx": ({"contract", "hw_configs", "errors", "files"}, {"numpy", "h5py"}),
+    "formats.onnx": ({"contract", "errors", "files"}, {"numpy", "onnx"}),
+    "formats.nir": ({"contract", "errors", "files"}, {"numpy", "nir"}),
+    "runtime.backends.onnx": (
+        {"contract", "errors", "formats.onnx", "runtime.trace"},
+        {"numpy", "onnxruntime"},
+    ),
+    "runtime.backends.brian2loihi_worker": (set(), {"numpy", "brian2", "brian2_loihi"}),
     "runtime": (
-        {"", "contract", "network", "errors", "files", "accuracy_errors"},
+        {"", "contract", "network", "errors", "files", "accuracy_errors", "runtime.backends.onnx"},
         {"numpy", "numba", "llvmlite"},
     ),
     "runtime.lavaworker": ({"contract", "network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
@@ -69,7 +78,11 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
         {"", "quantisation", "models", "hw_configs", "contract", "network", "errors", "files"},
         {"numpy", "torch"},
     ),
-    "exporter.targets": ({"hw_configs", "contract", "network", "errors", "files"}, {"numpy", "h5py"}),
+    "exporter.float_onnx": (
+        {"exporter", "quantisation", "models", "formats.onnx.float_sequence", "contract", "errors", "files"},
+        {"numpy"},
+    ),
+    "adapters": ({"formats.nir.float_network", "trainer", "errors"}, {"numpy", "torch"}),
     "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
     "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
     "analysis": (
@@ -90,6 +103,9 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
     "analysis.morans_i": (set(), {"numpy"}),
     "experiments": (
         {
+            "adapters",
+            "formats.nir.float_network",
+            "models.delay_network",
             "contract",
             "network",
             "errors",
@@ -103,7 +119,7 @@ RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = 
             "verification",
             "sweep",
         },
-        {"numpy", "torch"},
+        {"numpy", "torch", "nir"},
     ),
     "report": (
         {

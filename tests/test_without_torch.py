@@ -19,8 +19,9 @@ import sys
 
 class Absent:
     packages = {
-        "filelock", "jinja2", "lava", "matplotlib", "networkx", "optuna", "pydantic", "scipy", "sklearn",
-        "soundfile", "spikingjelly", "tensorboard", "tomli_w", "tonic", "torch",
+        "brian2", "brian2_loihi", "filelock", "jinja2", "lava", "matplotlib", "networkx", "nir", "onnx", "onnxruntime",
+        "optuna", "pydantic", "scipy", "sklearn", "soundfile", "spikingjelly", "tensorboard", "tomli_w", "tonic",
+        "torch",
     }
 
     def find_spec(self, name, path=None, target=None):
@@ -117,6 +118,10 @@ def test_help_runs() -> None:
         (["verify", "NETWORK", "--data", "digits"], "train"),
         (["verify", "NETWORK", "--data", "RECORDINGS"], "audio"),
         (["verify", "NETWORK", "--data", "tonic:NMNIST"], "datasets"),
+        (["verify", "NETWORK", "--data", "EVENTS", "--backend", "onnx", "--no-drop"], "onnx"),
+        (["export", "NETWORK", "--target", "onnx"], "onnx"),
+        (["export", "NETWORK", "--target", "nir"], "nir"),
+        (["import", "GRAPH.nir"], "nir"),
     ],
 )
 def test_what_needs_an_extra_says_so_in_one_line(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo, plain_console
+from delaytool.contract.network import IntegerNetwork
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -47,6 +48,12 @@ def command(
     network for --chip is written beside it. --target onnx-float writes the float network, its delays rounded.
     """
     from delaytool.commands.step_bars import StepBars
+
+    if target in ("onnx", "nir") and run.is_file():
+        from delaytool.commands.export_format import write_format
+
+        write_format(target, IntegerNetwork.load(run), run, output, trace=trace)
+        return
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.hw_configs import load_target
 

@@ -7,26 +7,36 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from delaytool.commands.console import echo
-from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import ExportError
 
 if TYPE_CHECKING:
+    from delaytool.contract.network import IntegerNetwork
     from delaytool.experiments.export_run import ExportOptions
 
 
 def export_format(
-    target: str, source: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool
+    target: str, run: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool
 ) -> None:
-    """Write a run, or a network file, in a format; see the command. Raises DelaytoolError."""
+    """Compile a run for a chip and write its integers in a format too, or its float network. Raises DelaytoolError."""
+    if target == "onnx-float":
+        _export_float(run, output, options, trace)
+        return
+    network, file, further = _compiled(run, output, chip, options)
+    write_format(target, network, file, output, trace=trace, further=further)
+
+
+def write_format(
+    target: str,
+    network: IntegerNetwork,
+    file: Path,
+    output: Path | None,
+    *,
+    trace: bool,
+    further: str = " --data …",
+) -> None:
+    """Write an integer network, whose file is `file`, as 'onnx' or 'nir'; `further`: what `verify` needs besides."""
     if trace and target == "nir":
         raise ExportError("nir: a graph has no trace to give out; leave out --trace")
-    if target == "onnx-float":
-        _export_float(source, output, options, trace)
-        return
-    if source.is_file():
-        network, file, further = IntegerNetwork.load(source), source, " --data …"
-    else:
-        network, file, further = _compiled(source, output, chip, options)
     path = output or file.with_suffix(f".{target}")
     if target == "onnx":
         from delaytool.formats.onnx.write import write_onnx
