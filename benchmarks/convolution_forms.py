@@ -12,9 +12,8 @@ import time
 
 import torch
 
-from delaytool.models.config import ModelConfig
 from delaytool.models.convolution import choice
-from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.trainer.processor import keep_freed_memory
 
 # name: (time, batch, n_in, n_out, n_steps, size, whether a gradient to the input is wanted)
@@ -56,12 +55,11 @@ def main() -> None:
             x = (torch.rand(steps, batch, n_in) < density).float().requires_grad_(input_grad)
             for sigma in SIGMAS:
                 cells = []
-                chosen = DelayedLinear(n_in, n_out, ModelConfig(max_delay=size - 1))._form(x, n_steps, sigma)
+                chosen = DelayedLinear(n_in, n_out, size - 1)._form(x, n_steps, sigma)
                 for form in FORMS:
                     if form == "direct" and size > 100:
                         continue  # minutes
-                    layer = DelayedLinear(n_in, n_out, ModelConfig(max_delay=size - 1, convolution=form))
-                    layer.reset_parameters()
+                    layer = DelayedLinear(n_in, n_out, size - 1, convolution=form)
                     taken = best_seconds(layer, x, n_steps, sigma, options.rounds)
                     estimate = choice.costs(layer.work(x, n_steps, sigma))[form]
                     star = "*" if form == chosen else " "

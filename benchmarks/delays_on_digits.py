@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from delaytool.trainer import RunFolder, load_recipe, train
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 VARIANTS = {
     "learned delays": [],

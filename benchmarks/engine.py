@@ -206,7 +206,8 @@ def run_nest(work: dict[str, np.ndarray], threads: int) -> dict:
 def run_lava(work: dict[str, np.ndarray], python: str | None) -> dict:
     """Stock Lava, the first steps of one sample; what starting takes is the time of a shorter run."""
     from delaytool.errors import BackendError
-    from delaytool.runtime import engine, lava
+    from delaytool.runtime import engine
+    from delaytool.runtime.backends import lava
 
     network, frames = network_of(work), work["frames"][:1]
     seconds, events = [], []

@@ -27,9 +27,10 @@ import numpy as np
 from engine_workloads import WORKLOADS, cut, make_workload, network_of
 from numba import njit
 
-from delaytool.network import IntegerNetwork
-from delaytool.runtime import bit_sliced, engine, event_driven, lanes
-from delaytool.runtime.lanes import WORD_BITS, WORD_BYTES
+from delaytool.contract.network import IntegerNetwork
+from delaytool.runtime import engine
+from delaytool.runtime.engine import bit_sliced, event_driven, lanes
+from delaytool.runtime.engine.lanes import WORD_BITS, WORD_BYTES
 
 METHODS = ("event", "batched")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -271,7 +272,10 @@ def shd() -> None:
 _FIRST_CALL = """
 import sys, time
 import numpy as np
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.runtime import engine
 layer = IntegerLayer("out", 4, (DenseSynapses(0, np.full((4, 4), 2), np.zeros((4, 4), int)),), dv=0, threshold=9)
 network = IntegerNetwork(InputEncoding(4, n_steps=9), (layer,), Readout("sum", 1.0, 0, 9), 9)

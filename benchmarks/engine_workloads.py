@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from delaytool.network import IntegerNetwork
+    from delaytool.contract.network import IntegerNetwork
 
 # name: (populations, input steps, longest delay, connection probability, samples, input rate)
 WORKLOADS = {
@@ -55,7 +55,10 @@ def make_workload(name: str, folder: Path, seed: int = 0) -> None:
 
 
 def network_of(work: dict[str, np.ndarray]) -> IntegerNetwork:
-    from delaytool.network import InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
+    from delaytool.contract.encoding import InputEncoding
+    from delaytool.contract.layer import IntegerLayer, Readout
+    from delaytool.contract.network import IntegerNetwork
+    from delaytool.contract.synapses import SparseSynapses
 
     sizes = work["sizes"].tolist()
     layers = tuple(

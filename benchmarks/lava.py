@@ -18,8 +18,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from delaytool.network import MAX_THRESHOLD, DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, reference
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 from delaytool.runtime.trace import Trace
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 
 from delaytool.models.config import ModelConfig
-from delaytool.models.delay_network import HiddenLayer
+from delaytool.models.delay_network import HiddenLayer, delayed_linear
 from delaytool.models.neurons import compiled, stepwise
 
 
@@ -66,10 +66,8 @@ def main() -> None:
         steps = {}
         for recurrent in (False, True):
             config = ModelConfig(hidden=(n,), max_delay=given.max_delay, tau=2.0, timing="chip")
-            layer = HiddenLayer(n, n, config, recurrent)
-            layer.synapses.reset_parameters()
-            if layer.recurrent is not None:
-                layer.recurrent.reset_parameters()
+            synapses, within = (delayed_linear(n, n, config.synapses) for _ in range(2))
+            layer = HiddenLayer(config, synapses, within if recurrent else None)
             steps[recurrent] = seconds(
                 lambda layer=layer, sigma=sigma: training_step(layer, x, sigma), given.repetitions
             )

@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 from delays_on_digits import mean_and_error
 
-from delaytool.trainer import Checkpoint, Recipe, RunFolder, load_recipe, train
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate_both
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import Recipe, load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 VARIANTS = [
     ("gauss", "exponential"), ("gauss", "linear"), ("gauss", "cosine"), ("gauss", "plateau"), ("gauss", "constant"),

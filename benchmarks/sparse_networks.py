@@ -14,7 +14,7 @@ from pathlib import Path
 
 from delaytool.cli import main as delaytool
 from delaytool.experiments.verify_run import VerifyRequest, verify_network
-from delaytool.trainer import RunFolder
+from delaytool.trainer.run_folder import RunFolder
 
 SPARSITIES = (0.0, 0.9, 0.99)
 REWIRING = ("none", "deep-r", "rigl", "rigl-signed")

@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 import torch
 
-from delaytool.trainer import load_recipe, train
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import load_recipe
 
 # name: (preset, classes, training samples of the real data set)
 SIZES = {"SHD": ("shd-2l-1kc", 20, 8156), "SSC": ("ssc-3l-1kc", 35, 75466)}

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from training_entrants import ENTRANTS, WORKLOADS, Step, Workload, ours
 
-from delaytool.models import delayed_layer
+from delaytool.models import delayed_linear
 from delaytool.models.convolution import events, transform
 from delaytool.models.interpolation import _Taps
 from delaytool.models.neurons import integrate_and_fire
@@ -112,7 +112,7 @@ def parts_timed() -> Iterator[dict[str, float]]:
         (_Taps, "backward", "kernels"),
         *((function, which, "neurons") for function in neurons for which in ("forward", "backward")),
         (torch.nn.BatchNorm1d, "forward", "batch norm, forward"),
-        (delayed_layer, "density", "counting spikes"),
+        (delayed_linear, "density", "counting spikes"),
     ]
     kept = [(owner, name, vars(owner).get(name, getattr(owner, name))) for owner, name, _ in parts]
 

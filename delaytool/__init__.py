@@ -1,3 +1,5 @@
 """delaytool: train spiking networks with learned delays, export them as integers, verify bit for bit."""
 
-__version__ = "0.1.0"
+from delaytool.version import __version__
+
+__all__ = ["__version__"]

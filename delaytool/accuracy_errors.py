@@ -2,7 +2,7 @@
 
 They answer different questions. A test set of n samples is a draw from all that could have been recorded: the
 binomial error is of that draw, and further seeds on the same samples do not lower it. The error over seeds is of
-initialisation and the order of training, on these samples. Both belong beside a figure. So does the question whether
+initialization and the order of training, on these samples. Both belong beside a figure. So does the question whether
 the accuracy is above chance at all.
 """
 
@@ -47,10 +47,10 @@ def wilson_interval(accuracy: float, samples: int, z: float = Z_95) -> tuple[flo
     """
     _check(accuracy, samples)
     scale = 1.0 + z * z / samples
-    centre = (accuracy + z * z / (2 * samples)) / scale
+    center = (accuracy + z * z / (2 * samples)) / scale
     half = z * math.sqrt(accuracy * (1 - accuracy) / samples + (z / (2 * samples)) ** 2) / scale
     # At 0 and 1 the bound is the accuracy itself; rounding must not push it past.
-    return min(max(0.0, centre - half), accuracy), max(min(1.0, centre + half), accuracy)
+    return min(max(0.0, center - half), accuracy), max(min(1.0, center + half), accuracy)
 
 
 @dataclass(frozen=True)

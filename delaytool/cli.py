@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -11,9 +12,10 @@ from typing import Any
 
 import click
 
-from delaytool import __version__
+from delaytool.commands.error_lines import error_line
 from delaytool.errors import DelaytoolError, MissingExtraError
 from delaytool.printable import printable
+from delaytool.version import __version__
 
 # A verb's module is imported when the verb is used: `verify` must start without PyTorch.
 VERBS = {
@@ -23,11 +25,13 @@ VERBS = {
     "export": "Turn a trained network into a chip's integers.",
     "verify": "Compare those integers with the trained run and on several backends, bit for bit; their accuracy.",
     "report": "Write one self-contained page about a run or a network.",
-    "analyse": "Draw receptive fields over delays and measure their structure (Moran's I).",
+    "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
     "import": "Read a netx (.net) or NIR (.nir) file, of ours or of another tool.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
 }
+# Earlier names of verbs, understood for one more version.
+ALIASES = {"analyse": "analyze"}
 # Names that Python does not take for a module.
 MODULES = {"import": "import_file", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
@@ -61,10 +65,23 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"delaytool.commands.{MODULES.get(cmd_name, cmd_name)}")
         return module.command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = (
+            difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0.6)
+            if args and args[0] not in {*VERBS, *ALIASES}
+            else []
+        )
+        if near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -89,6 +106,12 @@ class Verbs(click.Group):
             if package in ("", "delaytool"):
                 raise
             click.echo(f"error: {MissingExtraError('this verb', package, EXTRAS.get(package, 'train'))}", err=True)
+            ctx.exit(2)
+        except Exception as error:
+            line = error_line(error)
+            if line is None:
+                raise
+            click.echo(f"error: {line}", err=True)
             ctx.exit(2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from delaytool.installation import install_command
+
 
 def first_line(error: BaseException) -> str:
     """What an error of a library says, as one line for a message of ours."""
@@ -22,8 +24,16 @@ class RecipeError(DelaytoolError):
     """A recipe with an unknown key or an impossible value."""
 
 
+class ModelError(DelaytoolError):
+    """A layer or a model that is built, or called, as it cannot be."""
+
+
 class CheckpointError(DelaytoolError):
     """A run folder or checkpoint that cannot be read or used."""
+
+
+class OutputError(DelaytoolError):
+    """A file or folder that cannot be written where it was asked for."""
 
 
 class SweepError(DelaytoolError):
@@ -47,7 +57,7 @@ class MissingExtraError(DelaytoolError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs {package}, which is not installed; install it with: pip install 'delaytool[{extra}]'"
+            f"{feature} needs {package}, which is not installed; install it with: {install_command(extra)}"
         )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from delaytool.analysis.figures import receptive_fields
 from delaytool.analysis.run_analysis import RunAnalysis
+from delaytool.figure_style import save_png
 from delaytool.report import figures
 from delaytool.report.content import PageRequest, gather
-from delaytool.report.style import save_png
 
 PICTURES = Path(__file__).parent / "pictures"
 

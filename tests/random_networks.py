@@ -9,17 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses, Synapses
 from delaytool.errors import NetworkError
-from delaytool.network import (
-    MAX_THRESHOLD,
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-    Synapses,
-)
 
 
 def random_network(

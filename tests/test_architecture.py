@@ -1,4 +1,4 @@
-"""Who may import whom: every import of the package, wherever it stands, against one table."""
+"""The house: rooms stand on floors, a room imports only from floors below its own, and no circle joins two files."""
 
 from __future__ import annotations
 
@@ -11,139 +11,90 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "delaytool"
-ANY = frozenset({"*"})
 STANDARD_LIBRARY = sys.stdlib_module_names | {"tomllib"}  # of any Python that is supported
 
-# part: (parts of delaytool that it may import, other packages that it may import). A part is a module or a folder;
-# the longest name that fits counts. What a part may not import is what is not here: PyTorch in runtime, say.
-# A folder may import itself; '' is delaytool/__init__.py, which holds the version.
-RULES: dict[str, tuple[set[str] | frozenset[str], set[str] | frozenset[str]]] = {
-    "": (set(), set()),
-    "errors": (set(), set()),
-    "files": (set(), set()),
-    "printable": (set(), set()),
-    "accuracy_errors": (set(), {"numpy"}),
-    "contract": ({"errors", "files"}, {"numpy", "h5py"}),
-    "contract.network": ({"contract", "errors"}, {"numpy"}),
-    "contract.limits": ({"contract", "hw_configs", "errors"}, {"numpy"}),
-    "network": ({"contract"}, set()),
-    "hw_configs": ({"errors"}, {"tomli"}),
-    "datasets": (
-        {"contract", "network", "errors", "files"},
-        {"numpy", "h5py", "sklearn", "tonic", "scipy", "soundfile"},
+# The floor of every room. A room is a folder or a module of the package; '' is the package's face, `__init__.py`.
+FLOORS = {
+    **dict.fromkeys(
+        (
+            "version", "installation", "errors", "files", "digests", "printable", "progress", "accuracy_errors",
+            "figure_style", "hw_configs",
+        ),
+        0,
     ),
-    "formats": (set(), set()),
-    "formats.netx": ({"contract", "hw_configs", "errors", "files"}, {"numpy", "h5py"}),
-    "formats.onnx": ({"contract", "errors", "files"}, {"numpy", "onnx"}),
-    "formats.nir": ({"contract", "errors", "files"}, {"numpy", "nir"}),
-    "runtime.backends.onnx": (
-        {"contract", "errors", "formats.onnx", "runtime.trace"},
-        {"numpy", "onnxruntime"},
-    ),
-    "runtime.backends.brian2loihi_worker": (set(), {"numpy", "brian2", "brian2_loihi"}),
-    "runtime": (
-        {"", "contract", "network", "errors", "files", "accuracy_errors", "runtime.backends.onnx"},
-        {"numpy", "numba", "llvmlite"},
-    ),
-    "runtime.lavaworker": ({"contract", "network", "runtime.trace"}, {"numpy", "scipy", "lava"}),
-    "verification": (
-        {"contract", "network", "errors", "accuracy_errors", "runtime", "verification.executor"},
-        {"numpy"},
-    ),
-    "verification.executor": (
-        {"", "network", "errors", "runtime", "verification.compare"},
-        {"numpy", "distributed"},
-    ),
-    "models": (
-        {"hw_configs", "contract", "network", "errors"},
-        {"numpy", "torch", "numba", "llvmlite", "triton", "pydantic"},
-    ),
-    "trainer": (
-        {
-            "",
-            "accuracy_errors",
-            "quantisation",
-            "models",
-            "datasets",
-            "hw_configs",
-            "contract",
-            "network",
-            "errors",
-            "files",
-        },
-        {"numpy", "torch", "pydantic", "tomli", "tomli_w"},
-    ),
-    "quantisation": ({"models", "hw_configs", "contract", "network", "errors"}, {"numpy", "torch"}),
-    "exporter": (
-        {"", "quantisation", "models", "hw_configs", "contract", "network", "errors", "files"},
-        {"numpy", "torch"},
-    ),
-    "exporter.float_onnx": (
-        {"exporter", "quantisation", "models", "formats.onnx.float_sequence", "contract", "errors", "files"},
-        {"numpy"},
-    ),
-    "adapters": ({"formats.nir.float_network", "trainer", "errors"}, {"numpy", "torch"}),
-    "sweep": ({"trainer", "models", "accuracy_errors", "errors", "files"}, {"torch", "optuna", "filelock", "tomli"}),
-    "sweep.figure": ({"sweep", "report.style", "files"}, {"matplotlib"}),
-    "analysis": (
-        {
-            "",
-            "trainer",
-            "models",
-            "quantisation",
-            "contract",
-            "network",
-            "errors",
-            "files",
-            "analysis.morans_i",
-            "report.style",
-        },
-        {"numpy", "torch", "matplotlib"},
-    ),
-    "analysis.morans_i": (set(), {"numpy"}),
-    "experiments": (
-        {
-            "adapters",
-            "formats.nir.float_network",
-            "models.delay_network",
-            "contract",
-            "network",
-            "errors",
-            "files",
-            "hw_configs",
-            "datasets",
-            "models.integer",
-            "trainer",
-            "exporter",
-            "runtime",
-            "verification",
-            "sweep",
-        },
-        {"numpy", "torch", "nir"},
-    ),
-    "report": (
-        {
-            "",
-            "accuracy_errors",
-            "network",
-            "errors",
-            "files",
-            "hw_configs",
-            "printable",
-            "trainer",
-            "exporter",
-            "runtime",
-            "verification",
-            "sweep",
-            "analysis",
-            "experiments",
-        },
-        {"numpy", "matplotlib", "jinja2"},
-    ),
-    "commands": (ANY, ANY),
-    "cli": ({"", "errors", "printable"}, {"click"}),
-    "__main__": ({"cli"}, set()),
+    "contract": 1,
+    "models": 2,
+    "datasets": 2,
+    "formats": 2,
+    "runtime": 3,
+    "quantization": 4,
+    "adapters": 4,
+    "exporter": 5,
+    "trainer": 5,
+    "verification": 5,
+    "analysis": 6,
+    "experiments": 6,
+    "report": 7,
+    "commands": 8,
+    "cli": 9,
+    "__main__": 10,
+    "": 10,
+}  # fmt: skip
+
+# Packages that a room, or a narrower place within it, may import besides the standard library. The longest name counts,
+# so what a narrower place lists is all that it may have.
+PACKAGES: dict[str, set[str]] = {
+    "": set(),
+    "__main__": set(),
+    "version": set(),
+    "installation": set(),
+    "errors": set(),
+    "files": set(),
+    "digests": set(),
+    "printable": set(),
+    "progress": {"rich"},
+    "accuracy_errors": {"numpy"},
+    "figure_style": {"matplotlib"},
+    "hw_configs": {"tomli"},
+    "contract": {"numpy", "h5py"},
+    "models": {"numpy", "torch", "numba", "llvmlite"},
+    "models.config": {"pydantic"},
+    "models.neurons.triton_loops": {"torch", "triton"},
+    "datasets": {"numpy", "h5py", "scipy", "soundfile", "tonic"},
+    "formats": {"numpy", "h5py"},
+    "formats.onnx": {"numpy", "onnx"},
+    "formats.nir": {"numpy", "nir"},
+    "runtime": {"numpy", "numba", "llvmlite"},
+    "runtime.backends.torch": {"torch"},
+    "runtime.backends.onnx": {"numpy", "onnxruntime"},
+    "runtime.backends.brian2loihi_worker": {"numpy", "brian2", "brian2_loihi"},
+    "runtime.backends.lava_worker": {"numpy", "scipy", "lava"},
+    "quantization": {"numpy", "torch"},
+    "adapters": {"torch"},
+    "adapters.nir": {"numpy", "torch"},
+    "exporter": {"numpy", "torch"},
+    "trainer": {"numpy", "torch", "filelock", "tensorboard"},
+    # Recipes are read, listed and checked without PyTorch.
+    "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
+    "verification": {"numpy"},
+    "verification.executor": {"numpy", "distributed"},
+    "analysis": {"numpy", "torch", "matplotlib"},
+    "analysis.morans_i": {"numpy"},
+    "experiments": {"numpy", "torch"},
+    "experiments.import_nir": {"nir"},
+    "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
+    "report": {"numpy", "matplotlib", "jinja2"},
+    "commands": {"click", "rich"},
+    "commands.error_lines": set(),
+    "cli": {"click"},
 }
+
+# Without PyTorch whatever they import: the right half, and what lists and checks recipes.
+WITHOUT_TORCH = (
+    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "trainer.recipe", "trainer.run_folder",
+)  # fmt: skip
+# Loads by name: the face its names, the command line its verbs.
+BY_NAME = ("", "cli")
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
@@ -152,7 +103,10 @@ MODULES = {
 
 
 def imports(module: str, *, on_import_only: bool = False) -> Iterator[tuple[str, int]]:
-    """(name, line) of what a module imports; `on_import_only`: what importing it imports, not what calling it does."""
+    """(name, line) of what a module imports, wherever it stands, `import_module` with a plain name included.
+
+    on_import_only: what importing the module imports, not what calling its functions does.
+    """
     pending: list[ast.AST] = [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
     while pending:
         node = pending.pop()
@@ -168,46 +122,103 @@ def imports(module: str, *, on_import_only: bool = False) -> Iterator[tuple[str,
             assert node.level == 0, f"{module}, line {node.lineno}: imports are absolute in this package"
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                is_module = submodule.removeprefix("delaytool.") in MODULES and submodule.startswith("delaytool.")
+                is_module = submodule.startswith("delaytool.") and submodule.removeprefix("delaytool.") in MODULES
                 yield submodule if is_module else str(node.module), node.lineno
+        elif isinstance(node, ast.Call) and loads_by_name(node) and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value), node.lineno
 
 
-def inside(module: str, part: str) -> bool:
-    return module == part or (part != "" and module.startswith(part + "."))
+def loads_by_name(call: ast.Call) -> bool:
+    return ast.unparse(call.func).split(".")[-1] in ("import_module", "__import__") and bool(call.args)
 
 
-def part_of(module: str) -> str:
-    return max((part for part in RULES if inside(module, part)), key=len, default="(no rule)")
+def inside(module: str, place: str) -> bool:
+    return module == place or (place != "" and module.startswith(place + "."))
+
+
+def room_of(module: str) -> str:
+    """The room that a module, or a name within one, belongs to."""
+    return module.split(".")[0]
+
+
+def longest(module: str, table: dict[str, set[str]]) -> str:
+    return max((place for place in table if inside(module, place)), key=len)
+
+
+def own(name: str) -> str:
+    """'delaytool.contract.network' to 'contract.network', 'delaytool' to ''."""
+    return name.removeprefix("delaytool").lstrip(".")
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_only_what_its_part_may(module: str) -> None:
-    part = part_of(module)
-    assert part in RULES, f"delaytool.{module} has no rule in {Path(__file__).name}"
-    ours, others = RULES[part]
+def test_a_room_imports_only_from_floors_below(module: str) -> None:
+    room = room_of(module)
+    assert room in FLOORS, f"delaytool.{module} is in no room of {Path(__file__).name}"
+    packages = PACKAGES[longest(module, PACKAGES)]
     for name, line in imports(module):
         where = f"delaytool/{MODULES[module].relative_to(PACKAGE).as_posix()}:{line}"
-        root, _, rest = name.partition(".")
-        if root == "delaytool":
-            allowed = part_of(rest) == part or ours == ANY or any(inside(rest, other) for other in ours)
-        else:
-            allowed = root in STANDARD_LIBRARY or others == ANY or root in others
-        assert allowed, f"{where}: {part or 'delaytool'} may not import {name}"
+        if name.split(".")[0] == "delaytool":
+            other = room_of(own(name))
+            if other not in (room, "version"):
+                assert FLOORS[other] <= FLOORS[room], (
+                    f"{where}: {room} (floor {FLOORS[room]}) imports {name} from above"
+                )
+                on_ground = FLOORS[other] == FLOORS[room] == 0  # the ground has no order but that of no circle
+                assert on_ground or FLOORS[other] < FLOORS[room], f"{where}: {room} imports {name} of its own floor"
+        elif name.split(".")[0] not in STANDARD_LIBRARY:
+            assert name.split(".")[0] in packages, f"{where}: {longest(module, PACKAGES)} may not import {name}"
 
 
-def test_no_circle() -> None:
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in BY_NAME])
+def test_nothing_is_loaded_by_a_name_that_is_made_up_at_run_time(module: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and loads_by_name(node):
+            assert isinstance(node.args[0], ast.Constant), f"delaytool.{module}:{node.lineno} loads by name"
+
+
+def test_no_circle_between_files() -> None:
+    """In functions too: what a function imports, its file depends on. What only type checkers read is left out."""
     graph = {
-        module: {
-            name.removeprefix("delaytool").lstrip(".")
-            for name, _ in imports(module, on_import_only=True)
-            if name.split(".")[0] == "delaytool"
-        }
-        - {module}
+        module: {own(name) for name, _ in imports(module) if name.split(".")[0] == "delaytool"} - {module, ""}
         for module in MODULES
     }
+    for module in MODULES:
+        graph[module] -= {own(name) for name, _ in type_checking_imports(module)}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
-def test_the_table_is_no_longer_than_the_package() -> None:
-    unknown = [part for part in RULES if part not in MODULES]
+def type_checking_imports(module: str) -> Iterator[tuple[str, int]]:
+    every = {(name, line) for name, line in imports(module)}
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    spans = [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    yield from ((name, line) for name, line in every if any(first <= line <= last for first, last in spans))
+
+
+def test_the_right_half_never_reaches_pytorch_on_import() -> None:
+    reached: dict[str, set[str]] = {}
+
+    def packages_of(module: str) -> set[str]:
+        if module not in reached:
+            reached[module] = set()
+            for name, _ in imports(module, on_import_only=True):
+                if name.split(".")[0] == "delaytool":
+                    found = own(name)
+                    while found not in MODULES:
+                        found = found.rpartition(".")[0]
+                    reached[module] |= packages_of(found)
+                else:
+                    reached[module].add(name.split(".")[0])
+        return reached[module]
+
+    for module in MODULES:
+        if any(inside(module, place) for place in WITHOUT_TORCH) and module != "runtime.backends.torch":
+            assert "torch" not in packages_of(module), f"importing delaytool.{module} imports PyTorch"
+
+
+def test_the_tables_are_no_longer_than_the_package() -> None:
+    unknown = [place for place in {**FLOORS, **PACKAGES} if place not in MODULES]
     assert not unknown, f"rules for what is not there: {unknown}"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from delaytool.cli import VERBS, main
 from delaytool.errors import DataError
-from delaytool.runtime.loihi import MissingLoihiError
+from delaytool.runtime.backends.loihi import MissingLoihiError
 
 VERB_NAMES = [*VERBS]
 
@@ -70,8 +70,8 @@ def test_a_table_into_a_closed_pipe_is_141() -> None:
     """Tables are printed by another library than lines, with an exit code of its own for this."""
     code = (
         "import sys; from delaytool.cli import main, Verbs; import click\n"
-        "from delaytool.commands.console import plain_console\n"
-        "Verbs.get_command = lambda *_: click.command('x')(lambda: plain_console().print('a' * 10))\n"
+        "from delaytool.commands.console import PlainConsole\n"
+        "Verbs.get_command = lambda *_: click.command('x')(lambda: PlainConsole().print('a' * 10))\n"
         "main(['verify'])"
     )
     reader, writer = os.pipe()

@@ -12,24 +12,24 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from delaytool.report.style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure, styled, unclutter
+from delaytool.figure_style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure, styled, unclutter
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure  # brings PyTorch, which pictures do not need
 
-# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any colour vision tell apart.
+# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any color vision tell apart.
 EXCITATION, INHIBITION = VERMILLION, BLUE
 DIVERGING = LinearSegmentedColormap.from_list("delaytool", [INHIBITION, "#ffffff", EXCITATION])
 COLUMNS = 6
-# Cells beyond this quantile of their sizes have the full colour, so that one strong synapse does not pale the rest.
-FULL_COLOUR = 0.98
+# Cells beyond this quantile of their sizes have the full color, so that one strong synapse does not pale the rest.
+FULL_COLOR = 0.98
 
 
 @styled
 def receptive_fields(
     structure: LayerStructure, neurons: Sequence[int], *, title: str, time_step_ms: float, units: str = "input channel"
 ) -> Figure:
-    """A panel a neuron: unit upwards, delay to the right, excitation orange and inhibition blue.
+    """A panel per neuron: unit upwards, delay to the right, excitation orange and inhibition blue.
 
     Above it the neuron's number, its Moran's I, and p against its own weights shuffled among its synapses.
     """
@@ -44,8 +44,8 @@ def receptive_fields(
         field = structure.fields[neuron]
         _field(axes, field)
         i, p = tests["cells"].i[neuron], tests["weights"].p[neuron]
-        told = "no synapse" if not np.isfinite(i) else f"I {i:.3f}, p {p:.3f}".replace("I -", "I −")
-        axes.set_title(f"{neuron}:  {told}", fontweight="normal", fontsize=8.5, pad=3)
+        shown = "no synapse" if not np.isfinite(i) else f"I {i:.3f}, p {p:.3f}".replace("I -", "I −")
+        axes.set_title(f"{neuron}:  {shown}", fontweight="normal", fontsize=8.5, pad=3)
     for axes in panels[len(neurons) :]:
         axes.set_axis_off()
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
@@ -61,9 +61,9 @@ def receptive_fields(
 
 
 def _field(axes: Axes, field: np.ndarray) -> None:
-    """field (unit, delay), on a colour scale of its own."""
+    """field (unit, delay), on a color scale of its own."""
     sizes = np.abs(field[field != 0])
-    full = float(np.quantile(sizes, FULL_COLOUR)) if sizes.size else 1.0
+    full = float(np.quantile(sizes, FULL_COLOR)) if sizes.size else 1.0
     axes.imshow(
         field / full, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto", origin="lower", interpolation="nearest",
         extent=(-0.5, field.shape[1] - 0.5, -0.5, field.shape[0] - 0.5),
@@ -78,7 +78,7 @@ def _field(axes: Axes, field: np.ndarray) -> None:
 
 @styled
 def structure_histograms(stages: Mapping[str, LayerStructure], *, title: str) -> Figure:
-    """Moran's I of all neurons, a panel a part, before and after training; a dashed line where shuffled weights lie."""
+    """Moran's I of all neurons, a panel per part, before and after training; a dashed line at shuffled ones' mean."""
     parts = list(next(iter(stages.values())).tests)
     figure = new_figure(3.7 * len(parts), 3.1)
     for axes, part in zip(np.ravel(figure.subplots(1, len(parts), sharey=True)), parts, strict=True):
@@ -110,12 +110,12 @@ def structure_histograms(stages: Mapping[str, LayerStructure], *, title: str) ->
 def delay_histograms(
     histograms: Mapping[str, Mapping[str, Sequence[int]]], by_epoch: Mapping[str, Sequence[tuple[int, Sequence[int]]]]
 ) -> Figure:
-    """A row a layer: synapses on each delay before and after training, and their shares over epochs where kept."""
+    """A row per layer: synapses on each delay before and after training, and their shares over epochs where kept."""
     with_epochs = any(by_epoch.values())
     columns = 2 if with_epochs else 1
     figure = new_figure(5.4 * columns, 2.7 * len(histograms))
-    grid = figure.subplots(len(histograms), columns, squeeze=False)
-    for row, (name, stages) in zip(grid, histograms.items(), strict=True):
+    panels = figure.subplots(len(histograms), columns, squeeze=False)
+    for row, (name, stages) in zip(panels, histograms.items(), strict=True):
         _delays(row[0], name, stages)
         if with_epochs:
             _over_epochs(figure, row[1], name, by_epoch[name])

@@ -64,19 +64,22 @@ class LayerStructure:
 def layer_structure(
     fields: np.ndarray, settings: MoranSettings, progress: Callable[[int, int], None] | None = None
 ) -> LayerStructure:
-    """Test every part of the fields (neuron, unit, delay) against every null; progress is told (done, in all)."""
+    """Test every part of the fields (neuron, unit, delay) against every null.
+
+    progress is called with (done, of how many).
+    """
     occupied = fields != 0
     runs = [(part, null) for part in PARTS for null in NULLS]
     tests: dict[str, dict[Null, PermutationTest]] = {part: {} for part in PARTS}
     for index, (part, null) in enumerate(runs):
 
-        def tell(done: int, total: int, before: int = index) -> None:
+        def report(done: int, total: int, before: int = index) -> None:
             if progress is not None:
                 progress(before * 1000 + 1000 * done // total, 1000 * len(runs))
 
         tests[part][null] = permutation_test(
             part_of(fields, part), null=null, occupied=occupied, permutations=settings.permutations,
-            seed=settings.seed, contiguity=settings.contiguity, progress=tell,
+            seed=settings.seed, contiguity=settings.contiguity, progress=report,
         )  # fmt: skip
     return LayerStructure(fields, tests)
 

@@ -1,10 +1,10 @@
-"""Moran's I of fields on a grid: whether neighbouring cells hold similar values.
+"""Moran's I of fields of cells in rows and columns: whether neighboring cells hold similar values.
 
     I = (N / W) sum_ij w_ij z_i z_j / sum_i z_i^2,    z = x - mean(x)
 
-over the N cells of a field, with w_ij = 1 where cells i and j are neighbours and W = sum_ij w_ij (P. A. P. Moran,
-Biometrika 37:17, 1950; A. D. Cliff and J. K. Ord, Spatial Processes, 1981, chapter 1). It is near 1 where like lies
-beside like, -1 / (N - 1) on average where values lie at random, negative where neighbours differ.
+over the N cells of a field, with w_ij = 1 where cells i and j are neighbors and W = sum_ij w_ij (P. A. P. Moran,
+Biometrika 37:17, 1950; A. D. Cliff and J. K. Ord, Spatial Processes, 1981, chapter 1). It is near 1 where neighbors
+hold similar values, -1 / (N - 1) on average where values lie at random, negative where neighbors differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 Contiguity = Literal["queen", "rook"]
 Null = Literal["cells", "weights"]
-# Each pair of neighbours once, as (rows, columns) from the first to the second.
+# Each pair of neighbors once, as (rows, columns) from the first to the second.
 OFFSETS: dict[str, tuple[tuple[int, int], ...]] = {
     "rook": ((0, 1), (1, 0)),
     "queen": ((0, 1), (1, 0), (1, 1), (1, -1)),
@@ -28,12 +28,12 @@ TIE = 1e-10
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """Arrays of one number a field, NaN for a field that is the same everywhere.
+    """Arrays of one number per field, NaN for a field that is the same everywhere.
 
     i          Moran's I as observed
     mean       its mean over the shuffled fields
     deviation  its standard deviation over them
-    p          (1 + shuffles with an I at least as large) / (1 + shuffles): one-sided, for like beside like
+    p          (1 + shuffles with an I at least as large) / (1 + shuffles): one-sided, for similar neighbors
     """
 
     i: np.ndarray
@@ -50,7 +50,7 @@ class PermutationTest:
 
     @property
     def defined(self) -> np.ndarray:
-        """(field,) bool: those that have a Moran's I at all."""
+        """(field,) bool: whether the field has a Moran's I."""
         return np.isfinite(self.i)
 
 
@@ -81,11 +81,11 @@ def permutation_test(
     """Moran's I of each field against that of shuffled ones.
 
     fields    (field, row, column)
-    null      'cells': all cells are shuffled, the randomisation of Cliff and Ord: nothing is left but the values.
+    null      'cells': all cells are shuffled, the randomization of Cliff and Ord: nothing is left but the values.
               'weights': values are shuffled among the `occupied` cells, which stay where they are, so that what is
               tested is which value lies where, given the places
     occupied  (field, row, column) bool; default: the cells that are not 0
-    progress  told (done, in all)
+    progress  called with (done, of how many)
     The same seed gives the same figures. All fields share each shuffle of places: every single p-value is that of
     independent shuffles, but p-values of different fields are not wholly independent of each other.
     Raises ValueError for an unknown null or contiguity, fields of other dimensions, or no permutations.
@@ -96,18 +96,18 @@ def permutation_test(
     if permutations < 1:
         raise ValueError(f"{permutations} permutations test nothing; give at least 1")
     generator = np.random.default_rng(seed)
-    tell = progress or (lambda done, total: None)
+    report = progress or (lambda done, total: None)
     flat = values.reshape(len(values), -1)
-    grid = _Grid(values.shape[1], values.shape[2], contiguity)
+    neighbors = _Neighbors(values.shape[1], values.shape[2], contiguity)
     mean = flat.mean(axis=1)
     # sum_ij w_ij (x_i - m)(x_j - m) = sum_ij w_ij x_i x_j - 2 m sum_i x_i degree_i + m^2 W, where cells of value 0
     # drop out: a shuffle costs what the cells of other values cost.
     if null == "cells":
-        cross, degrees = _shuffle_cells(flat, grid, permutations, generator, tell)
+        cross, degrees = _shuffle_cells(flat, neighbors, permutations, generator, report)
     else:
         chosen = values != 0 if occupied is None else np.asarray(occupied, bool)
-        cross, degrees = _shuffle_weights(flat, chosen.reshape(flat.shape), grid, permutations, generator, tell)
-    total = cross - 2 * mean * degrees + mean**2 * grid.n_links
+        cross, degrees = _shuffle_weights(flat, chosen.reshape(flat.shape), neighbors, permutations, generator, report)
+    total = cross - 2 * mean * degrees + mean**2 * neighbors.n_links
     observed = morans_i(values, contiguity)
     shuffled = _scaled(total, fields, contiguity)  # (permutation, field)
     at_least = (shuffled >= observed - TIE).sum(axis=0)
@@ -120,12 +120,12 @@ def permutation_test(
     )
 
 
-class _Grid:
-    """Neighbours of cells numbered row by row."""
+class _Neighbors:
+    """Neighbors of cells numbered row by row."""
 
     def __init__(self, rows: int, columns: int, contiguity: Contiguity) -> None:
         self.n_cells = rows * columns
-        # A border of cells that hold nothing spares every look beyond the edge.
+        # A border of empty cells, so that no neighbor lies outside the array.
         self.width = columns + 2
         self.n_padded = (rows + 2) * self.width
         cell = np.arange(self.n_cells)
@@ -138,7 +138,7 @@ class _Grid:
         self._held = np.full(self.n_padded, -1)
 
     def pairs(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Places in `cells` (distinct cell numbers) of each pair of neighbours, each pair once."""
+        """Places in `cells` (distinct cell numbers) of each pair of neighbors, each pair once."""
         held, at = self._held, self.padded[cells]
         held[at] = np.arange(len(cells))
         beside = np.concatenate([held[at + step] for step in self.steps])
@@ -148,17 +148,21 @@ class _Grid:
 
 
 def _shuffle_cells(
-    flat: np.ndarray, grid: _Grid, permutations: int, generator: np.random.Generator, tell: Callable[[int, int], None]
+    flat: np.ndarray,
+    neighbors: _Neighbors,
+    permutations: int,
+    generator: np.random.Generator,
+    report: Callable[[int, int], None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """(sum_ij w_ij x_i x_j, sum_i x_i degree_i) of every shuffle, both (permutation, field)."""
     values = _packed(flat)  # (place, field), zeros where a field has fewer
     cross, degrees = np.zeros((2, permutations, len(flat)))
     for index in range(permutations):
-        cells = generator.permutation(grid.n_cells)[: len(values)]
-        first, second = grid.pairs(cells)
+        cells = generator.permutation(neighbors.n_cells)[: len(values)]
+        first, second = neighbors.pairs(cells)
         cross[index] = 2 * np.einsum("pn,pn->n", values[first], values[second])
-        degrees[index] = grid.degree[cells] @ values
-        tell(index + 1, permutations)
+        degrees[index] = neighbors.degree[cells] @ values
+        report(index + 1, permutations)
     return cross, degrees
 
 
@@ -174,10 +178,10 @@ def _packed(flat: np.ndarray) -> np.ndarray:
 def _shuffle_weights(
     flat: np.ndarray,
     occupied: np.ndarray,
-    grid: _Grid,
+    neighbors: _Neighbors,
     permutations: int,
     generator: np.random.Generator,
-    tell: Callable[[int, int], None],
+    report: Callable[[int, int], None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `_shuffle_cells`, each field's values among its own occupied cells."""
     if (flat[~occupied] != 0).any():
@@ -190,20 +194,20 @@ def _shuffle_weights(
         for field in np.flatnonzero(counts == count):
             cells = np.flatnonzero(occupied[field])
             shuffled = flat[field, cells][orders]  # (permutation, place)
-            first, second = grid.pairs(cells)
+            first, second = neighbors.pairs(cells)
             cross[:, field] = 2 * np.einsum("kp,kp->k", shuffled[:, first], shuffled[:, second])
-            degrees[:, field] = shuffled @ grid.degree[cells]
+            degrees[:, field] = shuffled @ neighbors.degree[cells]
             done += 1
-            tell(done, len(flat))
+            report(done, len(flat))
     return cross, degrees
 
 
 def _scaled(total: np.ndarray, fields: np.ndarray, contiguity: Contiguity) -> np.ndarray:
     """(N / W) total / sum z^2; NaN where a field is the same everywhere."""
     values = np.asarray(fields, np.float64).reshape(len(fields), -1)
-    n_links = _Grid(fields.shape[1], fields.shape[2], contiguity).n_links
+    n_links = _Neighbors(fields.shape[1], fields.shape[2], contiguity).n_links
     squares = ((values - values.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    # A single cell has no neighbours, but it is the same everywhere too.
+    # A single cell has no neighbors, but it is the same everywhere too.
     varies = (np.ptp(values, axis=1) > 0) & (squares > 0)
     factor = np.divide(values.shape[1], n_links * squares, out=np.full_like(squares, np.nan), where=varies)
     return factor * total

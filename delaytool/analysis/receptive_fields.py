@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.program import program_of
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.program import program_of
 
 PARTS = ("signed", "excitation", "inhibition")
 
@@ -17,20 +17,20 @@ def receptive_fields(model: DelayNetwork, encoding: InputEncoding) -> dict[str, 
 
     Delays are rounded as the network is evaluated and exported; taps that meet in one cell add up. Batch norm is
     folded in, so that a positive cell excites even where the norm's factor is negative. A unit is a neuron of the
-    layer before, or an input channel; of what a recurrent layer hears of itself, a neuron of that layer, and a spike
-    takes one step besides the delay. The encoding's n_steps must be decided.
+    layer before, or an input channel; of a recurrent layer's synapses to itself, a neuron of that layer, whose spikes
+    take one step besides the delay. The encoding's n_steps must be decided.
     """
     config = model.config
     layers = fold_batch_norm(program_of(model, encoding)).layers
-    fields = {layer.name: on_grid(layer.weight, layer.delay, config.kernel_size) for layer in layers}
+    fields = {layer.name: cells_of_taps(layer.weight, layer.delay, config.kernel_size) for layer in layers}
     for layer in layers:
         if layer.recurrent is not None:
-            own = on_grid(layer.recurrent.weight, layer.recurrent.delay, config.recurrent_synapses.kernel_size)
+            own = cells_of_taps(layer.recurrent.weight, layer.recurrent.delay, config.recurrent_synapses.kernel_size)
             fields[f"{layer.name}-recurrent"] = own
     return fields
 
 
-def on_grid(weight: np.ndarray, delay: np.ndarray, n_delays: int) -> np.ndarray:
+def cells_of_taps(weight: np.ndarray, delay: np.ndarray, n_delays: int) -> np.ndarray:
     """weight, delay (neuron, unit, tap) to (neuron, unit, n_delays); delays are rounded, in float32 as in training."""
     step = np.round(delay.astype(np.float32)).astype(np.int64).clip(0, n_delays - 1)
     fields = np.zeros((*weight.shape[:2], n_delays))

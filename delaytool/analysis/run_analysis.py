@@ -1,4 +1,4 @@
-"""A run folder to all that its analysis says: structure before and after training, delay histograms by epoch."""
+"""From a run folder to its analysis: structure before and after training, delay histograms by epoch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BEFORE, AFTER = "before", "after"
 class RunAnalysis:
     """What a run learned.
 
-    structure    by layer analysed, then by stage ('before', 'after' training)
+    structure    by layer analyzed, then by stage ('before', 'after' training)
     histograms   by layer, then by stage: synapses on each whole delay
     by_epoch     by layer: (epoch, synapses on each whole delay), in order; empty where the run kept none
-    notes        what a reader must know, a sentence each
+    notes        sentences that a reader must know
     """
 
     name: str
@@ -43,11 +43,11 @@ class RunAnalysis:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Those that there are."""
+        """The stages that the run has: 'after' alone where it was not trained here."""
         return tuple(next(iter(self.histograms.values())))
 
 
-def analyse_run(
+def analyze_run(
     folder: str | os.PathLike[str],
     *,
     layers: Sequence[str] = (),
@@ -55,11 +55,11 @@ def analyse_run(
     checkpoint: str = "best",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> RunAnalysis:
-    """Analyse a run's checkpoint and the network that its training began with.
+    """Analyze a run's checkpoint and the network that its training began with.
 
     layers      names of those whose fields are tested; default: the first, whose units are the input's channels
     checkpoint  'best' or 'last'
-    progress    told (what, done, in all)
+    progress    called with (what, done, of how many)
     Raises CheckpointError for a folder without that checkpoint, or a layer that the network does not have.
     """
     run = RunFolder(folder)
@@ -82,11 +82,11 @@ def analyse_run(
         fields = receptive_fields(model, saved.encoding)
         for name in chosen:
 
-            def tell(done: int, total: int, what: str = f"{name}, {stage} training") -> None:
+            def report(done: int, total: int, what: str = f"{name}, {stage} training") -> None:
                 if progress is not None:
                     progress(what, done, total)
 
-            structure[name][stage] = layer_structure(fields[name], settings, tell)
+            structure[name][stage] = layer_structure(fields[name], settings, report)
     histograms = {name: {stage: _histograms(model)[name] for stage, model in models.items()} for name in names}
     return RunAnalysis(
         name=saved.recipe.name,
@@ -113,7 +113,7 @@ def _notes(chosen: tuple[str, ...], names: list[str], saved: Checkpoint) -> list
     if not inner:
         return []
     return [
-        f"{', '.join(inner)}: the neurons that send to it have no order of their own, so neighbours among them, and a "
+        f"{', '.join(inner)}: the neurons that send to it have no order of their own, so neighbors among them, and a "
         "Moran's I over them, mean little"
     ]
 

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from delaytool import __version__
 from delaytool.analysis import figures
 from delaytool.analysis.layer_structure import LEVEL
 from delaytool.analysis.run_analysis import AFTER, RunAnalysis
+from delaytool.figure_style import save_png
 from delaytool.files import atomic_path
-from delaytool.report.style import save_png
+from delaytool.version import __version__
 
 SCHEMA = "delaytool-analysis"
 SCHEMA_VERSION = 1

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.setting import Setting
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.setting import Setting
 
 
-@click.command("compare")
+@click.command("compare", cls=RecipeVerb)
 @click.argument("recipes", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
 @click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
@@ -52,9 +53,9 @@ def command(
     """
     from delaytool.errors import SweepError
     from delaytool.experiments.measure_run import Measure
+    from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
-    from delaytool.sweep.folder import SweepFolder
 
     if page is not None:
         if recipes or speakers or output or overrides or data or retry_failed:
@@ -67,9 +68,10 @@ def command(
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
     from delaytool.commands.sweeping import sweep
+    from delaytool.trainer.recipe import override_of
 
     load_target(target)
-    short = [] if data is None else [f"data.source='{data}'"]
+    short = [] if data is None else [override_of("data.source", data)]
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
@@ -81,10 +83,10 @@ def command(
 def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
     """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
     from delaytool.errors import SweepError
+    from delaytool.experiments.sweep.combinations import combinations
+    from delaytool.experiments.sweep.results import SEED, SPEAKER
+    from delaytool.experiments.sweep.setting import Setting
     from delaytool.report.comparison import METHOD
-    from delaytool.sweep.grid import grid
-    from delaytool.sweep.results import SEED, SPEAKER
-    from delaytool.sweep.setting import Setting
 
     names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
     for name in names:
@@ -95,7 +97,10 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
             raise SweepError(f"--set {override}: seeds are given by --seeds")
     over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
     grids = [
-        [Setting({METHOD: name, **one.values}, one.recipe, family=name) for one in grid(recipe, over, overrides)]
+        [
+            Setting({METHOD: name, **one.values}, one.recipe, family=name)
+            for one in combinations(recipe, over, overrides)
+        ]
         for name, recipe in zip(names, recipes, strict=True)
     ]
     return [setting for repeats in zip(*grids, strict=True) for setting in repeats]
@@ -103,14 +108,14 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 
 def _show(folder: SweepFolder, target: str) -> int:
     """Table and files; the exit code."""
-    from delaytool.commands.console import wide_console
+    from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import comparison_tables
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
-    console = wide_console()
+    console = PlainConsole()
     accuracies, costs = comparison_tables(comparison)
     console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
     for reason in tables.reasons(comparison):

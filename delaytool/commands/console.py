@@ -15,11 +15,14 @@ REDIRECTED_WIDTH = 200
 class PlainConsole(Console):
     """A console on which a text is only a text: markup and emoji are off, control characters are written out.
 
+    A terminal's lines are wrapped between words; a file or a pipe gets every line whole, and room for any table.
     Styles are given apart from texts: `console.print("PASS", style="bold green")`, or `rich.text.Text.assemble`.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+        if not self.is_terminal:
+            self.soft_wrap, self.width = True, width or REDIRECTED_WIDTH
 
     def render_str(self, text: str, **options: object) -> Text:  # type: ignore[override]
         """As rich does, with control characters written out, the line's own ends left alone."""
@@ -28,17 +31,6 @@ class PlainConsole(Console):
     def on_broken_pipe(self) -> None:
         """Let the command line answer, as for every closed pipe; rich would exit with 1."""
         raise BrokenPipeError from None
-
-
-def plain_console(*, stderr: bool = False) -> PlainConsole:
-    """As wide as the terminal; lines are not broken."""
-    return PlainConsole(stderr=stderr)
-
-
-def wide_console() -> PlainConsole:
-    """As wide as the terminal; wide enough for any table of ours where the output goes to a file or a pipe."""
-    console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(width=REDIRECTED_WIDTH)
 
 
 def styled(style: str, word: str, rest: str = "") -> RenderableType:

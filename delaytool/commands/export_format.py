@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from delaytool.commands.console import echo
 from delaytool.errors import ExportError
+from delaytool.files import require_writable_file
 
 if TYPE_CHECKING:
     from delaytool.contract.network import IntegerNetwork
@@ -38,6 +39,7 @@ def write_format(
     if trace and target == "nir":
         raise ExportError("nir: a graph has no trace to give out; leave out --trace")
     path = output or file.with_suffix(f".{target}")
+    require_writable_file(path)
     if target == "onnx":
         from delaytool.formats.onnx.write import write_onnx
 
@@ -55,13 +57,15 @@ def write_format(
 
 def _compiled(run: Path, output: Path | None, chip: str, options: ExportOptions) -> tuple[IntegerNetwork, Path, str]:
     """(network, its file, what `verify` needs besides) of a run."""
-    from delaytool.commands.export import data_option, print_export
-    from delaytool.commands.step_bars import StepBars
+    from delaytool.commands.export_report import data_option, print_export
     from delaytool.experiments.export_run import export_run
     from delaytool.hw_configs import load_target
+    from delaytool.progress import StepBars
 
     made_for = load_target(chip)
     file = run / f"network-{chip}.h5" if output is None else output.with_suffix(".h5")
+    if run.exists():  # else it is the run that is missing
+        require_writable_file(file)
     with StepBars() as progress:
         done = export_run(run, made_for, file, options, progress)
     print_export(done, made_for.title, file)
@@ -69,12 +73,14 @@ def _compiled(run: Path, output: Path | None, chip: str, options: ExportOptions)
 
 
 def _export_float(run: Path, output: Path | None, options: ExportOptions, trace: bool) -> None:
-    from delaytool.commands.step_bars import StepBars
     from delaytool.experiments.export_float import export_float
+    from delaytool.progress import StepBars
 
     if run.is_file():
         raise ExportError(f"{run}: a network file holds integers alone; give the run folder, whose network is float")
     path = output or run / "network-float.onnx"
+    if run.exists():
+        require_writable_file(path)
     with StepBars() as progress:
         found = export_float(run, path, options, trace=trace, progress=progress)
     shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())

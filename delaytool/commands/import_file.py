@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delaytool.commands.console import echo
+from delaytool.files import require_writable_file
 
 if TYPE_CHECKING:
     from delaytool.contract.network import IntegerNetwork
@@ -50,24 +51,33 @@ def command(
     becomes a run folder (-o), with --data and --time-step-ms: it is not calibrated to any chip until it is exported.
     """
     if file.suffix == ".nir":
-        _import_nir(
-            file, output, time_step_ms, time_unit, recipe, [*overrides, *([f"data.source='{data}'"] if data else [])]
-        )
+        _import_nir(file, output, time_step_ms, time_unit, recipe, overrides, data)
         return
     from delaytool.formats.netx import read_netx
 
+    output = output or file.with_suffix(".h5")
+    if file.exists():  # else it is this that is missing
+        require_writable_file(output)
     network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms or 1.0, clip_delays=clip_delays)
     _save(network, file, output)
 
 
 def _import_nir(
-    file: Path, output: Path | None, time_step_ms: float | None, time_unit: str, recipe: str, overrides: list[str]
+    file: Path,
+    output: Path | None,
+    time_step_ms: float | None,
+    time_unit: str,
+    recipe: str,
+    overrides: tuple[str, ...],
+    data: str | None,
 ) -> None:
     from delaytool.formats.nir.read import integers_of, read_graph
 
     graph = read_graph(file)
     network = integers_of(graph, file)
     if network is not None:
+        output = output or file.with_suffix(".h5")
+        require_writable_file(output)
         _save(network, file, output)
         return
     if output is None or time_step_ms is None:
@@ -75,18 +85,23 @@ def _import_nir(
             f"{file} holds a float network of another tool, which becomes a run: give the run folder with -o, the "
             "length of a step with --time-step-ms, and its data with --data"
         )
-    _import_run(graph, file, output, recipe=recipe, overrides=overrides, time_step_ms=time_step_ms, time_unit=time_unit)
+    from delaytool.trainer.recipe import override_of
+
+    given = [*overrides, *([] if data is None else [override_of("data.source", data)])]
+    _import_run(graph, file, output, recipe=recipe, overrides=given, time_step_ms=time_step_ms, time_unit=time_unit)
 
 
 def _import_run(graph: Any, file: Path, output: Path, *, time_step_ms: float, time_unit: str, **options: Any) -> None:
     from delaytool.accuracy_errors import told
-    from delaytool.commands.step_bars import StepBars
+    from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.import_nir import import_nir_run
+    from delaytool.progress import StepBars
 
     with StepBars() as progress:
         done = import_nir_run(
             graph, output, time_step_ms=time_step_ms, time_unit=time_unit, progress=progress, **options
         )  # fmt: skip
+    show_warnings(done.warnings)
     last = done.network.layers[-1]
     echo(f"{file}: {done.sizes}, {', '.join(layer.kind for layer in done.network.layers)}")
     echo(
@@ -99,8 +114,7 @@ def _import_run(graph: Any, file: Path, output: Path, *, time_step_ms: float, ti
     echo(f"run: {output}    next: delaytool export {quote(str(output))} --target loihi2")
 
 
-def _save(network: IntegerNetwork, file: Path, output: Path | None) -> None:
-    output = output or file.with_suffix(".h5")
+def _save(network: IntegerNetwork, file: Path, output: Path) -> None:
     network.save(output)
     sizes = "-".join(
         str(size) for size in (network.encoding.n_channels, *(layer.n_neurons for layer in network.layers))

@@ -43,12 +43,15 @@ def command(
     PyTorch is installed; a network file that lies in a run folder gets the run's curves too. Exits 0 once the page is
     written, whatever its verdict.
     """
-    from delaytool.commands.step_bars import StepBars
+    from delaytool.files import require_writable_file
+    from delaytool.progress import StepBars
     from delaytool.report.content import PageRequest, gather
     from delaytool.report.page import write_page
     from delaytool.report.words import status
 
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
+    if run_or_net.exists():  # else it is this that is missing
+        require_writable_file(output)
     with StepBars() as tell:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), tell)
     write_page(content, output)

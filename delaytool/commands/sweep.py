@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.results import Results
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.results import Results
 
 
-@click.command("sweep")
+@click.command("sweep", cls=RecipeVerb)
 @click.argument("recipe", required=False)
 @click.option(
     "--over", multiple=True, metavar="KEY=VALUES",
@@ -45,8 +46,8 @@ def command(
     them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 where a
     run failed.
     """
-    from delaytool.sweep.folder import SweepFolder
-    from delaytool.sweep.job import Train
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.job import Train
 
     if table is not None:
         if recipe or over or output or overrides or data or retry_failed:
@@ -57,10 +58,11 @@ def command(
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
     from delaytool.commands.sweeping import sweep
-    from delaytool.sweep.grid import grid
+    from delaytool.experiments.sweep.combinations import combinations
+    from delaytool.trainer.recipe import override_of
 
-    short = [] if data is None else [f"data.source='{data}'"]
-    settings = grid(recipe, over, [*overrides, *short])
+    short = [] if data is None else [override_of("data.source", data)]
+    settings = combinations(recipe, over, [*overrides, *short])
     path = output or Path("sweeps") / settings[0].recipe.name
     again = f"the same command goes on; so far: delaytool sweep --table {path}"
     folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again)
@@ -69,12 +71,12 @@ def command(
 
 def _show(folder: SweepFolder) -> int:
     """Table, files and picture; the exit code."""
-    from delaytool.commands.console import styled, wide_console
+    from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import sweep_table
-    from delaytool.sweep.results import gather, write_tables
+    from delaytool.experiments.sweep.results import gather, write_tables
 
     results = gather(folder)
-    console = wide_console()
+    console = PlainConsole()
     console.print(sweep_table(results))
     for run in results.runs:
         if run.state == "failed":
@@ -93,7 +95,7 @@ def _draw(results: Results, path: Path) -> None:
     from delaytool.errors import MissingExtraError
 
     try:
-        from delaytool.sweep.figure import write_figure
+        from delaytool.report.sweep_figure import write_figure
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

@@ -8,11 +8,11 @@ from types import TracebackType
 from rich.progress import TaskID
 from rich.text import Text
 
-from delaytool.commands.console import plain_console
-from delaytool.commands.live_bars import live_bars
+from delaytool.commands.console import PlainConsole
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.worker import RunUpdate
 from delaytool.printable import printable
-from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.worker import News
+from delaytool.progress import live_bars
 
 # Epochs may take minutes, and runs are of different sizes: the speed is a long mean.
 SPEED_PERIOD_S = 1800.0
@@ -26,17 +26,17 @@ class SweepProgress:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self.settings = folder.journal.settings()
-        self.console = plain_console()
-        self.progress = live_bars(self.console, "{task.fields[said]}", SPEED_PERIOD_S)
+        self.console = PlainConsole()
+        self.progress = live_bars(self.console, "{task.fields[status]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
-        self.at_work: dict[int, News] = {}
+        self.at_work: dict[int, RunUpdate] = {}
         self.ended = 0
         self._looked = float("-inf")
 
     def __enter__(self) -> SweepProgress:
         self._look()
         self.whole = self.progress.add_task(
-            "", total=sum(setting.recipe.trainer.epochs for setting in self.settings), completed=self.epochs, said=""
+            "", total=sum(setting.recipe.trainer.epochs for setting in self.settings), completed=self.epochs, status=""
         )
         self.progress.start()
         return self
@@ -46,22 +46,22 @@ class SweepProgress:
     ) -> None:
         self.progress.stop()
 
-    def tell(self, news: News) -> None:
-        if news.worker not in self.workers:
-            self.workers[news.worker] = self.progress.add_task("", total=news.of, said="")
-        task = self.workers[news.worker]
-        if self.at_work.get(news.worker, news).run != news.run or news.worker not in self.at_work:
-            self.progress.reset(task, total=news.of, description=f"  {printable(news.run)}", completed=0)
-        self.at_work[news.worker] = news
-        self.progress.update(task, completed=news.epochs, said=printable(news.text))
-        if news.kind in ("finished", "failed"):
-            del self.at_work[news.worker]
+    def update(self, update: RunUpdate) -> None:
+        if update.worker not in self.workers:
+            self.workers[update.worker] = self.progress.add_task("", total=update.of, status="")
+        task = self.workers[update.worker]
+        if self.at_work.get(update.worker, update).run != update.run or update.worker not in self.at_work:
+            self.progress.reset(task, total=update.of, description=f"  {printable(update.run)}", completed=0)
+        self.at_work[update.worker] = update
+        self.progress.update(task, completed=update.epochs, status=printable(update.text))
+        if update.kind in ("finished", "failed"):
+            del self.at_work[update.worker]
             self._look()
             place = f"{self.ended:>{len(str(len(self.settings)))}}/{len(self.settings)}"
-            line = Text(printable(f"{place}  {news.run}  "))
-            if news.kind == "failed":
+            line = Text(printable(f"{place}  {update.run}  "))
+            if update.kind == "failed":
                 line.append("failed", style="bold red").append(": ")
-            self.console.print(line.append(printable(news.text)))
+            self.console.print(line.append(printable(update.text)))
         elif time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
             self._look()
         under_way = sum(one.epochs for one in self.at_work.values())

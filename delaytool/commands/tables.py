@@ -21,8 +21,8 @@ from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
+    from delaytool.experiments.sweep.results import Results
     from delaytool.report.comparison import Comparison
-    from delaytool.sweep.results import Results
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -60,13 +60,13 @@ def cost_table(verdict: Verdict) -> Table:
 def sweep_table(results: Results) -> Table:
     """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
     from delaytool.accuracy_errors import told_over_seeds
-    from delaytool.sweep.setting import short_names, told
+    from delaytool.experiments.sweep.setting import format_value, short_names
 
     names = short_names(list(results.keys))
     headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
     table = _table("", headings if results.keys else ("", *headings))
     for setting in results.settings:
-        cells = [told(value) for value in setting.values.values()] or ["all runs"]
+        cells = [format_value(value) for value in setting.values.values()] or ["all runs"]
         done = setting.count("finished")
         runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
         binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.recipe_verb import RecipeVerb
 
 
-@click.command("train")
+@click.command("train", cls=RecipeVerb)
 @click.argument("recipe", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
@@ -39,7 +40,8 @@ def command(
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.training_progress import TrainingProgress
-    from delaytool.trainer import load_recipe, train
+    from delaytool.trainer.loop import train
+    from delaytool.trainer.recipe import load_recipe, override_of
 
     if resume is not None:
         if (
@@ -53,7 +55,7 @@ def command(
         folder, loaded = resume, None
     else:
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
-        more = [f"{key}={_as_toml(value)}" for key, value in short.items() if value is not None]
+        more = [override_of(key, value) for key, value in short.items() if value is not None]
         if gradient_checkpointing:
             more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
@@ -64,7 +66,3 @@ def command(
     except KeyboardInterrupt:
         echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)
-
-
-def _as_toml(value: object) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value)

@@ -9,10 +9,11 @@ from typing import Any
 from rich.progress import TaskID
 
 from delaytool.accuracy_errors import told
-from delaytool.commands.console import plain_console, styled
-from delaytool.commands.live_bars import live_bars
+from delaytool.commands.console import PlainConsole, styled
+from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.printable import printable
+from delaytool.progress import live_bars
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.recipe import Recipe
@@ -23,8 +24,8 @@ class TrainingProgress(Reporter):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.console = plain_console()
-        self.progress = live_bars(self.console, "{task.fields[loss]}{task.fields[last]}")
+        self.console = PlainConsole()
+        self.progress = live_bars(self.console, "{task.fields[loss]}  {task.fields[last]}")
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
         self.epochs = 0
@@ -69,6 +70,10 @@ class TrainingProgress(Reporter):
         self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
         self._forms: dict[str, str] = {}
+        self._has_heading = False
+
+    def warning(self, sentence: str) -> None:
+        show_warnings([sentence])
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
         assert self.task is not None
@@ -85,23 +90,31 @@ class TrainingProgress(Reporter):
         self.progress.update(self.task, description=f"choosing the integers' scale, {layer} {tried}/{count}")
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
-        sigma = "single taps" if metrics["sigma"] is None else f"sigma {metrics['sigma']:6.3f}"
-        if metrics["in_integers"]:
-            sigma = "integers"
         if metrics["convolution"] != self._forms:
             self._forms = metrics["convolution"]
-            told_forms = ", ".join(f"{layer} {form}" for layer, form in self._forms.items())
-            self.console.print(f"convolution: {told_forms}")
-        moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
-        assert self.task is not None
+            forms = ", ".join(f"{layer} {form}" for layer, form in self._forms.items())
+            self.console.print(f"convolution: {forms}")
+        if not self._has_heading:
+            self._has_heading = True
+            self.console.print(self._heading())
         accuracy = 100 * metrics["validation_accuracy"]
-        delays = f"  {sigma}  delays moved {moved:.3f}" if self.learns_delays else ""
-        self.progress.update(self.task, last=f"  {accuracy:.1f} %{delays}")
-        self.console.print(
-            f"epoch {metrics['epoch']:>{len(str(self.epochs))}}  loss {metrics['train_loss']:.4f}  "
-            f"train {100 * metrics['train_accuracy']:6.2f} %  validation {100 * metrics['validation_accuracy']:6.2f} %"
-            f"{' *' if is_best else '  '}{delays}  {metrics['seconds']:.1f} s"
+        assert self.task is not None
+        self.progress.update(self.task, last=f"validation {accuracy:.1f} %")
+        row = (
+            f"{metrics['epoch']:>5}  {metrics['train_loss']:>7.4f}  {100 * metrics['train_accuracy']:>7.2f} %  "
+            f"{accuracy:>8.2f} % {'*' if is_best else ' '}"
         )
+        if self.learns_delays:
+            moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
+            row += f"  {_width(metrics):>8}  {moved:>12.3f}"
+        self.console.print(f"{row}  {metrics['seconds']:>7.1f}")
+
+    def _heading(self) -> str:
+        """Names of an epoch's columns, and what the star means; with delays 76 columns wide."""
+        columns = f"{'epoch':>5}  {'loss':>7}  {'training':>9}  {'validation':>10}  "
+        if self.learns_delays:
+            columns += f"  {'sigma':>8}  {'delays moved':>12}"
+        return f"* the epoch that is kept so far; sigma and how far delays moved, in steps\n{columns}  {'seconds':>7}"
 
     def end(self, summary: dict[str, Any]) -> None:
         say = self.console.print
@@ -119,6 +132,11 @@ class TrainingProgress(Reporter):
             if spikes == 0:
                 never = f"layer {layer} never fires"
                 say(styled("bold", never, " on the test samples: this network cannot be exported"))
-        for warning in summary.get("warnings", ()):
-            say(styled("bold yellow", "WARNING", f": {warning}"))
         say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")
+
+
+def _width(metrics: dict[str, Any]) -> str:
+    """What a tap is spread over in an epoch: its sigma in steps, one step, or the chip's integers."""
+    if metrics["in_integers"]:
+        return "integers"
+    return "one tap" if metrics["sigma"] is None else f"{metrics['sigma']:.3f}"

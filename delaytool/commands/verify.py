@@ -101,8 +101,9 @@ def command(
     these does not hold; 2, it cannot be done as asked; 3, the hardware is not there; 4, the bits are equal but what the
     integers cost is not known; 130, interrupted; 141, the reader of the output has gone.
     """
-    from delaytool.commands.step_bars import StepBars
+    from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
+    from delaytool.progress import StepBars
 
     if executor == "local" and (executor_address or workers):
         raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")
@@ -128,19 +129,21 @@ def command(
     )
     with StepBars(not as_json) as tell:
         result = verify_network(request, tell)
+    show_warnings(result.samples.warnings)
     if as_json:
-        data_name = result.samples.describe()
-        echo(json.dumps({"network": str(network), "data": data_name, **result.verdict.as_dict()}, indent=2))
+        record = result.verdict.as_dict()
+        record["warnings"] = [*result.samples.warnings, *record["warnings"]]
+        echo(json.dumps({"network": str(network), "data": result.samples.describe(), **record}, indent=2))
     else:
         _print(network, result)
     sys.exit(result.verdict.exit_code)
 
 
 def _print(path: Path, result: Verification) -> None:
-    from delaytool.commands.console import plain_console, styled
+    from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import cost_table, verdict_table
 
-    verdict, console = result.verdict, plain_console()
+    verdict, console = result.verdict, PlainConsole()
     console.print(f"{path} on {result.samples.describe()}")
     console.print(verdict_table(verdict))
     if verdict.floats is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -21,10 +22,13 @@ def require(condition: bool, message: str) -> None:
 
 
 def exact_integer(where: str, name: str, value: Any) -> int:
-    """An integer of Python or numpy as an int; no truth value, no float, not even a whole one."""
+    """An integer of Python or numpy, of at most 64 bits, as an int; no truth value, no float, not even a whole one."""
     if isinstance(value, (bool, np.bool_, np.ndarray)) or not hasattr(value, "__index__"):
         raise NetworkError(f"{where}: {name} {shown(value)} is not an integer")
-    return operator.index(value)
+    number = operator.index(value)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise NetworkError(f"{where}: {name} {shown(value)} is beyond 64 bits")
+    return number
 
 
 def finite_number(where: str, name: str, value: Any) -> float:
@@ -34,24 +38,28 @@ def finite_number(where: str, name: str, value: Any) -> float:
         number = float(value) if is_number else float("nan")
     except OverflowError:
         number = float("inf")
-    require(bool(np.isfinite(number)), f"{where}: {name} {shown(value)} is not a finite number")
+    if not math.isfinite(number):
+        raise NetworkError(f"{where}: {name} {shown(value)} is not a finite number")
     return number
 
 
 def storable_text(where: str, name: str, value: Any) -> str:
     """A text that a file gives back as it is: valid Unicode without the character 0."""
-    require(isinstance(value, str), f"{where}: {name} {shown(value)} is not a text")
+    if not isinstance(value, str):
+        raise NetworkError(f"{where}: {name} {shown(value)} is not a text")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise NetworkError(f"{where}: {name} {shown(value)} holds half a character; give valid Unicode") from None
-    require("\0" not in value, f"{where}: {name} {shown(value)} holds the character 0; leave it out")
+    if "\0" in value:
+        raise NetworkError(f"{where}: {name} {shown(value)} holds the character 0; leave it out")
     return str(value)
 
 
 def check_range(where: str, name: str, value: int, low: int, high: int) -> None:
     """Raise NetworkError unless low <= value <= high."""
-    require(low <= value <= high, f"{where}: {name} {shown(value)} is outside {low}..{high}")
+    if not low <= value <= high:
+        raise NetworkError(f"{where}: {name} {shown(value)} is outside {low}..{high}")
 
 
 def check_array_range(where: str, name: str, array: np.ndarray, low: int, high: int) -> None:
@@ -78,7 +86,8 @@ def frozen_integers(array: Any, dtype: type, name: str) -> np.ndarray:
 
 def built_from(kind: type[T], where: str, value: Any) -> T:
     """A dataclass from a mapping, as JSON gives it. Raises NetworkError for fields that are unknown or missing."""
-    require(isinstance(value, Mapping), f"{where}: {shown(value)} is not an object of named values")
+    if not isinstance(value, Mapping):
+        raise NetworkError(f"{where}: {shown(value)} is not an object of named values")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     unknown = next((name for name in value if name not in known), None)
     require(unknown is None, f"{where}: {shown(unknown)} is unknown; it has {', '.join(known)}")

@@ -24,9 +24,9 @@ class MelSpectrogram:
     """How a recording becomes frames of decibels, one a step: 10 log10(max(power in each mel filter, 1e-10)).
 
     sample_rate   Hz that every recording is resampled to
-    window        samples of the Hann window, centred on its frame's time; the ends are reflected
+    window        samples of the Hann window, centered on its frame's time; the ends are reflected
     n_fft         samples of the Fourier transform, the window padded with zeros
-    n_mels        triangular filters, unnormalised, evenly spaced on the scale 2595 log10(1 + f / 700)
+    n_mels        triangular filters, unnormalized, evenly spaced on the scale 2595 log10(1 + f / 700)
     f_min, f_max  Hz: where the first filter begins and the last one ends
     seconds       recordings are cut or padded with zeros to this length; None: taken as long as they are
     """
@@ -75,8 +75,8 @@ class InputEncoding:
 
     n_units         units of the event data
     time_step_ms    length of a step
-    channel_bins    neighbouring units that are summed into one channel
-    values          'count' (events in the bin), 'binary' (any event in the bin) or 'graded' (a real number, quantised)
+    channel_bins    neighboring units that are summed into one channel
+    values          'count' (events in the bin), 'binary' (any event in the bin) or 'graded' (a real number, quantized)
     start           'first-spike' (step 0 begins at the sample's first event) or 'zero' (at time 0)
     n_steps         frames of a sample: later events are cut, earlier ends are padded with silence;
                     None: not decided yet (`datasets.resolve_encoding` takes the longest training sample)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from delaytool.contract.checks import shown
 from delaytool.contract.digests import content_sha256
 from delaytool.contract.metadata import NAME
 from delaytool.contract.strict_hdf5 import (
@@ -25,7 +26,7 @@ from delaytool.contract.strict_hdf5 import (
 )
 from delaytool.contract.values import Values, network_fields
 from delaytool.errors import NetworkError
-from delaytool.files import atomic_path
+from delaytool.files import write_bytes_atomically
 
 if TYPE_CHECKING:
     from delaytool.contract.network import IntegerNetwork
@@ -44,12 +45,16 @@ def save(values: Values, path: str | os.PathLike[str]) -> None:
     _check_sizes(values)
     complete: Values = {"@schema": SCHEMA, "@schema_version": SCHEMA_VERSION, **values}
     complete["@content_sha256"] = content_sha256(complete)
-    with atomic_path(path) as temporary:
-        # The layout of HDF5 1.10 spends far less than the older one on small datasets, as sparse networks have.
-        with h5py.File(temporary, "w", libver=("v110", "v110"), userblock_size=BLOCK_BYTES) as file:
-            for name, value in complete.items():
-                _write(file, name, value)
-        _write_block(temporary)
+    content = io.BytesIO()  # in memory first, because the HDF5 library crashes the process on a full disk
+    # The layout of HDF5 1.10 spends far less than the older one on small datasets, as sparse networks have.
+    with h5py.File(content, "w", libver=("v110", "v110"), userblock_size=BLOCK_BYTES) as file:
+        for name, value in complete.items():
+            _write(file, name, value)
+    with content.getbuffer() as whole:
+        if len(whole) > MAX_FILE_BYTES:
+            raise NetworkError(f"network: its file has {len(whole)} bytes, more than {MAX_FILE_BYTES}; make it smaller")
+        whole[:BLOCK_BYTES] = block_for(whole[BLOCK_BYTES:])
+        write_bytes_atomically(path, whole)
 
 
 def _check_sizes(values: Values) -> None:
@@ -91,14 +96,6 @@ def block_for(body: bytes | memoryview) -> bytes:
     """The first BLOCK_BYTES of a network file, for the bytes that follow them."""
     text = f"{SCHEMA}\nschema {SCHEMA_VERSION}\nbytes {len(body)}\nsha256 {hashlib.sha256(body).hexdigest()}\n"
     return text.encode().ljust(BLOCK_BYTES, b"\0")
-
-
-def _write_block(path: Path) -> None:
-    content = path.read_bytes()
-    if len(content) > MAX_FILE_BYTES:
-        raise NetworkError(f"network: its file has {len(content)} bytes, more than {MAX_FILE_BYTES}; make it smaller")
-    with open(path, "r+b") as file:
-        file.write(block_for(memoryview(content)[BLOCK_BYTES:]))
 
 
 def load(path: str | os.PathLike[str], build: Callable[..., IntegerNetwork]) -> IntegerNetwork:
@@ -156,13 +153,14 @@ def _unknown_version(version: object) -> str:
 
 
 def _is_network(group: StrictGroup) -> bool:
-    return group.has_attribute("schema") and group.attribute("schema") == SCHEMA
+    schema = group.attribute("schema") if group.has_attribute("schema") else None
+    return isinstance(schema, str) and schema == SCHEMA
 
 
 def _checked_version(found: Values, has_block: bool) -> int:
     version = found.get("@schema_version")
     if type(version) is not int or version not in (1, SCHEMA_VERSION):
-        raise NetworkError(_unknown_version("(missing)" if version is None else str(version)[:20]))
+        raise NetworkError(_unknown_version("(missing)" if version is None else shown(version)))
     if version > 1 and not has_block:
         raise NetworkError(f"a file of schema {version} begins with a digest of its bytes, and this one does not")
     if version == 1 and has_block:
@@ -172,7 +170,7 @@ def _checked_version(found: Values, has_block: bool) -> int:
 
 def _check_content(found: Values) -> None:
     stored = found.pop("@content_sha256", None)
-    if stored != content_sha256(found):
+    if not isinstance(stored, str) or stored != content_sha256(found):
         raise NetworkError("its content is not that of its digest, content_sha256; export it again")
 
 

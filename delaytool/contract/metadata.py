@@ -19,7 +19,8 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 def as_json(name: str, value: Any) -> dict[str, Any]:
     """A copy of a mapping as JSON gives it back: tuples as lists. Raises NetworkError for what JSON does not hold."""
-    require(isinstance(value, Mapping), f"network: {name} {shown(value)} is not a mapping of names to JSON values")
+    if not isinstance(value, Mapping):
+        raise NetworkError(f"network: {name} {shown(value)} is not a mapping of names to JSON values")
     try:
         plain = parse_json(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
@@ -43,7 +44,8 @@ def checked_extensions(extensions: Any) -> dict[str, dict[str, str | np.ndarray]
     extensions   {name: {key: value}}; a key may have parts, 'spikes/0'; a value is a text, or an array of integers
                  (at most 63 bits) or floats (32 or 64 bits)
     """
-    require(isinstance(extensions, Mapping), f"network: extensions {shown(extensions)} is not a mapping")
+    if not isinstance(extensions, Mapping):
+        raise NetworkError(f"network: extensions {shown(extensions)} is not a mapping")
     checked: dict[str, dict[str, str | np.ndarray]] = {}
     for name, values in extensions.items():
         _check_name(f"network: extension {shown(name)}", name)

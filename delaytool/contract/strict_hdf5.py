@@ -218,6 +218,8 @@ class StrictGroup:
                 raise self.error(f"{where}: the chunk at {offset} does not have its {size} bytes")
 
     def _check_text(self, where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if h5py.check_string_dtype(dtype) is None:
+            raise self.error(f"{where}: values are {_type_name(dtype)}, not a text")
         if math.prod(shape) != 1 or len(shape) > 1:
             raise self.error(f"{where}: texts of shape {_shortened(shape)} stand where one is expected")
         if dtype.itemsize > MAX_TEXT_BYTES:

@@ -1,4 +1,4 @@
-"""Event data in, frames out. Needs numpy and h5py only; scikit-learn and tonic where a source asks for them."""
+"""Event data in, frames out. Needs numpy and h5py only; tonic, soundfile and scipy where a source asks for them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from delaytool.datasets.encode import frames_of, resolve_encoding
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import read_file, read_folder
-from delaytool.datasets.sources import Reading, Splits, load, load_for_evaluation
+from delaytool.datasets.sources import Splits, load, load_for_evaluation
+from delaytool.datasets.spec import DataSpec
 from delaytool.datasets.splits import split_test, split_validation
 
 __all__ = [
+    "DataSpec",
     "EventData",
     "FrameData",
-    "Reading",
     "Splits",
     "bin_events",
     "default_root",

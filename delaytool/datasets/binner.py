@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.events import EVENTS_AT_ONCE, EventData, runs
+from delaytool.datasets.memory import MAX_CELLS, new_frames
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 # Cells of the int64 count array that is made at once: 64 MiB.
 CELLS_AT_ONCE = 1 << 23
@@ -29,18 +30,10 @@ def bin_events(data: EventData, encoding: InputEncoding) -> np.ndarray:
     not fit into memory.
     """
     n_steps = _check(data, encoding)
-    shape = (len(data), n_steps, encoding.n_channels)
-    try:
-        frames = np.empty(shape, np.uint8)
-    except MemoryError:
-        gigabytes = shape[0] * shape[1] * shape[2] / 1e9
-        raise DataError(
-            f"{data.name}: its frames {shape} need {gigabytes:.1f} GB, more than there is; choose fewer samples, a "
-            "longer time_step_ms, more channel_bins or fewer n_steps"
-        ) from None
+    frames = new_frames(data.name, len(data), n_steps, encoding.n_channels)
     for low, high, counts in _counts(data, encoding, n_steps):
         # Saturate while the counts are wide: a cast to uint8 would wrap 256 to 0.
-        frames[low:high] = np.minimum(counts, encoding.max_payload).reshape(high - low, *shape[1:])
+        frames[low:high] = np.minimum(counts, encoding.max_payload).reshape(high - low, *frames.shape[1:])
     return frames
 
 
@@ -99,6 +92,8 @@ def _check(data: EventData, encoding: InputEncoding) -> int:
 def _counts(data: EventData, encoding: InputEncoding, n_steps: int) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield (low, high, counts (high - low) * n_steps * n_channels int64) for ranges of samples that fit memory."""
     cells = n_steps * encoding.n_channels
+    if cells > MAX_CELLS:
+        new_frames(data.name, len(data), n_steps, encoding.n_channels)  # raises
     for low, high in runs(data.offsets, EVENTS_AT_ONCE, CELLS_AT_ONCE // cells):
         sample, step = _steps(data, encoding, low, high)
         inside = step < n_steps  # while steps are floats: an absurdly late one need not fit an integer
@@ -130,6 +125,7 @@ def _longest(train: EventData, encoding: InputEncoding) -> int:
     if longest > MAX_STEPS:
         raise DataError(
             f"{train.name}: sample {at}: it lasts {longest:.0f} steps of {encoding.time_step_ms:g} ms, over the limit "
-            f"of {MAX_STEPS}; times must be seconds, else set data.n_steps or a longer data.time_step_ms"
+            f'of {MAX_STEPS:,}; if its times are not seconds set data.time_unit ("ms", "us"), else '
+            "data.n_steps or a longer data.time_step_ms"
         )
     return int(longest)

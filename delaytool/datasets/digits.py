@@ -1,11 +1,12 @@
-"""scikit-learn's 8x8 handwritten digits as spikes: a data set that needs no download."""
+"""8x8 handwritten digits as spikes: a data set that comes with the package (digits-source.txt says from where)."""
 
 from __future__ import annotations
+
+from importlib import resources
 
 import numpy as np
 
 from delaytool.datasets.events import EventData
-from delaytool.errors import MissingExtraError
 
 N_UNITS = 64
 N_CLASSES = 10
@@ -18,26 +19,31 @@ FIRST_MS = 0.30
 SPACING_MS = 1.02
 
 
+def digits_images() -> tuple[np.ndarray, np.ndarray]:
+    """(pixels (1797, 64) uint8 in 0..16, labels (1797,) int64): Optical Recognition of Handwritten Digits.
+
+    E. Alpaydin, C. Kaynak 1998, UCI Machine Learning Repository, https://doi.org/10.24432/C50P49; the images, and
+    their order, of `sklearn.datasets.load_digits`.
+    """
+    with (resources.files(__package__) / "digits.npz").open("rb") as file, np.load(file) as images:
+        return images["pixels"], images["labels"].astype(np.int64)
+
+
 def digits_events() -> EventData:
-    """The 1,797 digits of `sklearn.datasets.load_digits` (E. Alpaydin, C. Kaynak 1998), in their order.
+    """The 1,797 digits of `digits_images`, in their order.
 
     64 units (pixels, row by row), 10 classes. A pixel of value x in 0..16 fires exactly once, in millisecond
-    16 - x: dark pixels fire early. Every sample has 64 spikes, one a unit, so that only their times carry
-    information. Raises MissingExtraError without scikit-learn.
+    16 - x: dark pixels fire early. Every sample has 64 spikes, one per unit, so that only their times carry
+    information.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise MissingExtraError("the data set 'digits'", "scikit-learn", "train") from None
-    pixels, labels = load_digits(return_X_y=True)  # (1797, 64) whole numbers as floats, (1797,)
-    pixels, labels = np.asarray(pixels), np.asarray(labels)
-    milliseconds = FIRST_MS + (MAX_VALUE - pixels) * SPACING_MS
+    pixels, labels = digits_images()
+    milliseconds = FIRST_MS + (MAX_VALUE - pixels.astype(np.float64)) * SPACING_MS
     n_samples = len(pixels)
     return EventData(
         times=(milliseconds / 1000).astype(np.float32).reshape(-1),
         units=np.tile(np.arange(N_UNITS, dtype=np.int32), n_samples),
         offsets=np.arange(n_samples + 1, dtype=np.int64) * N_UNITS,
-        labels=labels.astype(np.int64),
+        labels=labels,
         n_units=N_UNITS,
         n_classes=N_CLASSES,
         name="digits",

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import h5py
 
+from delaytool.datasets.spec import DOWNLOADS as SPLITS
 from delaytool.errors import DataError, MissingExtraError, first_line
 from delaytool.files import atomic_path, sha256_of
 
 ROOT_VARIABLE = "DELAYTOOL_DATA"
-SPLITS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 CHECKSUMS = "delaytool-sha256.json"
 # tonic sets no limit of its own and would wait for ever behind a firewall that drops packets.
 TIMEOUT_SECONDS = 60.0

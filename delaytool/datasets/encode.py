@@ -1,15 +1,15 @@
-"""Data of either kind to frames: events are counted, real numbers quantised."""
+"""Data of either kind to frames: events are counted, real numbers quantized."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.binner import bin_events, resolve_counts
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
-from delaytool.datasets.graded import quantise, resolve_graded
+from delaytool.datasets.graded import quantize, resolve_graded
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 
 def resolve_encoding(encoding: InputEncoding, train: EventData | FrameData) -> InputEncoding:
@@ -21,9 +21,9 @@ def resolve_encoding(encoding: InputEncoding, train: EventData | FrameData) -> I
 
 
 def frames_of(data: EventData | FrameData, encoding: InputEncoding) -> np.ndarray:
-    """(sample, time, channel) uint8 frames of `data`; see `bin_events` and `quantise`. Raises DataError."""
+    """(sample, time, channel) uint8 frames of `data`; see `bin_events` and `quantize`. Raises DataError."""
     if isinstance(data, FrameData):
-        return quantise(data, encoding)
+        return quantize(data, encoding)
     _check(data, encoding)
     return bin_events(data, encoding)
 

@@ -1,4 +1,4 @@
-"""EventData: labelled samples of spikes, stored end to end."""
+"""EventData: labeled samples of spikes, stored end to end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from delaytool.errors import DataError
 
-# Events that a vectorised pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes an event),
+# Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes an event),
 # so that a data set of 600 million events can be cut up without twice its own memory.
 EVENTS_AT_ONCE = 1 << 22
 
@@ -25,7 +25,8 @@ class EventData:
     labels       (n_samples,) int64, 0..n_classes - 1
     speakers     (n_samples,) int64, or None where the data do not tell
     name         where the data came from, for messages
-    class_names  one name a class, or empty
+    class_names  one name per class, or empty
+    warnings     sentences about the data that a user should read
     """
 
     times: np.ndarray
@@ -37,6 +38,7 @@ class EventData:
     speakers: np.ndarray | None = None
     name: str = ""
     class_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @staticmethod
     def from_samples(
@@ -123,6 +125,7 @@ class EventData:
             speakers=None if self.speakers is None else self.speakers[chosen],
             name=self.name,
             class_names=self.class_names,
+            warnings=self.warnings,
         )
 
     def check(self) -> EventData:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
 from delaytool.datasets.recordings import Listing, Recording, read_sound
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
-from delaytool.network import MelSpectrogram
 
 Progress = Callable[[str, int, int], None]
 # Counts up when the same settings come to make other frames.
-VERSION = 1
+VERSION = 2
 # Recordings in a block: what an interruption loses at most, some seconds.
 BLOCK = 2048
 
@@ -44,7 +44,7 @@ def mel_frame_data(
     name = str(listing.folder if part == "all" else listing.folder / part)
     folder = (default_root() if root is None else root).expanduser() / "frames" / _key(recordings, mel, time_step_ms)
     try:
-        values, steps = _made(
+        values, steps, seconds = _made(
             folder, recordings, mel, time_step_ms, lambda done: _tell(progress, part, done, recordings)
         )
     except OSError as error:
@@ -64,7 +64,21 @@ def mel_frame_data(
         class_names=listing.class_names,
         floor=FLOOR_DB,
         mel=mel,
+        warnings=(*listing.warnings, *_cut_short(name, seconds, mel)),
     ).check()
+
+
+def _cut_short(name: str, seconds: np.ndarray, mel: MelSpectrogram) -> tuple[str, ...]:
+    """A warning where recordings are longer than what is kept of them; a step's worth of rounding is none."""
+    if mel.seconds is None:
+        return ()
+    longer = seconds > mel.seconds + 0.01
+    if not longer.any():
+        return ()
+    return (
+        f"{name}: {longer.sum():,} of {seconds.size:,} recordings are longer than the {mel.seconds:g} s that are kept "
+        f'from the start of each, the longest {seconds.max():.2f} s; data.mel = "hd" keeps them whole',
+    )
 
 
 def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) -> str:
@@ -79,31 +93,37 @@ def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) 
 
 def _made(
     folder: Path, recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float, tell: Callable[[int], None]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(values (rows, n_mels) float16 read from a file, steps (n_samples,) int64)."""
-    whole, lengths = folder / "values.npy", folder / "steps.npy"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(values (rows, n_mels) float16 read from a file, steps (n_samples,) int64, seconds (n_samples,) as recorded)."""
+    whole, lengths, durations = folder / "values.npy", folder / "steps.npy", folder / "seconds.npy"
     if not whole.exists():
         starts = range(0, len(recordings), BLOCK)
-        steps = []
+        steps, seconds = [], []
         for low in starts:
-            steps.append(_block(folder, low, recordings, mel, time_step_ms, tell)[1])
+            _, some_steps, some_seconds = _block(folder, low, recordings, mel, time_step_ms, tell)
+            steps.append(some_steps)
+            seconds.append(some_seconds)
             tell(min(low + BLOCK, len(recordings)))
         every = np.concatenate(steps)
-        with atomic_path(lengths) as temporary, open(temporary, "wb") as file:
-            np.save(file, every)
-        with atomic_path(whole) as temporary:
-            values = np.lib.format.open_memmap(temporary, "w+", np.float16, (int(every.sum()), mel.n_mels))
-            row = 0
+        for path, content in ((lengths, every), (durations, np.concatenate(seconds))):
+            with atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.save(file, content)
+        shape = (int(every.sum()), mel.n_mels)
+        # Block after block, as plain writes: on a full disk a memory map would kill the process.
+        with atomic_path(whole) as temporary, open(temporary, "wb") as file:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)),
+                "fortran_order": False,
+                "shape": shape,
+            }
+            np.lib.format.write_array_header_1_0(file, header)
             for low in starts:
-                some, _ = _block(folder, low, recordings, mel, time_step_ms, tell)
-                values[row : row + len(some)] = some
-                row += len(some)
-            values.flush()
-            del values
+                some, *_ = _block(folder, low, recordings, mel, time_step_ms, tell)
+                file.write(np.ascontiguousarray(some, np.float16).tobytes())
         for low in starts:
             _place(folder, low).unlink(missing_ok=True)
     try:
-        return np.load(whole, mmap_mode="r"), np.load(lengths)
+        return np.load(whole, mmap_mode="r"), np.load(lengths), np.load(durations)
     except ValueError:
         raise DataError(f"{folder}: the frames kept there are damaged; delete the folder to make them anew") from None
 
@@ -115,24 +135,26 @@ def _block(
     mel: MelSpectrogram,
     time_step_ms: float,
     tell: Callable[[int], None],
-) -> tuple[np.ndarray, np.ndarray]:
-    """(values, steps) of the recordings from `low` on, read or made and kept."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(values, steps, seconds as recorded) of the recordings from `low` on, read or made and kept."""
     place = _place(folder, low)
     try:
         with np.load(place) as kept:
-            return kept["values"], kept["steps"]
+            return kept["values"], kept["steps"], kept["seconds"]
     except FileNotFoundError:
         pass
-    frames = []
+    frames, durations = [], []
     for index, recording in enumerate(recordings[low : low + BLOCK]):
         sound, rate = read_sound(recording, mel.seconds)
         frames.append(mel_frames(sound, rate, mel, time_step_ms))
+        durations.append(sound.size / rate)
         if index % 64 == 0:
             tell(low + index)
     values, steps = np.concatenate(frames), np.array([len(some) for some in frames], np.int64)
+    seconds = np.array(durations)
     with atomic_path(place) as temporary, open(temporary, "wb") as file:
-        np.savez(file, values=values, steps=steps)
-    return values, steps
+        np.savez(file, values=values, steps=steps, seconds=seconds)
+    return values, steps, seconds
 
 
 def _place(folder: Path, low: int) -> Path:

@@ -1,4 +1,4 @@
-"""FrameData: labelled samples of real numbers in time steps and channels, stored end to end."""
+"""FrameData: labeled samples of real numbers in time steps and channels, stored end to end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.events import check_labels
 from delaytool.errors import DataError
-from delaytool.network import MelSpectrogram
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +23,10 @@ class FrameData:
     time_step_ms  length of a step
     speakers      (n_samples,) int64, or None where the data do not tell
     name          where the data came from, for messages
-    class_names   one name a class, or empty
+    class_names   one name per class, or empty
     floor         the value that stands for nothing at all (a filter without energy), or None
     mel           how recordings became these values, or None
+    warnings      sentences about the data that a user should read
     """
 
     values: np.ndarray
@@ -39,6 +40,7 @@ class FrameData:
     class_names: tuple[str, ...] = ()
     floor: float | None = None
     mel: MelSpectrogram | None = None
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.labels.size

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.memory import new_frames
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 # What share of the training part's values lies below the lowest integer and above the highest. The quieter half is
 # silence: a network of spikes pays for every value that is not 0, and biases have to make up for a mean.
@@ -24,6 +25,7 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     any energy) do not count. mel becomes the data's own.
     Raises DataError where units or steps disagree, or there is no range.
     """
+    _refuse_other_values(train, encoding)
     encoding = replace(encoding, mel=train.mel)
     _check(train, encoding)
     if encoding.n_steps is None:
@@ -34,7 +36,7 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     return replace(encoding, max_count=encoding.max_payload)
 
 
-def quantise(data: FrameData, encoding: InputEncoding) -> np.ndarray:
+def quantize(data: FrameData, encoding: InputEncoding) -> np.ndarray:
     """(sample, time, channel) uint8 frames: q = clip(rint((value - offset) / scale), 0, 2^bits - 1) in float32.
 
     Steps past n_steps are cut, shorter samples end in zeros. Raises DataError where the data do not fit the
@@ -45,7 +47,7 @@ def quantise(data: FrameData, encoding: InputEncoding) -> np.ndarray:
         raise DataError(
             f"{data.name}: the encoding's n_steps, offset and scale are not decided; take them from the training data"
         )
-    frames = np.zeros((len(data), encoding.n_steps, encoding.n_channels), np.uint8)
+    frames = new_frames(data.name, len(data), encoding.n_steps, encoding.n_channels)
     offset, scale, highest = np.float32(encoding.offset), np.float32(encoding.scale), encoding.max_payload
     for index in range(len(data)):
         rows = data.sample(index)[: encoding.n_steps].astype(np.float32)
@@ -80,12 +82,17 @@ def _range(train: FrameData) -> tuple[float, float]:
     return low, high
 
 
-def _check(data: FrameData, encoding: InputEncoding) -> None:
+def _refuse_other_values(data: FrameData, encoding: InputEncoding) -> None:
     if encoding.values != "graded":
         raise DataError(
-            f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot say; "
-            "set data.values to 'graded'"
+            f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot hold; "
+            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), or set data.values to "
+            "'graded' and data.channel_bins to 1"
         )
+
+
+def _check(data: FrameData, encoding: InputEncoding) -> None:
+    _refuse_other_values(data, encoding)
     if data.n_units != encoding.n_units:
         raise DataError(
             f"{data.name}: its {data.n_units} channels do not match the encoding's {encoding.n_units}; "

@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from delaytool.datasets.events import EventData, check_times, check_units, ragged
+from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
+from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
 from delaytool.errors import DataError
 
 DEFAULT_UNITS = 700
@@ -17,31 +18,47 @@ EXTENSIONS = (".h5", ".hdf5")
 SPLIT_STEMS = {"train": ("train",), "validation": ("valid", "validation"), "test": ("test",)}
 FAMILIES = ("", "shd_", "ssc_")
 
+# Seconds. A sample that spans more is taken for one whose times are not seconds, unless data.time_unit says so.
+LONGEST_SAMPLE = 60.0
+# Seconds. Where all samples are shorter, data.time_unit is for other data: of a second as ms or us this is left.
+SHORTEST_LONGEST_SAMPLE = 2e-3
+
 _LAYOUT = "SHD's layout has spikes/times, spikes/units and labels"
 
 
 def read_file(
-    path: str | os.PathLike[str], n_units: int | None = None, n_classes: int | None = None, name: str | None = None
+    path: str | os.PathLike[str],
+    n_units: int | None = None,
+    n_classes: int | None = None,
+    name: str | None = None,
+    *,
+    time_unit: str | None = None,
+    network_units: int | None = None,
 ) -> EventData:
     """Read one HDF5 file of SHD's layout.
 
-    n_units    units of the recording; None: what the file says (an attribute or dataset `n_units`), else 700
-    n_classes  classes; None: as many as `extra/keys` names, else the largest label + 1
-    name       what messages call the data; None: the path
+    n_units        units of the recording; None: what the file says (an attribute or dataset `n_units`), else 700
+    n_classes      classes; None: as many as `extra/keys` names, else the largest label + 1
+    name           what messages call the data; None: the path
+    time_unit      of the file's times: 's', 'ms' or 'us', as floats or integers. None: seconds, as floats, of which a
+                   sample spans at most LONGEST_SAMPLE
+    network_units  units that a network reads: a file that states another number is refused, and so is one without
+                   any that uses at most half of them
 
     Raises DataError for a path that is missing, a folder, not HDF5 or truncated, for missing or ill-shaped
-    datasets, and for values that `EventData.check` refuses.
+    datasets, for times that are not in the unit, and for values that `EventData.check` refuses.
     """
     where = str(path) if name is None else name
-    if n_units is not None and n_units < 1:
-        raise DataError(f"{where}: data.n_units {n_units} is below 1; give the data's number of units")
+    if n_units is not None and not 1 <= n_units <= MAX_UNITS:
+        limit = "below 1" if n_units < 1 else f"over the limit of {MAX_UNITS:,}"
+        raise DataError(f"{where}: data.n_units {n_units} is {limit}; give the data's number of units")
     if not os.path.exists(path):
         raise DataError(f"{where}: no such file; give an HDF5 file of events")
     if os.path.isdir(path):
         raise DataError(f"{where}: this is a folder; give an HDF5 file of events")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file, where, n_units, n_classes)
+            return _read(file, where, n_units, n_classes, time_unit, network_units)
     except PermissionError:
         raise DataError(f"{where}: no permission to read it; change the file's rights") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
@@ -50,7 +67,12 @@ def read_file(
 
 
 def read_folder(
-    path: str | os.PathLike[str], n_units: int | None = None, n_classes: int | None = None
+    path: str | os.PathLike[str],
+    n_units: int | None = None,
+    n_classes: int | None = None,
+    *,
+    time_unit: str | None = None,
+    network_units: int | None = None,
 ) -> dict[str, EventData]:
     """Read a folder's train, validation and test files: 'train' always, 'validation' and 'test' where present.
 
@@ -58,11 +80,12 @@ def read_folder(
     the others. Raises DataError as `find_files` and `read_file` do.
     """
     if os.path.isfile(path):
-        return {"all": read_file(path, n_units, n_classes)}
+        return {"all": read_file(path, n_units, n_classes, time_unit=time_unit, network_units=network_units)}
     files = find_files(path)
-    train = read_file(files["train"], n_units, n_classes)
+    train = read_file(files["train"], n_units, n_classes, time_unit=time_unit, network_units=network_units)
+    units = train.n_units if n_units is None else n_units
     rest = {
-        split: read_file(file, n_units if n_units is not None else train.n_units, train.n_classes)
+        split: read_file(file, units, train.n_classes, time_unit=time_unit)
         for split, file in files.items()
         if split != "train"
     }
@@ -104,16 +127,35 @@ def find_files(path: str | os.PathLike[str], needed: str | None = "train") -> di
     return {split: files[0] for split, files in found.items()}
 
 
-def _read(file: h5py.File, name: str, n_units: int | None, n_classes: int | None) -> EventData:
+def _read(
+    file: h5py.File,
+    name: str,
+    n_units: int | None,
+    n_classes: int | None,
+    time_unit: str | None,
+    network_units: int | None,
+) -> EventData:
     times, units = _dataset(file, "spikes/times", name), _dataset(file, "spikes/units", name)
     labels = _numbers(file, "labels", name)
-    for dataset, key, kinds, wanted in ((times, "times", "f", "seconds as floats"), (units, "units", "iu", "integers")):
+    for dataset, key in ((times, "times"), (units, "units")):
         base = h5py.check_vlen_dtype(dataset.dtype)
-        if dataset.ndim != 1 or base is None or np.dtype(base).kind not in kinds:
+        where = f"{name}: spikes/{key} has shape {dataset.shape} and type {base or dataset.dtype}"
+        if dataset.ndim != 1 or base is None:
             raise DataError(
-                f"{name}: spikes/{key} has shape {dataset.shape} and type {base or dataset.dtype}; it must hold one "
-                f"variable-length array a sample, {wanted}"
+                f"{where}; it must hold one variable-length array per sample: write it with "
+                f"dtype=h5py.vlen_dtype(...) and shape ({dataset.shape[0] if dataset.ndim else 1},), as docs/data.md "
+                "shows under 'HDF5 layout'"
             )
+        kind = np.dtype(base).kind
+        if key == "units" and kind not in "iu":
+            raise DataError(f"{where}; unit numbers must be integers")
+        if key == "times" and kind in "iu" and time_unit is None:
+            raise DataError(
+                f'{where}; whole numbers are seldom seconds: say what they are with data.time_unit = "ms" or "us" '
+                '(or "s"), or write seconds as floats'
+            )
+        if key == "times" and kind not in "fiu":
+            raise DataError(f"{where}; times must be numbers")
         if dataset.shape[0] != labels.size:
             raise DataError(
                 f"{name}: spikes/{key} has {dataset.shape[0]} samples, labels has {labels.size}; they must agree"
@@ -122,9 +164,30 @@ def _read(file: h5py.File, name: str, n_units: int | None, n_classes: int | None
     class_names = _class_names(file)
     if n_classes is None:
         n_classes = len(class_names) or int(labels.max(initial=-1)) + 1
-    if n_units is None:
-        n_units = _told_units(file, name) or DEFAULT_UNITS
-    all_times, all_units, offsets = _events(times, units, name, n_units)
+    if n_classes > MAX_CLASSES:
+        raise DataError(f"{name}: labels up to {n_classes - 1:,} are over the limit of {MAX_CLASSES:,} classes")
+    stated = _stated_units(file, name) if n_units is None else None
+    if network_units is not None and stated not in (None, network_units):
+        raise DataError(
+            f"{name}: it says that it has {stated} units, the network reads {network_units}; give data of the kind "
+            "that the network was trained on"
+        )
+    guessed = n_units is None and stated is None
+    n_units = n_units or stated or network_units or DEFAULT_UNITS
+    all_times, all_units, offsets = _events(times, units, name, n_units, TIME_UNITS[time_unit or "s"])
+    _refuse_other_units(name, all_times, offsets, time_unit)
+    highest = int(all_units.max(initial=0))
+    warnings: tuple[str, ...] = ()
+    if guessed and all_units.size and 2 * (highest + 1) <= n_units:
+        if network_units is not None:
+            raise DataError(
+                f"{name}: its highest unit is {highest}, the network reads {n_units} units; give data of the kind that "
+                f"the network was trained on, or, if they are, write the attribute n_units = {n_units} into the file"
+            )
+        warnings = (
+            f"{name} does not say how many units it has, so {n_units} are taken, but its highest unit is {highest}; "
+            f"set data.n_units (to {highest + 1}?)",
+        )
     return EventData(
         times=all_times,
         units=all_units,
@@ -135,11 +198,38 @@ def _read(file: h5py.File, name: str, n_units: int | None, n_classes: int | None
         speakers=speakers,
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
+        warnings=warnings,
     ).check()
 
 
+def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
+    """Raise DataError where a sample is too long for seconds that nobody named, or all too short for a named unit."""
+    longest, at = 0.0, 0
+    for low, high in runs(offsets):
+        filled = low + np.flatnonzero(np.diff(offsets[low : high + 1]))
+        if not filled.size:
+            continue
+        some, starts = times[offsets[low] : offsets[high]], offsets[filled] - offsets[low]
+        spans = np.maximum.reduceat(some, starts).astype(np.float64) - np.minimum.reduceat(some, starts)
+        if spans.max() > longest:
+            longest, at = float(spans.max()), int(filled[np.argmax(spans)])
+    if time_unit in ("ms", "us") and 0 < longest < SHORTEST_LONGEST_SAMPLE:
+        raise DataError(
+            f'{name}: with data.time_unit = "{time_unit}" its longest sample lasts {longest:.3g} s, under the '
+            f"{SHORTEST_LONGEST_SAMPLE:g} s that are taken for a mistake; give times in {time_unit}, or, if it is "
+            "right, write them as seconds"
+        )
+    if time_unit is None and longest > LONGEST_SAMPLE:
+        likely = "ms" if longest * 1e-3 <= LONGEST_SAMPLE else "us"
+        raise DataError(
+            f"{name}: sample {at}: its times span {longest:,.6g}, which as seconds is over the {LONGEST_SAMPLE:g} s "
+            f'that a sample is taken to last; they are likely {likely}: set data.time_unit = "{likely}", or "s" if '
+            "they are seconds indeed"
+        )
+
+
 def _events(
-    times: h5py.Dataset, units: h5py.Dataset, name: str, n_units: int
+    times: h5py.Dataset, units: h5py.Dataset, name: str, n_units: int, seconds: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the events chunk by chunk: h5py reads a slice of variable-length data much quicker than its rows."""
     n_samples = times.shape[0]
@@ -154,9 +244,10 @@ def _events(
             raise DataError(ragged(name, low + at, lengths[at], others[at]))
         span = offsets[low : low + lengths.size + 1]
         span[1:] = span[0] + np.cumsum(lengths)
-        # SHD's times are float16: cast before anything is computed. Checked here, before int32 could wrap a unit.
+        # SHD's times are float16: cast before anything is computed (float64 holds every float32 and times 1.0 keeps
+        # it). Checked here, before int32 could wrap a unit.
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
-            new_times = np.concatenate(some_times).astype(np.float32)
+            new_times = (np.concatenate(some_times).astype(np.float64) * seconds).astype(np.float32)
         new_units = np.concatenate(some_units)
         check_times(name, new_times, span, low)
         check_units(name, new_units, span, n_units, low)
@@ -199,18 +290,20 @@ def _class_names(file: h5py.File) -> tuple[str, ...]:
     return tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in keys[()])
 
 
-def _told_units(file: h5py.File, name: str) -> int | None:
-    """The number of units that the file itself tells, or None."""
-    told = file.attrs.get("n_units")
+def _stated_units(file: h5py.File, name: str) -> int | None:
+    """The number of units that the file itself states, or None."""
+    stated = file.attrs.get("n_units")
     for key in ("n_units", "extra/n_units"):
         dataset = file.get(key)
-        if told is None and isinstance(dataset, h5py.Dataset):
-            told = dataset[()]
-    if told is None:
+        if stated is None and isinstance(dataset, h5py.Dataset):
+            stated = dataset[()] if dataset.size == 1 else dataset.shape
+    if stated is None:
         return None
-    value = np.asarray(told)
-    if value.size != 1 or value.dtype.kind not in "iu" or value.item() < 1:
-        raise DataError(f"{name}: its n_units {told!r} is not a positive integer; mend it, or set data.n_units")
+    value = np.asarray(stated)
+    if value.size != 1 or value.dtype.kind not in "iu" or not 1 <= value.item() <= MAX_UNITS:
+        raise DataError(
+            f"{name}: its n_units {stated!r} is not an integer in 1..{MAX_UNITS:,}; mend it, or set data.n_units"
+        )
     return int(value.item())
 
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.errors import MissingExtraError
-from delaytool.network import MelSpectrogram
 
 # Power below this counts as this: decibels start at FLOOR_DB.
 SMALLEST_POWER = 1e-10
@@ -32,14 +32,14 @@ MELS = {
 def filterbank(mel: MelSpectrogram) -> np.ndarray:
     """(n_fft // 2 + 1, n_mels) float64: what each line of the power spectrum gives to each filter.
 
-    Triangles between neighbouring points, n_mels + 2 of them spaced evenly on the scale 2595 log10(1 + f / 700)
-    (D. O'Shaughnessy 1987), not normalised.
+    Triangles between neighboring points, n_mels + 2 of them spaced evenly on the scale 2595 log10(1 + f / 700)
+    (D. O'Shaughnessy 1987), not normalized.
     """
     low, high = (2595 * math.log10(1 + end / 700) for end in (mel.f_min, mel.f_max))
     points = 700 * (10 ** (np.linspace(low, high, mel.n_mels + 2) / 2595) - 1)
     lines = np.linspace(0, mel.sample_rate / 2, mel.n_fft // 2 + 1)[:, None]
-    left, centre, right = points[:-2], points[1:-1], points[2:]
-    rising, falling = (lines - left) / (centre - left), (right - lines) / (right - centre)
+    left, center, right = points[:-2], points[1:-1], points[2:]
+    rising, falling = (lines - left) / (center - left), (right - lines) / (right - center)
     return np.maximum(0, np.minimum(rising, falling))
 
 
@@ -51,7 +51,7 @@ def empty_filters(mel: MelSpectrogram) -> np.ndarray:
 def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: float) -> np.ndarray:
     """(frames, n_mels) float16 decibels of one recording, (samples,) in -1..1 at `rate` Hz.
 
-    Frame k is centred on time k * time_step_ms, from 0 to the recording's end.
+    Frame k is centered on time k * time_step_ms, from 0 to the recording's end.
     """
     sound = np.asarray(sound, np.float64)
     if mel.seconds is not None:

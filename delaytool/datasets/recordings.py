@@ -11,6 +11,8 @@ import numpy as np
 from delaytool.errors import DataError, MissingExtraError, first_line
 
 FORMATS = (".wav", ".flac")
+# Recordings all the same: a folder of them must not pass for an empty one.
+OTHER_FORMATS = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".webm", ".wma")
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Listing:
     parts         'train', 'validation' and 'test' as far as the folder's lists tell them, or 'all'
     class_names   one a label
     mel           the name of the frames (`mel.MELS`) that this kind of data is made into by default
+    warnings      sentences about the folder that a user should read
     """
 
     folder: Path
     parts: dict[str, list[Recording]] = field(repr=False)
     class_names: tuple[str, ...]
     mel: str
+    warnings: tuple[str, ...] = ()
 
 
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:
@@ -76,10 +80,16 @@ def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray,
 
 
 def sounds_in(folder: Path) -> list[Path]:
-    """The recordings that lie directly in a folder, by name."""
+    """The recordings that lie directly in a folder, by name. Raises DataError for those in other formats."""
     with os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if entry.name.lower().endswith(FORMATS) and entry.is_file()]
-    return sorted(path for path in found if not path.name.startswith("."))
+        files = sorted(Path(entry.path) for entry in entries if entry.is_file() and not entry.name.startswith("."))
+    others = [path for path in files if path.suffix.lower() in OTHER_FORMATS]
+    if others:
+        raise DataError(
+            f"{folder}: it holds {len(others)} recording{'s' * (len(others) > 1)} that are not {' or '.join(FORMATS)} "
+            f"({others[0].name}); convert or remove them, for they would not be read"
+        )
+    return [path for path in files if path.suffix.lower() in FORMATS]
 
 
 def read_list(path: Path) -> list[str] | None:

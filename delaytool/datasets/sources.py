@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
-from delaytool.datasets.download import SPLITS as DOWNLOADS
 from delaytool.datasets.download import default_root, fetch
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frame_cache import mel_frame_data
@@ -19,78 +19,60 @@ from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
 from delaytool.datasets.heidelberg import is_heidelberg, list_heidelberg
 from delaytool.datasets.mel import MELS
-from delaytool.datasets.recordings import Listing
+from delaytool.datasets.recordings import Listing, sounds_in
+from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS, TONIC, DataSpec
 from delaytool.datasets.speech_commands import is_speech_commands, list_speech_commands
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
-from delaytool.datasets.tonic_events import PREFIX as TONIC
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
-from delaytool.network import MelSpectrogram
 
 SPLIT_NAMES = ("train", "validation", "test")
 # Where data come without a test part it is always cut with this seed: a run's own seed must not move samples
 # between training and test, or accuracies of two runs would not compare.
 TEST_SEED = 20221
 
-
-# Recordings that have a name of their own as presets' sources, but are not downloaded.
-RECORDINGS = {
-    "gsc": "the unpacked folder of Speech Commands",
-    "hd": "the folder of the Heidelberg Digits' recordings",
-}
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three parts of a data set, all of one kind. `description` says in one sentence how they were made."""
+    """The three parts of a data set, all of one kind.
+
+    description   says in one sentence how they were made
+    warnings      sentences about the data that a user should read
+    """
 
     train: EventData | FrameData
     validation: EventData | FrameData
     test: EventData | FrameData
     description: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How particular kinds of sources are read.
+class _Reader:
+    """A spec with what else reading goes by."""
 
-    time_step_ms   of recordings: from one frame to the next
-    mel            of recordings: settings or the name of some (`mel.MELS`); None: the kind of data's own
-    classes        of Speech Commands: see `list_speech_commands`
-    pixel_bins     of tonic's two-dimensional sensors, and polarity 'keep' or 'merge': see `read_tonic`
-    progress       told (what, done, of how many) while recordings or tonic's samples are read
-    """
-
-    time_step_ms: float = 10.0
-    mel: MelSpectrogram | str | None = None
-    classes: int | None = None
-    pixel_bins: int = 1
-    polarity: str = "keep"
-    progress: Callable[[str, int, int], None] | None = None
+    spec: DataSpec
+    root: Path | None
+    progress: Progress | None
+    network_units: int | None = None
 
 
 def load(
-    source: str | os.PathLike[str],
+    spec: DataSpec | str | os.PathLike[str],
     *,
-    seed: int = 0,
-    validation_fraction: float = 0.2,
-    test_fraction: float = 0.2,
-    split_by: str = "auto",
-    n_units: int | None = None,
-    protocol: str = "honest",
-    held_out_speaker: int | None = None,
-    held_out_as: str = "validation",
     root: str | os.PathLike[str] | None = None,
-    reading: Reading | None = None,
+    progress: Progress | None = None,
 ) -> Splits:
-    """Load `source`: 'digits', 'shd', 'ssc', 'tonic:NAME', one .h5 file, a folder with train.h5 (and valid.h5,
-    test.h5), or a folder of recordings: Speech Commands' or the Heidelberg Digits'.
+    """Load the three parts of `spec.source`: 'digits', 'shd', 'ssc', 'tonic:NAME', one .h5 file, a folder with train.h5
+    (and valid.h5, test.h5), or a folder of recordings: Speech Commands' or the Heidelberg Digits'. A name or path in
+    place of a spec is `DataSpec(source)`.
 
     Parts that the source has are used as they are. A missing test part is `test_fraction` of every class, cut
     off the training part with a fixed seed; of recordings it is whole speakers, unless split_by is 'stratified'.
     A missing validation part is `validation_fraction` of what is left, chosen with `seed` as `split_validation`
-    says (`split_by`). n_units None: what the file tells, else 700; of recordings, the filters of `reading.mel`.
-    `root`: where downloads and the frames of recordings are kept (see `fetch`). `reading`: see `Reading`.
+    says (`split_by`).
 
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
     serves as validation too, which is how accuracies on SHD have been published.
@@ -99,139 +81,172 @@ def load(
     the speaker's samples are the validation part, and the test part stays what it is. 'test': they are the test part
     in place of the source's own, which is set aside, and validation is cut off the other speakers as ever.
 
-    Raises DataError for sources that cannot be read or split, MissingExtraError where an extra is missing.
+    root       where downloads and the frames of recordings are kept (see `fetch`)
+    progress   called with (what, done, of how many) while recordings or tonic's samples are read
+
+    Raises DataError for sources that cannot be read or split, that have one class only, or labels that no sample has
+    and nothing names; MissingExtraError where an extra is missing.
     """
-    parts = _read(source, n_units, root, reading or Reading())
+    spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
+    return _load(_Reader(spec, None if root is None else Path(root), progress))
+
+
+def _load(reader: _Reader) -> Splits:
+    spec = reader.spec
+    parts = _read(reader)
     train = parts["all"] if "all" in parts else parts["train"]
+    warnings = [sentence for part in parts.values() for sentence in part.warnings]
+    warnings += _refuse_poor_classes(train, spec.classes)
     origin = _short(train)
-    if held_out_speaker is not None:
-        _check_held_out(train, held_out_speaker, held_out_as, "validation" in parts, protocol)
-    if held_out_speaker is not None and held_out_as == "test":
+    speaker = spec.held_out_speaker
+    if speaker is not None:
+        _check_held_out(train, speaker, "validation" in parts, spec.protocol)
+    if speaker is not None and spec.held_out_as == "test":
         whole = train
-        train, test = hold_out_speaker(whole, held_out_speaker)
-        test_told = f"speaker {held_out_speaker} of {origin}, held out ({len(test)} of {len(whole)} samples)"
+        train, test = hold_out_speaker(whole, speaker)
+        test_origin = f"speaker {speaker} of {origin}, held out ({len(test)} of {len(whole)} samples)"
         origin = f"the rest of {origin}"
     elif "test" in parts:
         test = parts["test"]
-        test_told = f"{_short(test)} ({len(test)} samples)"
+        test_origin = f"{_short(test)} ({len(test)} samples)"
     else:
         whole = train
         # Recordings without lists: a test part is worth more where it holds voices that were never heard.
-        method = resolve_method(whole, split_by) if isinstance(whole, FrameData) else "stratified"
-        train, test = split_test(whole, test_fraction, TEST_SEED, method)
-        test_told = _told(method, test, whole, origin)
+        method = resolve_method(whole, spec.split_by) if isinstance(whole, FrameData) else "stratified"
+        train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
+        test_origin = _describe(method, test, whole, origin)
         origin = f"the rest of {origin}"
-    if held_out_speaker is not None and held_out_as == "validation":
+    if speaker is not None and spec.held_out_as == "validation":
         whole = train
-        train, validation = hold_out_speaker(whole, held_out_speaker)
-        validation_told = (
-            f"speaker {held_out_speaker} of {origin}, held out ({len(validation)} of {len(whole)} samples)"
-        )
+        train, validation = hold_out_speaker(whole, speaker)
+        validation_origin = f"speaker {speaker} of {origin}, held out ({len(validation)} of {len(whole)} samples)"
     elif "validation" in parts:
         validation = parts["validation"]
-        validation_told = f"{_short(validation)} ({len(validation)} samples)"
-    elif protocol == "paper":
-        validation, validation_told = test, "the test part itself (as in published practice)"
+        validation_origin = f"{_short(validation)} ({len(validation)} samples)"
+    elif spec.protocol == "paper":
+        validation, validation_origin = test, "the test part itself (as in published practice)"
     else:
         whole = train
-        method = resolve_method(whole, split_by)
-        train, validation = split_validation(whole, validation_fraction, seed, method)
-        validation_told = _told(method, validation, whole, origin)
-    return Splits(train, validation, test, f"validation: {validation_told}; test: {test_told}")
+        method = resolve_method(whole, spec.split_by)
+        train, validation = split_validation(whole, spec.validation_fraction, spec.seed, method)
+        validation_origin = _describe(method, validation, whole, origin)
+    description = f"validation: {validation_origin}; test: {test_origin}"
+    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)))
 
 
 def load_for_evaluation(
-    source: str | os.PathLike[str],
+    spec: DataSpec | str | os.PathLike[str],
     split: str = "test",
     *,
-    n_classes: int | None = None,
-    seed: int = 0,
-    validation_fraction: float = 0.2,
-    test_fraction: float = 0.2,
-    split_by: str = "auto",
     n_units: int | None = None,
-    protocol: str = "honest",
-    held_out_speaker: int | None = None,
-    held_out_as: str = "validation",
+    n_classes: int | None = None,
     root: str | os.PathLike[str] | None = None,
-    reading: Reading | None = None,
+    progress: Progress | None = None,
 ) -> EventData | FrameData:
-    """One part of `source`, to evaluate a network on; the same samples that `load` with the same arguments gives.
+    """One part of `spec.source`, to evaluate a network on; the same samples that `load` with the same spec gives.
 
-    Of a folder, the file or the recordings of that split alone are read where the folder tells them. A single .h5
+    Of a folder, the file or the recordings of that split alone are read where the folder has them. A single .h5
     file is taken whole.
-    n_classes: the network's number of classes; labels beyond it raise a DataError. Raises as `load` does.
+
+    n_units     the network's number of units: data of another number raise a DataError
+    n_classes   the network's number of classes: labels beyond it raise a DataError
+    Raises as `load` does.
     """
+    spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
+    reader = _Reader(spec, None if root is None else Path(root), progress, n_units)
+    return _checked(_evaluated(reader, split, n_classes), n_units, n_classes)
+
+
+def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData | FrameData:
+    spec = reader.spec
     if split not in SPLIT_NAMES:
-        raise DataError(f"{source}: split {split!r} is unknown; choose one of {', '.join(SPLIT_NAMES)}")
-    reading = reading or Reading()
-    source = _downloaded(source, root)
+        raise DataError(f"{spec.source}: split {split!r} is unknown; choose one of {', '.join(SPLIT_NAMES)}")
+    source = _downloaded(spec.source, reader.root)
     if os.path.isfile(source):
         if split != "test":
             raise DataError(f"{source}: a single file is evaluated whole, it has no split {split!r}; leave it out")
-        return read_file(source, n_units, n_classes)
-    if source != "digits" and os.path.isdir(source):
+        return _file(reader, Path(source), n_classes)
+    if source != DIGITS and os.path.isdir(source):
         # A file that nothing is cut off can be read alone: the others need not be there.
         files = find_files(source, needed=None)
-        replaced = held_out_speaker is not None and split in ("train", held_out_as)
+        replaced = spec.held_out_speaker is not None and split in ("train", spec.held_out_as)
         if split in files and not replaced and (split != "train" or len(files) == len(SPLIT_NAMES)):
-            return read_file(files[split], n_units, n_classes)
-        listing = None if files else _listing(Path(source), reading)
+            return _file(reader, files[split], n_classes)
+        listing = None if files else _listing(Path(source), spec)
         if (
             listing is not None
             and split in listing.parts
             and not replaced
             and (split != "train" or len(listing.parts) == 3)
         ):
-            return _checked_classes(_frames(listing, split, n_units, root, reading), n_classes)
-    parts = load(
-        source,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
-        split_by=split_by,
-        n_units=n_units,
-        protocol=protocol,
-        held_out_speaker=held_out_speaker,
-        held_out_as=held_out_as,
-        root=root,
-        reading=reading,
-    )
-    return _checked_classes(getattr(parts, split), n_classes)
+            return _frames(reader, listing, split)
+    splits = _load(reader)
+    chosen: EventData | FrameData = getattr(splits, split)
+    return replace(chosen, warnings=splits.warnings)
 
 
-def _checked_classes(data: EventData | FrameData, n_classes: int | None) -> EventData | FrameData:
-    if n_classes is not None and data.n_classes > n_classes:
-        raise DataError(
-            f"{data.name}: its {data.n_classes} classes are more than the network's {n_classes}; "
-            "give the data that the network was trained for"
-        )
+def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:
+    spec = reader.spec
+    return read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+
+
+def _checked(data: EventData | FrameData, n_units: int | None, n_classes: int | None) -> EventData | FrameData:
+    for what, has, reads in (("units", data.n_units, n_units), ("classes", data.n_classes, n_classes)):
+        if reads is not None and (has != reads if what == "units" else has > reads):
+            raise DataError(
+                f"{data.name}: its {has} {what} are {'more than' if has > reads else 'not'} the network's {reads}; "
+                "give data of the kind that the network was trained on"
+            )
     return data
 
 
-def _downloaded(source: str | os.PathLike[str], root: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
+def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> list[str]:
+    """Warnings about classes without samples. Raises DataError where there is nothing to learn, or labels have gaps."""
+    name, n_classes = train.name, train.n_classes
+    if wanted is not None and wanted != n_classes:
+        raise DataError(f"{name}: it has {n_classes} classes, data.classes is {wanted}; leave data.classes out")
+    present = np.unique(train.labels)
+    if present.size < 2:
+        raise DataError(
+            f"{name}: all {len(train)} samples are of class {present[0]}, so there is nothing to tell apart; give "
+            "samples of at least 2 classes"
+        )
+    if present.size == n_classes:
+        return []
+    absent = np.setdiff1d(np.arange(n_classes), present)
+    some = listed(absent) if absent.size <= 8 else f"{', '.join(map(str, absent[:8]))}, … ({absent.size} in all)"
+    if wanted is None and not train.class_names:
+        raise DataError(
+            f"{name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but no sample has label "
+            f"{some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to the task, "
+            f"name all classes in extra/keys or set data.classes = {n_classes}"
+        )
+    return [f"{name}: no training sample is of class {some}: these of the {n_classes} outputs cannot be learned"]
+
+
+def _downloaded(source: str, root: Path | None) -> str | Path:
     """Names that stand for a folder as that folder. 'tonic:SHD' is 'shd': one reader, one check."""
-    name = str(source)
-    name = name.removeprefix(TONIC).lower() if name.startswith(TONIC) else name
+    name = source.removeprefix(TONIC).lower() if source.startswith(TONIC) else source
     return fetch(name, root) if name in DOWNLOADS else source
 
 
-def _read(
-    source: str | os.PathLike[str], n_units: int | None, root: str | os.PathLike[str] | None, reading: Reading
-) -> Mapping[str, EventData | FrameData]:
-    if source == "digits":
-        if n_units not in (None, DIGITS_UNITS):
-            raise DataError(f"digits: data.n_units {n_units} is not its {DIGITS_UNITS} pixels; leave it out")
+def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
+    spec = reader.spec
+    if spec.source == DIGITS:
+        if spec.n_units not in (None, DIGITS_UNITS):
+            raise DataError(f"digits: data.n_units {spec.n_units} is not its {DIGITS_UNITS} pixels; leave it out")
+        _refuse_time_unit(spec)
         return {"all": digits_events()}
-    source = _downloaded(source, root)
+    source = _downloaded(spec.source, reader.root)
     if str(source).startswith(TONIC):
-        folder = default_root() if root is None else Path(root)
+        _refuse_time_unit(spec)
+        folder = default_root() if reader.root is None else reader.root
         return read_tonic(
             str(source),
             folder.expanduser(),
-            pixel_bins=reading.pixel_bins,
-            polarity=reading.polarity,
-            progress=reading.progress,
+            pixel_bins=spec.pixel_bins,
+            polarity=spec.polarity,
+            progress=reader.progress,
         )
     if source in RECORDINGS:
         raise DataError(
@@ -244,34 +259,45 @@ def _read(
             "train.h5 or with recordings, or one HDF5 file that exists"
         )
     if os.path.isdir(source) and not find_files(source, needed=None):
-        listing = _listing(Path(source), reading)
+        listing = _listing(Path(source), spec)
         if listing is not None:
-            return {part: _frames(listing, part, n_units, root, reading) for part in listing.parts}
-    return read_folder(source, n_units)
+            return {part: _frames(reader, listing, part) for part in listing.parts}
+        loose = sounds_in(Path(source))
+        if loose:
+            raise DataError(
+                f"{source}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a "
+                f"folder per class in it and move them there, as in {Path(source).name}/yes/{loose[0].name}"
+            )
+    return read_folder(source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units)
 
 
-def _listing(folder: Path, reading: Reading) -> Listing | None:
+def _refuse_time_unit(spec: DataSpec) -> None:
+    if spec.time_unit is not None:
+        raise DataError(
+            f"{spec.source}: data.time_unit {spec.time_unit!r} is for HDF5 files of events; leave it out, the times of "
+            "these data are known"
+        )
+
+
+def _listing(folder: Path, spec: DataSpec) -> Listing | None:
     """The recordings of a folder, or None where it is no folder of recordings."""
     if is_heidelberg(folder):
         return list_heidelberg(folder)
-    return list_speech_commands(folder, reading.classes) if is_speech_commands(folder) else None
+    return list_speech_commands(folder, spec.classes) if is_speech_commands(folder) else None
 
 
-def _frames(
-    listing: Listing, part: str, n_units: int | None, root: str | os.PathLike[str] | None, reading: Reading
-) -> FrameData:
-    mel = reading.mel or listing.mel
+def _frames(reader: _Reader, listing: Listing, part: str) -> FrameData:
+    spec = reader.spec
+    _refuse_time_unit(spec)
+    mel = spec.mel or listing.mel
     if not isinstance(mel, MelSpectrogram):
         if mel not in MELS:
             raise DataError(f"{listing.folder}: data.mel {mel!r} is unknown; choose one of {', '.join(MELS)}")
-        mel = MELS[mel] if n_units is None else replace(MELS[mel], n_mels=n_units)
-    folder = None if root is None else Path(root)
-    return mel_frame_data(listing, part, mel, reading.time_step_ms, root=folder, progress=reading.progress)
+        mel = MELS[mel] if spec.n_units is None else replace(MELS[mel], n_mels=spec.n_units)
+    return mel_frame_data(listing, part, mel, spec.time_step_ms, root=reader.root, progress=reader.progress)
 
 
-def _check_held_out(train: EventData | FrameData, speaker: int, part: str, has_validation: bool, protocol: str) -> None:
-    if part not in ("validation", "test"):
-        raise DataError(f"data.held_out_as {part!r} is unknown; choose 'validation' or 'test'")
+def _check_held_out(train: EventData | FrameData, speaker: int, has_validation: bool, protocol: str) -> None:
     if protocol == "paper":
         raise DataError(
             f"data.held_out_speaker {speaker}: protocol 'paper' chooses on the test set, so that no speaker is held "
@@ -288,13 +314,13 @@ def _short(data: EventData | FrameData) -> str:
     return Path(data.name).name
 
 
-def _told(method: str, part: EventData | FrameData, whole: EventData | FrameData, origin: str) -> str:
+def _describe(method: str, part: EventData | FrameData, whole: EventData | FrameData, origin: str) -> str:
     if method == "speaker":
-        return f"{_told_speakers(part)} of {origin} ({len(part)} of {len(whole)} samples)"
+        return f"{_describe_speakers(part)} of {origin} ({len(part)} of {len(whole)} samples)"
     return f"{len(part)} of {len(whole)} samples of {origin}, drawn class by class"
 
 
-def _told_speakers(part: EventData | FrameData) -> str:
+def _describe_speakers(part: EventData | FrameData) -> str:
     speakers = np.unique(np.asarray(part.speakers))
     if speakers.size > 12:
         return f"{speakers.size} whole speakers"

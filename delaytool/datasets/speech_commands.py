@@ -42,7 +42,13 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
     words = _words(folder)
     if not words:
         raise DataError(
-            f"{folder}: no recordings; give the unpacked folder of Speech Commands, with a folder of .wav files a word"
+            f"{folder}: no recordings; give the unpacked folder of Speech Commands, with a folder of .wav files "
+            "per word"
+        )
+    if sounds_in(folder):
+        raise DataError(
+            f"{folder}: {sounds_in(folder)[0].name} and {len(words)} folders of recordings lie side by side; the "
+            "folder of a recording is its class, so move those that lie outside into one"
         )
     names = _class_names(folder, words, classes)
     parts = _parts(folder, words)
@@ -55,7 +61,7 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
             listed[part] = _twelve(folder, part, paths, speakers)
         else:
             listed[part] = [Recording(path, names.index(path.parent.name), speakers[_speaker(path)]) for path in paths]
-    return Listing(folder, listed, names, mel="gsc-paper")
+    return Listing(folder, listed, names, mel="gsc-paper", warnings=_empty_folders(folder, words))
 
 
 def _words(folder: Path) -> list[str]:
@@ -64,6 +70,17 @@ def _words(folder: Path) -> list[str]:
         for entry in folder.iterdir()
         if entry.is_dir() and not entry.name.startswith(("_", ".")) and sounds_in(entry)
     )
+
+
+def _empty_folders(folder: Path, words: list[str]) -> tuple[str, ...]:
+    empty = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(("_", ".")) and entry.name not in words
+    )
+    if not empty:
+        return ()
+    return (f"{folder}: no class is made of {', '.join(empty[:8])}: no .wav or .flac lies in it",)
 
 
 def _class_names(folder: Path, words: list[str], classes: int | None) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from delaytool.datasets.events import EventData
+from delaytool.datasets.spec import TONIC as PREFIX
 from delaytool.errors import DataError, MissingExtraError, first_line
 
-PREFIX = "tonic:"
 PARTS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 POLARITIES = ("keep", "merge")
 
@@ -95,7 +95,7 @@ def _arguments(kind: Any) -> dict[str, dict[str, Any]]:
     ]
     if needed or "save_to" not in parameters:
         raise DataError(
-            f"{PREFIX}{kind.__name__}: it is not one data set of labelled samples (tonic asks for "
+            f"{PREFIX}{kind.__name__}: it is not one data set of labeled samples (tonic asks for "
             f"{', '.join(needed) or 'a folder of its own'}); write its events as HDF5 files, see docs/data.md"
         )
     if "train" in parameters:
@@ -148,7 +148,7 @@ def _samples(
         if not np.isscalar(target):
             raise DataError(
                 f"{name}: sample {index}: its target is a {type(target).__name__}, not a label; "
-                "give a data set of labelled samples"
+                "give a data set of labeled samples"
             )
         samples.append(((events["t"] / 1e6).astype(np.float32), units_of(events).astype(np.int32)))  # tonic has us
         targets.append(target)

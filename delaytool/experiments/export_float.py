@@ -13,7 +13,7 @@ from delaytool.experiments.export_run import ExportOptions, checkpoint_path
 from delaytool.exporter.float_onnx import FloatDifference, float_difference, write_float_onnx
 from delaytool.models.delay_network import class_scores
 from delaytool.runtime.backends.onnx import open_session
-from delaytool.trainer import Checkpoint
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 
 

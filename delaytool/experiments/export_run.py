@@ -12,9 +12,10 @@ from delaytool.datasets.subset import evenly_spaced
 from delaytool.exporter.compile import Export, export
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
-from delaytool.trainer import Checkpoint, RunFolder
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate_both
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.float_figures import float_record
 
 
@@ -43,7 +44,8 @@ def export_run(
 ) -> Export:
     """Compile a run's checkpoint for a chip, with what the float network answers on the test samples.
 
-    Calibrated on evenly spaced validation samples of the run's data. Raises DelaytoolError.
+    Calibrated on evenly spaced validation samples of the run's data; on training samples where the protocol is 'paper',
+    as validation may then be the test part. Raises DelaytoolError.
     """
     options = options or ExportOptions()
     source = checkpoint_path(run, options.checkpoint)
@@ -52,13 +54,13 @@ def export_run(
     if options.data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
     loaded = load_data(recipe, saved.encoding, progress)
-    validation = loaded.validation.frames.numpy()
+    calibration = (loaded.train if recipe.protocol == "paper" else loaded.validation).frames.numpy()
     return export(
         saved.network(),
         saved.encoding,
         chip,
         output,
-        validation[evenly_spaced(len(validation), options.calibration_samples)],
+        calibration[evenly_spaced(len(calibration), options.calibration_samples)],
         clip_delays=options.clip_delays,
         checkpoint=options.checkpoint,
         class_names=loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else (),

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delaytool.adapters.nir import checkpoint_of, recipe_of
+from delaytool.files import require_writable_folder
 from delaytool.formats.nir.float_network import FloatNetwork, float_network
-from delaytool.trainer import RunFolder, load_recipe
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import nir
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """What became a run: the graph's layers, and how they do on the test samples with rounded delays (0..1)."""
+    """What became a run: the graph's layers, and how they do on the test samples with rounded delays (0..1).
+
+    warnings   of the data
+    """
 
     network: FloatNetwork
     timing: str
     accuracy: float
     samples: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> str:
@@ -47,12 +53,16 @@ def import_nir_run(
     time_step_ms        length of a step, to which the data are binned too
     time_unit           of the file's times: 's', 'ms' or 'step'
     """
+    folder = RunFolder(output)
+    folder.refuse_existing()
+    require_writable_folder(output)
     network = float_network(graph, time_step_ms=time_step_ms, time_unit=time_unit)
     loaded = recipe_of(network, load_recipe(recipe, [*overrides, f"data.time_step_ms={time_step_ms}"]))
     data = load_data(loaded, None, progress)
     made = checkpoint_of(network, loaded, data)
     found = evaluate(made.network(), data.test.frames, data.test.labels, loaded.trainer.batch_size)
-    folder = RunFolder(output)
-    folder.create(loaded)
-    made.save(folder.best)
-    return ImportedRun(network, loaded.model.timing, found.accuracy, len(data.test))
+    with folder.locked():
+        # The recipe comes last: where this is killed, there is no run yet, which --resume would train.
+        made.save(folder.best)
+        folder.create(loaded)
+    return ImportedRun(network, loaded.model.timing, found.accuracy, len(data.test), tuple(data.warnings))

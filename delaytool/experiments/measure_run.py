@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, ExportError
 from delaytool.experiments.export_run import export_run
+from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import (
     RECORDED,
     SampleChoice,
@@ -17,9 +18,7 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.sweep.job import RunReporter, Train
-from delaytool.trainer import Recipe
-from delaytool.trainer.run_folder import write_json
+from delaytool.trainer.recipe import Recipe
 
 # Has no limits but the contract's own: what a chip cannot hold can still be counted there.
 FALLBACK = "ideal"
@@ -58,7 +57,7 @@ class Measured:
 
     @staticmethod
     def read(run: Path) -> Measured:
-        return Measured(**json.loads(Measured.path(run).read_text()))
+        return Measured(**read_signed_json(Measured.path(run))[0])
 
 
 class Measure(Train):
@@ -83,7 +82,7 @@ class Measure(Train):
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         if not super().is_done(run):
             super().__call__(recipe, run, reporter)
-        write_json(Measured.path(run), asdict(measure(run, self.target, self.samples, reporter)))
+        write_signed_json(Measured.path(run), asdict(measure(run, self.target, self.samples, reporter)))
 
 
 def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Measured:

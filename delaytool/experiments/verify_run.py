@@ -6,15 +6,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from delaytool import datasets
+from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import DataError, ExportError, NetworkError, VerificationError
 from delaytool.files import sha256_of
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.trace import Trace
 from delaytool.verification.binding import Binding
@@ -31,7 +31,7 @@ from delaytool.verification.verdict import (
 )
 
 if TYPE_CHECKING:
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
 Progress = Callable[[str, int, int], None]
 # The word with which a user allows the data that a file names to be read.
@@ -89,6 +89,7 @@ class Samples:
     """frames (sample, time, channel), labels (sample,); digest of all of them, of which `chosen` (indices) are these.
 
     all_labels   (sample,) of all
+    warnings     sentences about the data that a user should read
     """
 
     frames: np.ndarray
@@ -97,6 +98,7 @@ class Samples:
     digest: str
     chosen: np.ndarray
     all_labels: np.ndarray
+    warnings: tuple[str, ...] = ()
 
     def subset(self, count: int) -> Samples:
         """At most `count` of these, evenly spaced."""
@@ -227,7 +229,7 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
     from delaytool.exporter.compile import compile_with_scales
     from delaytool.exporter.record import CHECKPOINTS, ExportRecord
     from delaytool.hw_configs import load_target
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
     record = ExportRecord.of(network)
     if record is None:
@@ -260,7 +262,8 @@ def load_samples(
     events = _events(network, path, choice.data, choice.split, progress)
     frames, labels = datasets.frames_of(events, network.encoding), events.labels
     chosen = np.arange(len(frames))
-    whole = Samples(frames, labels, events.name, datasets.digest(frames, labels), chosen, labels)
+    digest = datasets.digest(frames, labels)
+    whole = Samples(frames, labels, events.name, digest, chosen, labels, events.warnings)
     return whole if choice.count is None or choice.count >= len(frames) else whole.subset(choice.count)
 
 
@@ -285,24 +288,10 @@ def _events(
     network: IntegerNetwork, path: Path, data: str | None, split: str, progress: Progress | None
 ) -> datasets.EventData | datasets.FrameData:
     recipe = network.provenance.get("recipe") or {}
-    how: dict[str, Any] = dict(recipe.get("data") or {})
-    source = chosen_source(how.get("source"), path, data)
-    kept = ("validation_fraction", "test_fraction", "split_by", "held_out_speaker", "held_out_as")
-    read = ("classes", "pixel_bins", "polarity")
+    source = chosen_source((recipe.get("data") or {}).get("source"), path, data)
+    spec = datasets.DataSpec.from_recipe(recipe, network.encoding, source)
     return datasets.load_for_evaluation(
-        source,
-        split,
-        n_classes=network.n_classes,
-        seed=int(recipe.get("seed", 0)),
-        n_units=None if source == "digits" else network.encoding.n_units,
-        protocol=recipe.get("protocol", "honest"),
-        reading=datasets.Reading(
-            time_step_ms=network.encoding.time_step_ms,
-            mel=network.encoding.mel,
-            progress=progress,
-            **{name: how[name] for name in read if name in how},
-        ),
-        **{name: how[name] for name in kept if name in how},
+        spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=progress
     )
 
 
@@ -348,7 +337,7 @@ def torch_backend() -> Backend:
     """The trainer's own integer simulation as a backend: a second simulation of the same network."""
     import torch
 
-    from delaytool.models.integer import simulate
+    from delaytool.runtime.backends.torch import simulate
 
     def run(network: IntegerNetwork, frames: np.ndarray) -> Trace:
         traces = simulate(network, torch.from_numpy(frames))

@@ -9,25 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from delaytool import __version__
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import Placement, check_limits
-from delaytool.exporter.passes.check_neurons import check_neurons
-from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.exporter.passes.write import write
 from delaytool.exporter.record import ExportRecord
 from delaytool.exporter.report import LayerReport, layer_reports
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.grid import Scale
-from delaytool.network import InputEncoding, IntegerNetwork
-from delaytool.quantisation.choose_scale import choose_scale
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.keep_scale import keep_scale
-from delaytool.quantisation.merge_taps import merge_taps
-from delaytool.quantisation.program import Program, program_of
-from delaytool.quantisation.quantise import quantise
-from delaytool.quantisation.round_delays import round_delays
+from delaytool.quantization.check_neurons import check_neurons
+from delaytool.quantization.choose_scale import choose_scale
+from delaytool.quantization.choose_storage import choose_storage
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.keep_scale import keep_scale
+from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program import Program, program_of
+from delaytool.quantization.quantize import quantize
+from delaytool.quantization.round_delays import round_delays
+from delaytool.quantization.scales import Scale
+from delaytool.version import __version__
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ def _in_whole_delays(model: DelayNetwork, encoding: InputEncoding, target: Targe
 def _in_integers(program: Program, target: Target) -> tuple[IntegerNetwork, list[Placement]]:
     """The passes after every layer has its scale."""
     if program.trained_for is None:
-        network = choose_storage(quantise(program, target), target)
+        network = choose_storage(quantize(program, target), target)
         return network, check_limits(network, target)
-    network = replace(quantise(program, load_target(program.trained_for)), target=target.name)
+    network = replace(quantize(program, load_target(program.trained_for)), target=target.name)
     network = choose_storage(network, target)
     return network, _check_as_trained(network, target, program.trained_for)
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
-from delaytool.exporter.passes.check_neurons import check_neurons
 from delaytool.files import atomic_path
 from delaytool.formats.onnx.float_sequence import FloatStage, FloatSynapses, float_model
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.program import Program, program_of
+from delaytool.quantization.check_neurons import check_neurons
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.program import Program, program_of
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from delaytool.contract.bounds import MAX_BIAS_EXPONENT, MAX_THRESHOLD, MAX_WEIGHT_EXPONENT
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import NetworkError
-from delaytool.models.grid import Scale
-from delaytool.network import MAX_BIAS_EXPONENT, MAX_THRESHOLD, MAX_WEIGHT_EXPONENT, IntegerNetwork
+from delaytool.quantization.scales import Scale
 
 CHECKPOINTS = ("best", "last")
 

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from delaytool.contract.bounds import STATE_LIMIT
+from delaytool.contract.network import IntegerNetwork
 from delaytool.exporter.passes.check_limits import Placement
 from delaytool.hw_configs import Target
-from delaytool.network import STATE_LIMIT, IntegerNetwork
-from delaytool.quantisation.program import Program
-from delaytool.quantisation.quantise import Quantisation, quantisation_of
-from delaytool.quantisation.state_bounds import state_bounds
+from delaytool.quantization.program import Program
+from delaytool.quantization.quantize import Quantization, quantization_of
+from delaytool.quantization.state_bounds import state_bounds
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def layer_reports(
         scale = layer.scale
         assert scale is not None, "choose_scale comes first"
         # Where the integers were trained, floats are only where they came from: nothing is rounded.
-        quantisation = quantisation_of(layer, target) if program.trained_for is None else Quantisation(0.0, 0.0)
+        quantization = quantization_of(layer, target) if program.trained_for is None else Quantization(0.0, 0.0)
         bounds = state_bounds(network, built)
         delays = np.concatenate([group.listed()[3] for group in built.synapses])
         reach = bounds.highest / bounds.threshold if layer.threshold is None else bounds.membrane / STATE_LIMIT
@@ -71,8 +72,8 @@ def layer_reports(
                 units_per_one=scale.per_unit,
                 exponent=scale.exponent,
                 threshold=scale.threshold,
-                weight_error=quantisation.weight_error,
-                clipped_weights=quantisation.clipped_share,
+                weight_error=quantization.weight_error,
+                clipped_weights=quantization.clipped_share,
                 clipped_delays=layer.clipped_delays,
                 merged_taps=layer.merged_taps,
                 disagreement=layer.disagreement,

@@ -1,1 +1,1 @@
-"""An integer network in other people's words: ONNX, NIR, netx."""
+"""An integer network in other people's words: ONNX, NIR, netx. Nothing here imports PyTorch."""

@@ -15,6 +15,7 @@ payloads, the length of a sample or how the input was made. What cannot be said 
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from dataclasses import asdict, replace
@@ -35,7 +36,7 @@ from delaytool.contract.strict_hdf5 import StrictGroup, open_strict_image, read_
 from delaytool.contract.strict_json import parse_json
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import ExportError, NetworkError
-from delaytool.files import atomic_path
+from delaytool.files import write_bytes_atomically
 from delaytool.hw_configs import load_target
 
 Node = Any  # to h5py's types every item may be a group, a dataset or a type, so they help with none of the three
@@ -68,8 +69,9 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
         "export": dict(network.export),
         "sha256": _as_read(network, prepared).content_sha256(),
     }
+    content = io.BytesIO()  # HDF5 crashes on a full disk
     # Of the layout of HDF5 1.10, an attribute can be longer than 64 KiB, as a long provenance is.
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with h5py.File(content, "w", libver=("v110", "v110")) as file:
         file.attrs[EXTRA] = canonical_json(extra)
         group = file.create_group("layer/0")
         _write_type(group, "input")
@@ -87,6 +89,7 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
             _write_type(neuron, "LOIHI")
             neuron["iDecay"], neuron["vDecay"], neuron["vThMant"] = layer.du + 1, layer.dv, layer.threshold
             neuron["refDelay"], neuron["gradedSpike"] = 1, False
+    write_bytes_atomically(path, content.getvalue())
 
 
 def read_netx(
@@ -373,14 +376,14 @@ def _integers(group: StrictGroup, name: str, where: str) -> np.ndarray:
     array = group.array(name, "iuf")
     what = f"{where}: {name}"
     if array.dtype.kind == "f":
-        beyond = ~(np.abs(array) < 2.0**53)  # and what is not a number
+        beyond = ~(np.abs(array.astype(np.float64)) < 2.0**53)  # and what is not a number
         if beyond.any():
             raise NetworkError(f"{what} {array[beyond].flat[0]} is not a whole number that a float can hold")
     elif array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise NetworkError(f"{what} {array.max()} is too large")
     whole = array.astype(np.int64)
     if not np.array_equal(whole, array):
-        raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantise before export")
+        raise NetworkError(f"{what} {array[whole != array].flat[0]} is not a whole number; quantize before export")
     return whole
 
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import fields
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from delaytool.models.synapse_settings import SynapseSettings
 
-class ModelConfig(BaseModel):
+# Neurons of a layer and layers of a network, beyond which a number is a slip of the keyboard.
+MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
+
+
+class RecipeSection(BaseModel):
+    """A part of a recipe: no unknown keys, no infinite numbers, and no true or false where a number belongs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = (annotation, *get_args(annotation))
+        if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
+            raise ValueError("give a number, not true or false")
+        return value
+
+
+class ModelConfig(RecipeSection):
     """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward unless said otherwise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hidden: tuple[int, ...] = Field(default=(256, 256), description="neurons of each hidden layer")
+    hidden: tuple[Annotated[int, Field(ge=1, le=MAX_NEURONS)], ...] = Field(
+        default=(256, 256), max_length=MAX_LAYERS, description="neurons of each hidden layer"
+    )
     kernel_count: int = Field(
         default=1, ge=1, le=64, description="taps a synapse (m in nL-mKC), where delays are learned or random"
     )
@@ -67,7 +88,10 @@ class ModelConfig(BaseModel):
         "what the integer contract does",
     )
     tail_steps: int | None = Field(
-        default=None, ge=0, description="steps that each layer adds to the run; default: half of max_delay"
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="steps that each layer adds to the run; default: half of max_delay",
     )
     convolution: Literal["auto", "direct", "fft", "windowed", "events"] = Field(
         default="auto", description="how spikes meet kernels; 'auto': the cheapest for sizes, width and input at hand"
@@ -75,6 +99,13 @@ class ModelConfig(BaseModel):
     discarded_mass: float = Field(
         default=1e-6, gt=0, lt=0.1, description="share of a tap that a window may leave out, for 'windowed' and 'auto'"
     )
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _a_list(cls, hidden: Any) -> Any:
+        if isinstance(hidden, int) and not isinstance(hidden, bool):
+            raise ValueError(f"it is a list with a number per hidden layer: model.hidden=[{hidden}]")
+        return hidden
 
     @field_validator("delays", mode="before")
     @classmethod
@@ -100,22 +131,27 @@ class ModelConfig(BaseModel):
         return recurrent
 
     @property
+    def synapses(self) -> SynapseSettings:
+        """What every layer of synapses is."""
+        return SynapseSettings(**{field.name: getattr(self, field.name) for field in fields(SynapseSettings)})
+
+    @property
     def kernel_size(self) -> int:
         """Taps of a kernel (Td)."""
-        return 1 if self.delays == "none" else self.max_delay + 1
+        return self.synapses.kernel_size
 
     @property
     def whole_kernels(self) -> bool:
         """Whether a synapse's weights are its kernel, so that there is no delay to place them."""
-        return self.delays in ("none", "dense")
+        return self.synapses.whole_kernels
 
     @property
     def taps_per_synapse(self) -> int:
-        return self.kernel_size if self.whole_kernels else self.kernel_count
+        return self.synapses.taps_per_synapse
 
     @property
     def learns_delays(self) -> bool:
-        return self.delays == "learned" and self.max_delay > 0
+        return self.synapses.learns_delays
 
     @property
     def current_tau(self) -> float:
@@ -139,12 +175,7 @@ class ModelConfig(BaseModel):
     @property
     def distinct_delays(self) -> bool:
         """Whether a synapse's fixed delays are all different: candidates among which structure chooses."""
-        return self.rewiring != "none" and self.delays == "fixed-random"
-
-    @property
-    def grows_by_gradient(self) -> bool:
-        """Whether taps that do not exist need a gradient."""
-        return self.rewiring in ("rigl", "rigl-signed")
+        return self.synapses.distinct_delays
 
     @property
     def n_layers(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear
 
 
 @torch.no_grad()

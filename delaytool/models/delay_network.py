@@ -5,44 +5,52 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from delaytool.models import quantised
 from delaytool.models.config import ModelConfig
-from delaytool.models.delayed_layer import DelayedLinear
-from delaytool.models.grid import Grid
+from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
 from delaytool.models.neurons import Population
+from delaytool.models.synapse_settings import SynapseSettings
+from delaytool.quantization import integer_training as quantized
+from delaytool.quantization.scales import Grid
+
+
+def delayed_linear(n_in: int, n_out: int, synapses: SynapseSettings) -> DelayedLinear:
+    """A layer of these settings."""
+    options = asdict(synapses)
+    return DelayedLinear(n_in, n_out, taps=options.pop("kernel_count"), **options)
 
 
 class HiddenLayer(nn.Module):
     """Delayed synapses, batch norm over time and batch, neurons, dropout with one mask for all time steps.
 
-    A recurrent layer's neurons also hear each other: a spike is heard after its delay and one step, past batch norm
-    and dropout.
+    The neurons of a layer with `recurrent` synapses also receive each other's spikes: each arrives after its delay and
+    one step, past batch norm and dropout.
     """
 
-    def __init__(self, n_in: int, n_out: int, config: ModelConfig, recurrent: bool = False) -> None:
+    def __init__(self, config: ModelConfig, synapses: DelayedLinear, recurrent: DelayedLinear | None = None) -> None:
         super().__init__()
         self.config = config
-        self.synapses = DelayedLinear(n_in, n_out, config)
-        self.norm = nn.BatchNorm1d(n_out) if config.batch_norm else None
+        self.synapses = synapses
+        self.norm = nn.BatchNorm1d(synapses.out_features) if config.batch_norm else None
         self.neurons = Population(config)
-        self.recurrent = DelayedLinear(n_out, n_out, config.recurrent_synapses) if recurrent else None
+        self.recurrent = recurrent
         self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
         self.share: tuple[slice, int] | None = None
 
-    def current(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+    def current(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
         """What the neurons integrate, (n_steps, batch, n_out)."""
         out = self.synapses(x, n_steps, sigma)
         if self.norm is not None:
             out = self.norm(out.flatten(0, 1)).view_as(out)
         return out
 
-    def forward(self, x: Tensor, n_steps: int, sigma: float | None) -> Tensor:
+    def forward(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
         mask = self.dropout_mask(x)
         if self.checkpointed and torch.is_grad_enabled():
             again = lambda: (nullcontext(), frozen_statistics(self.norm))  # noqa: E731
@@ -57,7 +65,7 @@ class HiddenLayer(nn.Module):
         ones = x.new_ones(total, self.synapses.weight.shape[0])
         return functional.dropout(ones, self.config.dropout)[rows]
 
-    def _spikes(self, x: Tensor, n_steps: int, sigma: float | None, mask: Tensor | None) -> Tensor:
+    def _spikes(self, x: Tensor, n_steps: int, sigma: float | Unset | None, mask: Tensor | None) -> Tensor:
         current = self.current(x, n_steps, sigma)
         return self.neurons(current, mask, None if self.recurrent is None else self.recurrent.taps(sigma))
 
@@ -79,8 +87,9 @@ def frozen_statistics(norm: nn.BatchNorm1d | None) -> Iterator[None]:
 class DelayNetwork(nn.Module):
     """Hidden layers and a readout that never fires.
 
-    sigma is a plain number that the trainer lowers; None means rounded delays and single taps, which is how the
-    network is evaluated and exported. With a `grid` it computes in that grid's integers, and sigma is None.
+    sigma, the width of every layer's taps in steps, is an attribute that a schedule lowers; None means rounded delays
+    and single taps, which is how the network is evaluated and exported. A forward pass may be given another one. With
+    a `grid` it computes in that grid's integers, and has single taps.
     """
 
     def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:
@@ -89,15 +98,29 @@ class DelayNetwork(nn.Module):
         self.n_in = n_in
         self.n_classes = n_classes
         sizes = [n_in, *config.hidden]
+        # A seed's random numbers are drawn in this order: from layer to layer, for the readout, then within layers.
+        between = [delayed_linear(*pair, config.synapses) for pair in itertools.pairwise([*sizes, n_classes])]
+        within = [
+            delayed_linear(size, size, config.recurrent_synapses.synapses) if config.is_recurrent(index) else None
+            for index, size in enumerate(config.hidden)
+        ]
+        *hidden, readout = between
         self.hidden = nn.ModuleList(
-            HiddenLayer(before, after, config, config.is_recurrent(index))
-            for index, (before, after) in enumerate(itertools.pairwise(sizes))
+            HiddenLayer(config, synapses, recurrent) for synapses, recurrent in zip(hidden, within, strict=True)
         )
-        self.readout = DelayedLinear(sizes[-1], n_classes, config)
+        self.readout = readout
         self.readout_neurons = Population(config)
         self.grid: Grid | None = None
+
+    @property
+    def sigma(self) -> float | Unset | None:
+        """Width of a tap in steps; setting it sets every layer's. UNSET until then."""
+        return self.readout.sigma
+
+    @sigma.setter
+    def sigma(self, sigma: float | None) -> None:
         for layer in self.delayed_layers():
-            layer.reset_parameters()
+            layer.sigma = sigma
 
     def delayed_layers(self) -> list[DelayedLinear]:
         """Every layer of synapses: those from layer to layer in order, the readout's, then those within layers."""
@@ -153,15 +176,18 @@ class DelayNetwork(nn.Module):
         neurons = [*(layer.neurons for layer in self.hidden_layers()), self.readout_neurons]
         return {name: float(each.tau) for name, each in zip(self.layer_names(), neurons, strict=False)}
 
-    def forward(self, frames: Tensor, sigma: float | None = None) -> Tensor:
-        """Frames (batch, time, channel) to the readout's membrane (time, batch, class)."""
+    def forward(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> Tensor:
+        """Frames (batch, time, channel) to the readout's membrane (time, batch, class).
+
+        sigma: for this pass; default: the network's own in training, None in evaluation.
+        """
         return self.traced(frames, sigma)[1]
 
-    def traced(self, frames: Tensor, sigma: float | None = None) -> tuple[list[Tensor], Tensor]:
+    def traced(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
         if self.grid is not None:
-            assert sigma is None, "a network on a grid has single taps"
-            return quantised.traced(self, frames)
+            assert sigma is None or sigma is UNSET, "a network on a grid has single taps"
+            return quantized.traced(self, frames)
         x = frames.to(self.readout.weight.dtype).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []

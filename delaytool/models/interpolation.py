@@ -4,28 +4,30 @@ A tap of weight w and delay d is spread over the integer delays j = 0..size-1 as
 those of the package dcls 0.1.1, written in delays rather than in its positions: d = size // 2 - P.
 
     'gauss'      K[j] ~ exp(-((j - d) / (|sigma| + 0.27))^2 / 2)
-    'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbours (dcls 'v1'), sigma unused
+    'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbors (dcls 'v1'), sigma unused
     'max'        K[j] ~ max(0, 1 + |sigma| - |j - d|)
     'laplace'    K[j] ~ exp(-|j - d| / (|sigma| + 0.27)): not one of dcls'; its tails are heavier than the gauss', so a
                  delay hears of steps farther off while it is wide
 
-scaled to a sum of 1 over the kernel, but for NORMALISATION.
+scaled to a sum of 1 over the kernel, but for NORMALIZATION.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+
+from delaytool.models.differentiable import DifferentiableFunction
 
 SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches zero
 # The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
 # which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
 FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
-NORMALISATION = 1e-7
+NORMALIZATION = 1e-7
 # No height is lower: it would carry nothing, but denormal numbers make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
 _NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE)
@@ -70,24 +72,24 @@ def half_width(sigma: float, interpolation: str, discarded: float) -> float:
     return 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
 
 
-class _Taps(torch.autograd.Function):
+class _Taps(DifferentiableFunction):
     """Bumps at each step of `first` + 0..width-1, times the weights; the gradient is the formula's own.
 
-    With K = b / n, n = sum(b) + NORMALISATION and b' = db/dd: dK[j]/dd = (b'[j] - K[j] sum(b')) / n. Nothing but the
+    With K = b / n, n = sum(b) + NORMALIZATION and b' = db/dd: dK[j]/dd = (b'[j] - K[j] sum(b')) / n. Nothing but the
     parameters is kept for it, and a few rows of outputs are made at a time.
     """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, weight: Tensor, delay: Tensor, first: Tensor | None, width: int, sigma: float, name: str
+        ctx: Any, weight: Tensor, delay: Tensor, first: Tensor | None, width: int, sigma: float, name: str
     ) -> Tensor:
-        ctx.save_for_backward(weight, delay, first)  # type: ignore[arg-type]
-        ctx.bump = (width, sigma, name)  # type: ignore[attr-defined]
+        ctx.save_for_backward(weight, delay, first)
+        ctx.bump = (width, sigma, name)
         together = first is None
         out = weight.new_empty(*(weight.shape[:2] if together else weight.shape), width)
         for rows, distance in _distances(delay, first, width):
             height = _height(distance, sigma, name)
-            height *= (weight[rows] / (height.sum(-1) + NORMALISATION)).unsqueeze(-1)
+            height *= (weight[rows] / (height.sum(-1) + NORMALIZATION)).unsqueeze(-1)
             if together:
                 torch.sum(height, 2, out=out[rows])
             else:
@@ -95,18 +97,16 @@ class _Taps(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, None, None, None, None]:
-        weight, delay, first = ctx.saved_tensors  # type: ignore[attr-defined]
-        width, sigma, name = ctx.bump  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
+        weight, delay, first = ctx.saved_tensors
+        width, sigma, name = ctx.bump
         grad_weight = torch.empty_like(weight)
-        grad_delay = torch.empty_like(delay) if ctx.needs_input_grad[1] else None  # type: ignore[attr-defined]
+        grad_delay = torch.empty_like(delay) if ctx.needs_input_grad[1] else None
         for rows, distance in _distances(delay, first, width):
             given = grad[rows].unsqueeze(2) if first is None else grad[rows]
             height = _height(distance, sigma, name)
             slope = None if grad_delay is None else _slope(height, distance, sigma, name)
-            norm = height.sum(-1) + NORMALISATION
+            norm = height.sum(-1) + NORMALIZATION
             by_weight = height.mul_(given).sum(-1) / norm
             grad_weight[rows] = by_weight
             if grad_delay is not None and slope is not None:
@@ -130,7 +130,7 @@ def _distances(delay: Tensor, first: Tensor | None, width: int) -> Iterator[tupl
 
 def kernel(weight: Tensor, delay: Tensor, sigma: float, size: int, interpolation: str) -> Tensor:
     """Training kernels: weight, delay (n_out, n_in, taps) to (n_out, n_in, size). Delays in steps, 0..size - 1."""
-    return _Taps.apply(weight, delay, None, size, sigma, interpolation)  # type: ignore[return-value]
+    return _Taps.apply(weight, delay, None, size, sigma, interpolation)
 
 
 def windows(
@@ -144,7 +144,7 @@ def windows(
     reach = half_width(sigma, interpolation, discarded)
     width = min(size, window_width(sigma, interpolation, discarded))
     start = (delay.detach() - reach).ceil().clamp_(0, size - width)
-    return _Taps.apply(weight, delay, start, width, sigma, interpolation), start.long()  # type: ignore[return-value]
+    return _Taps.apply(weight, delay, start, width, sigma, interpolation), start.long()
 
 
 def window_width(sigma: float, interpolation: str, discarded: float) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.experiments.measure_run import Measured
-from delaytool.sweep.folder import SweepFolder
-from delaytool.sweep.results import REPEATS, RunResult, SettingResult, gather
-from delaytool.sweep.setting import flat, told
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
+from delaytool.experiments.sweep.setting import flat, format_value
 
 METHOD = "method"
 
@@ -37,7 +37,7 @@ class Method:
 
     @property
     def validation(self) -> SeedMean | None:
-        """Accuracy, 0..1, of the chosen epochs; with speakers left out in turn, that on unheard voices."""
+        """Accuracy, 0..1, of the chosen epochs; with speakers left out in turn, on speakers not seen in training."""
         return self.result.validation
 
     @property
@@ -91,16 +91,16 @@ class Method:
 
     @property
     def reasons(self) -> list[str]:
-        """Why the chip cannot hold it, why there are no integers, why runs failed: the first run's words for each."""
-        told: dict[str, list[str]] = {}
+        """Why the chip cannot hold it, why there are no integers, why runs failed: the first run's reason for each."""
+        reasons: dict[str, list[str]] = {}
         for one in self.measured:
-            told.setdefault(f"does not fit {one.target}", []).append(one.why_not)
-            told.setdefault("has no integers", []).append(one.no_integers if one.accuracy is None else "")
+            reasons.setdefault(f"does not fit {one.target}", []).append(one.why_not)
+            reasons.setdefault("has no integers", []).append(one.no_integers if one.accuracy is None else "")
         for run in self.result.runs:
-            told.setdefault("failed", []).append(run.error)
+            reasons.setdefault("failed", []).append(run.error)
         return [
             f"{what} ({len(whys) - whys.count('')} of {len(whys)} runs): {next(why for why in whys if why)}"
-            for what, whys in told.items()
+            for what, whys in reasons.items()
             if any(whys)
         ]
 
@@ -146,5 +146,5 @@ def comparison_of(folder: SweepFolder, target: str) -> Comparison:
 
 def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:
     recipes: list[dict[str, Any]] = [flat(method.result.runs[0].setting.recipe) for method in methods]
-    rows = [(key, [told(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
+    rows = [(key, [format_value(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
     return [(key, values) for key, values in rows if key not in (*REPEATS, "name") and len(set(values)) > 1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from delaytool.figure_style import BLUE, FAINT, SERIES, VERMILLION, new_figure, styled, unclutter
 from delaytool.report.comparison import Comparison
-from delaytool.report.style import BLUE, FAINT, SERIES, VERMILLION, new_figure, styled, unclutter
 
 MARKERS = "os^Dv<>P"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from delaytool import __version__
+from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.report import comparison_figures as figures
 from delaytool.report import comparison_tables as tables
 from delaytool.report.comparison import Comparison
 from delaytool.report.page import template_named
-from delaytool.report.style import FONTS, as_data_uri
+from delaytool.version import __version__
 
 
 def write_page(comparison: Comparison, output: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from delaytool.accuracy_errors import SeedMean
 from delaytool.experiments.measure_run import FALLBACK
+from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Comparison, Method
-from delaytool.sweep.results import write_csv
 
 ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError, NetworkError
 from delaytool.experiments.verify_run import SampleChoice, TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
-from delaytool.network import IntegerNetwork
-from delaytool.report.run_record import RunRecord
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace, padded_input
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.verdict import check_max_drop
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Content:
     """Everything that a page shows. What is None was not there, or could not be had (`why_not_verified`)."""
 
     path: Path
-    run: RunRecord | None
+    run: RunFolder | None
     file: NetworkFile | None
     verification: TwoPartVerification | None
     why_not_verified: str
@@ -116,12 +116,13 @@ def gather(path: Path, request: PageRequest | None = None, progress: Progress | 
             why_not = str(error)
     if verification is not None:
         shown = _shown(verification, request.sample)
-    return Content(path, run, file, verification, why_not, shown, float_delays, _analysed(checkpoint, progress))
+    return Content(path, run, file, verification, why_not, shown, float_delays, _analyzed(checkpoint, progress))
 
 
-def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
+def _found(path: Path) -> tuple[RunFolder | None, NetworkFile | None]:
     if path.is_dir():
-        run = RunRecord.read(path)
+        run = RunFolder(path)
+        run.require_intact()
         networks = run.networks()
         return run, _network_file(networks) if networks else None
     if not path.exists():
@@ -129,7 +130,11 @@ def _found(path: Path) -> tuple[RunRecord | None, NetworkFile | None]:
             f"{path}: no such file or folder; give a run folder that `delaytool train` made, or a network file"
         )
     file = _network_file([path])
-    return RunRecord.read(path.parent) if RunRecord.is_run(path.parent) else None, file
+    around = RunFolder(path.parent)
+    if not around.is_run:
+        return None, file
+    around.require_intact()
+    return around, file
 
 
 def _network_file(paths: list[Path]) -> NetworkFile:
@@ -138,12 +143,12 @@ def _network_file(paths: list[Path]) -> NetworkFile:
     return NetworkFile(path, sha256_of(path), network, tuple(other.name for other in paths[1:]))
 
 
-def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[FloatDelays, Path | None]:
+def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[FloatDelays, Path | None]:
     """The delays of the checkpoint that the network was exported from, and that checkpoint."""
     if run is None:
         return FloatDelays(None, why_not="the file does not lie in a run folder, so there is no float checkpoint"), None
     exported_from = None if file is None else file.network.provenance.get("checkpoint_sha256")
-    for checkpoint in (run.path / "best.pt", run.path / "last.pt"):
+    for checkpoint in (run.best, run.last):
         if checkpoint.exists() and exported_from in (None, sha256_of(checkpoint)):
             break
     else:
@@ -152,7 +157,7 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
         return FloatDelays(None, why_not="the network was not exported from this run's present checkpoints"), None
     if find_spec("torch") is None:
         return FloatDelays(None, why_not="PyTorch, which reads the float checkpoint, is not installed"), None
-    from delaytool.trainer import Checkpoint
+    from delaytool.trainer.checkpoint import Checkpoint
 
     model = Checkpoint.load(checkpoint).network()
     if not any(layer.config.learns_delays for layer in model.delayed_layers()):
@@ -165,16 +170,16 @@ def _float_delays(run: RunRecord | None, file: NetworkFile | None) -> tuple[Floa
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 
-def _analysed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
+def _analyzed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
     """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` says why."""
     if checkpoint is None:
         return None
-    from delaytool.analysis.run_analysis import analyse_run
+    from delaytool.analysis.run_analysis import analyze_run
 
-    return analyse_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=progress)
+    return analyze_run(checkpoint.parent, checkpoint=checkpoint.stem, progress=progress)
 
 
-def _comparable(run: RunRecord | None, file: NetworkFile, checkpoint: Path | None) -> Path | None:
+def _comparable(run: RunFolder | None, file: NetworkFile, checkpoint: Path | None) -> Path | None:
     """The run whose checkpoint the network can be compared with; None where there is none, or no record to do it by."""
     if run is None or checkpoint is None:
         return None

@@ -10,21 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from delaytool.network import IntegerLayer, IntegerNetwork
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
+from delaytool.figure_style import BLUE, FAINT, GRID, INK, MUTED, SERIES, SKY, VERMILLION, new_figure, styled, unclutter
 from delaytool.report.content import SampleTrace
-from delaytool.report.style import (
-    BLUE,
-    FAINT,
-    GRID,
-    INK,
-    MUTED,
-    SERIES,
-    SKY,
-    VERMILLION,
-    new_figure,
-    styled,
-    unclutter,
-)
 
 HALF = (5.4, 2.9)
 FULL_WIDTH = 11.2
@@ -193,8 +182,8 @@ def _readout_panel(axes: Axes, network: IntegerNetwork, sample: SampleTrace) -> 
     marked = [(sample.prediction, BLUE if right else VERMILLION, "label and prediction" if right else "prediction")]
     if not right:
         marked.append((sample.label, BLUE, "label"))
-    for cls, colour, role in marked:
-        axes.plot(v[:, cls], color=colour, linewidth=2.2, label=f"class {cls} ({role})")
+    for cls, color, role in marked:
+        axes.plot(v[:, cls], color=color, linewidth=2.2, label=f"class {cls} ({role})")
     axes.plot([], [], color=FAINT, linewidth=1, label="other classes")
     axes.axvspan(readout.start - 0.5, readout.stop - 0.5, color=GRID, alpha=0.45, linewidth=0, zorder=-1)
     axes.set_title(f"{network.layers[-1].name}: membranes, which never fire")
@@ -215,7 +204,7 @@ def confusion(matrix: np.ndarray) -> Figure:
     axes = figure.subplots()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     right = np.eye(classes, dtype=bool)
-    # A hit and a miss have colours of their own, so that few misses are seen beside many hits.
+    # A hit and a miss have colors of their own, so that few misses are seen beside many hits.
     axes.imshow(np.where(right, share, np.nan), cmap="Blues", vmin=0, vmax=1.15)
     worst = share[~right].max(initial=0.0)
     misses = np.where(~right & (matrix > 0), share, np.nan)

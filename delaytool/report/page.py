@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from delaytool import __version__
 from delaytool.analysis import figures as analysis_figures
 from delaytool.experiments.verify_run import TwoPartVerification
+from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.printable import printable
 from delaytool.report import figures, rows, words
 from delaytool.report.content import Content
-from delaytool.report.style import FONTS, as_data_uri
+from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
@@ -71,25 +71,26 @@ def _shown(value: object) -> object:
 
 def _training(content: Content) -> dict[str, Any] | None:
     run = content.run
-    if run is None or not run.metrics:
+    metrics = [] if run is None else run.read_metrics()
+    if run is None or not metrics:
         return None
-    best = run.best_epoch
+    best = run.best_epoch()
     judged_on = "test, chosen on" if run.chosen_on_test else "validation"
     shown = [
-        ("Loss over epochs", figures.loss(run.metrics, judged_on, best)),
-        ("Accuracy over epochs", figures.accuracy(run.metrics, judged_on, best)),
+        ("Loss over epochs", figures.loss(metrics, judged_on, best)),
+        ("Accuracy over epochs", figures.accuracy(metrics, judged_on, best)),
     ]
     if run.learns_delays:
-        shown.append(("Kernel width sigma over epochs", figures.sigma(run.metrics, best)))
-        shown.append(("Mean movement of delays over epochs", figures.delay_movement(run.metrics, best)))
+        shown.append(("Kernel width sigma over epochs", figures.sigma(metrics, best)))
+        shown.append(("Mean movement of delays over epochs", figures.delay_movement(metrics, best)))
     return {
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
-        "epochs": len(run.metrics),
+        "epochs": len(metrics),
         "best": best,
         "judged_on": "test" if run.chosen_on_test else "validation",
         "learns_delays": run.learns_delays,
-        "minutes": sum(line.get("seconds", 0.0) for line in run.metrics) / 60,
-        "finished": bool(run.summary),
+        "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,
+        "finished": bool(run.read_summary()),
     }
 
 
@@ -215,7 +216,9 @@ def _provenance(content: Content) -> dict[str, Any]:
             rows.append(("other networks here", ", ".join(file.others)))
         recipe = json.dumps(kept["recipe"], indent=2) if kept.get("recipe") else ""
     if content.run is not None:
-        recipe, environment = content.run.recipe, content.run.environment
+        recipe, environment = content.run.read_recipe(), content.run.read_environment()
+        if unsigned := content.run.unsigned_files():
+            rows.append(("files without a SHA-256", ", ".join(unsigned)))
     return {"rows": rows, "recipe": recipe, "environment": [(key, _told(value)) for key, value in environment.items()]}
 
 

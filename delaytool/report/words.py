@@ -55,10 +55,10 @@ class Status:
 def status(content: Content) -> Status:
     """PASS, BITS PASS, FAIL or NOT VERIFIED, and why."""
     verification = content.verification
+    warnings = _warnings(content)
     if verification is None:
-        warnings = () if content.run is None else tuple(content.run.summary.get("warnings", ()))
         return Status("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
-    warnings, bound = verification.warnings, verification.bits.bound
+    bound = verification.bits.bound
     if verification.bits.binding is None and content.float_delays.why_not:
         bound = f"not compared with a checkpoint: {content.float_delays.why_not}"
     if verification.reasons:
@@ -78,6 +78,14 @@ def status(content: Content) -> Status:
     return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
 
 
+def _warnings(content: Content) -> tuple[str, ...]:
+    """Warnings of the run, of the data that it was verified on, and of the verification, each once."""
+    of_run = [] if content.run is None else content.run.read_summary().get("warnings", [])
+    verification = content.verification
+    of_verification = () if verification is None else (*verification.samples.warnings, *verification.warnings)
+    return tuple(dict.fromkeys((*of_run, *of_verification)))
+
+
 def _cost(drop: float) -> str:
     if drop > 0:
         return f"the integers cost {drop:.2f} points of accuracy"
@@ -87,7 +95,7 @@ def _cost(drop: float) -> str:
 def title(content: Content) -> str:
     """The run's name, or the file's."""
     recipe = {} if content.file is None else content.file.network.provenance.get("recipe") or {}
-    name = (content.run.summary.get("name") if content.run else None) or recipe.get("name")
+    name = (content.run.read_summary().get("name") if content.run else None) or recipe.get("name")
     return str(name or content.path.resolve().stem)
 
 
@@ -112,7 +120,7 @@ def key_figures(content: Content) -> list[Figure]:
 
 def _accuracies(content: Content) -> list[Figure]:
     if content.verification is None:
-        summary = {} if content.run is None else content.run.summary
+        summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
             Figure(f"test accuracy, {told}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
@@ -145,7 +153,7 @@ def _bits(content: Content) -> list[Figure]:
 
 def _size(content: Content) -> list[Figure]:
     figures = []
-    parameters = None if content.run is None else content.run.summary.get("parameters")
+    parameters = None if content.run is None else content.run.read_summary().get("parameters")
     if parameters is not None:
         figures.append(Figure("parameters", f"{parameters:,}", "trained, in floats"))
     if content.file is not None:
@@ -182,7 +190,7 @@ def _chip(content: Content) -> list[Figure]:
 def measured(content: Content) -> list[str]:
     """Protocol, split and samples, a sentence each."""
     sentences = []
-    summary = {} if content.run is None else content.run.summary
+    summary = {} if content.run is None else content.run.read_summary()
     provenance = {} if content.file is None else content.file.network.provenance
     recipe = provenance.get("recipe") or {}
     split = summary.get("split") or provenance.get("split")

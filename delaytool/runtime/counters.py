@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.trace import Trace, padded_input
 
 

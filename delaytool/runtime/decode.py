@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError
-from delaytool.network import IntegerNetwork
 
 
 def decode(network: IntegerNetwork, v_readout: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

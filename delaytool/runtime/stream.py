@@ -21,9 +21,9 @@ from delaytool.contract.frames import checked_frame
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, first_line
 from delaytool.files import atomic_path
-from delaytool.runtime import event_driven
 from delaytool.runtime.counters import Counters, neuron_updates
-from delaytool.runtime.engine_record import Record, new_recording
+from delaytool.runtime.engine import event_driven
+from delaytool.runtime.engine.record import Record, new_recording
 
 # A stream has no end; its counters have 63 bits.
 MAX_STREAM_STEPS = 1 << 48

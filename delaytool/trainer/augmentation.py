@@ -85,7 +85,7 @@ def channel_dropout(frames: Tensor, probability: float) -> Tensor:
 
 
 def time_mask(frames: Tensor, longest: int, probability: float = 1.0) -> Tensor:
-    """Silence a block of neighbouring steps in about this share of the samples.
+    """Silence a block of neighboring steps in about this share of the samples.
 
     A block has 0 to `longest` steps, as likely each, and lies anywhere in the run (SpecAugment, arXiv 1904.08779).
     """
@@ -93,7 +93,7 @@ def time_mask(frames: Tensor, longest: int, probability: float = 1.0) -> Tensor:
 
 
 def channel_mask(frames: Tensor, longest: int, probability: float = 1.0) -> Tensor:
-    """Silence a block of 0 to `longest` neighbouring channels in about this share of the samples."""
+    """Silence a block of 0 to `longest` neighboring channels in about this share of the samples."""
     return _masked(frames, longest, probability, CHANNEL)
 
 

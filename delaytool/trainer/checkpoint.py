@@ -1,24 +1,33 @@
-"""Checkpoints: all that a run needs to go on to the same bits, and all that the exporter needs."""
+"""Checkpoints: all that a run needs to go on to the same bits, and all that the exporter needs.
+
+The file is what `torch.save` writes, a ZIP archive, with the SHA-256 of all that stands before it as the archive's
+comment: any program that reads PyTorch's files or ZIP archives reads it, and no byte of it can change unnoticed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import math
 import os
-import pickle
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from delaytool.errors import CheckpointError
-from delaytool.files import atomic_path
+from delaytool.contract.encoding import InputEncoding
+from delaytool.errors import CheckpointError, NetworkError, first_line
+from delaytool.files import os_reason, way_out, write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.grid import Grid
-from delaytool.network import InputEncoding
+from delaytool.quantization.scales import Grid
 from delaytool.trainer.recipe import Recipe, validated
 
 SCHEMA = "delaytool-checkpoint"
-SCHEMA_VERSION = 1
+# 2: the file carries its SHA-256. 1, of earlier versions, is read too.
+SCHEMA_VERSION = 2
+COMMENT = b"delaytool sha256 "
+_DIGEST_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -27,9 +36,10 @@ class Checkpoint:
 
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
-    optimisers  state dicts of the optimisers and their schedules; empty where only the network was kept
+    optimizers  state dicts of the optimizers and their schedules; empty where only the network was kept
     progress    the best validation accuracy so far, what the width goes by and the like (plain values)
     grid        the integers that the network is trained through; None: floats
+    is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
     """
 
     recipe: Recipe
@@ -38,13 +48,18 @@ class Checkpoint:
     epoch: int
     sigma: float | None
     model: dict[str, torch.Tensor]
-    optimisers: list[dict[str, Any]]
+    optimizers: list[dict[str, Any]]
     progress: dict[str, Any]
     split: str
     grid: Grid | None = None
+    is_signed: bool = True
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads."""
+        """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads. Raises OSError."""
+        write_bytes_atomically(path, self.as_bytes())
+
+    def as_bytes(self) -> bytes:
+        """The file's content."""
         content = {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
@@ -53,35 +68,49 @@ class Checkpoint:
             "grid": None if self.grid is None else json.dumps(self.grid.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
         }
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        return signed_archive(content)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Checkpoint:
         """Raises CheckpointError for a file that is missing, foreign, damaged or holds NaN."""
-        content = read_torch_file(path)
+        archive = _read(path)
+        is_signed = _is_signed(archive, path)
+        content = _unpickled(archive, path)
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise CheckpointError(f"{path}: not a delaytool checkpoint; give a run folder that `delaytool train` made")
-        if content.get("schema_version") != SCHEMA_VERSION:
+        version = content.get("schema_version")
+        if version not in (1, SCHEMA_VERSION):
             raise CheckpointError(
-                f"{path}: checkpoint schema version {content.get('schema_version')} is unknown to this delaytool, "
-                f"which reads version {SCHEMA_VERSION}; train again, or install the version that wrote it"
+                f"{path}: checkpoint schema version {version} is unknown to this delaytool, "
+                f"which reads versions 1 and {SCHEMA_VERSION}; train again, or install the version that wrote it"
             )
+        if version == SCHEMA_VERSION and not is_signed:
+            raise CheckpointError(f"{path}: lacks the SHA-256 at its end; {_DAMAGED}")
+        if "optimisers" in content:  # the spelling of versions up to 0.1
+            content["optimizers"] = content.pop("optimisers")
         grid = content.get("grid")
         try:
             checkpoint = Checkpoint(
                 recipe=validated(json.loads(content["recipe"]), str(path)),
                 encoding=InputEncoding(**json.loads(content["encoding"])),
                 grid=None if grid is None else Grid.from_dict(json.loads(grid)),
+                is_signed=is_signed,
                 **{name: content[name] for name in _PLAIN},
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: the checkpoint is damaged (lacks {error}); train again") from None
+        except KeyError as error:
+            raise CheckpointError(f"{path}: lacks {error}; {_DAMAGED}") from None
+        except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
+        _check_plain(checkpoint, path)
         refuse_nan(checkpoint.model, path)
         return checkpoint
 
     def network(self) -> DelayNetwork:
-        """The float network with the checkpoint's parameters and grid, in evaluation mode, on the CPU."""
+        """The float network with the checkpoint's parameters and grid, in evaluation mode, on the CPU.
+
+        Raises CheckpointError where the parameters do not fit the recipe.
+        """
+        self._refuse_other_sizes()
         model = DelayNetwork(self.encoding.n_channels, self.n_classes, self.recipe.model)
         try:
             model.load_state_dict(self.model)
@@ -91,19 +120,113 @@ class Checkpoint:
         model.grid = self.grid
         return model.eval()
 
+    def _refuse_other_sizes(self) -> None:
+        """Before a network of the recipe's size is made, which may be a size that no memory holds."""
+        sizes = (self.encoding.n_channels, *self.recipe.model.hidden, self.n_classes)
+        names = [f"hidden.{index}.synapses.weight" for index in range(len(sizes) - 2)] + ["readout.weight"]
+        for name, n_in, n_out in zip(names, sizes, sizes[1:], strict=False):
+            shape = tuple(self.model[name].shape) if name in self.model else None
+            wanted = (n_out, n_in, self.recipe.model.taps_per_synapse)
+            if shape != wanted:
+                found = "missing" if shape is None else f"of shape {shape}"
+                raise CheckpointError(
+                    f"the checkpoint's parameters do not fit its recipe ({name} is {found}, not {wanted})"
+                )
 
-_PLAIN = ("n_classes", "epoch", "sigma", "model", "optimisers", "progress", "split")
+
+_PLAIN = ("n_classes", "epoch", "sigma", "model", "optimizers", "progress", "split")
+
+
+_DAMAGED = "the checkpoint is damaged: copy it again, take the run's other checkpoint, or train again"
+
+
+def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError for a plain value of a wrong type or out of range."""
+    sigma, model, progress = checkpoint.sigma, checkpoint.model, checkpoint.progress
+    wanted = {
+        "n_classes": ("an integer of at least 1", _is_integer(checkpoint.n_classes, 1)),
+        "epoch": ("an integer of at least 0", _is_integer(checkpoint.epoch, 0)),
+        "sigma": ("None or a number of at least 0", sigma is None or (_is_number(sigma) and sigma >= 0)),
+        "split": ("text", isinstance(checkpoint.split, str)),
+        "model": ("tensors by name", _is_dictionary(model, torch.Tensor)),
+        "optimizers": (
+            "a list of dictionaries",
+            isinstance(checkpoint.optimizers, list) and all(_is_dictionary(state) for state in checkpoint.optimizers),
+        ),
+        "progress": ("values by name", _is_dictionary(progress)),
+    }
+    for name, (description, fits) in wanted.items():
+        if not fits:
+            shown = repr(getattr(checkpoint, name))
+            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
+            raise CheckpointError(f"{path}: {name} is {shown}, not {description}; {_DAMAGED}")
+    for name, fits in (
+        ("accuracy", _is_number(progress.get("accuracy", 0.0))),
+        ("loss", isinstance(progress.get("loss", 0.0), float)),  # infinite before the first epoch
+        ("epoch", _is_integer(progress.get("epoch", 0), 0)),
+        ("sigma", _is_dictionary(progress.get("sigma", {}), (int, float))),
+    ):
+        if not fits:
+            raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which cannot be; {_DAMAGED}")
+
+
+def _is_integer(value: object, least: int) -> bool:
+    return type(value) is int and least <= value < 2**31
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_dictionary(value: object, of: type | tuple[type, ...] = object) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) and isinstance(item, of) for key, item in value.items())
+
+
+def signed_archive(content: Any) -> bytes:
+    """What `torch.save` writes for a value, with its SHA-256 as the comment of the ZIP archive."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    archive = bytearray(buffer.getvalue())
+    # A ZIP archive ends in the length of its comment, in two bytes, and the comment.
+    archive[-2:] = (len(COMMENT) + _DIGEST_BYTES).to_bytes(2, "little")
+    digest = hashlib.sha256(archive).hexdigest()
+    return bytes(archive) + COMMENT + digest.encode()
+
+
+def _is_signed(archive: bytes, path: str | os.PathLike[str]) -> bool:
+    """Whether the archive carries a digest. Raises CheckpointError where it is not that of its bytes."""
+    end = len(archive) - len(COMMENT) - _DIGEST_BYTES
+    if end < 0 or archive[end : end + len(COMMENT)] != COMMENT:
+        return False
+    digest = hashlib.sha256(memoryview(archive)[:end]).hexdigest()
+    if archive[end + len(COMMENT) :] != digest.encode():
+        raise CheckpointError(f"{path}: is not what was written (its SHA-256 differs); {_DAMAGED}")
+    return True
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> Any:
     """What a file written by torch.save holds, read without running code. Raises CheckpointError."""
+    return _unpickled(_read(path), path)
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            return file.read()
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; give a run folder that `delaytool train` made") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable PyTorch checkpoint ({reason[:120]})") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({os_reason(error)}); {way_out(error)}") from None
+
+
+def _unpickled(archive: bytes, path: str | os.PathLike[str]) -> Any:
+    try:
+        return torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except Exception as error:  # there is hardly a kind that damaged pickles and archives do not raise
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch checkpoint ({first_line(error)[:120]}); it is damaged or cut short: "
+            "copy it again, take another checkpoint, or train again"
+        ) from None
 
 
 def refuse_nan(parameters: dict[str, torch.Tensor], path: str | os.PathLike[str]) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from delaytool import datasets
+from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 from delaytool.trainer.recipe import Recipe
 
 
@@ -33,6 +33,7 @@ class TrainingData:
     """The three parts, how they were made in words, and the encoding that made frames of events.
 
     class_names   one per class, or empty where the data do not say
+    warnings      sentences about the data that a user should read
     """
 
     train: Part
@@ -42,6 +43,7 @@ class TrainingData:
     n_classes: int
     split: str
     class_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def load_data(
@@ -49,30 +51,11 @@ def load_data(
 ) -> TrainingData:
     """Read, split and bin what the recipe names; `encoding` overrides the recipe's (a checkpoint's, already resolved).
 
-    progress: told (what, done, of how many) where reading takes long. Raises DataError.
+    progress: called with (what, done, of how many) where reading takes long. Raises DataError.
     """
-    data = recipe.data
-    splits = datasets.load(
-        data.source,
-        seed=recipe.seed,
-        validation_fraction=data.validation_fraction,
-        test_fraction=data.test_fraction,
-        split_by=data.split_by,
-        n_units=data.n_units,
-        protocol=recipe.protocol,
-        held_out_speaker=data.held_out_speaker,
-        held_out_as=data.held_out_as,
-        reading=datasets.Reading(
-            time_step_ms=data.time_step_ms,
-            mel=data.mel if encoding is None or encoding.mel is None else encoding.mel,
-            classes=data.classes,
-            pixel_bins=data.pixel_bins,
-            polarity=data.polarity,
-            progress=progress,
-        ),
-    )
+    splits = datasets.load(datasets.DataSpec.from_recipe(recipe.model_dump(mode="json"), encoding), progress=progress)
     if encoding is None:
-        encoding = datasets.resolve_encoding(data.encoding(splits.train.n_units), splits.train)
+        encoding = datasets.resolve_encoding(recipe.data.encoding(splits.train.n_units), splits.train)
     parts = {}
     for name in ("train", "validation", "test"):
         samples = getattr(splits, name)
@@ -86,4 +69,5 @@ def load_data(
         n_classes=splits.train.n_classes,
         split=splits.description,
         class_names=splits.train.class_names,
+        warnings=splits.warnings,
     )

@@ -24,6 +24,7 @@ class Evaluation:
     @staticmethod
     def joined(parts: list[Evaluation]) -> Evaluation:
         """One evaluation of all parts' samples, in their order."""
+        parts = [part for part in parts if len(part.labels)] or parts[:1]
         counts = np.array([len(part.labels) for part in parts])
         share = counts / counts.sum()
         return Evaluation(
@@ -49,13 +50,14 @@ def evaluate(
 ) -> Evaluation:
     """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
 
-    The network's mode (training or evaluation) is left as it was.
+    The network's mode (training or evaluation) is left as it was. No samples, as a process of several may have: loss
+    and spikes are 0, and `joined` leaves them out.
     """
     was_training = model.training
     model.eval()
     predictions, losses = [], []
     spikes = torch.zeros(len(model.hidden), dtype=torch.float64, device=labels.device)
-    for start in range(0, len(frames), batch_size):
+    for start in range(0, max(1, len(frames)), batch_size):
         batch, truth = frames[start : start + batch_size], labels[start : start + batch_size]
         layers, membrane = model.traced(batch, sigma)
         scores = class_scores(membrane)
@@ -65,10 +67,10 @@ def evaluate(
             spikes[index] += layer.sum(dtype=torch.float64)
     model.train(was_training)
     return Evaluation(
-        loss=float(torch.stack(losses).sum()) / len(frames),
+        loss=float(torch.stack(losses).sum()) / max(1, len(frames)),
         predictions=torch.cat(predictions).cpu().numpy(),
         labels=labels.cpu().numpy(),
-        spikes=tuple((spikes / len(frames)).tolist()),
+        spikes=tuple((spikes / max(1, len(frames))).tolist()),
     )
 
 

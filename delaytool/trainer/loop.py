@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from delaytool.accuracy_errors import chance_test
-from delaytool.errors import CheckpointError, RecipeError
+from delaytool.errors import RecipeError
+from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
+from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.integer_training import begin_integers, refuse_what_the_chip_lacks
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
-from delaytool.trainer.quantised import begin_integers, refuse_what_the_chip_lacks
-from delaytool.trainer.recipe import Recipe, load_recipe
-from delaytool.trainer.run_folder import RunFolder, write_json
+from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
 
@@ -39,22 +42,29 @@ class Reporter:
 
     def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
+    def warning(self, sentence: str) -> None:
+        """What the user should know of the run's results; it is in the summary, too."""
+
     def end(self, summary: dict[str, Any]) -> None: ...
 
 
 @dataclass
 class _Best:
-    """The epoch chosen so far: the highest validation accuracy, then the lowest loss."""
+    """The epoch chosen so far: of those with the final width, the highest validation accuracy, then the lowest loss.
+
+    final: whether the epoch has the final width. Until one has, the last epoch is the chosen one.
+    """
 
     accuracy: float = -1.0
     loss: float = float("inf")
     epoch: int = 0
+    final: bool = False
 
-    def improved_by(self, metrics: dict[str, Any]) -> bool:
+    def improved_by(self, metrics: dict[str, Any], final: bool) -> bool:
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if (accuracy, -loss) <= (self.accuracy, -self.loss):
+        if self.final and (not final or (accuracy, -loss) <= (self.accuracy, -self.loss)):
             return False
-        self.accuracy, self.loss, self.epoch = accuracy, loss, metrics["epoch"]
+        self.accuracy, self.loss, self.epoch, self.final = accuracy, loss, metrics["epoch"], final
         return True
 
 
@@ -72,32 +82,30 @@ def train(
     Raises RecipeError, DataError, CheckpointError.
     """
     run = RunFolder(folder)
-    saved = _saved(run) if resume else None
-    if saved is not None:
-        recipe = saved.recipe
-    elif resume:
-        recipe = load_recipe(str(run.recipe))
-    if recipe is None:
-        raise RecipeError("no recipe was given; name a preset or a TOML file")
-    device = _device(recipe.trainer.device)
-    tell = reporter.reading if reporter is not None and is_first_process() else None
-    data = load_data(recipe, saved.encoding if saved else None, tell)
-    refuse_what_the_chip_lacks(recipe, data.encoding)
-    if not resume and is_first_process():
-        run.create(recipe)
-    with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
-        heard = reporter if reporter is not None and processes.is_first else Reporter()
-        return _Training(recipe, run, data, device, heard, processes).run(saved)
-
-
-def _saved(run: RunFolder) -> Checkpoint | None:
-    if run.last.exists():
-        return Checkpoint.load(run.last)
-    if run.best.exists():
-        raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
-    if run.recipe.exists():
-        return None  # interrupted before the first epoch ended
-    raise CheckpointError(f"{run.path}: no run to resume there; leave out --resume to start one")
+    with ExitStack() as held:
+        begun = Begun(recipe)
+        if resume:
+            run.require_begun()
+            if is_first_process():
+                require_writable_folder(run.path)
+                held.enter_context(run.locked())
+            begun = begun_run(run)
+        elif is_first_process():
+            run.refuse_existing()
+            require_writable_folder(run.path)
+        recipe, saved = begun.recipe, begun.saved
+        if recipe is None:
+            raise RecipeError("no recipe was given; name a preset or a TOML file")
+        device = _device(recipe.trainer.device)
+        tell = reporter.reading if reporter is not None and is_first_process() else None
+        data = load_data(recipe, saved.encoding if saved else None, tell)
+        refuse_what_the_chip_lacks(recipe, data.encoding)
+        if not resume and is_first_process():
+            held.enter_context(run.locked())
+            run.create(recipe)
+        with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
+            heard = reporter if reporter is not None and processes.is_first else Reporter()
+            return _Training(recipe, run, data, device, heard, processes).run(saved)
 
 
 def _device(name: str) -> torch.device:
@@ -123,52 +131,79 @@ class _Training:
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.warnings: list[str] = []
         self.team = processes
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
-        self.optimisers = Optimisers(self.model, recipe.trainer)
-        self.step = make_step(self.model, self.optimisers, self.parts["train"], recipe.trainer, processes)
+        self.optimizers = Optimizers(self.model, recipe.trainer)
+        self.step = make_step(self.model, self.optimizers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
-        self.widths = SigmaSchedule(recipe.trainer, recipe.model)
+        self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
         done = 0
         if saved is not None:
-            self.model.load_state_dict(saved.model)
-            self.optimisers.restore(saved.optimisers)
-            self.model.grid = saved.grid
-            progress = dict(saved.progress)
-            self.widths.restore(progress.pop("sigma", {}))
-            self.best = _Best(**progress)
+            with refusing_what_does_not_fit(self.run_folder.path):
+                self.model.load_state_dict(saved.model)
+                self.optimizers.restore(saved.optimizers)
+                self.model.grid = saved.grid
+                progress = dict(saved.progress)
+                state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
+                if "final" not in progress:  # written when any epoch could be chosen
+                    self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
+                    progress["final"] = self.widths.is_final
+                self.widths.load_state_dict(state)
+                self.best = _Best(**progress)
             done = saved.epoch
         writes = self.team.is_first
         if writes:
-            self.run_folder.cut_metrics(done)
+            self.run_folder.cut_metrics(done, complete=saved is not None and saved.is_signed)
         self.reporter.begin(self.recipe, self.data, self.model, done)
+        for sentence in self.data.warnings:
+            self._warn(sentence)
         with ExitStack() as open_files:
             board = None
             if writes:
-                board = open_files.enter_context(SummaryWriter(str(self.run_folder.tensorboard), purge_step=done + 1))
+                board = Board(self.run_folder.tensorboard, self.run_folder.read_metrics())
+                open_files.callback(board.close)
             for epoch in range(done, self.recipe.trainer.epochs):
-                if epoch == self.recipe.trainer.first_quantised_epoch:
+                if epoch == self.recipe.trainer.first_quantized_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
-                is_best = self.best.improved_by(metrics)
-                self.widths.epoch_ended(epoch, metrics["train_accuracy"])
+                is_best = self.best.improved_by(metrics, self.widths.is_final)
+                self.widths.step(metrics["train_accuracy"])
                 if board is not None:
-                    self._keep(epoch + 1, is_best, metrics["sigma"])
+                    # In this order: whoever goes on from a checkpoint finds its epoch's line (docs/reliability.md).
                     self.run_folder.append_metrics(metrics)
-                    _to_board(board, metrics)
+                    self._keep(epoch + 1, is_best, metrics["sigma"])
+                    board.add(metrics)
                 self.reporter.epoch(metrics, is_best)
         self.team.wait()  # for the checkpoint of the last epoch
+        if not self.best.final:
+            self._warn(self._no_final_epoch())
         summary = self._summary()
         if writes:
-            write_json(self.run_folder.summary, summary)
+            self.run_folder.write_summary(summary)
         self.reporter.end(summary)
         return summary
+
+    def _warn(self, sentence: str) -> None:
+        """Show a warning once, and keep it for the summary and the report page."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            self.reporter.warning(sentence)
+
+    def _no_final_epoch(self) -> str:
+        sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        return (
+            "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
+            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
+            f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
+            f"{self.recipe.trainer.sigma_epochs})"
+        )
 
     def _begin_integers(self) -> None:
         """From here on the network is the chip's; what was best before is another network."""
@@ -181,9 +216,9 @@ class _Training:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
         config = self.recipe.trainer
-        sigma = self.widths.sigma(epoch)
+        sigma = self.widths.sigma
         before = [layer.delay.detach().clone() for layer in self.model.delayed_layers()]
-        rates = self.optimisers.rates()
+        rates = self.optimizers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
         torch.manual_seed((self.recipe.seed + 1) * 1_000_003 + epoch)
         train = self.parts["train"]
@@ -194,15 +229,17 @@ class _Training:
         self.model.train()
         self.step.begin_epoch()
         for index, chosen in enumerate(batches):
-            loss, hits = self.step.run(chosen, sigma)
+            loss, hits = self.step.run(chosen)
             totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
             shown = float(loss) if self.device.type == "cpu" else None
             self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
-            self._refuse_divergence(shown)
+            if shown is not None:
+                refuse_nan_loss(shown, config)
         loss_sum, correct = self.team.sum(totals).tolist()
-        self._refuse_divergence(loss_sum)
+        refuse_nan_loss(loss_sum, config)
+        refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
-        self.optimisers.next_epoch()
+        self.optimizers.next_epoch()
         judged = self._judged(self.parts["validation"])
         moved = [
             float((layer.delay.detach() - old).abs().mean())
@@ -239,14 +276,6 @@ class _Training:
         own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
-    def _refuse_divergence(self, loss: float | None) -> None:
-        if loss is not None and loss != loss:
-            config = self.recipe.trainer
-            raise RecipeError(
-                "training diverged: the loss is NaN; lower trainer.lr "
-                f"(now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
-            )
-
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
         checkpoint = Checkpoint(
             recipe=self.recipe,
@@ -255,15 +284,16 @@ class _Training:
             epoch=epochs,
             sigma=sigma,
             model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
-            optimisers=self.optimisers.state(),
-            progress={**vars(self.best), "sigma": self.widths.state()},
+            optimizers=self.optimizers.state(),
+            progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
             grid=self.model.grid,
         )
+        content = checkpoint.as_bytes()
         # Best before last: whoever resumes from `last` finds the best that it knows of.
         if is_best:
-            checkpoint.save(self.run_folder.best)
-        checkpoint.save(self.run_folder.last)
+            write_bytes_atomically(self.run_folder.best, content)
+        write_bytes_atomically(self.run_folder.last, content)
 
     def _summary(self) -> dict[str, Any]:
         """The chosen epoch's network on the test part, which nothing before this looked at (but 'paper' chose on)."""
@@ -272,6 +302,8 @@ class _Training:
         batch = self.recipe.trainer.batch_size
         test = self.data.test.to(self.device)
         trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
+        for sentence in chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings:
+            self._warn(sentence)
         return {
             "name": self.recipe.name,
             "epochs": self.recipe.trainer.epochs,
@@ -283,11 +315,11 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
-            "warnings": list(chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings),
             "parameters": model.n_parameters(),
             "synapses": model.n_synapses(),
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "warnings": self.warnings,
         }
 
 
@@ -295,14 +327,3 @@ PROTOCOLS = {
     "honest": "honest: the epoch was chosen on validation; test was looked at once, at the end",
     "paper": "paper: the epoch was chosen on the test set, as in published practice, so the accuracy is optimistic",
 }
-
-
-def _to_board(board: SummaryWriter, metrics: dict[str, Any]) -> None:
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            for layer, number in value.items():
-                # TensorBoard's scalars take no histogram's counts, and no words.
-                if not isinstance(number, (list, str)):
-                    board.add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-        elif value is not None and name != "epoch":
-            board.add_scalar(name, value, metrics["epoch"])

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.synchronised_norm import SynchronisedBatchNorm
+from delaytool.models.synchronized_norm import SynchronizedBatchNorm
 
 T = TypeVar("T")
 
@@ -65,8 +65,8 @@ class Team:
         if self.size == 1:
             return model
         for layer in model.hidden_layers():
-            if layer.norm is not None and not isinstance(layer.norm, SynchronisedBatchNorm):
-                layer.norm = SynchronisedBatchNorm.of(layer.norm)
+            if layer.norm is not None and not isinstance(layer.norm, SynchronizedBatchNorm):
+                layer.norm = SynchronizedBatchNorm.of(layer.norm)
         return DistributedDataParallel(model, find_unused_parameters=not all_learn)
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
+from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, DataSpec, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
-from delaytool.models.config import ModelConfig
-from delaytool.network import InputEncoding
+from delaytool.models.config import ModelConfig, RecipeSection
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,18 +29,27 @@ else:
     import tomli as tomllib
 
 PRESETS = resources.files("delaytool.models") / "presets"
+PRESET_OF_EXAMPLES = "digits"
+# Of a recipe's file, of a run's name.
+MAX_BYTES = 1_000_000
+LONGEST_NAME = 100
+# Beyond these a number is a slip of the keyboard, and would be met with only when memory is full.
+MAX_STEPS = 1_000_000
+MAX_COUNT = 1_000_000_000
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class DataConfig(RecipeSection):
+    """What is learned from, and how events become frames. What decides the samples is `datasets.DataSpec`'s."""
 
-
-class DataConfig(_Section):
-    """What is learned from, and how events become frames."""
-
-    source: str = Field(default="digits", description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file")
-    time_step_ms: float = Field(default=10.0, gt=0, le=1000.0)
-    channel_bins: int = Field(default=1, ge=1)
+    source: str = Field(
+        default="digits",
+        description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
+    )
+    time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0)
+    time_unit: Literal["s", "ms", "us"] | None = Field(
+        default=None, description="of event files' times; default: seconds, as floats that look like seconds"
+    )
+    channel_bins: int = Field(default=1, ge=1, le=MAX_UNITS)
     values: Literal["count", "binary", "graded"] = Field(
         default="count", description="'graded': real numbers, such as the frames of recordings, as small integers"
     )
@@ -51,24 +63,44 @@ class DataConfig(_Section):
     classes: int | None = Field(
         default=None,
         ge=2,
-        description="of Speech Commands: 12 for ten keywords, unknown and silence; default: all words",
+        le=MAX_CLASSES,
+        description="how many there are; default: what the data say. Of Speech Commands 12 is ten keywords, unknown "
+        "and silence, and the default all words",
     )
-    pixel_bins: int = Field(default=1, ge=1, description="tonic's sensors: so many pixels a side become one unit")
+    pixel_bins: int = Field(
+        default=DataSpec.pixel_bins,
+        ge=1,
+        le=MAX_UNITS,
+        description="tonic's sensors: so many pixels a side become one unit",
+    )
     polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
     start: Literal["first-spike", "zero"] = "first-spike"
-    n_steps: int | None = Field(default=None, ge=1, description="frames of a sample; default: the longest in training")
+    n_steps: int | None = Field(
+        default=None, ge=1, le=MAX_STEPS, description="frames of a sample; default: the longest in training"
+    )
     max_count: int | None = Field(
         default=None, ge=1, le=255, description="counts saturate; default: training's largest"
     )
-    n_units: int | None = Field(default=None, ge=1, description="units of the data; default: what the file tells")
-    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
-    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    n_units: int | None = Field(
+        default=None, ge=1, le=MAX_UNITS, description="units of the data; default: what the file says"
+    )
+    validation_fraction: float = Field(default=DataSpec.validation_fraction, gt=0, lt=1)
+    test_fraction: float = Field(default=DataSpec.test_fraction, gt=0, lt=1)
     split_by: Literal["auto", "speaker", "stratified"] = "auto"
-    held_out_speaker: int | None = Field(default=None, ge=0, description="one fold of leave-one-speaker-out")
+    held_out_speaker: int | None = Field(
+        default=None, ge=0, le=(1 << 63) - 1, description="one fold of leave-one-speaker-out"
+    )
     held_out_as: Literal["validation", "test"] = Field(
         default="validation",
         description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _names_data(cls, source: str) -> str:
+        if not source.strip():
+            raise ValueError("name the data: 'digits', 'shd', 'ssc', 'tonic:NAME', a file or a folder")
+        return source
 
     @model_validator(mode="after")
     def _graded(self) -> DataConfig:
@@ -90,10 +122,10 @@ class DataConfig(_Section):
             start=self.start,
             n_steps=self.n_steps,
             max_count=self.max_count,
-            **self._quantisation(),
+            **self._quantization(),
         )
 
-    def _quantisation(self) -> dict[str, Any]:
+    def _quantization(self) -> dict[str, Any]:
         if self.values != "graded":
             return {}
         bits = DEFAULT_BITS if self.input_bits is None else self.input_bits
@@ -106,11 +138,11 @@ class DataConfig(_Section):
 SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless the recipe says
 
 
-class TrainerConfig(_Section):
+class TrainerConfig(RecipeSection):
     """How it is learned. The defaults are the recipe of arXiv 2306.17670 for SHD."""
 
-    epochs: int = Field(default=150, ge=1)
-    batch_size: int = Field(default=256, ge=1)
+    epochs: int = Field(default=150, ge=1, le=MAX_COUNT)
+    batch_size: int = Field(default=256, ge=1, le=MAX_COUNT)
     lr: float = Field(default=5e-3, gt=0, description="peak learning rate of weights and batch norm")
     lr_schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
@@ -127,7 +159,9 @@ class TrainerConfig(_Section):
     )
     sigma_epochs: float = Field(default=0.25, gt=0, le=1, description="share of the epochs over which sigma decays")
     sigma_factor: float = Field(default=0.5, gt=0, lt=1, description="of 'plateau': what narrows sigma each time")
-    sigma_patience: int = Field(default=3, ge=1, description="of 'plateau': epochs without a higher training accuracy")
+    sigma_patience: int = Field(
+        default=3, ge=1, le=MAX_COUNT, description="of 'plateau': epochs without a higher training accuracy"
+    )
     single_tap_epochs: float = Field(
         default=0.0,
         ge=0,
@@ -139,8 +173,12 @@ class TrainerConfig(_Section):
     spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
     channel_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many channels (std)")
     channel_dropout: float = Field(default=0.0, ge=0, lt=1, description="augmentation: silence channels")
-    time_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many steps")
-    channel_mask: int = Field(default=0, ge=0, description="augmentation: silence a block of up to so many channels")
+    time_mask: int = Field(
+        default=0, ge=0, le=MAX_STEPS, description="augmentation: silence a block of up to so many steps"
+    )
+    channel_mask: int = Field(
+        default=0, ge=0, le=MAX_UNITS, description="augmentation: silence a block of up to so many channels"
+    )
     mask_probability: float = Field(default=1.0, ge=0, le=1, description="share of the samples that a mask falls on")
     cut_mix: float = Field(
         default=0.0, ge=0, le=1, description="augmentation: share of the samples that get a block of another's steps"
@@ -163,7 +201,7 @@ class TrainerConfig(_Section):
     )
     cuda_graphs: bool = Field(default=True, description="record a step once an epoch and replay it, on one NVIDIA GPU")
     threads: int | None = Field(
-        default=None, ge=1, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
+        default=None, ge=1, le=4096, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
     )
 
     @property
@@ -181,14 +219,14 @@ class TrainerConfig(_Section):
         return name
 
     @property
-    def first_quantised_epoch(self) -> int:
+    def first_quantized_epoch(self) -> int:
         """The epoch (from 0) from which training goes through a chip's integers; `epochs` where it never does."""
         if self.quantize is None:
             return self.epochs
         return self.epochs - max(1, round(self.quantize_epochs * self.epochs))
 
 
-class Recipe(_Section):
+class Recipe(RecipeSection):
     """A whole run."""
 
     name: str = Field(default="run", min_length=1)
@@ -245,12 +283,31 @@ def preset_names() -> list[str]:
 def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
     """A preset's name or a TOML file, with `section.key=value` overrides, to a validated recipe.
 
-    Raises RecipeError: one line that names the key, its value and what is possible.
+    `none` unsets a key that may be unset, unless it is one of the key's own values (model.delays, model.rewiring).
+    A relative data.source is meant from the file that names it, and one of `overrides` from the working directory;
+    the recipe has it absolute. Raises RecipeError: one line that names the key, its value and what is possible.
     """
     values = _read(name_or_path, seen=())
     for override in overrides:
         _apply(values, override)
-    return validated(values, name_or_path)
+    _place_source(values, None)
+    recipe = validated(_unset(values), name_or_path)
+    if "source" not in values.get("data", {}):
+        raise RecipeError(
+            f"{name_or_path}: data.source is missing; name the data (--data, or source in [data]), or build on a "
+            f'recipe that has it (extends = "{PRESET_OF_EXAMPLES}")'
+        )
+    _refuse_path(recipe.name)
+    return recipe
+
+
+def override_of(key: str, value: Any) -> str:
+    """`key=value` as `load_recipe` takes it, for any string, path or number: quotes in it stay what they are.
+
+    >>> override_of("data.source", "it's here")
+    'data.source="it\'s here"'
+    """
+    return f"{key}={json.dumps(value if isinstance(value, (int, float)) else str(value), ensure_ascii=False)}"
 
 
 def validated(values: Mapping[str, Any], origin: str) -> Recipe:
@@ -258,33 +315,85 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {_told(error)}") from None
+        raise RecipeError(f"{origin}: {_explained(error)}") from None
+    except RecursionError:
+        raise RecipeError(f"{origin}: its values are nested too deeply; a recipe has sections and keys") from None
+
+
+def recipe_of_run(text: str, origin: str) -> Recipe:
+    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    try:
+        return validated(tomllib.loads(text), origin)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: not valid TOML ({error}); the run is damaged") from None
 
 
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    if name_or_path in preset_names():
-        text = (PRESETS / f"{name_or_path}.toml").read_text()
-    else:
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise RecipeError(f"recipe {name_or_path}: no such file or preset; presets are {', '.join(preset_names())}")
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"recipe {name_or_path}: cannot be read ({error}); give a TOML text file") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {name_or_path}: not valid TOML ({error}); mend that line") from None
+    """The values of a recipe and of those that it extends. `seen`: what has led here."""
+    is_preset = name_or_path in preset_names()
+    # However a file is spelled it is one file: ../a/x.toml beside a/x.toml must not pass for another.
+    identity = name_or_path if is_preset else os.path.realpath(_without_nul(name_or_path))
+    if identity in seen:
+        raise RecipeError(f"recipe {name_or_path}: extends itself, over {len(seen)} file(s); break the circle")
+    values = _parsed(name_or_path, _text(name_or_path, is_preset))
+    if not is_preset:
+        _place_source(values, Path(name_or_path).parent)
     base = values.pop("extends", None)
     if base is None:
         return values
+    if not isinstance(base, str):
+        raise RecipeError(f"recipe {name_or_path}: extends is not a name or a path in quotes; give one")
     # A file is looked for beside the one that names it, then where the command runs.
-    beside = Path(name_or_path).parent / str(base)
-    found = str(beside) if base not in preset_names() and beside.is_file() else str(base)
-    if found in seen:
-        raise RecipeError(f"recipe {name_or_path}: extends {base!r}, which extends it in turn; break the circle")
-    return _merged(_read(found, (*seen, name_or_path)), values)
+    beside = Path(name_or_path).parent / _without_nul(base)
+    found = str(beside) if base not in preset_names() and _is_file(beside) else base
+    return _merged(_read(found, (*seen, identity)), values)
+
+
+def _text(name_or_path: str, is_preset: bool) -> str:
+    if is_preset:
+        return (PRESETS / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    path = Path(_without_nul(name_or_path))
+    if not _is_file(path):
+        near = difflib.get_close_matches(name_or_path, preset_names(), n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise RecipeError(
+            f"recipe {name_or_path}: no such file or preset; {hint}presets are {', '.join(preset_names())}"
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(f"recipe {name_or_path}: over the limit of {MAX_BYTES:,} bytes; give a TOML text file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {name_or_path}: cannot be read ({error}); give a TOML text file") from None
+
+
+def _parsed(name_or_path: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError as error:  # TOMLDecodeError is one, and so is a number of more than 4,300 digits
+        reason = str(error).partition(";")[0]
+    raise RecipeError(f"recipe {name_or_path}: not valid TOML ({reason}); mend that line")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _without_nul(name: str) -> str:
+    """A name that the system takes; one with a zero byte is no file's."""
+    return name.replace("\0", "\ufffd")
+
+
+def _place_source(values: dict[str, Any], beside: Path | None) -> None:
+    """Make a relative data.source absolute. beside: the folder of the file that names it; None: working directory."""
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(data.get("source"), str):
+        data["source"] = absolute_source(_without_nul(data["source"]), beside)
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,23 +411,48 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string, so that a shell needs no second pair of quotes
+        value = text.strip()  # a bare word is a string, so that a shell needs no second pair of quotes
+    except (ValueError, RecursionError):
+        raise RecipeError(f"--set {key.strip()}: its value is too long a number, or nested too deeply") from None
     *sections, last = key.strip().split(".")
     place = values
     for section in sections:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
             raise RecipeError(f"--set {override}: {section} is a value, not a section")
-    if text.strip() == "none":
-        place.pop(last, None)
-        _known(key.strip(), f"--set {override}")
-    else:
-        place[last] = value
+    place[last] = value
 
 
-def _known(key: str, origin: str) -> None:
-    if key not in all_keys():
-        raise RecipeError(f"{origin}: {_unknown(key)}")
+def _unset(values: Mapping[str, Any], section: type[BaseModel] = Recipe) -> dict[str, Any]:
+    """The values, with 'none' as None where a key may be unset and has no value of that name."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        field = section.model_fields.get(name)
+        annotation = None if field is None else field.annotation
+        if isinstance(value, Mapping) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            result[name] = _unset(value, annotation)
+        elif value == "none" and field is not None and admits_unset(field.annotation):
+            result[name] = None
+        else:
+            result[name] = value
+    return result
+
+
+def admits_unset(annotation: Any) -> bool:
+    """Whether `none` unsets a key of this type: it admits None, and 'none' is not one of its values."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    return type(None) in kinds and "none" not in words
+
+
+def _refuse_path(name: str) -> None:
+    """Raise RecipeError for a name that is no folder's name: a run's folder is runs/NAME."""
+    bad = name.strip(". ") == "" or any(char in "/\\:" or not char.isprintable() for char in name)
+    if bad or len(name.encode()) > LONGEST_NAME:
+        raise RecipeError(
+            f"name: value {_shown(name)} is not possible; it names the run's folder in runs/, so it has at most "
+            f"{LONGEST_NAME} letters, digits, spaces and marks, and neither / nor \\ nor : (another place: -o FOLDER)"
+        )
 
 
 def all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]:
@@ -333,26 +467,56 @@ def all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]:
     return keys
 
 
+def keys_named(name: str) -> list[str]:
+    """The dotted keys whose last part is `name`, an option's spelling ('max-delay') allowed."""
+    return [key for key in all_keys() if key.split(".")[-1] == name.replace("-", "_")]
+
+
 def _unknown(key: str) -> str:
     keys = all_keys()
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
-    same_name = [known for known in keys if known.split(".")[-1] == key.split(".")[-1]]
-    hints = same_name or near
-    return f"{key}: unknown key; " + (f"did you mean {hints[0]}?" if hints else f"the keys are {', '.join(keys)}")
+    hints = keys_named(key.split(".")[-1]) or near
+    return f"{_printable(key)}: unknown key; " + (
+        f"did you mean {hints[0]}?" if hints else f"the keys are {', '.join(keys)}"
+    )
 
 
-def _told(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+def _explained(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = _key_of(first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(key)
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if not key:
         return message
-    if isinstance(first["input"], Mapping):  # keys of a section that do not go together
-        return f"{key}: {message}"
-    return f"{key}: value {first['input']!r} is not possible; {message}"
+    if (
+        isinstance(first["input"], Mapping) and first["type"] == "value_error"
+    ):  # keys of a section that do not go together
+        return f"{_printable(key)}: {message}"
+    return f"{_printable(key)}: value {_shown(first['input'])} is not possible; {message}"
+
+
+def _key_of(place: tuple[int | str, ...]) -> str:
+    """Where an error is, dotted, without pydantic's names for the kinds of a value that may be of several."""
+    key, known = "", set(all_keys())
+    for part in place:
+        if key not in known or isinstance(part, int):
+            key = f"{key}.{part}" if key else str(part)
+    return key
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: on one line, and not too long."""
+    try:
+        text = _printable(repr(value))
+    except ValueError:  # Python writes no numbers of more than 4,300 digits
+        return "of more than 4,300 digits"
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _without_none(value: Any) -> Any:

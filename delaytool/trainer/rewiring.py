@@ -1,4 +1,4 @@
-"""Rewiring: after every optimiser step, the taps whose weight has reached zero fall, and as many others are grown.
+"""Rewiring: after every optimizer step, the taps whose weight has reached zero fall, and as many others are grown.
 
 After Mészáros, Knight, Nowotny, 'Learning delays through gradients and structure' (Frontiers in Computational
 Neuroscience 2024): a tap's weight is sign * theta with a fixed sign, it exists while theta > 0, and a grown one begins
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.delayed_layer import DelayedLinear
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.models.delayed_linear import DelayedLinear
+from delaytool.trainer.optimizers import Optimizers
 
 GROWN_THETA = 1e-12
 
@@ -69,7 +69,7 @@ def choose(score: Tensor, candidates: Tensor, count: Tensor) -> Tensor:
 def rewire(weight: Tensor, sign: Tensor, existed: Tensor, score: Tensor, n_existing: int) -> tuple[Tensor, Tensor]:
     """One rewiring, in place on weight: (which taps have existed before and after, which were grown).
 
-    weight      after the optimiser's step
+    weight      after the optimizer's step
     existed     which taps there were before it
     n_existing  how many there are to be
     """
@@ -85,10 +85,10 @@ class Rewiring:
     Nothing here waits for the device, and it may be recorded with the step; nothing happens where nothing is rewired.
     """
 
-    def __init__(self, model: DelayNetwork, optimisers: Optimisers) -> None:
+    def __init__(self, model: DelayNetwork, optimizers: Optimizers) -> None:
         config = model.config
         self.rule = config.rewiring
-        self.optimisers = optimisers
+        self.optimizers = optimizers
         self.layers: list[DelayedLinear] = [] if self.rule == "none" else model.delayed_layers()
         self.n_existing = [n_connections(layer.weight.numel(), config.sparsity) for layer in self.layers]
         self._existed: list[Tensor] = []
@@ -97,7 +97,7 @@ class Rewiring:
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """After the backward pass: keep what rewiring needs of the gradients, and hide it from the optimiser."""
+        """After the backward pass: keep what rewiring needs of the gradients, and hide it from the optimizer."""
         self._existed = [layer.exists() for layer in self.layers]
         self._score = []
         for layer, exists in zip(self.layers, self._existed, strict=True):
@@ -116,7 +116,7 @@ class Rewiring:
                 layer.weight, layer.sign, self._existed[index], self._score[index], self.n_existing[index]
             )
             for parameter in layer.tap_parameters():
-                for moment in self.optimisers.moments(parameter):
+                for moment in self.optimizers.moments(parameter):
                     moment.mul_(survives)
             self._grown[index] += grown.sum()
 

@@ -1,24 +1,39 @@
-"""A run is a folder: recipe, environment, metrics, checkpoints, summary."""
+"""A run is a folder: recipe, environment, metrics, checkpoints, summary. Reading it needs no PyTorch.
+
+In which order its files are written, and why no crash parts them, is in docs/reliability.md.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from delaytool import __version__
+from delaytool.digests import (
+    read_signed_json,
+    read_signed_lines,
+    read_signed_toml,
+    signed_line,
+    write_signed_json,
+    write_signed_toml,
+)
 from delaytool.errors import CheckpointError
-from delaytool.files import atomic_path
-from delaytool.trainer.recipe import Recipe
+from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
+from delaytool.version import __version__
+
+if TYPE_CHECKING:
+    from delaytool.trainer.recipe import Recipe
 
 
 class RunFolder:
-    """Names and small files of a run."""
+    """The names of a run's files; reads and writes the small ones.
+
+    Every read checks the file's SHA-256 where it has one and raises CheckpointError where it is damaged.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -29,45 +44,190 @@ class RunFolder:
         self.best = self.path / "best.pt"
         self.last = self.path / "last.pt"
         self.summary = self.path / "summary.json"
+        self.lock = self.path / ".lock"
 
-    def create(self, recipe: Recipe) -> None:
-        """Make the folder. Raises CheckpointError where a run is there already."""
-        if self.last.exists() or self.recipe.exists():
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was begun here. Its recipe is the last file that beginning it writes."""
+        return self.recipe.is_file()
+
+    def require_intact(self) -> None:
+        """Raise CheckpointError where no run is here, or one of its small files is damaged."""
+        if not self.is_run:
+            raise CheckpointError(
+                f"{self.path}: no run is there (it has no recipe.toml); give a run folder that `delaytool train` made, "
+                "or a network file"
+            )
+        self.unsigned_files()
+
+    def read_recipe(self) -> str:
+        """The recipe as TOML."""
+        with _naming(self.recipe):
+            return read_signed_toml(self.recipe).text
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """One dictionary per epoch, in order; empty before the first epoch has ended."""
+        return [line.value for line in self._metrics_lines()]
+
+    def read_summary(self) -> dict[str, Any]:
+        """What the finished run recorded; empty while it has not ended."""
+        return self._read_json(self.summary)[0]
+
+    def read_environment(self) -> dict[str, Any]:
+        """What the run was made with; empty where the folder has no record of it."""
+        return self._read_json(self.environment)[0]
+
+    def unsigned_files(self) -> tuple[str, ...]:
+        """Names of the small files without a SHA-256: earlier versions wrote them, or it was deleted on purpose."""
+        unsigned = []
+        with _naming(self.recipe):
+            if not read_signed_toml(self.recipe).is_signed:
+                unsigned.append(self.recipe.name)
+        for path in (self.environment, self.summary):
+            content, is_signed = self._read_json(path)
+            if content and not is_signed:
+                unsigned.append(path.name)
+        if not all(line.is_signed for line in self._metrics_lines()):
+            unsigned.append(self.metrics.name)
+        return tuple(unsigned)
+
+    def best_epoch(self) -> int | None:
+        """The epoch whose network was kept: the highest validation accuracy, then the lowest loss."""
+        summary, metrics = self.read_summary(), self.read_metrics()
+        if "best_epoch" in summary:
+            return int(summary["best_epoch"])
+        if not metrics:
+            return None
+        return int(max(metrics, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))["epoch"])
+
+    @property
+    def chosen_on_test(self) -> bool:
+        """Whether the test part served as validation, which curves must show."""
+        return self._recipe_holds('protocol = "paper"')
+
+    @property
+    def learns_delays(self) -> bool:
+        return self._recipe_holds('delays = "learned"')
+
+    def networks(self) -> list[Path]:
+        """Exported networks, Loihi 2's first."""
+        found = sorted(self.path.glob("network-*.h5"))
+        return sorted(found, key=lambda path: path.name != "network-loihi2.h5")
+
+    def refuse_existing(self) -> None:
+        """Raise CheckpointError where a run is here already, or the place is not a folder."""
+        if self.last.exists() or self.is_run:
             raise CheckpointError(
                 f"{self.path}: a run is there already; go on with it by --resume, or give another folder with -o"
             )
         if self.path.exists() and not self.path.is_dir():
             raise CheckpointError(f"{self.path}: this is a file; give a folder with -o")
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.recipe, recipe.to_toml())
-        write_json(self.environment, environment(recipe))
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """One dictionary an epoch."""
-        if not self.metrics.exists():
-            return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines() if line.strip()]
+    def require_begun(self) -> None:
+        """Raise CheckpointError where there is no run to go on with."""
+        if not (self.is_run or self.last.exists() or self.best.exists()):
+            raise CheckpointError(f"{self.path}: no run to resume there; leave out --resume to start one")
+
+    def create(self, recipe: Recipe) -> None:
+        """Make the folder and begin a run in it. Raises CheckpointError where a run is there already, OSError."""
+        self.refuse_existing()
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_signed_json(self.environment, environment(recipe))
+        write_signed_toml(self.recipe, recipe.to_toml())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone. The lock goes with its process, however that ends.
+
+        What a killed writer left half-made is removed. Raises CheckpointError at once where another process holds it.
+        """
+        from filelock import FileLock, Timeout  # comes with PyTorch
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError(
+                f"{self.path}: another process is training this run now; wait until it ends, or stop it"
+            ) from None
+        try:
+            self._remove_leftovers()
+            yield
+        finally:
+            lock.release()
 
     def append_metrics(self, line: dict[str, Any]) -> None:
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        """Add an epoch's line; it is on the disk when this returns."""
+        append_durably(self.metrics, signed_line(line))
 
-    def cut_metrics(self, epochs: int) -> None:
-        """Forget the epochs after the first `epochs`: a resumed run writes them again."""
-        kept = [json.dumps(line) + "\n" for line in self.read_metrics() if line["epoch"] <= epochs]
-        write_text(self.metrics, "".join(kept))
+    def cut_metrics(self, epochs: int, *, complete: bool = True) -> None:
+        """Forget the epochs after the first `epochs`: a resumed run writes them again.
 
-    def read_summary(self) -> dict[str, Any]:
-        """What the finished run says of itself; empty while it has not ended."""
-        return json.loads(self.summary.read_text()) if self.summary.exists() else {}
+        complete: raise CheckpointError where the line of epoch `epochs` is not there.
+        """
+        kept = [line for line in self._metrics_lines() if line.value["epoch"] <= epochs]
+        if complete and epochs and (not kept or kept[-1].value["epoch"] != epochs):
+            raise CheckpointError(
+                f"{self.metrics}: has no line for epoch {epochs}, which the checkpoint has done; the run is damaged: "
+                "put the file back as it was, or train again into another folder"
+            )
+        content = b"".join(line.raw for line in kept)
+        if self.metrics.exists() and self.metrics.read_bytes() != content:
+            write_bytes_atomically(self.metrics, content)
 
-    def read_environment(self) -> dict[str, Any]:
-        """What the run was made with; empty where the folder does not say."""
-        return json.loads(self.environment.read_text()) if self.environment.exists() else {}
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        write_signed_json(self.summary, summary)
+
+    def _metrics_lines(self) -> Iterator[Any]:
+        before = None
+        with _naming(self.metrics):
+            for line in read_signed_lines(self.metrics):
+                epoch = line.value.get("epoch")
+                if type(epoch) is not int:
+                    raise CheckpointError(f"{self.metrics}: a line has epoch {epoch!r}; the run is damaged")
+                # Versions that wrote no digests could lose a line.
+                if before is not None and before.is_signed and line.is_signed and epoch != before.value["epoch"] + 1:
+                    raise CheckpointError(
+                        f"{self.metrics}: epoch {epoch} follows epoch {before.value['epoch']}; the run is damaged"
+                    )
+                before = line
+                yield line
+
+    def _read_json(self, path: Path) -> tuple[dict[str, Any], bool]:
+        with _naming(path):
+            try:
+                return read_signed_json(path)
+            except FileNotFoundError:
+                return {}, True
+
+    def _recipe_holds(self, line: str) -> bool:
+        """Whether the recipe holds this line: the trainer writes every key, always in the same form."""
+        return line in self.read_recipe().splitlines()
+
+    def _remove_leftovers(self) -> None:
+        ours = (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary)
+        names = "|".join(re.escape(path.name) for path in ours)
+        for path in self.path.iterdir():
+            if re.fullmatch(rf"\.(?:{names}|delaytool-probe)\.[0-9a-f]{{8}}", path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; give a run folder that `delaytool train` made") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({os_reason(error)}); {way_out(error)}") from None
 
 
 def environment(recipe: Recipe) -> dict[str, Any]:
     """What the run's bits depend on besides its recipe."""
+    import numpy as np
+    import torch
+
     return {
         "delaytool": __version__,
         "python": platform.python_version(),
@@ -79,12 +239,3 @@ def environment(recipe: Recipe) -> dict[str, Any]:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "seed": recipe.seed,
     }
-
-
-def write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""One training step: a batch forward, backward, and both optimisers; launched one by one or as a recorded graph."""
+"""One training step: a batch forward, backward, and both optimizers; launched one by one or as a recorded graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.rewiring import Rewiring
@@ -24,23 +24,23 @@ class Step:
     """Batches of one part through a network. Nothing here waits for the device."""
 
     def __init__(
-        self, model: DelayNetwork, optimisers: Optimisers, part: Part, config: TrainerConfig, team: Team
+        self, model: DelayNetwork, optimizers: Optimizers, part: Part, config: TrainerConfig, team: Team
     ) -> None:
-        self.model, self.optimisers, self.part, self.config, self.team = model, optimisers, part, config, team
-        self.rewiring = Rewiring(model, optimisers)
+        self.model, self.optimizers, self.part, self.config, self.team = model, optimizers, part, config, team
+        self.rewiring = Rewiring(model, optimizers)
         self._joined: nn.Module = team.joined(model)
         self._moves_delays = True
 
     def begin_epoch(self) -> None:
         """Rates and widths may change now."""
 
-    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+    def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
 
-        Shares are weighted so that the mean of all processes' losses is the batch's.
+        The model's sigma is the batch's. Shares are weighted so that the mean of all processes' losses is the batch's.
         """
         config = self.config
-        moves_delays = sigma is not None
+        moves_delays = self.model.sigma is not None
         if moves_delays != self._moves_delays:
             self._moves_delays = moves_delays
             self._joined = self.team.joined(self.model, all_learn=moves_delays)
@@ -48,17 +48,15 @@ class Step:
         labels = self.part.labels[chosen]
         frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)
         rows = self.team.rows(len(chosen))
-        self.optimisers.zero_grad()
+        self.optimizers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
-            scores = class_scores(self._joined(frames[rows], sigma))
+            scores = class_scores(self._joined(frames[rows]))
         weight = self.team.size / len(chosen)
         loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
         (loss + config.l1 * self.model.l1_norm() if config.l1 else loss).backward()
         self.rewiring.before_step()
-        self.optimisers.step(move_delays=moves_delays)
+        self.optimizers.step(move_delays=moves_delays)
         self.rewiring.after_step()
-        for layer in self.model.delayed_layers():
-            layer.clamp_delays()
         return loss.detach(), (scores.detach().argmax(1) == labels[rows]).sum()
 
 
@@ -77,13 +75,13 @@ class RecordedStep(Step):
     def __init__(
         self,
         model: DelayNetwork,
-        optimisers: Optimisers,
+        optimizers: Optimizers,
         part: Part,
         config: TrainerConfig,
         team: Team,
         record: Recorder,
     ) -> None:
-        super().__init__(model, optimisers, part, config, team)
+        super().__init__(model, optimizers, part, config, team)
         self._record = record
         self._left = self.WARM_UP
         self._chosen = torch.zeros(config.batch_size, dtype=torch.long, device=part.labels.device)
@@ -95,27 +93,27 @@ class RecordedStep(Step):
         self._replay = None
         self._left = max(self._left, 1)
 
-    def run(self, chosen: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+    def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         if self._failed or self._left > 0 or len(chosen) != len(self._chosen):
             self._left -= 1
-            return super().run(chosen, sigma)
+            return super().run(chosen)
         self._chosen.copy_(chosen)
         if self._replay is None:
             # Gradients are made anew inside the record, where every replay finds them at the same place.
-            self.optimisers.zero_grad()
+            self.optimizers.zero_grad()
             try:
-                self._replay = self._record(lambda: self._work(sigma))
+                self._replay = self._record(self._work)
             except RuntimeError as error:
                 self._failed = True
                 warnings.warn(f"steps are launched one by one, as recording one failed: {error}", stacklevel=2)
-                return super().run(chosen, sigma)
+                return super().run(chosen)
         self._replay()
         assert self._results is not None
         loss, hits = self._results
         return loss.clone(), hits.clone()
 
-    def _work(self, sigma: float | None) -> None:
-        self._results = super().run(self._chosen, sigma)
+    def _work(self) -> None:
+        self._results = super().run(self._chosen)
 
 
 def cuda_recorder() -> Recorder:
@@ -131,8 +129,8 @@ def cuda_recorder() -> Recorder:
     return record
 
 
-def make_step(model: DelayNetwork, optimisers: Optimisers, part: Part, config: TrainerConfig, team: Team) -> Step:
+def make_step(model: DelayNetwork, optimizers: Optimizers, part: Part, config: TrainerConfig, team: Team) -> Step:
     """Recorded on one NVIDIA GPU, unless the recipe says otherwise; launched one by one elsewhere."""
     if part.labels.device.type == "cuda" and config.cuda_graphs and team.size == 1:
-        return RecordedStep(model, optimisers, part, config, team, cuda_recorder())
-    return Step(model, optimisers, part, config, team)
+        return RecordedStep(model, optimizers, part, config, team, cuda_recorder())
+    return Step(model, optimizers, part, config, team)

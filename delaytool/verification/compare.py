@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.trace import Trace, padded_input
 
 # In the order in which a step computes them, so that the first difference found is the cause of the others.

@@ -4,6 +4,9 @@ A chunk's work is one function of the network, its frames and the backends; it i
 results come back in the samples' order. To a cluster, backends travel by name and options. Everything that a task needs
 comes with it or from another task, nothing is left on a worker only: so the scheduler can run again what a lost worker
 had, the network included.
+
+Every wait is bounded by one of the constants below: for a scheduler that does not answer, a cluster without workers, a
+worker that is silent, and a chunk that does not end. Workers that answer may compute as long as CHUNK_SECONDS.
 """
 
 from __future__ import annotations
@@ -11,29 +14,46 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import queue
+import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 
-from delaytool import __version__
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
 from delaytool.runtime.trace import Trace
 from delaytool.verification.compare import Comparison, compare
+from delaytool.version import __version__
 
 EXECUTORS = ("local", "dask")
+# Within so many seconds a scheduler is connected, and answers each question.
 CONNECT_SECONDS = 30
+# So long a cluster may be without workers: one that died is started again by its nanny in a few seconds.
+WORKERS_SECONDS = 30
+# So long a worker may send no sign of life; it sends one or two per second, while it computes too.
+SILENT_SECONDS = 60
+# So long one chunk of samples may take.
+CHUNK_SECONDS = 3600
+# How often the cluster is looked at while a chunk is waited for.
+LOOK_SECONDS = 1.0
+# Closing takes no longer: what does not answer is left alone.
+CLOSE_SECONDS = 5
 # Chunks that wait at the scheduler for each one that runs: enough that no worker waits for the next.
 WAITING = 2
+
+_RUN_AGAIN = "run again"
+_LOGGERS = ("distributed", "tornado.application", "asyncio")
 
 # Told (backend, samples) whenever a backend has run so many more.
 Finished = Callable[[str, int], None]
@@ -152,12 +172,17 @@ class DaskExecutor:
         self._address, self._workers = address, workers
         self._cluster: Any = None
         self._client: Any = None
+        self._levels: dict[str, int] = {}
 
     @property
     def n_slots(self) -> int:
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, sum(worker["nthreads"] for worker in self._workers_now().values()))
 
     def __enter__(self) -> DaskExecutor:
+        # What they log of a lost connection, as tracebacks, is raised here as one error.
+        self._levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             if self._address is None:
                 self._cluster = self._distributed.LocalCluster(
@@ -167,7 +192,7 @@ class DaskExecutor:
                     dashboard_address="127.0.0.1:0",  # None is its usual port, which may be taken
                     silence_logs=logging.CRITICAL,
                 )
-            self._client = self._distributed.Client(self._cluster or self._address, timeout=CONNECT_SECONDS)
+            self._client = self._connected()
             self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, asyncio.TimeoutError, ValueError) as error:  # up to Python 3.10 not the built-in TimeoutError
             client = self._client
@@ -183,13 +208,39 @@ class DaskExecutor:
             ) from None
         return self
 
+    def _connected(self) -> Any:
+        """A client. Raises TimeoutError where what listens at the address answers nothing.
+
+        Dask bounds the connection but not the first question, so that waits in a thread of its own.
+        """
+        made: queue.Queue[Any] = queue.Queue()
+
+        def connect() -> None:
+            try:
+                made.put(self._distributed.Client(self._cluster or self._address, timeout=CONNECT_SECONDS))
+            except Exception as error:
+                made.put(error)
+
+        threading.Thread(target=connect, daemon=True, name="delaytool-dask-connect").start()
+        try:
+            client = made.get(timeout=CONNECT_SECONDS + 1)
+        except queue.Empty:
+            raise asyncio.TimeoutError(f"no answer within {CONNECT_SECONDS} s") from None
+        if isinstance(client, Exception):
+            raise client
+        return client
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for opened in (self._client, self._cluster):
             if opened is not None:
-                opened.close()
+                # A scheduler that is gone or silent takes no farewell.
+                with suppress(OSError, asyncio.TimeoutError, RuntimeError):
+                    opened.close(timeout=CLOSE_SECONDS)
         self._client = self._cluster = None
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
 
     def judged(
         self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished
@@ -215,7 +266,7 @@ class DaskExecutor:
     def _result(self, samples: range, future: Any, finished: Finished) -> JudgedChunk:
         where = f"executor: samples {samples.start}..{samples.stop - 1}"
         try:
-            result: JudgedChunk = future.result()
+            result = self._awaited(future, where)
         except DelaytoolError:
             raise
         except self._distributed.KilledWorker as error:
@@ -227,11 +278,62 @@ class DaskExecutor:
             raise BackendError(
                 f"{where}: a worker has no {error.name}; install delaytool {__version__} with the same extras there"
             ) from None
-        except (self._distributed.client.FutureCancelledError, self._distributed.CommClosedError):
-            raise BackendError(f"{where}: the connection to the Dask scheduler was lost; run again") from None
+        except (asyncio.CancelledError, self._distributed.comm.CommClosedError):
+            raise BackendError(f"{where}: the connection to the Dask scheduler was lost; {_RUN_AGAIN}") from None
         for name in self.names:
             finished(name, len(samples))
         return result
+
+    def _awaited(self, future: Any, where: str) -> JudgedChunk:
+        """The future's result, or its error. Raises BackendError where nothing more can be expected of the cluster."""
+        begun = with_workers = time.monotonic()
+        seen: dict[str, tuple[float, float]] = {}  # by worker: its last sign of life by its clock, and by this one
+        while True:
+            try:
+                self._distributed.wait(future, timeout=LOOK_SECONDS)
+                result: JudgedChunk = future.result(timeout=CONNECT_SECONDS)
+                return result
+            except asyncio.TimeoutError:
+                if future.status == "error":  # the chunk's own
+                    raise
+            workers = self._workers_now(where)
+            now = time.monotonic()
+            for address, worker in workers.items():
+                if address not in seen or seen[address][0] != worker["last_seen"]:
+                    seen[address] = (worker["last_seen"], now)
+                elif now - seen[address][1] > SILENT_SECONDS:
+                    raise BackendError(
+                        f"{where}: the Dask worker at {address} has given no sign of life for {SILENT_SECONDS} s "
+                        f"(stopped, or its machine hangs); end it, and {_RUN_AGAIN}"
+                    )
+            with_workers = now if workers else with_workers
+            if now - with_workers > WORKERS_SECONDS:
+                scheduler = self._client.scheduler.address
+                raise BackendError(
+                    f"{where}: the Dask scheduler at {scheduler} has had no workers for {WORKERS_SECONDS} s; "
+                    f"start some with: dask worker {scheduler}"
+                )
+            if now - begun > CHUNK_SECONDS:
+                raise BackendError(
+                    f"{where}: have not ended within {CHUNK_SECONDS} s; run fewer samples, or with --executor local"
+                )
+
+    def _workers_now(self, where: str = "executor") -> dict[str, Any]:
+        """What the scheduler knows of each worker, by address. Raises BackendError where it does not answer."""
+        address = self._address or "this machine"
+        try:
+            identity = self._client.sync(self._client.scheduler.identity, callback_timeout=CONNECT_SECONDS)
+        except asyncio.TimeoutError:
+            raise BackendError(
+                f"{where}: the Dask scheduler at {address} has not answered for {CONNECT_SECONDS} s "
+                f"(stopped, or the network is cut); {_RUN_AGAIN}"
+            ) from None
+        except (OSError, RuntimeError):
+            raise BackendError(
+                f"{where}: the connection to the Dask scheduler at {address} was lost; {_RUN_AGAIN}"
+            ) from None
+        workers: dict[str, Any] = identity["workers"]
+        return workers
 
 
 def _judge_there(

@@ -8,7 +8,8 @@ from itertools import groupby, zip_longest
 
 import numpy as np
 
-from delaytool.network import IntegerLayer, IntegerNetwork
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.network import IntegerNetwork
 
 
 @dataclass(frozen=True)

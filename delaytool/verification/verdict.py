@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from delaytool.accuracy_errors import ChanceTest, binomial_standard_error, chance_test, wilson_interval
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, DataError, VerificationError
-from delaytool.network import IntegerNetwork
 from delaytool.runtime.backends import Backend
 from delaytool.runtime.counters import Counters
 from delaytool.verification.binding import Binding

@@ -45,7 +45,7 @@ def test_it_is_the_double_sum_of_its_definition(field: np.ndarray, contiguity: C
 
 def test_values_worked_out_by_hand() -> None:
     chessboard = np.indices((4, 4)).sum(0) % 2
-    assert morans_i(chessboard[None], "rook") == pytest.approx([-1.0])  # every neighbour is the opposite
+    assert morans_i(chessboard[None], "rook") == pytest.approx([-1.0])  # every neighbor is the opposite
     # Queen: 24 rook pairs of product -1/4 and 18 diagonal ones of +1/4; W = 84, sum of squares 4.
     assert morans_i(chessboard[None], "queen") == pytest.approx([16 / 84 * 2 * (18 - 24) / 4 / 4])
     halves = np.repeat([[0, 0, 1, 1]], 4, axis=0)
@@ -169,7 +169,7 @@ def test_what_cannot_be_tested_is_refused(change: dict, message: str) -> None:
 
 
 # Made by esda 2.9.0 and libpysal 4.14.1: esda.Moran(field.ravel(), lat2W(...), transformation="B"), its I and the root
-# of VI_rand, the exact variance under randomisation (Cliff and Ord).
+# of VI_rand, the exact variance under randomization (Cliff and Ord).
 ESDA = [
     (5, 4, "queen", -0.039690946476415995, 0.10981883632010807),
     (5, 4, "rook", -0.06210617081960689, 0.16432996807007974),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from delaytool.analysis.receptive_fields import PARTS, on_grid, part_of, receptive_fields
+from delaytool.analysis.receptive_fields import PARTS, cells_of_taps, part_of, receptive_fields
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 
 
 @pytest.mark.parametrize("taps", [1, 3])
@@ -38,7 +38,7 @@ def test_taps_that_meet_in_one_cell_add_up() -> None:
     expected = np.zeros((3, 4, 4))
     for place in np.ndindex(weight.shape):
         expected[place[0], place[1], round(float(np.float32(delay[place])))] += weight[place]
-    np.testing.assert_allclose(on_grid(weight, delay, 4), expected, atol=1e-12)
+    np.testing.assert_allclose(cells_of_taps(weight, delay, 4), expected, atol=1e-12)
 
 
 def test_excitation_and_inhibition_are_the_two_signs() -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from delaytool.network import DenseSynapses, IntegerNetwork, SparseSynapses
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 
 Call = Callable[..., Result]
 SMALL = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=3")

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from delaytool.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.folder import SweepFolder
 
 TINY = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=6", "--set", "data.validation_fraction=0.5")
 

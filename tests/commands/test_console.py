@@ -15,8 +15,8 @@ from click.testing import Result
 from rich.table import Table
 
 from delaytool.commands.console import PlainConsole, styled
-from delaytool.commands.step_bars import StepBars
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
+from delaytool.progress import StepBars
 
 NASTY = ["[bold]x[/]", "[/]", "a[x].h5", "[true, false]", ":smile:", "$\\frac$", "\x1b[2J\x1b]0;owned\x07", "$x_1$"]
 
@@ -76,7 +76,7 @@ def test_a_network_whose_layers_have_such_names_is_verified(
 @pytest.mark.parametrize("name", NASTY)
 def test_figures_draw_any_name(name: str) -> None:
     pytest.importorskip("matplotlib")
-    from delaytool.report.style import as_data_uri, new_figure, styled
+    from delaytool.figure_style import as_data_uri, new_figure, styled
 
     @styled
     def draw() -> str:

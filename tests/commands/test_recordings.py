@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from delaytool import datasets
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 KINDS = {"gsc-3l-1kc": chirps.speech_folder, "hd-1l-1kc": chirps.heidelberg_folder}
 SMALL = ["--set", "model.hidden=[12]", "--set", "trainer.epochs=1", "--set", "trainer.batch_size=4"]
@@ -44,11 +44,11 @@ def test_a_network_trained_on_recordings_is_bit_exact(
     again = tmp_path / "other"
     chirps.write_chirp(again / "up" / "1_nohash_0.wav", 400, 2000)
     chirps.write_chirp(again / "up" / "2_nohash_0.wav", 400, 1000)
-    reading = datasets.Reading(encoding.time_step_ms, encoding.mel)
-    data = datasets.load_for_evaluation(
-        again, split_by="stratified", test_fraction=0.5, protocol="paper", reading=reading
-    )
+    chirps.write_chirp(again / "down" / "1_nohash_0.wav", 2000, 400)
+    chirps.write_chirp(again / "down" / "2_nohash_0.wav", 1000, 400)
+    recipe = {"data": {"source": str(again), "split_by": "stratified", "test_fraction": 0.5}, "protocol": "paper"}
+    data = datasets.load_for_evaluation(datasets.DataSpec.from_recipe(recipe, encoding), n_units=encoding.n_units)
     frames = datasets.frames_of(data, encoding)
-    assert frames.shape == (1, encoding.n_steps, encoding.n_channels)
+    assert frames.shape == (2, encoding.n_steps, encoding.n_channels)
     assert 0 < frames.max() <= 15
     assert frames.dtype == np.uint8

@@ -2,7 +2,8 @@
 
 import pytest
 
-from delaytool.network import IntegerNetwork, SparseSynapses
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import SparseSynapses
 
 
 @pytest.mark.parametrize(

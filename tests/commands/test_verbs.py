@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from delaytool import datasets
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS
 from delaytool.verification.float_figures import FloatFigures

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delaytool.datasets import EventData, bin_events, digest, resolve_encoding
+from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets import EventData, bin_events, digest, memory, resolve_encoding
 from delaytool.datasets import binner as binner_module
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding
 
 N_UNITS = 6
 # Sixteenths of a second fall on the bins' edges, the others anywhere.
@@ -126,7 +126,7 @@ def test_open_steps_cannot_be_binned(data: EventData) -> None:
 
 
 def test_times_in_milliseconds_are_noticed() -> None:
-    with pytest.raises(DataError, match=r"sample 1: it lasts 1000001 steps .* times must be seconds"):
+    with pytest.raises(DataError, match=r"sample 1: it lasts 1000001 steps .* set data.time_unit"):
         resolve_encoding(InputEncoding(n_units=N_UNITS, time_step_ms=1), made([[(0.0, 0)], [(1.0, 0), (1001.0, 1)]]))
 
 
@@ -140,10 +140,7 @@ def test_silent_samples_give_silent_frames() -> None:
 
 
 def test_frames_beyond_memory(data: EventData, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(binner_module.np, "empty", refuse)
+    monkeypatch.setattr(memory, "_physical_memory", lambda: 7999)
     with pytest.raises(DataError, match=r"frames \(40, 10, 20\) need 0\.0 GB"):
         bin_events(data, InputEncoding(n_units=20, n_steps=10))
 

@@ -124,7 +124,7 @@ def test_a_changed_file_is_refused(tonic: FakeTonic, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_tonic")
 def test_without_tonic(tmp_path: Path) -> None:
-    with pytest.raises(MissingExtraError, match=r"put shd_train.h5 into .*SHD by hand.*delaytool\[datasets\]"):
+    with pytest.raises(MissingExtraError, match=r"put shd_train.h5 into .*SHD by hand.*\[datasets\]"):
         fetch("shd", tmp_path)
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.contract.encoding import InputEncoding, MelSpectrogram
 from delaytool.datasets import EventData, FrameData, frames_of, resolve_encoding
 from delaytool.datasets.graded import quantiles
 from delaytool.errors import DataError, NetworkError
-from delaytool.network import InputEncoding, MelSpectrogram
 
 values = st.floats(-100, 50, width=16)
 samples = st.lists(st.lists(st.tuples(values, values, values), min_size=1, max_size=7), min_size=1, max_size=5)

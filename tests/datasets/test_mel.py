@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.mel import FLOOR_DB, MELS, empty_filters, filterbank, mel_frames, resample
 from delaytool.errors import NetworkError
-from delaytool.network import MelSpectrogram
 
 SMALL = MelSpectrogram(sample_rate=1000, window=12, n_fft=16, n_mels=4, f_min=20.0, f_max=500.0)
 HALF_PRECISION = 0.04  # decibels: half the distance of two float16 beyond 64
@@ -26,12 +26,12 @@ def frames_by_loops(sound: np.ndarray, mel: MelSpectrogram, hop: int) -> np.ndar
     points = [700 * (10 ** (place / 2595) - 1) for place in np.linspace(low, high, mel.n_mels + 2)]
     half, left = mel.n_fft // 2, (mel.n_fft - mel.window) // 2
     frames = []
-    for centre in range(0, len(sound) + 1, hop):
+    for center in range(0, len(sound) + 1, hop):
         powers = []
         for line in range(half + 1):
             total = 0j
             for place in range(mel.window):
-                at = abs(centre - half + left + place)  # reflected at the start
+                at = abs(center - half + left + place)  # reflected at the start
                 at = 2 * (len(sound) - 1) - at if at >= len(sound) else at  # and at the end
                 hann = 0.5 - 0.5 * math.cos(2 * math.pi * place / mel.window)
                 total += hann * sound[at] * np.exp(-2j * math.pi * line * (left + place) / mel.n_fft)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chirps import WORDS, write_chirp
 
-from delaytool.datasets import FrameData, Reading, frame_cache, load, load_for_evaluation
+from delaytool.datasets import DataSpec, FrameData, frame_cache, load, load_for_evaluation
 from delaytool.datasets.heidelberg import CLASS_NAMES, list_heidelberg
 from delaytool.datasets.mel import MELS, mel_frames
 from delaytool.datasets.recordings import Recording, read_sound
@@ -118,15 +118,15 @@ def test_one_part_is_read_alone_and_is_the_same(speech_folder: Path, counted: li
 
 
 def test_without_lists_test_and_validation_are_other_speakers(heidelberg_folder: Path) -> None:
-    splits = load(heidelberg_folder, validation_fraction=0.3, test_fraction=0.25)
+    splits = load(DataSpec(heidelberg_folder, validation_fraction=0.3, test_fraction=0.25))
     parts = (splits.train, splits.validation, splits.test)
     assert sum(map(len, parts)) == 16
     speakers = [set(part.speakers.tolist()) for part in parts]
     assert sorted(speaker for part in speakers for speaker in part) == [0, 1, 2, 3]
     assert "test: speaker" in splits.description
-    alone = load_for_evaluation(heidelberg_folder, "test", test_fraction=0.25, validation_fraction=0.3)
+    alone = load_for_evaluation(DataSpec(heidelberg_folder, test_fraction=0.25, validation_fraction=0.3))
     assert np.array_equal(alone.labels, splits.test.labels)
-    drawn = load(heidelberg_folder, split_by="stratified", test_fraction=0.25)
+    drawn = load(DataSpec(heidelberg_folder, split_by="stratified", test_fraction=0.25))
     assert "drawn class by class" in drawn.description
 
 
@@ -157,12 +157,12 @@ def test_heidelberg_names_and_lists(heidelberg_folder: Path, tmp_path: Path) -> 
 def test_frames_are_made_once(speech_folder: Path, counted: list[str], cache: Path) -> None:
     first = load(speech_folder).train
     told: list[tuple[str, int, int]] = []
-    again = load(speech_folder, reading=Reading(progress=lambda *news: told.append(news))).train
+    again = load(speech_folder, progress=lambda *news: told.append(news)).train
     assert len(counted) == 24
     assert not told
     assert np.array_equal(first.values, again.values)
-    assert {path.name for path in cache.rglob("*") if path.is_file()} == {"values.npy", "steps.npy"}
-    load(speech_folder, reading=Reading(mel="gsc-corrected", progress=lambda *news: told.append(news)))
+    assert {path.name for path in cache.rglob("*") if path.is_file()} == {"values.npy", "steps.npy", "seconds.npy"}
+    load(DataSpec(speech_folder, mel="gsc-corrected"), progress=lambda *news: told.append(news))
     assert len(counted) == 48
     assert told[-1] == ("frames of test", 4, 4)
     assert {what for what, _, _ in told} == {"frames of train", "frames of validation", "frames of test"}
@@ -205,7 +205,7 @@ def test_an_interrupted_making_goes_on_to_the_same_frames(
 
 
 def test_n_units_and_the_time_step_are_the_frames_own(heidelberg_folder: Path) -> None:
-    data = load(heidelberg_folder, n_units=16, reading=Reading(time_step_ms=5.0)).train
+    data = load(DataSpec(heidelberg_folder, n_units=16, time_step_ms=5.0)).train
     assert data.n_units == 16
     assert data.mel.n_mels == 16
     assert data.steps.max() > 60
@@ -214,7 +214,7 @@ def test_n_units_and_the_time_step_are_the_frames_own(heidelberg_folder: Path) -
 def test_what_is_wrong_is_told(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(expected: str, folder: Path | str, **reading: Any) -> None:
         with pytest.raises(DataError, match=expected):
-            load(folder, reading=Reading(**reading))
+            load(DataSpec(folder, **reading))
 
     refused("its recordings are not downloaded; give the unpacked folder", "gsc")
     refused("12 classes need the ten words yes, no, .* there is no yes", speech_folder, classes=12)

@@ -10,7 +10,7 @@ from delaytool.datasets.splits import hold_out_speaker
 from delaytool.errors import DataError
 
 
-def labelled(labels: list[int], speakers: list[int] | None = None) -> EventData:
+def labeled(labels: list[int], speakers: list[int] | None = None) -> EventData:
     """Sample i's only event is at i ms, so that it can be told which samples a part holds."""
     samples = [([index / 1000], [0]) for index in range(len(labels))]
     return EventData.from_samples(samples, labels, n_units=1, speakers=speakers, name="some")
@@ -45,7 +45,7 @@ def test_every_split_is_whole_and_fair_or_refused(
     pairs: list[tuple[int, int]], fraction: float, seed: int, by: str
 ) -> None:
     labels, speakers = map(list, zip(*pairs, strict=True))
-    data = labelled(labels, speakers)
+    data = labeled(labels, speakers)
     try:
         train, validation = split_validation(data, fraction, seed, by)
     except DataError:
@@ -62,7 +62,7 @@ def test_every_split_is_whole_and_fair_or_refused(
 
 
 def test_stratified_takes_the_fraction_of_every_class() -> None:
-    data = labelled([0] * 50 + [1] * 20 + [2] * 2)
+    data = labeled([0] * 50 + [1] * 20 + [2] * 2)
     train, validation = split_validation(data, 0.2, 3)
     assert np.bincount(validation.labels).tolist() == [10, 4, 1]
     assert np.bincount(train.labels).tolist() == [40, 16, 1]
@@ -77,7 +77,7 @@ def test_split_test_ignores_speakers(data: EventData) -> None:
 
 def test_unequal_speakers_come_near_the_fraction() -> None:
     speakers = np.repeat(np.arange(8), [10, 20, 30, 40, 50, 60, 70, 80])
-    data = labelled((np.arange(360) % 2).tolist(), speakers.tolist())
+    data = labeled((np.arange(360) % 2).tolist(), speakers.tolist())
     for seed in range(20):
         _, validation = split_validation(data, 0.25, seed)
         assert 45 <= len(validation) <= 135
@@ -91,22 +91,22 @@ def test_at_least_one_speaker_on_either_side(data: EventData, fraction: float) -
 
 
 def test_one_speaker_or_none() -> None:
-    one = labelled([0, 0, 1, 1], [3] * 4)
+    one = labeled([0, 0, 1, 1], [3] * 4)
     with pytest.raises(DataError, match=r"some: it has only one speaker, .* choose split_by 'stratified'"):
         split_validation(one, 0.5, 0, "speaker")
     with pytest.raises(DataError, match="names no speakers"):
-        split_validation(labelled([0, 0, 1, 1]), 0.5, 0, "speaker")
+        split_validation(labeled([0, 0, 1, 1]), 0.5, 0, "speaker")
     assert len(split_validation(one, 0.5, 0, "auto")[1]) == 2
 
 
 def test_a_class_of_one_sample() -> None:
     with pytest.raises(DataError, match="class 1 has 1 sample"):
-        split_validation(labelled([0, 0, 1]), 0.5, 0)
+        split_validation(labeled([0, 0, 1]), 0.5, 0)
 
 
 def test_a_class_of_one_speaker() -> None:
     with pytest.raises(DataError, match="none of 100 sets of its 2 speakers leaves every class in both parts"):
-        split_validation(labelled([0, 1, 0, 2], [0, 0, 1, 1]), 0.5, 0)
+        split_validation(labeled([0, 1, 0, 2], [0, 0, 1, 1]), 0.5, 0)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
@@ -125,7 +125,7 @@ def test_unknown_method(data: EventData) -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=2, max_size=40), st.integers(0, 5))
 def test_one_speaker_is_held_out_whole_or_not_at_all(pairs: list[tuple[int, int]], speaker: int) -> None:
     labels, speakers = map(list, zip(*pairs, strict=True))
-    data = labelled(labels, speakers)
+    data = labeled(labels, speakers)
     rest_of = [label for label, who in pairs if who != speaker]
     if speaker not in speakers or len(set(speakers)) == 1 or set(labels) - set(rest_of):
         with pytest.raises(DataError, match=r"some: .*; (choose one of them|leave .* out|hold another speaker out)"):
@@ -139,11 +139,11 @@ def test_one_speaker_is_held_out_whole_or_not_at_all(pairs: list[tuple[int, int]
 
 def test_an_unknown_speaker_is_named_with_those_that_there_are() -> None:
     with pytest.raises(DataError, match=r"data.held_out_speaker 9 cannot be held out, its speakers are 0, 2 and 5; "):
-        hold_out_speaker(labelled([0, 0, 0], [5, 0, 2]), 9)
+        hold_out_speaker(labeled([0, 0, 0], [5, 0, 2]), 9)
     with pytest.raises(DataError, match=r"names no speakers .* leave data.held_out_speaker out"):
-        hold_out_speaker(labelled([0, 0]), 0)
+        hold_out_speaker(labeled([0, 0]), 0)
 
 
 def test_a_class_that_only_one_speaker_says_keeps_that_speaker_in_training() -> None:
     with pytest.raises(DataError, match="without speaker 1 no sample of class 1 is left to learn from"):
-        hold_out_speaker(labelled([0, 0, 1], [0, 1, 1]), 1)
+        hold_out_speaker(labeled([0, 0, 1], [0, 1, 1]), 1)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from delaytool.datasets import EventData, Reading, load
+from delaytool.datasets import DataSpec, EventData, load
 from delaytool.errors import DataError, MissingExtraError
 
 
@@ -89,7 +89,7 @@ def tonic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pixel_bins", [1, 2, 3, 9])
 @pytest.mark.parametrize("polarity", ["keep", "merge"])
 def test_a_sensor_is_flattened_by_squares_of_pixels_and_polarity(pixel_bins: int, polarity: str) -> None:
-    splits = load("tonic:Gestures", protocol="paper", reading=Reading(pixel_bins=pixel_bins, polarity=polarity))
+    splits = load(DataSpec("tonic:Gestures", protocol="paper", pixel_bins=pixel_bins, polarity=polarity))
     columns, rows = -(-5 // pixel_bins), -(-4 // pixel_bins)
     for data, recorded in ((splits.train, Gestures("", True)), (splits.test, Gestures("", False))):
         assert isinstance(data, EventData)
@@ -115,8 +115,9 @@ def test_parts_by_split_and_classes_by_name() -> None:
 
 def test_a_data_set_of_one_part_is_cut() -> None:
     told: list[tuple[str, int, int]] = []
-    reading = Reading(progress=lambda *news: told.append(news))
-    splits = load("tonic:Whole", test_fraction=0.5, protocol="paper", reading=reading)
+    splits = load(
+        DataSpec("tonic:Whole", test_fraction=0.5, protocol="paper"), progress=lambda *news: told.append(news)
+    )
     assert (len(splits.train), len(splits.test)) == (3, 3)
     assert told[-1] == ("events of tonic:Whole all", 6, 6)
 
@@ -125,7 +126,7 @@ def test_a_data_set_of_one_part_is_cut() -> None:
     ("name", "expected"),
     [
         ("Gesture", "tonic has no such data set of events; it has Gestures, NoLabels"),
-        ("Recordings", r"it is not one data set of labelled samples \(tonic asks for recording\)"),
+        ("Recordings", r"it is not one data set of labeled samples \(tonic asks for recording\)"),
         ("NoSize", "its samples have no common sensor size"),
         ("NoLabels", "sample 0: its target is a ndarray, not a label"),
         ("Offline", r"tonic cannot give it \(File not found or corrupted.\)"),
@@ -137,10 +138,10 @@ def test_what_cannot_be_read_is_told(name: str, expected: str) -> None:
 
 
 def test_impossible_settings_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"data.pixel_bins 0 is below 1"):
-        load("tonic:Gestures", reading=Reading(pixel_bins=0))
-    with pytest.raises(DataError, match=r"data.polarity 'drop' is unknown; choose one of keep, merge"):
-        load("tonic:Gestures", reading=Reading(polarity="drop"))
+    with pytest.raises(DataError, match=r"data.pixel_bins 0 is not a whole number in 1"):
+        load(DataSpec("tonic:Gestures", pixel_bins=0))
+    with pytest.raises(DataError, match=r"data.polarity 'drop' is unknown; choose one of 'keep', 'merge'"):
+        load(DataSpec("tonic:Gestures", polarity="drop"))
     monkeypatch.setitem(sys.modules, "tonic.datasets", None)
     with pytest.raises(MissingExtraError, match="tonic:Gestures needs tonic"):
         load("tonic:Gestures")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delaytool.datasets import Reading, load
+from delaytool.datasets import DataSpec, load
 
 
 def write_events(path: Path, events: list[tuple[int, int, int, int]]) -> None:
@@ -23,7 +23,7 @@ def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for digit in range(10):
             events = [(digit, 2, 0, 1000), (33, 33, 1, 250_000 + digit)]
             write_events(tmp_path / "NMNIST" / part / str(digit) / "00001.bin", events)
-    splits = load("tonic:NMNIST", protocol="paper", root=tmp_path, reading=Reading(pixel_bins=2))
+    splits = load(DataSpec("tonic:NMNIST", protocol="paper", pixel_bins=2), root=tmp_path)
     assert splits.test.n_units == 2 * 17 * 17
     assert sorted(splits.test.labels.tolist()) == list(range(10))
     for index, digit in enumerate(splits.test.labels):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.network import InputEncoding
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def make_model():
         with torch.no_grad():
             for _ in range(60):  # let the running statistics settle
                 model.train()
-                model(frames)
+                model(frames, sigma=None)
             for layer in model.hidden:
                 if layer.norm is not None:
                     layer.norm.weight.uniform_(0.5, 1.5)

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import ExportError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
-from delaytool.network import IntegerNetwork
 from delaytool.runtime import reference
 
 

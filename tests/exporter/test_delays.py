@@ -9,8 +9,8 @@ import torch
 from delaytool.errors import ExportError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
-from delaytool.models.integer import simulate
 from delaytool.runtime.backends import backend_named
+from delaytool.runtime.backends.torch import simulate
 from delaytool.verification.verdict import verify
 
 LOIHI2 = load_target("loihi2")

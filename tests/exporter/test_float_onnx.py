@@ -12,8 +12,8 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
 from delaytool.exporter.float_onnx import float_difference, float_stages, write_float_onnx
 from delaytool.models.delay_network import class_scores
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.program import program_of
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.program import program_of
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

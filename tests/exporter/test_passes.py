@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from delaytool.contract.bounds import STATE_LIMIT
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import ExportError
 from delaytool.exporter.passes.check_limits import check_limits, synapse_bytes
-from delaytool.exporter.passes.choose_storage import choose_storage
 from delaytool.hw_configs import load_target, target_names
-from delaytool.network import STATE_LIMIT, DenseSynapses, InputEncoding, SparseSynapses
-from delaytool.quantisation.choose_scale import choose_scale
-from delaytool.quantisation.float_simulation import simulate_float
-from delaytool.quantisation.fold_batch_norm import fold_batch_norm
-from delaytool.quantisation.merge_taps import merge_taps
-from delaytool.quantisation.program import FloatLayer, Program, program_of
-from delaytool.quantisation.quantise import quantise
-from delaytool.quantisation.round_delays import round_delays
-from delaytool.quantisation.state_bounds import state_bounds
+from delaytool.quantization.choose_scale import choose_scale
+from delaytool.quantization.choose_storage import choose_storage
+from delaytool.quantization.float_simulation import simulate_float
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program import FloatLayer, Program, program_of
+from delaytool.quantization.quantize import quantize
+from delaytool.quantization.round_delays import round_delays
+from delaytool.quantization.state_bounds import state_bounds
 from delaytool.runtime import reference
 
 LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")
@@ -83,7 +85,7 @@ def test_integers_follow_the_float_network(make_model, frames, target, options):
     model, encoding = make_model(**options)
     program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), target))
     program = choose_scale(program, target, frames)
-    network = quantise(program, target)
+    network = quantize(program, target)
     check_limits(network, target)
     wanted = simulate_float(program, frames)
     trace = reference.run(network, frames)
@@ -120,11 +122,11 @@ def test_time_constants_become_decays(make_model, frames):
     with torch.no_grad():
         for tau, neurons in zip((1.5, 8.0), (layer.neurons for layer in model.hidden), strict=True):
             neurons.decay.fill_(-np.log(tau - 1))
-    network = quantise(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
     assert [layer.dv for layer in network.layers] == [round(4096 / 1.5), 512, 2048]
     assert [layer.du for layer in network.layers] == [4095] * 3
     model, encoding = make_model(neuron="cuba", tau_current=4.0)
-    network = quantise(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
     # u keeps (4095 - du) / 4096 of itself in a step, so 3/4 is du = 1023.
     assert [(layer.du, layer.dv) for layer in network.layers] == [(1023, 2048)] * 3
 
@@ -136,12 +138,13 @@ def prepared(model, encoding):
 def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, frames):
     model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=9)
     program = prepared(model, encoding)
-    network = quantise(choose_scale(program, IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(program, IDEAL, frames), IDEAL)
     assert [[group.source for group in layer.synapses] for layer in network.layers] == [[0], [1, 2], [2]]
     own = network.layers[1].synapses[1]
     assert np.array_equal(own.delay, model.hidden[1].recurrent.delay[..., 0].detach().numpy().round())
     assert own.delay.max() > 6
-    model.hidden[1].recurrent.delay.data[0, 0] = 80
+    model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=90)
+    model.hidden[1].recurrent.delay.data.clamp_(0, 60)[0, 0] = 80
     program = program_of(model, encoding)
     with pytest.raises(ExportError, match=r"layer hidden2 \(from itself\): delay 80 exceeds loihi2's 62"):
         round_delays(program, LOIHI2)
@@ -178,7 +181,7 @@ def test_weights_that_are_all_zero_are_named(make_model, frames):
 def exported(make_model, frames):
     model, encoding = make_model()
     program = choose_scale(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2), LOIHI2, frames)
-    return quantise(program, LOIHI2)
+    return quantize(program, LOIHI2)
 
 
 def with_group(network, **changes):
@@ -219,7 +222,7 @@ def test_taps_become_sparse_groups_and_single_ones_dense(make_model, frames):
     for taps, kind in ((1, DenseSynapses), (2, SparseSynapses)):
         model, encoding = make_model(kernel_count=taps)
         program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
-        network = quantise(choose_scale(program, LOIHI2, frames), LOIHI2)
+        network = quantize(choose_scale(program, LOIHI2, frames), LOIHI2)
         assert isinstance(network.layers[0].synapses[0], kind)
 
 
@@ -230,7 +233,7 @@ def test_taps_become_sparse_groups_and_single_ones_dense(make_model, frames):
 def test_the_smaller_of_matrix_and_list_is_stored_and_means_the_same(make_model, frames, sparsity, taps, kind):
     model, encoding = make_model(sparsity=sparsity, kernel_count=taps)
     program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
-    network = quantise(choose_scale(program, LOIHI2, frames), LOIHI2)
+    network = quantize(choose_scale(program, LOIHI2, frames), LOIHI2)
     stored = choose_storage(network, LOIHI2)
     before, after = reference.run(network, frames), reference.run(stored, frames)
     for ours, theirs in zip((*before.spikes, *before.u, *before.v), (*after.spikes, *after.u, *after.v), strict=True):

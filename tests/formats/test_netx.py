@@ -8,16 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import ExportError, NetworkError
 from delaytool.formats.netx import read_netx, write_netx
-from delaytool.network import (
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-)
 from delaytool.runtime import reference
 
 
@@ -59,7 +55,7 @@ def with_group(network: IntegerNetwork, group, index: int = 0) -> IntegerNetwork
     return replace(network, layers=tuple(layers))
 
 
-def assert_same_behaviour(first: IntegerNetwork, second: IntegerNetwork) -> None:
+def assert_same_behavior(first: IntegerNetwork, second: IntegerNetwork) -> None:
     shape = (2, 70, first.encoding.n_channels)
     frames = (np.random.default_rng(1).random(shape) < 0.3).astype(np.uint8)
     one, other = reference.run(first, frames), reference.run(second, frames)
@@ -76,7 +72,7 @@ def test_a_network_comes_back_as_it_was(tmp_path):
     assert again.readout == network.readout
     assert (again.n_steps, again.target, again.provenance) == (80, "loihi2", {"recipe": "abc"})
     assert [layer.name for layer in again.layers] == ["hidden", "readout"]
-    assert_same_behaviour(network, again)
+    assert_same_behavior(network, again)
 
 
 def test_the_layout_is_lava_dls(tmp_path):
@@ -104,14 +100,14 @@ def test_exponents_that_fit_are_folded_in(tmp_path):
     first = replace(biased.layers[0], bias_mantissa=np.array([2, -4, 0, 0, 6]), bias_exponent=5)
     network = replace(biased, layers=(first, network.layers[1]))
     write_netx(network, tmp_path / "a.net")
-    assert_same_behaviour(network, read_netx(tmp_path / "a.net"))
+    assert_same_behavior(network, read_netx(tmp_path / "a.net"))
 
 
 def test_delays_of_absent_synapses_do_not_count(tmp_path):
     weight, delay = np.tile([2, 0, 2, 0, 2, 4], (5, 1)), np.tile([1, 500, 2, 600, 3, 62], (5, 1))
     network = with_group(dense_network(), DenseSynapses(0, weight, delay))
     write_netx(network, tmp_path / "a.net")
-    assert_same_behaviour(network, read_netx(tmp_path / "a.net"))
+    assert_same_behavior(network, read_netx(tmp_path / "a.net"))
 
 
 def refused(network: IntegerNetwork, folder) -> str:

@@ -26,8 +26,7 @@ from golden.relays import relayed  # noqa: E402
 
 from delaytool.contract.network import IntegerNetwork  # noqa: E402
 from delaytool.errors import BackendError  # noqa: E402
-from delaytool.runtime import lava  # noqa: E402
-from delaytool.runtime.backends import brian2loihi  # noqa: E402
+from delaytool.runtime.backends import brian2loihi, lava  # noqa: E402
 from delaytool.runtime.trace import Trace  # noqa: E402
 
 

@@ -34,7 +34,7 @@ def assert_same(results, tolerance=1e-10):
 
 
 sizes = dict(
-    seed=st.integers(0, 2**31), time=st.integers(1, 20), batch=st.integers(1, 3), n_in=st.integers(1, 4),
+    seed=st.integers(0, 2**31), time=st.integers(1, 20), batch=st.integers(0, 3), n_in=st.integers(1, 4),
     n_out=st.integers(1, 4), size=st.integers(1, 12), n_steps=st.integers(1, 40),
 )  # fmt: skip
 

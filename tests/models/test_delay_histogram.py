@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from delaytool.models.config import ModelConfig
 from delaytool.models.delay_histogram import delay_histogram
-from delaytool.models.delayed_layer import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear
 
 
 @pytest.mark.parametrize("taps", [1, 3])
 def test_every_synapse_counts_once_on_each_delay_that_it_has(taps: int) -> None:
     torch.manual_seed(taps)
-    layer = DelayedLinear(7, 5, ModelConfig(max_delay=4, kernel_count=taps))
-    layer.reset_parameters()
+    layer = DelayedLinear(7, 5, max_delay=4, taps=taps)
     with torch.no_grad():
         layer.weight[torch.rand_like(layer.weight) < 0.3] = 0.0
     expected = [0] * 5

@@ -67,7 +67,7 @@ def test_outputs_and_gradients_equal_the_reference_formulation(sigma, taps):
 def test_the_run_lengthens_at_each_layer_as_in_the_paper():
     config = ModelConfig(hidden=(8, 8), max_delay=24)
     model = DelayNetwork(10, 3, config)
-    spikes, membrane = model.traced(torch.zeros(2, 100, 10))
+    spikes, membrane = model.traced(torch.zeros(2, 100, 10), sigma=None)
     assert [len(layer) for layer in spikes] + [len(membrane)] == [112, 124, 136]
 
 
@@ -77,8 +77,8 @@ def test_in_chip_time_every_layer_runs_the_whole_time_one_step_later():
     chip = DelayNetwork(10, 3, config.model_copy(update={"timing": "chip"}))
     chip.load_state_dict(paper.state_dict())
     frames = torch.poisson(torch.full((2, 100, 10), 0.3))
-    spikes, membrane = paper.traced(frames)
-    late_spikes, late_membrane = chip.traced(frames)
+    spikes, membrane = paper.traced(frames, sigma=None)
+    late_spikes, late_membrane = chip.traced(frames, sigma=None)
     assert [len(layer) for layer in (*late_spikes, late_membrane)] == [139, 139, 139]
     # Until the first layer's run ends in paper time, the two are the same but for the lateness.
     assert torch.equal(late_spikes[0][1:113], spikes[0])
@@ -120,7 +120,7 @@ def test_without_delays_the_run_is_as_long_as_with_them():
     models = [
         DelayNetwork(5, 3, ModelConfig(hidden=(6,), max_delay=8, delays=delays)) for delays in ("learned", "none")
     ]
-    assert len({model(frames).shape for model in models}) == 1
+    assert len({model(frames, sigma=None).shape for model in models}) == 1
 
 
 def test_no_delays_are_the_network_with_a_longest_delay_of_zero():
@@ -141,7 +141,7 @@ def test_a_dense_kernel_is_as_many_taps_on_every_delay():
             state[name] = torch.arange(5.0).expand_as(parameter)
     taps.load_state_dict(state)
     frames = torch.poisson(torch.full((2, 30, 5), 0.6))
-    assert torch.equal(dense(frames), taps(frames))
+    assert torch.equal(dense(frames), taps(frames, sigma=None))
     assert dense.traced(frames)[0][0].any()
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import plain
+from oracles.plain import spread
 
-from delaytool.models import plain
 from delaytool.models.convolution import Windows
 from delaytool.models.interpolation import (
     FINAL_SIGMA,
@@ -17,7 +18,6 @@ from delaytool.models.interpolation import (
     single_tap_kernel,
     windows,
 )
-from delaytool.models.plain import spread
 
 VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}  # what dcls has
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import plain
 
-from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.convolution import Windows
 from delaytool.models.neurons import (

@@ -38,7 +38,7 @@ def test_a_damaged_run(run: Path, tmp_path: Path, delaytool: Callable[..., Resul
     broken = tmp_path / "run"
     broken.mkdir()
     shutil.copy(run / "recipe.toml", broken)
-    (broken / name).write_text('{"epoch": 1, "train_lo')
+    (broken / name).write_text('{"epoch": 1, "train_lo\n')
     _refused(delaytool("report", broken), broken / "report.html", name, "damaged")
 
 
@@ -61,4 +61,4 @@ def test_a_missing_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     page = tmp_path / "page.html"
-    _refused(delaytool("report", run, "-o", page), page, package, "pip install 'delaytool[plots]'")
+    _refused(delaytool("report", run, "-o", page), page, package, "[plots]'")

@@ -10,13 +10,16 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.experiments.verify_run import Samples, TwoPartVerification
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
+from delaytool.figure_style import as_data_uri
 from delaytool.report import figures, words
 from delaytool.report.content import Content, FloatDelays, NetworkFile
 from delaytool.report.page import compose
 from delaytool.report.rows import EXPORT_HEADINGS
-from delaytool.report.style import as_data_uri
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace
 from delaytool.verification.float_figures import FloatFigures

@@ -59,7 +59,7 @@ def main(package: str, folder: str) -> None:
     assert spec.loader is not None
     sys.modules["delaytool"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["delaytool"])
-    from delaytool.runtime.lavaworker import shim, worker
+    from delaytool.runtime.backends.lava_worker import shim, worker
 
     shim.apply()
     adapters = Path(folder) / "adapters"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from delaytool.runtime import lava
+from delaytool.runtime.backends import lava
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError
-from delaytool.network import InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime.decode import decode
 
 

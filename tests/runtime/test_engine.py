@@ -17,11 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import BackendError, DataError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
-from delaytool.runtime import bit_sliced_tables, engine, event_driven, reference
+from delaytool.runtime import engine, reference
 from delaytool.runtime.counters import count
 from delaytool.runtime.digest import differing, digests
+from delaytool.runtime.engine import bit_sliced_tables, event_driven
 from delaytool.runtime.trace import Trace
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.network import IntegerNetwork
 from delaytool.hw_configs import load_target
-from delaytool.network import InputEncoding, IntegerNetwork
-from delaytool.runtime import engine, lava, reference
+from delaytool.runtime import engine, reference
+from delaytool.runtime.backends import lava
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -39,7 +41,7 @@ def exported(tmp_path_factory) -> dict[str, IntegerNetwork]:
         model = DelayNetwork(9, 4, ModelConfig(hidden=(10, 8), max_delay=5, tau=2.0, timing="chip", **options))
         with torch.no_grad():
             for _ in range(20):  # batch norm's statistics
-                model(torch.from_numpy(FRAMES))
+                model(torch.from_numpy(FRAMES), sigma=None)
         path = tmp_path_factory.mktemp("exported") / "net.h5"
         encoding = InputEncoding(9, n_steps=16, max_count=2, start="zero")
         export(model.eval(), encoding, load_target("loihi2"), path, FRAMES)
@@ -55,7 +57,7 @@ def assert_same(expected, traces) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_engine_and_torch_equal_the_reference(exported, kind):
-    from delaytool.models.integer import simulate
+    from delaytool.runtime.backends.torch import simulate
 
     network = exported[kind]
     expected = reference.run(network, FRAMES)

@@ -16,9 +16,14 @@ from golden.cases import CASES
 from golden.relays import relayed
 from oracles.plain_simulator import simulate
 
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import NetworkError
-from delaytool.network import MAX_THRESHOLD, DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 
 FILES = sorted(regenerate.FOLDER.glob("*.h5"))
 NAMES = [path.stem for path in FILES]

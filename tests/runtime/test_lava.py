@@ -10,16 +10,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from delaytool.network import (
-    MAX_THRESHOLD,
-    DenseSynapses,
-    InputEncoding,
-    IntegerLayer,
-    IntegerNetwork,
-    Readout,
-    SparseSynapses,
-)
-from delaytool.runtime import lava, reference
+from delaytool.contract.bounds import MAX_THRESHOLD
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava
 
 SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=12, max_size=12, unique=True)
 # One example is one start of Lava and twelve networks; shrinking them would start it hundreds of times.

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 import delaytool
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
-from delaytool.runtime import lava, loihi, reference
+from delaytool.runtime import reference
+from delaytool.runtime.backends import lava, loihi
 
 STAND_IN = Path(__file__).parent / "chip_stand_in.py"
 

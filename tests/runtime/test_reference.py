@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout, SparseSynapses
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.runtime import reference
 
 

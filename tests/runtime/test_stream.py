@@ -10,9 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import engine, reference
+from delaytool.runtime.stream import Stream
 from delaytool.runtime.trace import padded_input
 
 
@@ -34,12 +38,12 @@ def test_equals_the_run_across_a_restored_state(seed: int, data: st.DataObject) 
     network, frames = drawn(seed)
     expected = reference.run(network, frames)
     cut = data.draw(st.integers(0, network.n_steps))
-    stream = engine.Stream(network)
+    stream = Stream(network)
     for step in range(network.n_steps):
         if step == cut:
             state = stream.state()
             stream.step(frames[0, step])  # what happens after the state was taken must not change it
-            stream = engine.Stream(network)
+            stream = Stream(network)
             stream.restore(state)
         found = stream.step(frames[0, step])
         np.testing.assert_array_equal(found.readout, expected.readout[0, step], strict=True)
@@ -55,13 +59,13 @@ def test_goes_on_where_a_run_would_stop() -> None:
     frames = np.random.default_rng(0).integers(0, 4, (1, 200, 2))
     network = keyword_network()
     longer = IntegerNetwork(network.encoding, network.layers, network.readout, n_steps=200)
-    stream = engine.Stream(network)
+    stream = Stream(network)
     found = np.stack([stream.step(frame).readout for frame in frames[0]])
     np.testing.assert_array_equal(found, reference.run(longer, frames).readout[0])
 
 
 def test_reset_is_a_new_beginning() -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     frame = np.array([3, 3])
     first = [stream.step(frame).readout for _ in range(12)]
     stream.reset()
@@ -70,7 +74,7 @@ def test_reset_is_a_new_beginning() -> None:
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    stream, other = engine.Stream(keyword_network()), engine.Stream(keyword_network())
+    stream, other = Stream(keyword_network()), engine.Stream(keyword_network())
     for _ in range(5):
         stream.step(np.array([1, 2]))
     stream.save(tmp_path / "state.npz")
@@ -82,10 +86,10 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_states_that_do_not_fit(tmp_path: Path) -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     stream.save(tmp_path / "state.npz")
     with pytest.raises(BackendError, match="another network"):
-        engine.Stream(keyword_network(weight=62)).load(tmp_path / "state.npz")
+        Stream(keyword_network(weight=62)).load(tmp_path / "state.npz")
     with pytest.raises(BackendError, match="no such file"):
         stream.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("text")
@@ -108,5 +112,59 @@ def test_states_that_do_not_fit(tmp_path: Path) -> None:
 )
 def test_frames_that_the_encoding_does_not_admit(frame: np.ndarray, message: str) -> None:
     with pytest.raises(DataError) as error:
-        engine.Stream(keyword_network()).step(frame)
+        Stream(keyword_network()).step(frame)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cursor", 6), ("cursor", 9), ("cursor", 10), ("cursor", 10**6), ("cursor", -1), ("cursor", 2**62),
+        ("u", 2**23 + 1), ("u", -(2**31)), ("v", 2**23), ("v", -(2**23)), ("v", (40 << 6) + 1),
+        ("pending", 2**15 - 1), ("pending", -(2**15)), ("pending", 1),
+        ("input_spikes", -1), ("spikes", 10**9), ("synaptic_events", -(2**63)), ("n_steps", -1), ("n_steps", 2**62),
+    ],
+)  # fmt: skip
+def test_values_that_no_step_leaves_are_refused(name: str, value: int, tmp_path: Path) -> None:
+    stream = engine.Stream(keyword_network())
+    for _ in range(3):
+        stream.step(np.array([1, 2]))
+    before = stream.state()
+    changed = {key: array.copy() for key, array in before.items()}
+    # Row 0 of the first window has been read, so nothing may wait there.
+    changed[name].flat[0] = value
+    np.savez_compressed(tmp_path / "state.npz", **changed)
+    for attempt in (lambda: stream.restore(changed), lambda: stream.load(tmp_path / "state.npz")):
+        with pytest.raises(BackendError, match=rf"{value} in '{name}', which its network cannot reach"):
+            attempt()
+    for key, array in stream.state().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("name", ["cursor", "u", "pending", "n_steps", "spikes"])
+def test_other_types_and_shapes_are_refused(name: str, tmp_path: Path) -> None:
+    stream = engine.Stream(keyword_network())
+    state = stream.state()
+    array = state[name]
+    for changed in (
+        array.astype(np.float64), array.astype(bool), array.astype(np.uint64), array.astype(array.dtype.newbyteorder()),
+        np.stack([array, array]), array.astype("U5"),
+    ):  # fmt: skip
+        np.savez_compressed(tmp_path / "state.npz", **{**state, name: changed})
+        for attempt in (
+            lambda changed=changed: stream.restore({**state, name: changed}),
+            lambda: stream.load(tmp_path / "state.npz"),
+        ):
+            with pytest.raises(BackendError, match=f"damaged '{name}'"):
+                attempt()
+
+
+def test_a_state_that_would_unpack_to_much_is_refused(tmp_path: Path) -> None:
+    stream = engine.Stream(keyword_network())
+    state = {**stream.state(), "u": np.zeros(1 << 24, np.int32)}
+    np.savez_compressed(tmp_path / "state.npz", **state)
+    with pytest.raises(BackendError, match="damaged 'u'"):
+        stream.load(tmp_path / "state.npz")
+    (tmp_path / "state.npz").write_bytes(b"PK not a zip")
+    with pytest.raises(BackendError, match=r"state.npz: not a stream's state"):
+        stream.load(tmp_path / "state.npz")

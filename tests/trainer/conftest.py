@@ -2,7 +2,7 @@
 
 import pytest
 
-from delaytool.trainer import load_recipe
+from delaytool.trainer.recipe import load_recipe
 
 
 @pytest.fixture

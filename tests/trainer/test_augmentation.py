@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.errors import RecipeError
-from delaytool.trainer import RunFolder, load_recipe, train
 from delaytool.trainer.augmentation import (
     CHANNEL,
     TIME,
@@ -22,7 +21,9 @@ from delaytool.trainer.augmentation import (
     time_jitter,
     time_mask,
 )
-from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import TrainerConfig, load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 OTHER = {TIME: CHANNEL, CHANNEL: TIME}
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(1, 7))

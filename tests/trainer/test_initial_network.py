@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from delaytool.trainer import Checkpoint, train
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer.loop import Reporter, train
 
 
 class _Keeps(Reporter):

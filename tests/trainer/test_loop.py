@@ -2,12 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from delaytool.errors import CheckpointError, DataError, RecipeError
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
-from delaytool.trainer.loop import Reporter
+from delaytool.trainer import loop
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.evaluation import Evaluation
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 
 class Interrupts(Reporter):
@@ -113,6 +118,7 @@ def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     assert "honest" in summary["protocol"]
     names = {entry.name for entry in (tmp_path / "run").iterdir()}
     assert names == {
+        ".lock",
         "recipe.toml",
         "environment.json",
         "metrics.jsonl",
@@ -193,6 +199,102 @@ def test_a_diverging_run_says_so(tiny_recipe, tmp_path):
     model = tiny_recipe.model.model_copy(update={"batch_norm": False})
     with pytest.raises(RecipeError, match=r"the loss is NaN; lower trainer\.lr"):
         train(tiny_recipe.model_copy(update={"trainer": trainer, "model": model}), tmp_path / "run")
+
+
+@pytest.fixture
+def worse_each_epoch(monkeypatch):
+    """Validation that finds the first epoch best, and each one after it worse."""
+    right = [10_000]
+
+    def evaluated(model, frames, labels, batch_size, sigma=None):
+        right[0] -= 1
+        predictions = np.where(np.arange(len(labels)) < right[0] - 9_900, labels.numpy(), -1)
+        return Evaluation(1.0, predictions, labels.numpy(), (0.0,) * len(model.hidden))
+
+    monkeypatch.setattr(loop, "evaluate", evaluated)
+
+
+@pytest.mark.parametrize(
+    ("settings", "best"),
+    [
+        (["trainer.single_tap_epochs=0.5"], 5),
+        (["trainer.single_tap_epochs=0"], 3),  # sigma has its final width after a quarter of the epochs
+        (["trainer.single_tap_epochs=0", "trainer.sigma_schedule=constant"], 1),
+        (["trainer.single_tap_epochs=0", "trainer.sigma_schedule=plateau", "trainer.sigma_patience=9"], 8),
+        (["trainer.single_tap_epochs=0", "trainer.quantize=loihi2", "trainer.quantize_epochs=0.25"], 7),
+        (["trainer.single_tap_epochs=0", "model.delays=dense"], 1),
+    ],
+)
+def test_the_best_epoch_is_one_with_the_final_width(settings, best, tmp_path, worse_each_epoch):
+    common = ["model.hidden=[12,10]", "trainer.epochs=8", "trainer.batch_size=256", "data.validation_fraction=0.5"]
+    summary = train(load_recipe("digits", [*common, *settings]), tmp_path / "run")
+    assert summary["best_epoch"] == Checkpoint.load(tmp_path / "run" / "best.pt").epoch == best
+    assert summary["warnings"] == []
+
+
+def test_where_no_epoch_has_the_final_width_the_last_one_counts_and_a_warning_says_so(
+    tiny_recipe, tmp_path, worse_each_epoch
+):
+    trainer = tiny_recipe.trainer.model_copy(update={"single_tap_epochs": 0.0, "sigma_epochs": 1.0})
+    recipe = tiny_recipe.model_copy(update={"trainer": trainer})
+    summary = train(recipe, tmp_path / "run")
+    assert summary["best_epoch"] == Checkpoint.load(tmp_path / "run" / "best.pt").epoch == 4
+    (warning,) = summary["warnings"]
+    assert "the last one, which counts, has sigma 0.47" in warning
+    assert "train for more epochs (now 4), or with a smaller trainer.sigma_epochs (now 1.0)" in warning
+    assert RunFolder(tmp_path / "run").read_summary() == summary
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4])
+def test_a_resumed_run_knows_whether_its_best_epoch_had_the_final_width(epoch, tiny_recipe, tmp_path):
+    trainer = tiny_recipe.trainer.model_copy(update={"single_tap_epochs": 0.5})
+    recipe = tiny_recipe.model_copy(update={"trainer": trainer})
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", reporter=Interrupts(epoch))
+    # As earlier versions wrote it, that chose among all epochs: it is worked out from the schedule.
+    path = tmp_path / "cut" / "last.pt"
+    content = torch.load(path, weights_only=True)
+    content["progress"].pop("final")
+    content["progress"]["sigma"] = {}
+    torch.save(content, path)
+    train(None, tmp_path / "cut", resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+class Spoils(Reporter):
+    """Puts NaN into one number of the model after the last batch of the second epoch."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def begin(self, recipe, data, model, epochs_done):
+        self.model = model
+
+    @torch.no_grad()
+    def batch(self, epoch, index, count, loss):
+        if (epoch, index) == (2, count):
+            self.model.state_dict()[self.name].flatten()[3] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hidden.0.synapses.weight", r"layer hidden1: synapses\.weight has 1 of 768 values"),
+        ("hidden.1.synapses.delay", r"layer hidden2: synapses\.delay has 1 of 120 values"),
+        ("hidden.1.norm.running_var", r"layer hidden2: norm\.running_var has 1 of 10 values"),
+        ("readout.weight", r"layer readout: weight has 1 of 100 values"),
+    ],
+)
+def test_nan_in_a_layer_is_found_before_anything_is_saved(name, words, tiny_recipe, tmp_path):
+    class Keeps(Spoils):
+        def epoch(self, metrics, is_best):
+            self.saved = [path.read_bytes() for path in (run.best, run.last, run.metrics)]
+
+    run, reporter = RunFolder(tmp_path / "run"), Keeps(name)
+    with pytest.raises(RecipeError, match=rf"diverged in epoch 2: {words} .* lower trainer\.lr .* are kept$"):
+        train(tiny_recipe, run.path, reporter=reporter)
+    assert [path.read_bytes() for path in (run.best, run.last, run.metrics)] == reporter.saved
 
 
 def test_an_unusable_device_is_named(tiny_recipe, tmp_path):

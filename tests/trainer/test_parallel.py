@@ -7,9 +7,16 @@ import sys
 import pytest
 import torch
 
-from delaytool.models.synchronised_norm import SynchronisedBatchNorm
-from delaytool.trainer import Checkpoint, RunFolder, load_recipe, train
+from delaytool.models.config import ModelConfig
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.synchronized_norm import SynchronizedBatchNorm
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import load_data
+from delaytool.trainer.evaluation import Evaluation, evaluate
+from delaytool.trainer.loop import train
 from delaytool.trainer.parallel import Team
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
 
 SETTINGS = [
     "model.hidden=[24, 16]", "model.dropout=0.3", "trainer.epochs=3", "trainer.batch_size=101",
@@ -55,31 +62,58 @@ def test_two_processes_have_the_loss_curve_of_one(runs):
     )
 
 
-def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
-    settings = [*SETTINGS, "trainer.epochs=2"]
-    script = tmp_path / "train.py"
+def runs_in_float64(folder, settings, counts):
+    """The run of each count of processes; the script is what torchrun starts."""
+    script = folder / "train.py"
     script.write_text(
-        "import sys, torch; from delaytool.trainer import load_recipe, train\n"
+        "import sys, torch\n"
+        "from delaytool.trainer.loop import train\n"
+        "from delaytool.trainer.recipe import load_recipe\n"
         "torch.set_default_dtype(torch.float64)\n"
         f"train(load_recipe('digits', {settings!r}), sys.argv[1])\n"
     )
-    for name, processes in (("one", 1), ("two", 2)):
-        done = launched(str(script), str(tmp_path / name), processes=processes)
+    for processes in counts:
+        done = launched(str(script), str(folder / str(processes)), processes=processes)
         assert done.returncode == 0, done.stderr
-    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
-    for alone, together in zip(one.read_metrics(), two.read_metrics(), strict=True):
+    return [RunFolder(folder / str(processes)) for processes in counts]
+
+
+def assert_the_same_run(one, other):
+    for alone, together in zip(one.read_metrics(), other.read_metrics(), strict=True):
         for key in ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "spikes"):
             assert together[key] == pytest.approx(alone[key], rel=1e-6), key
-    alone, together = (Checkpoint.load(run.last).model for run in (one, two))
+    alone, together = (Checkpoint.load(run.last).model for run in (one, other))
     assert alone.keys() == together.keys()
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-7)
+
+
+def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
+    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, "trainer.epochs=2"], (1, 2)))
+
+
+def test_a_last_batch_smaller_than_the_number_of_processes(tmp_path):
+    samples = len(load_data(load_recipe("digits")).train)
+    settings = [*SETTINGS, "trainer.epochs=2", f"trainer.batch_size={samples - 1}"]
+    settings.append("model.convolution=fft")  # what every run on a GPU takes
+    one, *others = runs_in_float64(tmp_path, settings, (1, 2, 3))
+    for other in others:
+        assert_the_same_run(one, other)
+
+
+def test_an_evaluation_without_samples_leaves_the_others_as_they_are():
+    model = DelayNetwork(6, 3, ModelConfig(hidden=(5,), max_delay=2))
+    frames = torch.ones(4, 8, 6, dtype=torch.uint8)
+    labels = torch.tensor([0, 1, 2, 0])
+    parts = [evaluate(model, frames[rows], labels[rows], 2) for rows in (slice(0, 0), slice(0, 4), slice(4, 4))]
+    joined, whole = Evaluation.joined(parts), evaluate(model, frames, labels, 2)
+    assert (joined.loss, joined.accuracy, joined.spikes) == (whole.loss, whole.accuracy, whole.spikes)
 
 
 def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
     folder, _ = runs
     # What an interruption after the first epoch leaves: its checkpoint, in a folder with the whole run's recipe.
     script = (
-        "import sys; from delaytool.trainer import loop, load_recipe\n"
+        "import sys; from delaytool.trainer import loop; from delaytool.trainer.recipe import load_recipe\n"
         "class Stop(loop.Reporter):\n"
         "    def epoch(self, metrics, is_best): raise KeyboardInterrupt\n"
         f"loop.train(load_recipe('digits', {SETTINGS!r}), sys.argv[1], reporter=Stop())\n"
@@ -109,7 +143,7 @@ def test_the_shares_of_a_batch_are_the_batch(count, size):
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
-def test_synchronised_batch_norm_is_batch_norm(tmp_path):
+def test_synchronized_batch_norm_is_batch_norm(tmp_path):
     torch.manual_seed(0)
     ours = torch.nn.BatchNorm1d(3).double()
     theirs = torch.nn.BatchNorm1d(3).double()
@@ -117,7 +151,7 @@ def test_synchronised_batch_norm_is_batch_norm(tmp_path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     try:
         results = []
-        for norm in (SynchronisedBatchNorm.of(ours), theirs):
+        for norm in (SynchronizedBatchNorm.of(ours), theirs):
             given = x.clone().requires_grad_()
             out = norm(given)
             (out * grad).sum().backward()

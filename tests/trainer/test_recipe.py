@@ -1,12 +1,64 @@
 """Recipes: presets, overrides, and one clear line for what is wrong."""
 
-from typing import get_args
+import re
+import sys
+from pathlib import Path
+from types import UnionType
+from typing import Literal, Union, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, preset_names
+from delaytool.experiments.sweep.combinations import grid
+from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def fields(section=Recipe, prefix=""):
+    """(dotted key, field) of every key of a recipe, from the models themselves."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def kinds(annotation):
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+FIELDS = dict(fields())
+WORDS = {key: [w for kind in kinds(field.annotation) if get_origin(kind) is Literal for w in get_args(kind)]
+         for key, field in FIELDS.items()}  # fmt: skip
+NONE_IS_A_VALUE = [key for key, words in WORDS.items() if "none" in words]
+CAN_BE_UNSET = [key for key, field in FIELDS.items() if type(None) in kinds(field.annotation)]
+
+
+def value_of(recipe, key):
+    for part in key.split("."):
+        recipe = getattr(recipe, part)
+    return recipe
+
+
+def written(recipe, key):
+    """A key's value in the recipe.toml that a run gets; None where it is not there."""
+    values = tomllib.loads(recipe.to_toml())
+    for part in key.split("."):
+        values = values.get(part) if values is not None else None
+    return values
+
+
+def toml_of(key, value):
+    section, _, name = key.rpartition(".")
+    return 'extends = "digits"\n' + (f"[{section}]\n" if section else "") + f"{name} = {value}\n"
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -48,7 +100,11 @@ def test_the_former_name_of_fixed_random_delays_is_read():
 
 def test_overrides_reach_every_section():
     recipe = load_recipe("digits", ["trainer.epochs=5", "data.source=some/folder", "model.hidden=[7,8]", "seed=3"])
-    assert (recipe.trainer.epochs, recipe.data.source, recipe.model.hidden) == (5, "some/folder", (7, 8))
+    assert (recipe.trainer.epochs, recipe.data.source, recipe.model.hidden) == (
+        5,
+        str(Path("some/folder").absolute()),
+        (7, 8),
+    )
     assert recipe.seed == 3
     assert load_recipe("digits", ["model.tail_steps=none"]).model.tail_steps is None
 
@@ -76,7 +132,7 @@ def test_a_recipe_extends_a_preset(tmp_path):
             "model.recurrent: value [True] is not possible; 1 values for 2",
         ),
         ('[model]\nneuron = "plif"\ntau = 1.0', "model.neuron: value 'plif' is not possible; it learns tau from"),
-        ('[data]\nvalues = "colour"', "data.values: value 'colour' is not possible"),
+        ('[data]\nvalues = "color"', "data.values: value 'color' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),
         ("[data]\nn_steps = 2\n[model]\nmax_delay = 500", "model.max_delay"),
         ("[trainer", "not valid TOML"),
@@ -101,7 +157,7 @@ def test_bad_overrides_are_named(override):
 
 
 def test_a_recipe_extends_the_file_beside_it(tmp_path):
-    (tmp_path / "base.toml").write_text("seed = 5")
+    (tmp_path / "base.toml").write_text('seed = 5\n[data]\nsource = "digits"')
     (tmp_path / "mine.toml").write_text('extends = "base.toml"')
     assert load_recipe(str(tmp_path / "mine.toml")).seed == 5
 
@@ -116,3 +172,181 @@ def test_a_circle_of_extends_is_named(tmp_path):
 
 def test_defaults_are_the_papers_shd_training():
     assert Recipe().trainer == load_recipe("shd-2l-1kc").trainer
+
+
+def test_there_are_keys_of_both_kinds():
+    assert {"model.delays", "model.rewiring"} <= set(NONE_IS_A_VALUE)
+    assert {"data.n_steps", "trainer.quantize"} <= set(CAN_BE_UNSET)
+    assert not set(NONE_IS_A_VALUE) & set(CAN_BE_UNSET)
+
+
+@pytest.mark.parametrize("key", NONE_IS_A_VALUE)
+def test_none_is_the_value_where_a_key_has_it(key, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(toml_of(key, '"none"'))
+    (swept, other) = grid("digits", [f"{key}=none,{next(word for word in WORDS[key] if word != 'none')}"])
+    assert value_of(other.recipe, key) != "none"
+    for recipe in (
+        load_recipe("digits", [f"{key}=none"]),
+        load_recipe("digits", [f"{key}='none'"]),
+        load_recipe(str(path)),
+        swept.recipe,
+    ):
+        assert value_of(recipe, key) == "none"
+        assert written(recipe, key) == "none"
+
+
+@pytest.mark.parametrize("key", CAN_BE_UNSET)
+def test_none_unsets_a_key_that_can_be_unset(key, tmp_path):
+    assert FIELDS[key].default is None, "to_toml leaves None out, so that the default must be None"
+    words = WORDS[key]
+    value = (
+        f"'{words[0]}'" if words else "'loihi2'" if key == "trainer.quantize" else "[0, 8]" if "range" in key else "2"
+    )
+    graded = ["data.values=graded"] if key in ("data.input_bits", "data.input_range") else []
+    assert value_of(load_recipe("digits", [*graded, f"{key}={value}"]), key) is not None
+    path = tmp_path / "mine.toml"
+    path.write_text(toml_of(key, '"none"'))
+    swept = grid("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], graded)[0].recipe
+    for recipe in (load_recipe("digits", [*graded, f"{key}={value}", f"{key}=none"]), load_recipe(str(path)), swept):
+        assert value_of(recipe, key) is None
+        assert written(recipe, key) is None
+
+
+@pytest.mark.parametrize("key", [key for key in FIELDS if key not in (*NONE_IS_A_VALUE, *CAN_BE_UNSET)])
+def test_none_is_refused_or_a_plain_word_elsewhere(key):
+    if FIELDS[key].annotation is str:
+        assert value_of(load_recipe("digits", [f"{key}=none"]), key).endswith("none")
+    else:
+        with pytest.raises(RecipeError, match=f"{re.escape(key)}: value 'none' is not possible"):
+            load_recipe("digits", [f"{key}=none"])
+
+
+def commands_in_docs():
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for recipe, rest in re.findall(r"delaytool train ([a-z0-9-]+)((?: +(?!delaytool)\S+)*)", text):
+            overrides = re.findall(r"--set '?([^\s`'\[\]]+(?:\[[^\]]*\])?)", rest)
+            if recipe in preset_names() and overrides:
+                yield pytest.param(recipe, overrides, id=f"{page.name}: {recipe} {' '.join(overrides)}")
+
+
+@pytest.mark.parametrize(("recipe", "overrides"), list(commands_in_docs()))
+def test_a_command_of_the_docs_writes_what_it_sets(recipe, overrides):
+    loaded = load_recipe(recipe, overrides)
+    for override in overrides:
+        key, _, text = override.partition("=")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        assert written(loaded, key) == ("fixed-random" if value == "fixed" else value)  # its former name
+
+
+def test_the_docs_have_such_commands():
+    assert any(param.values == ("digits", ["model.delays=none"]) for param in commands_in_docs())
+
+
+def numeric(kind):
+    return [key for key, field in FIELDS.items() if kind in kinds(field.annotation)]
+
+
+@pytest.mark.parametrize("key", numeric(int))
+@pytest.mark.parametrize("value", ["1" + "0" * 30, "-1" + "0" * 30, "0x" + "f" * 5000, "9" * 5000, "nan", "true"])
+def test_impossible_whole_numbers_are_one_line(key, value):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("digits", [f"{key}={value}"])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("key", numeric(float))
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1" + "0" * 400])
+def test_impossible_numbers_are_one_line(key, value):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("digits", [f"{key}={value}"])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.hidden=64", r"it is a list with a number per hidden layer: model.hidden=\[64\]"),
+        ("model.hidden=[0]", r"model.hidden.0: value 0"),
+        ("model.hidden=[-4]", r"model.hidden.0: value -4"),
+        ("model.hidden=[9999999999]", r"model.hidden.0: value 9999999999"),
+        ("data.source=", r"data.source: value '' .* name the data"),
+        ("data.source=' '", r"data.source: value ' ' .* name the data"),
+        ("name=../..", r"name: value '../..' .* runs/"),
+        ("name=/tmp/x", r"name: value '/tmp/x'"),
+        ("name=..", r"name: value '..'"),
+        ('name="a\\nb"', r"name: value 'a\\nb'"),
+        ('name="a\\\\b"', r"name: value"),
+        (f"name={'x' * 101}", r"name: value"),
+        ("model={}", None),
+        ('"a\\nb"=3', r"unknown key"),
+    ],
+)
+def test_what_cannot_be_says_what_can(override, says):
+    if says is None:
+        load_recipe("digits", [override])
+        return
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe("digits", [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "seed = " + "[" * 50_000 + "]" * 50_000, "a" * 2_000_000])
+def test_files_that_are_bombs_are_refused(text, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"not valid TOML|over the limit") as caught:
+        load_recipe(str(path))
+    assert len(str(caught.value)) < 400
+
+
+def test_a_circle_that_is_spelled_anew_each_time_is_named(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "one.toml").write_text('extends = "../d/two.toml"')
+    (tmp_path / "d" / "two.toml").write_text('extends = "../d/one.toml"')
+    with pytest.raises(RecipeError, match=r"extends itself, over 2 file\(s\); break the circle"):
+        load_recipe(str(tmp_path / "d" / "one.toml"))
+    monkeypatch.chdir(tmp_path / "d")
+    with pytest.raises(RecipeError, match="break the circle"):
+        load_recipe("one.toml")
+
+
+def test_a_file_that_names_no_data_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"')
+    with pytest.raises(RecipeError, match=r'data.source is missing; name the data .*extends = "digits"'):
+        load_recipe(str(path))
+    assert load_recipe(str(path), ["data.source=digits"]).data.source == "digits"
+
+
+def test_a_near_name_is_offered():
+    with pytest.raises(RecipeError, match=r"recipe digit: no such file or preset; did you mean digits\?"):
+        load_recipe("digit")
+
+
+@pytest.mark.parametrize("name", ["it's here", 'a "b" c', "back\\slash", "tab\there", "ünïcode 😀", "a=b,[c]", "'" * 3])
+def test_any_path_can_be_given_as_data(name, tmp_path):
+    path = str(tmp_path / name)
+    assert load_recipe("digits", [override_of("data.source", path)]).data.source == path
+
+
+def test_a_source_is_meant_from_the_file_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "data.h5").touch()
+    path = tmp_path / "recipes" / "mine.toml"
+    path.write_text('extends = "digits"\n[data]\nsource = "../data.h5"')
+    for folder in (tmp_path, tmp_path / "recipes", Path("/")):
+        monkeypatch.chdir(folder)
+        assert load_recipe(str(path)).data.source == str(tmp_path / "data.h5")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("recipes/mine.toml", ["data.source=data.h5"]).data.source == str(tmp_path / "data.h5")
+    path.write_text('extends = "digits"\n[data]\nsource = "data.h5"')  # beside it there is none
+    assert load_recipe("recipes/mine.toml").data.source == str(tmp_path / "data.h5")
+    for name in ("digits", "shd", "tonic:NMNIST", "gsc"):
+        assert load_recipe("digits", [f"data.source={name}"]).data.source == name

@@ -8,18 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import plain
 from torch.nn import functional
 
 from delaytool.errors import RecipeError
-from delaytool.models import plain
 from delaytool.models.config import ModelConfig
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.trainer import load_recipe
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
-from delaytool.trainer.recipe import TrainerConfig
+from delaytool.trainer.recipe import TrainerConfig, load_recipe
 from delaytool.trainer.rewiring import GROWN_THETA, by_rank, by_selection, choose, growth_score, rewire
 from delaytool.trainer.step import RecordedStep, make_step
 
@@ -99,13 +98,14 @@ def trained(config, trainer, epochs=3, make=None, watch=lambda step, model: None
     frames = torch.poisson(torch.full((28, 10, 6), 0.4)).to(torch.uint8)
     part = Part(frames, torch.randint(0, 4, (28,)))
     model = DelayNetwork(6, 4, config)
-    optimisers = Optimisers(model, trainer)
-    step = (make or make_step)(model, optimisers, part, trainer, Team())
+    model.sigma = 1.5
+    optimizers = Optimizers(model, trainer)
+    step = (make or make_step)(model, optimizers, part, trainer, Team())
     for epoch in range(epochs):
         torch.manual_seed(epoch)
         step.begin_epoch()
         for chosen in torch.randperm(28).split(8):
-            step.run(chosen, 1.5)
+            step.run(chosen)
             watch(step, model)
     return model
 
@@ -137,7 +137,7 @@ def test_training_keeps_the_number_of_taps_and_their_signs(rule, sparsity, dale,
                 assert torch.equal(layer.delay.detach(), delay)
             idle = (theta == 0) | (theta == torch.tensor(GROWN_THETA))
             for parameter in (layer.weight, layer.delay):
-                for moment in step.optimisers.moments(parameter):
+                for moment in step.optimizers.moments(parameter):
                     assert bool((moment[idle] == 0).all()), "what is not there, or new, has no moments"
 
     trained(config, TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=l1), watch=watch)
@@ -172,8 +172,8 @@ def test_a_recorded_step_rewires_as_one_launched_by_one(rule):
     config = ModelConfig(hidden=(12, 9), max_delay=5, dropout=0.3, sparsity=0.7, rewiring=rule)
     trainer = TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=0.01)
 
-    def recorded(model, optimisers, part, config, team):
-        return RecordedStep(model, optimisers, part, config, team, lambda work: work)
+    def recorded(model, optimizers, part, config, team):
+        return RecordedStep(model, optimizers, part, config, team, lambda work: work)
 
     one, other = trained(config, trainer), trained(config, trainer, make=recorded)
     for name, tensor in one.state_dict().items():
@@ -238,11 +238,12 @@ def test_training_equals_the_papers_loops_over_theta(rule):
     frames, labels = torch.poisson(torch.full((8, 10, 6), 0.6)), torch.randint(0, 4, (8,))
     torch.manual_seed(1)
     ours = DelayNetwork(6, 4, config).double()
+    ours.sigma = None
     torch.manual_seed(1)
     reference = InTheta(DelayNetwork(6, 4, config).double(), rule, trainer)
-    step = make_step(ours, Optimisers(ours, trainer), Part(frames, labels), trainer, Team())
+    step = make_step(ours, Optimizers(ours, trainer), Part(frames, labels), trainer, Team())
     for _ in range(8):
-        step.run(torch.arange(8), None)
+        step.run(torch.arange(8))
         reference.step(frames, labels, None)
         for layer, sign, theta in zip(ours.delayed_layers(), reference.signs, reference.theta, strict=True):
             # Adam divides by a gradient's own size, so where the gradient nearly cancels L1 the last bits weigh more.

@@ -3,19 +3,32 @@
 import math
 
 import pytest
+from torch import nn
 
+from delaytool.errors import ModelError
 from delaytool.models.config import ModelConfig
-from delaytool.trainer.recipe import TrainerConfig
+from delaytool.models.delay_network import delayed_linear
+from delaytool.models.delayed_linear import UNSET, DelayedLinear
+from delaytool.trainer.recipe import Recipe, TrainerConfig
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 
 
-def widths(epochs=40, accuracies=(), model=None, **trainer):
-    schedule = SigmaSchedule(TrainerConfig(epochs=epochs, **trainer), ModelConfig(max_delay=24, **(model or {})))
-    seen = []
-    for epoch in range(epochs):
-        seen.append(schedule.sigma(epoch))
-        schedule.epoch_ended(epoch, accuracies[epoch] if epoch < len(accuracies) else 0.0)
-    return seen
+def schedule_of(epochs=40, model=None, **trainer):
+    """Of a recipe; any module with such a layer will do."""
+    config = ModelConfig(**{"max_delay": 24, **(model or {})})
+    recipe = Recipe(model=config, trainer=TrainerConfig(epochs=epochs, **trainer))
+    return SigmaSchedule.of_recipe(recipe, delayed_linear(2, 2, config.synapses))
+
+
+def seen(schedule, accuracies=()):
+    """(sigma, is_final) of every epoch."""
+    for epoch in range(schedule.epochs):
+        yield schedule.sigma, schedule.is_final
+        schedule.step(accuracies[epoch] if epoch < len(accuracies) else 0.0)
+
+
+def widths(epochs=40, accuracies=(), **options):
+    return [sigma for sigma, _ in seen(schedule_of(epochs, **options), accuracies)]
 
 
 def test_the_default_is_the_published_schedule():
@@ -28,15 +41,15 @@ def test_the_default_is_the_published_schedule():
 
 
 def test_linear_falls_by_the_same_amount_each_epoch():
-    seen = widths(40, sigma_schedule="linear", sigma_end=2.0)
-    assert seen[:11] == pytest.approx([12.0 - epoch for epoch in range(11)])
-    assert seen[10:] == [2.0] * 30
+    found = widths(40, sigma_schedule="linear", sigma_end=2.0)
+    assert found[:11] == pytest.approx([12.0 - epoch for epoch in range(11)])
+    assert found[10:] == [2.0] * 30
 
 
 def test_cosine_is_half_a_wave():
-    seen = widths(40, sigma_schedule="cosine", sigma_end=2.0, sigma_epochs=0.5)
-    assert seen[:21] == pytest.approx([7 + 5 * math.cos(math.pi * epoch / 20) for epoch in range(21)])
-    assert seen[20:] == pytest.approx([2.0] * 20)
+    found = widths(40, sigma_schedule="cosine", sigma_end=2.0, sigma_epochs=0.5)
+    assert found[:21] == pytest.approx([7 + 5 * math.cos(math.pi * epoch / 20) for epoch in range(21)])
+    assert found[20:] == pytest.approx([2.0] * 20)
 
 
 def test_constant_is_the_final_width_from_the_first_epoch_on():
@@ -55,11 +68,11 @@ def test_a_triangle_has_no_width_to_lower():
 
 def test_plateau_narrows_where_training_accuracy_has_not_risen_for_so_many_epochs():
     accuracies = [0.1, 0.2, 0.2, 0.1, 0.3, 0.2, 0.3, 0.3, 0.1, 0.2, 0.2, 0.2]
-    seen = widths(1000, accuracies, sigma_schedule="plateau", sigma_patience=3)[:12]
+    found = widths(1000, accuracies, sigma_schedule="plateau", sigma_patience=3)[:12]
     line = [12 + (0.23 - 12) * epoch / 999 for epoch in range(12)]
     # Epoch 4 set the best; 5, 6 and 7 were no better. At the new width counting starts anew, from epoch 8.
-    assert seen[:8] == pytest.approx(line[:8])
-    assert seen[8:12] == pytest.approx([line[7] / 2] * 4)
+    assert found[:8] == pytest.approx(line[:8])
+    assert found[8:12] == pytest.approx([line[7] / 2] * 4)
 
 
 def test_plateau_ends_at_the_final_width_however_accuracy_goes():
@@ -70,31 +83,102 @@ def test_plateau_ends_at_the_final_width_however_accuracy_goes():
 
 
 def test_plateau_goes_on_from_its_state():
-    trainer = TrainerConfig(epochs=50, sigma_schedule="plateau", sigma_patience=2)
-    whole = SigmaSchedule(trainer, ModelConfig())
-    parted = SigmaSchedule(trainer, ModelConfig())
+    options = dict(sigma_schedule="plateau", sigma_patience=2)
+    whole, parted = schedule_of(50, **options), schedule_of(50, **options)
     for epoch in range(50):
         accuracy = (epoch * 7 % 10) / 10
-        resumed = SigmaSchedule(trainer, ModelConfig())
-        resumed.restore(parted.state())
+        resumed = schedule_of(50, **options)
+        resumed.load_state_dict(parted.state_dict())
         parted = resumed
-        assert parted.sigma(epoch) == whole.sigma(epoch)
-        parted.epoch_ended(epoch, accuracy)
-        whole.epoch_ended(epoch, accuracy)
+        assert parted.sigma == whole.sigma
+        parted.step(accuracy)
+        whole.step(accuracy)
 
 
 @pytest.mark.parametrize("schedule", ["exponential", "linear", "cosine", "plateau", "constant", "single-tap"])
 def test_every_schedule_can_close_with_single_taps(schedule):
-    seen = widths(10, sigma_schedule=schedule, single_tap_epochs=0.4)
-    assert [sigma is None for sigma in seen] == [False] * 6 + [True] * 4
+    found = widths(10, sigma_schedule=schedule, single_tap_epochs=0.4)
+    assert [sigma is None for sigma in found] == [False] * 6 + [True] * 4
 
 
 def test_single_tap_closes_so_without_being_told_how_long():
-    seen = widths(10, sigma_schedule="single-tap")
-    assert [sigma is None for sigma in seen] == [False] * 7 + [True] * 3
-    assert seen[:7] == widths(10)[:7]
+    found = widths(10, sigma_schedule="single-tap")
+    assert [sigma is None for sigma in found] == [False] * 7 + [True] * 3
+    assert found[:7] == widths(10)[:7]
 
 
 @pytest.mark.parametrize("delays", ["fixed-random", "none", "dense"])
 def test_delays_that_are_not_learned_are_never_spread(delays):
     assert set(widths(model={"delays": delays})) == {None}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (dict(), 10),
+        (dict(sigma_epochs=0.5), 20),
+        (dict(sigma_epochs=1.0), 40),  # the width of s = 1 would be that of an epoch after the last
+        (dict(sigma_schedule="linear"), 10),
+        (dict(sigma_schedule="cosine"), 10),
+        (dict(sigma_schedule="plateau", sigma_patience=40), 39),  # only the line narrows it
+        (dict(sigma_schedule="constant"), 0),
+        (dict(sigma_schedule="single-tap"), 28),
+        (dict(single_tap_epochs=0.25), 30),
+        (dict(single_tap_epochs=1.0), 0),
+        (dict(sigma_schedule="constant", single_tap_epochs=0.25), 30),
+        (dict(sigma_start=0.1), 0),
+        (dict(quantize="loihi2"), 32),
+        (dict(quantize="loihi2", single_tap_epochs=0.5), 20),
+        (dict(model={"delays": "fixed-random"}), 0),
+        (dict(model={"delays": "none"}), 0),
+        (dict(model={"delays": "dense"}), 0),
+        (dict(model={"max_delay": 0}), 0),
+        (dict(model={"interpolation": "triangle"}), 0),
+        (dict(model={"interpolation": "triangle"}, single_tap_epochs=0.25), 30),
+    ],
+)
+def test_epochs_are_final_from_the_last_width_on(options, expected):
+    assert [final for _, final in seen(schedule_of(40, **options))] == [epoch >= expected for epoch in range(40)]
+
+
+def test_a_plateau_is_final_from_the_epoch_on_that_narrows_it_to_the_end():
+    narrowing = list(seen(schedule_of(400, sigma_schedule="plateau", sigma_patience=1)))
+    assert [final for _, final in narrowing] == [sigma == 0.23 for sigma, _ in narrowing]
+    assert 0 < sum(final for _, final in narrowing) < 400
+
+
+def test_every_layer_of_any_module_gets_the_width():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = DelayedLinear(3, 4, max_delay=6)
+            self.rest = nn.Sequential(nn.ReLU(), DelayedLinear(4, 2, max_delay=20))
+
+    model = Own()
+    assert model.first.sigma is UNSET
+    schedule = SigmaSchedule(model, epochs=4, single_taps_from=3)
+    assert schedule.sigma == model.first.sigma == model.rest[1].sigma == 10.0
+    for _ in range(2):
+        schedule.step()
+        assert schedule.sigma == model.first.sigma == model.rest[1].sigma == pytest.approx(0.23)
+    schedule.step()
+    assert model.first.sigma is model.rest[1].sigma is None
+    schedule.step()  # past the last epoch
+    assert model.first.sigma is None
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: SigmaSchedule(nn.Linear(2, 2), 3), "has no DelayedLinear"),
+        (lambda: SigmaSchedule(DelayedLinear(2, 2, 3), 3, "steep"), "kind 'steep' is no schedule of sigma; choose"),
+        (lambda: SigmaSchedule(DelayedLinear(2, 2, 3), 0), "epochs 0 is impossible; give 1 or more"),
+        (lambda: SigmaSchedule(DelayedLinear(2, 2, 3), 3, end=-1.0), "end -1.0 is impossible"),
+        (lambda: SigmaSchedule(DelayedLinear(2, 2, 3), 3, "plateau").step(), "call step"),
+        (lambda: SigmaSchedule(nn.Sequential(DelayedLinear(2, 2, 3), DelayedLinear(2, 2, 3, interpolation="max")), 3),
+         "interpolations gauss, max, each with another width at the end; give `end`"),
+    ],
+)  # fmt: skip
+def test_what_is_no_schedule_is_named(make, text):
+    with pytest.raises(ModelError, match=text):
+        make()

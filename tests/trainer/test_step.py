@@ -6,7 +6,7 @@ import torch
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import Part
-from delaytool.trainer.optimisers import Optimisers
+from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.step import RecordedStep, Step, make_step
@@ -39,19 +39,20 @@ def trained(make, checkpointed=False):
     model = DelayNetwork(6, 4, MODEL)
     if checkpointed:
         model.checkpoint_gradients()
-    step = make(model, Optimisers(model, TRAINER), part)
+    step = make(model, Optimizers(model, TRAINER), part)
     results = []
     for epoch, sigma in enumerate(WIDTHS):
         torch.manual_seed(epoch)
+        model.sigma = sigma
         step.begin_epoch()
         for chosen in torch.randperm(28).split(8):
-            loss, hits = step.run(chosen, sigma)
+            loss, hits = step.run(chosen)
             results.append((float(loss), int(hits)))
     return results, model.state_dict()
 
 
-def plain_step(model, optimisers, part):
-    return make_step(model, optimisers, part, TRAINER, Team())
+def plain_step(model, optimizers, part):
+    return make_step(model, optimizers, part, TRAINER, Team())
 
 
 def assert_equal(one, other):
@@ -85,7 +86,7 @@ def test_checkpointed_gradients_give_the_same_bits():
 def test_a_step_is_recorded_on_a_gpu_only():
     model = DelayNetwork(6, 4, MODEL)
     part = Part(torch.zeros(4, 10, 6, dtype=torch.uint8), torch.zeros(4, dtype=torch.long))
-    assert type(plain_step(model, Optimisers(model, TRAINER), part)) is Step
+    assert type(plain_step(model, Optimizers(model, TRAINER), part)) is Step
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
@@ -96,13 +97,14 @@ def test_a_cuda_graph_gives_the_losses_of_steps_launched_one_by_one():
         frames = torch.poisson(torch.full((40, 10, 6), 0.4)).to(torch.uint8)
         part = Part(frames, torch.randint(0, 4, (40,))).to(torch.device("cuda"))
         model = DelayNetwork(6, 4, MODEL).cuda()
-        step = make_step(model, Optimisers(model, config), part, config, Team())
+        step = make_step(model, Optimizers(model, config), part, config, Team())
         assert isinstance(step, RecordedStep) == graphs
         losses = []
         for epoch, sigma in enumerate(WIDTHS):
             torch.manual_seed(epoch)
+            model.sigma = sigma
             step.begin_epoch()
-            losses += [step.run(chosen, sigma)[0] for chosen in torch.randperm(40).cuda().split(8)]
+            losses += [step.run(chosen)[0] for chosen in torch.randperm(40).cuda().split(8)]
         return torch.stack(losses).cpu()
 
     torch.testing.assert_close(results(True), results(False), rtol=1e-2, atol=1e-2)

@@ -15,8 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from delaytool.commands.verify import command
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError, MissingExtraError
-from delaytool.network import DenseSynapses, InputEncoding, IntegerLayer, IntegerNetwork, Readout
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS, backend_named
 from delaytool.runtime.decode import decode
@@ -78,6 +81,10 @@ def install(name: str, backend: Any) -> None:
     backends.BACKENDS[name] = lambda options: backend
 
 
+def again(network: IntegerNetwork, frames: np.ndarray) -> Any:
+    return reference.run(network, frames)
+
+
 def here(case: Case, backend: Any) -> Verdict:
     return verify(*case, {"reference": reference.run, "again": backend}, max_drop=None)
 
@@ -125,7 +132,7 @@ def test_samples_are_spread_and_progress_is_told(case: Case, cluster: Any, tmp_p
     cluster.run(install, "again", leaves_its_name)
     told: list[tuple[str, int, int]] = []
     found = there(case, cluster, progress=lambda *what: told.append(what))
-    assert_same(found, here(case, reference.run))
+    assert_same(found, here(case, again))
     left = [path.name.split("-") for path in tmp_path.iterdir()]
     assert len({process for _, process in left}) == 2
     assert {int(size) for size, _ in left} == {4, 3}  # 27 samples in chunks of 4
@@ -163,11 +170,11 @@ def test_a_lost_workers_samples_are_run_again(case: Case, cluster: Any, tmp_path
     # By the name of one that a worker knows which is started again.
     cluster.run(install, "reference", dies_once)
     before = set(cluster.run(os.getpid).values())
-    found = there(case, cluster, ("reference",))
+    found = there(case, cluster, ("reference", "engine"))
     killed = int(Path(marker).read_text())
     assert killed in before
     assert killed not in set(cluster.run(os.getpid).values())
-    assert_same(found, verify(*case, {"reference": reference.run}, max_drop=None))
+    assert_same(found, verify(*case, {name: backend_named(name) for name in ("reference", "engine")}, max_drop=None))
 
 
 @pytest.mark.parametrize("cluster", [1], indirect=True)  # a second might get the samples when it is new
@@ -184,7 +191,7 @@ def test_samples_that_kill_every_worker_are_named(case: Case, cluster: Any, monk
 
 def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> None:
     def refuses(network: IntegerNetwork, frames: np.ndarray) -> Any:
-        from delaytool.runtime.lava import WorkerExit
+        from delaytool.runtime.backends.lava import WorkerExit
 
         raise WorkerExit("delaytool-lava: scipy is not installed", "python", 1)
 
@@ -194,7 +201,7 @@ def test_an_error_in_a_chunk_is_the_users_error(case: Case, cluster: Any) -> Non
     assert "\n" not in str(caught.value)
     network, frames, labels = case
     with (
-        DaskExecutor(("engine",), address=cluster.scheduler.address) as executor,
+        DaskExecutor(("engine", "reference"), address=cluster.scheduler.address) as executor,
         pytest.raises(DataError, match="frames hold the value 9, the network's encoding admits"),
     ):
         verify(network, np.where(frames > 1, 9, frames).astype(np.uint8), labels, executor)
@@ -229,5 +236,5 @@ def test_options_of_a_cluster_ask_for_one() -> None:
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingExtraError, match=r"'dask' needs dask distributed.*delaytool\[cluster\]"):
+    with pytest.raises(MissingExtraError, match=r"'dask' needs dask distributed.*\[cluster\]"):
         DaskExecutor(NAMES)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
-from delaytool.network import DenseSynapses, IntegerNetwork, SparseSynapses
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.verification.integers import compare_integers
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,1 +1,1 @@
-"""One file, one pass: what the exporter does with finished integers. The passes before are in `quantisation`."""
+"""One file, one pass: what the exporter does with finished integers. The passes before are in `quantization`."""

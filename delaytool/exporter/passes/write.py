@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from delaytool.network import IntegerNetwork
+from delaytool.contract.network import IntegerNetwork
 
 
 def write(network: IntegerNetwork, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> IntegerNetwork:

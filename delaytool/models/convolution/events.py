@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from delaytool.models.convolution.choice import events_are_cheaper
 from delaytool.models.convolution.event_kernels import backward_loop, forward_loop, laid_out_width
 from delaytool.models.convolution.transform import through_transform
+from delaytool.models.differentiable import DifferentiableFunction
 from delaytool.models.threads import use_as_many_threads_as_torch
 
 
@@ -44,24 +44,22 @@ def whole(kernel: Tensor) -> Windows:
     return Windows(kernel.unsqueeze(2), kernel.new_zeros(*kernel.shape[:2], 1, dtype=torch.long), kernel.shape[-1])
 
 
-class _EventConvolution(torch.autograd.Function):
+class _EventConvolution(DifferentiableFunction):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, taps: Tensor, start: Tensor, size: int, n_steps: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, taps: Tensor, start: Tensor, size: int, n_steps: int) -> Tensor:
         by_input, starts, slack = prepared(taps, start)
         y = x.new_empty(n_steps, x.shape[1], taps.shape[0])
         use_as_many_threads_as_torch()
         forward_loop(by_input.shape[-1])(_array(x), by_input, starts, _array(y), slack)
         ctx.save_for_backward(x, taps, start)
-        ctx.size = size  # type: ignore[attr-defined]
+        ctx.size = size
         return y
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: FunctionCtx, grad_y: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        x, taps, start = ctx.saved_tensors  # type: ignore[attr-defined]
-        size = ctx.size  # type: ignore[attr-defined]
-        needs_x, needs_taps, *_ = ctx.needs_input_grad  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        x, taps, start = ctx.saved_tensors
+        size = ctx.size
+        needs_x, needs_taps, *_ = ctx.needs_input_grad
         grad_x = grad_taps = None
         if needs_taps:
             grad_taps = _gathered(x, grad_y, Windows(taps, start, size))
@@ -133,4 +131,4 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def through_events(x: Tensor, windows: Windows, n_steps: int) -> Tensor:
     """The convolution of `delayed_sum`, where time is spent on what is not zero in x."""
-    return _EventConvolution.apply(x, *windows, n_steps)  # type: ignore[return-value]
+    return _EventConvolution.apply(x, *windows, n_steps)

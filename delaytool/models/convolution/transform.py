@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+
+from delaytool.models.differentiable import DifferentiableFunction
 
 
 class Transform(NamedTuple):
@@ -79,7 +80,7 @@ def block_length(steps: int, size: int, batch: int, n_in: int, n_out: int) -> in
     raise AssertionError  # count() does not end
 
 
-class _Convolution(torch.autograd.Function):
+class _Convolution(DifferentiableFunction):
     """x (time, batch, n_in), kernel (n_out, n_in, size) to (n_steps, batch, n_out).
 
     Blocks go through the products a few at a time, so that what is needed in between does not grow with time; the
@@ -87,7 +88,7 @@ class _Convolution(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
         plan = _Plan(x, kernel, n_steps)
         seen = plan.of_kernel(kernel)
         y = x.new_zeros(n_steps, plan.batch * plan.n_out)
@@ -99,15 +100,15 @@ class _Convolution(torch.autograd.Function):
                 y[block.reached].addmm_(plan.matrices.back[: block.n_reached], product[:, place])
             if len(group) == len(plan.blocks):
                 kept = spectrum
-        ctx.save_for_backward(x, kernel, kept)  # type: ignore[arg-type]
-        ctx.n_steps = n_steps  # type: ignore[attr-defined]
+        ctx.save_for_backward(x, kernel, kept)
+        ctx.n_steps = n_steps
         return y.view(n_steps, plan.batch, plan.n_out)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
-        x, kernel, kept = ctx.saved_tensors  # type: ignore[attr-defined]
-        needs_x, needs_kernel, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
-        plan = _Plan(x, kernel, ctx.n_steps)  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, kernel, kept = ctx.saved_tensors
+        needs_x, needs_kernel, _ = ctx.needs_input_grad
+        plan = _Plan(x, kernel, ctx.n_steps)
         seen = plan.of_kernel(kernel) if needs_x else None
         grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needs_x else None
         grad_seen = None
@@ -171,7 +172,8 @@ class _Plan:
 
     def groups(self) -> list[list[_Block]]:
         """Blocks that go through the products together."""
-        together = max(1, self.ROWS_AT_A_TIME // self.batch)
+        # A process's share of a batch may be empty: it goes through like any other.
+        together = max(1, self.ROWS_AT_A_TIME // max(1, self.batch))
         return [self.blocks[first : first + together] for first in range(0, len(self.blocks), together)]
 
     def of_kernel(self, kernel: Tensor) -> Tensor:
@@ -189,4 +191,4 @@ class _Plan:
 
 def through_transform(x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
     """The convolution of `delayed_sum`; float32 rounds to about 1e-6 of the largest value."""
-    return _Convolution.apply(x, kernel, n_steps)  # type: ignore[return-value]
+    return _Convolution.apply(x, kernel, n_steps)

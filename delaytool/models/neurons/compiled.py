@@ -19,15 +19,16 @@ from delaytool.models.convolution import Windows, events_are_cheaper
 from delaytool.models.convolution.event_kernels import add_scaled_of
 from delaytool.models.convolution.events import prepared
 from delaytool.models.neurons import stepwise
+from delaytool.models.neurons.compiled_integer import integer_lif_forward
 from delaytool.models.neurons.loops import LifConstants
+from delaytool.models.neurons.strips import STRIP, flat, flat_mask
 from delaytool.models.threads import use_as_many_threads_as_torch
 
 __all__ = [
-    "adaptive_backward", "adaptive_forward", "integrate", "lif_backward", "lif_forward", "recurrent_backward",
-    "recurrent_forward",
+    "adaptive_backward", "adaptive_forward", "integer_lif_forward", "integrate", "lif_backward", "lif_forward",
+    "recurrent_backward", "recurrent_forward",
 ]  # fmt: skip
 
-STRIP = 1024
 USUAL_RATE = 0.15  # spikes a neuron and step, before they are known
 recurrent_backward = stepwise.recurrent_backward  # all of its time is in matrix products
 
@@ -184,17 +185,6 @@ def _integrate(x, leak, backwards, v):  # type: ignore[no-untyped-def]
             before = t + 1 if backwards else t - 1
             for n in range(first, last):
                 v[t, n] = x[t, n] + leak * v[before, n] if step else x[t, n]
-
-
-def flat(tensor: Tensor) -> np.ndarray:
-    """(time, batch, neuron) as (time, batch * neuron), sharing memory."""
-    return tensor.detach().flatten(1).numpy()
-
-
-def flat_mask(mask: Tensor | None, like: Tensor) -> np.ndarray:
-    """(batch, neuron) as (batch * neuron,); empty where there is no mask."""
-    chosen = like.new_empty(0) if mask is None else mask.detach().flatten()
-    return chosen.contiguous().numpy()
 
 
 def _numbers(like: Tensor, *values: float | Tensor) -> list[Any]:

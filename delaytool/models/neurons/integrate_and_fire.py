@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
-import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from delaytool.models.convolution import Windows, taps_gradient
-from delaytool.models.neurons.loops import LifConstants, loops_for
+from delaytool.models.differentiable import DifferentiableFunction
+from delaytool.models.neurons.device import loops_for
+from delaytool.models.neurons.loops import LifConstants
 
 
-class _Spiking(torch.autograd.Function):
+class _Spiking(DifferentiableFunction):
     """v <- v leak + x; a spike where v reaches the threshold; hard reset to 0."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, leak: Tensor | None, mask: Tensor | None, constants: LifConstants
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, leak: Tensor | None, mask: Tensor | None, constants: LifConstants) -> Tensor:
         x = x.contiguous()
         left = None
         if constants.adaptation:
             spikes, v, left = loops_for(x).adaptive_forward(x, mask, constants)
         else:
             spikes, v = loops_for(x).lif_forward(x, mask, constants)
-        ctx.save_for_backward(v, mask, left)  # type: ignore[arg-type]
-        ctx.constants = constants  # type: ignore[attr-defined]
+        ctx.save_for_backward(v, mask, left)
+        ctx.constants = constants
         return spikes
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # type: ignore[override]
-        v, mask, left = ctx.saved_tensors  # type: ignore[attr-defined]
-        constants: LifConstants = ctx.constants  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        v, mask, left = ctx.saved_tensors
+        constants: LifConstants = ctx.constants
         loops, grad = loops_for(v), grad.contiguous()
         if left is None:
             grad_x = loops.lif_backward(grad, v, mask, constants)
         else:
             grad_x = loops.adaptive_backward(grad, v, left, mask, constants)
         grad_leak = None
-        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[1]:
             grad_leak = _leak_gradient(grad_x, v.masked_fill(_fires(v, left, constants), 0.0))
         return grad_x, grad_leak, None, None
 
 
-class _Recurrent(torch.autograd.Function):
+class _Recurrent(DifferentiableFunction):
     """The same, with what its own spikes bring along delays of at least a step."""
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         taps: Tensor,
         start: Tensor,
@@ -60,46 +58,44 @@ class _Recurrent(torch.autograd.Function):
     ) -> Tensor:
         x = x.contiguous()
         spikes, v, left = loops_for(x).recurrent_forward(x, Windows(taps, start, size), constants)
-        ctx.save_for_backward(v, mask, left, taps, start)  # type: ignore[arg-type]
-        ctx.constants, ctx.size = constants, size  # type: ignore[attr-defined]
+        ctx.save_for_backward(v, mask, left, taps, start)
+        ctx.constants, ctx.size = constants, size
         return spikes if mask is None else spikes * mask
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, None, None, Tensor | None, None, None]:
-        v, mask, left, taps, start = ctx.saved_tensors  # type: ignore[attr-defined]
-        constants: LifConstants = ctx.constants  # type: ignore[attr-defined]
-        windows = Windows(taps, start, ctx.size)  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, Tensor | None, None, None]:
+        v, mask, left, taps, start = ctx.saved_tensors
+        constants: LifConstants = ctx.constants
+        windows = Windows(taps, start, ctx.size)
         grad = (grad if mask is None else grad * mask).contiguous()
         grad_x, grad_sums = loops_for(v).recurrent_backward(grad, v, left, windows.kernel(), constants)
         fires = _fires(v, left, constants)
         grad_taps = grad_leak = None
-        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[1]:
             # What is sent in a step is heard in the next one at the earliest.
             grad_taps = taps_gradient(fires[:-1].to(v.dtype), grad_sums[1:], windows)
-        if ctx.needs_input_grad[4]:  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[4]:
             grad_leak = _leak_gradient(grad_x, v.masked_fill(fires, 0.0))
         return grad_x, grad_taps, None, None, grad_leak, None, None
 
 
-class _LeakyIntegrator(torch.autograd.Function):
+class _LeakyIntegrator(DifferentiableFunction):
     """v <- v leak + x, without threshold."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, learned: Tensor | None, leak: float | Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, learned: Tensor | None, leak: float | Tensor) -> Tensor:
         v = loops_for(x).integrate(x.contiguous(), leak)
-        ctx.leak = leak  # type: ignore[attr-defined]
+        ctx.leak = leak
         if learned is not None:
             ctx.save_for_backward(v)
         return v
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:  # type: ignore[override]
-        grad_x = loops_for(grad).integrate(grad.contiguous(), ctx.leak, backwards=True)  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        grad_x = loops_for(grad).integrate(grad.contiguous(), ctx.leak, backwards=True)
         grad_leak = None
-        if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
-            grad_leak = _leak_gradient(grad_x, ctx.saved_tensors[0])  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[1]:
+            grad_leak = _leak_gradient(grad_x, ctx.saved_tensors[0])
         return grad_x, grad_leak, None
 
 
@@ -136,8 +132,8 @@ def spiking(x: Tensor, constants: LifConstants, mask: Tensor | None = None, recu
     leak = constants.leak if isinstance(constants.leak, Tensor) else None
     constants = constants._replace(leak=_detached(constants.leak))
     if recurrent is not None:
-        return _Recurrent.apply(x, *recurrent, leak, mask, constants)  # type: ignore[return-value]
-    return _Spiking.apply(x, leak, mask, constants)  # type: ignore[return-value]
+        return _Recurrent.apply(x, *recurrent, leak, mask, constants)
+    return _Spiking.apply(x, leak, mask, constants)
 
 
 def lif(
@@ -159,4 +155,4 @@ def leaky_integrator(x: Tensor, tau: float | Tensor) -> Tensor:
     """
     leak = leak_of(tau)
     learned = leak if isinstance(leak, Tensor) else None
-    return _LeakyIntegrator.apply(x, learned, _detached(leak))  # type: ignore[return-value]
+    return _LeakyIntegrator.apply(x, learned, _detached(leak))

@@ -1,16 +1,13 @@
-"""What a device must offer to run neurons over time, and which implementation a tensor gets."""
+"""What a device must offer to run neurons over time."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
-from functools import cache
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
+from delaytool.contract.bounds import DECAY_UNITY, STATE_SHIFT
 from delaytool.models.convolution import Windows
 
 
@@ -39,6 +36,36 @@ class LifConstants(NamedTuple):
     @property
     def sharpness(self) -> float:
         return math.pi / 2 * self.alpha
+
+
+class IntegerLifConstants(NamedTuple):
+    """A layer's neurons.
+
+    dv, threshold   of the contract
+    unit            of v, that 1 of the sums is worth
+    state_unit      what 1.0 as trained is worth in units of v
+    """
+
+    dv: int
+    threshold: int
+    unit: int
+    state_unit: float
+    alpha: float
+    detach_reset: bool
+
+    @property
+    def leak(self) -> float:
+        """What a step leaves of the membrane; exact, for it is a multiple of 2^-12."""
+        return (DECAY_UNITY - self.dv) / DECAY_UNITY
+
+    @property
+    def highest_silent(self) -> int:
+        """The membrane that v must exceed to fire."""
+        return self.threshold << STATE_SHIFT
+
+    def in_floats(self) -> LifConstants:
+        """A float neuron in these units: `v >= highest_silent + 1` is `v > highest_silent` among integers."""
+        return LifConstants(self.leak, self.highest_silent + 1, self.alpha / self.state_unit, self.detach_reset)
 
 
 class Loops(Protocol):
@@ -77,6 +104,14 @@ class Loops(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """The gradients to x and to the sums over K; kernel is the whole K."""
 
+    def integer_lif_forward(
+        self, sums: Tensor, bias: Tensor, mask: Tensor | None, constants: IntegerLifConstants
+    ) -> tuple[Tensor, Tensor]:
+        """(spikes times mask, the membrane before its reset) of the integer contract's neurons.
+
+        sums, rounded to whole numbers, are in units of the constants' `unit`; bias (neuron,) float64 in units of v.
+        """
+
     def integrate(self, x: Tensor, leak: float | Tensor, *, backwards: bool = False) -> Tensor:
         """v[t] = leak v[t - 1] + x[t]; backwards: v[t] = leak v[t + 1] + x[t], the adjoint."""
 
@@ -84,20 +119,3 @@ class Loops(Protocol):
 def surrogate_gradient(distance: Tensor, alpha: float) -> Tensor:
     """Arctan surrogate: g'(u) = (alpha / 2) / (1 + (pi alpha u / 2)^2), with u = v - threshold."""
     return (alpha / 2) / (1 + (math.pi / 2 * alpha * distance) ** 2)
-
-
-def loops_for(tensor: Tensor) -> Loops:
-    """The fastest implementation that the tensor's device and type have."""
-    floating = tensor.dtype in (torch.float32, torch.float64)
-    return _implementation(tensor.device.type if floating else "any")
-
-
-@cache
-def _implementation(device: str) -> Loops:
-    name = "stepwise"
-    if device == "cpu":
-        name = "compiled"
-    elif device == "cuda" and importlib.util.find_spec("triton") is not None:
-        name = "triton_loops"
-    module: Loops = importlib.import_module(f"delaytool.models.neurons.{name}")  # type: ignore[assignment]
-    return module

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.models.convolution import Windows
-from delaytool.models.neurons.loops import LifConstants, surrogate_gradient
+from delaytool.models.neurons.loops import IntegerLifConstants, LifConstants, surrogate_gradient
 
 
 def lif_forward(x: Tensor, mask: Tensor | None, constants: LifConstants) -> tuple[Tensor, Tensor]:
@@ -118,3 +119,20 @@ def integrate(x: Tensor, leak: float | Tensor, *, backwards: bool = False) -> Te
     for step in range(len(x) - 1, -1, -1) if backwards else range(len(x)):
         last = torch.add(x[step], leak * last, out=v[step])
     return v
+
+
+def integer_lif_forward(
+    sums: Tensor, bias: Tensor, mask: Tensor | None, constants: IntegerLifConstants
+) -> tuple[Tensor, Tensor]:
+    """(spikes times mask, the membrane before its reset); see `loops.Loops`."""
+    membrane = torch.empty_like(sums)
+    v = torch.zeros_like(sums[0], dtype=torch.float64)
+    for step, arriving in enumerate(sums):
+        u = arriving.double().round() * constants.unit
+        u = torch.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, u)
+        u = torch.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u)
+        v = (torch.trunc(v * constants.leak) + u + bias).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+        membrane[step] = v
+        v = v.masked_fill(v > constants.highest_silent, 0.0)
+    spikes = (membrane > constants.highest_silent).to(sums.dtype)
+    return spikes if mask is None else spikes * mask, membrane

@@ -13,11 +13,11 @@ import triton.language as tl
 from torch import Tensor
 
 from delaytool.models.neurons.loops import LifConstants
-from delaytool.models.neurons.stepwise import recurrent_backward, recurrent_forward
+from delaytool.models.neurons.stepwise import integer_lif_forward, recurrent_backward, recurrent_forward
 
 __all__ = [
-    "adaptive_backward", "adaptive_forward", "integrate", "lif_backward", "lif_forward", "recurrent_backward",
-    "recurrent_forward",
+    "adaptive_backward", "adaptive_forward", "integer_lif_forward", "integrate", "lif_backward", "lif_forward",
+    "recurrent_backward", "recurrent_forward",
 ]  # fmt: skip
 
 BLOCK = 128

@@ -59,19 +59,19 @@ def _engine(options: BackendOptions) -> Backend:
 
 
 def _lava(options: BackendOptions) -> Backend:
-    from delaytool.runtime import lava
+    from delaytool.runtime.backends import lava
 
     return lambda network, frames: lava.run(network, frames, variant="stock", **options.lava())
 
 
 def _lava_cached(options: BackendOptions) -> Backend:
-    from delaytool.runtime import lava
+    from delaytool.runtime.backends import lava
 
     return lambda network, frames: lava.run(network, frames, variant="cached", **options.lava())
 
 
 def _loihi2(options: BackendOptions) -> Backend:
-    from delaytool.runtime import loihi
+    from delaytool.runtime.backends import loihi
 
     host = loihi.Host(**options.loihi_host)
     return lambda network, frames: loihi.run(network, frames, host=host, **options.lava())

@@ -1,0 +1,13 @@
+"""Warnings of a run or of data, on the error stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+
+def show_warnings(sentences: Iterable[str]) -> None:
+    """One line each, on stderr, so that tables and JSON on stdout stay what they are."""
+    for sentence in sentences:
+        click.echo(f"warning: {sentence}", err=True)

@@ -1,0 +1,50 @@
+"""What is done with each setting of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.run_folder import RunFolder
+
+
+class RunReporter(Reporter):
+    """Reports also what is done with a run once it is trained."""
+
+    def stage(self, name: str) -> None: ...
+
+
+class Job(Protocol):
+    """Can be sent to another process, and be interrupted at any moment: done again, it goes on."""
+
+    @property
+    def purpose(self) -> str:
+        """What the runs are for, as the verb in 'its runs are to …'."""
+
+    def is_done(self, run: Path) -> bool:
+        """Whether nothing is left to do in this run folder."""
+
+    def accuracy(self, run: Path) -> float:
+        """Validation accuracy (0..1) of a finished run."""
+
+    def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
+        """Do it, or go on with it."""
+
+
+class Train:
+    """From a recipe to a finished run folder."""
+
+    purpose = "train"
+
+    def is_done(self, run: Path) -> bool:
+        return RunFolder(run).summary.exists()
+
+    def accuracy(self, run: Path) -> float:
+        return float(RunFolder(run).read_summary()["validation_accuracy"])
+
+    def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
+        folder = RunFolder(run)
+        started = folder.is_run
+        train(None if started else recipe, run, resume=started, reporter=reporter)

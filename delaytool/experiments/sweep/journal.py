@@ -1,0 +1,149 @@
+"""Which runs are asked for and who has taken which: an Optuna study in a file that any number of machines may share.
+
+A trial is a request to train a setting. Optuna's journal file gives each waiting trial to one process only, on network
+file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system
+drops with the process, tells whether a trial's process still lives.
+
+A run's results are in its own folder and nowhere else. One request too many therefore does no harm: the process that
+takes it finds the run finished, or locked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from delaytool.errors import SweepError
+from delaytool.experiments.sweep.setting import Setting, format_value
+from delaytool.trainer.recipe import validated
+
+STUDY = "delaytool"
+SHOWN = 3
+
+
+class Journal:
+    """purpose: what is done with each run; a folder is for one purpose."""
+
+    def __init__(self, path: Path, purpose: str | None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.path = path
+        try:
+            # The sampler is never used: every trial is queued with its whole recipe.
+            self.study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(path))), study_name=STUDY, load_if_exists=True,
+                direction="maximize", sampler=RandomSampler(seed=0),
+            )  # fmt: skip
+            there = self.study.user_attrs.get("purpose")
+        except (OSError, ValueError, KeyError) as error:
+            raise SweepError(
+                f"{path}: cannot be read ({error}); delete it and give the whole command again: finished runs stay"
+            ) from None
+        if there is None and purpose is not None:
+            self.study.set_user_attr("purpose", purpose)
+        elif purpose is not None and there != purpose:
+            raise SweepError(f"{path.parent}: its runs are to {there}, not to {purpose}; give another folder with -o")
+        self.purpose = there or purpose
+
+    def settings(self) -> list[Setting]:
+        """Every setting that was ever queued, in that order."""
+        known: dict[str, Setting] = {}
+        for trial in self._trials():
+            name = trial.user_attrs["run"]
+            if name not in known:
+                known[name] = _setting(trial.user_attrs, str(self.path))
+        return list(known.values())
+
+    def refuse_other_plans(self, settings: Iterable[Setting]) -> None:
+        """Raise SweepError where a setting does not belong to those that are here already."""
+        known: dict[str, Setting] = {}
+        for setting in self.settings():
+            known.setdefault(setting.family, setting)
+        for setting in settings:
+            before = known.get(setting.family)
+            if before is None:
+                continue
+            if list(before.values) != list(setting.values):
+                raise SweepError(
+                    f"{self.path.parent}: sweeps {', '.join(before.values)}, not {', '.join(setting.values)}; "
+                    "sweep the same keys in the same order, or give another folder with -o"
+                )
+            old, new = before.kept(), setting.kept()
+            changed = [
+                f"{key} was {format_value(old.get(key))} and is {format_value(new[key])} now"
+                for key in new
+                if old.get(key) != new[key]
+            ]
+            if changed:
+                more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+                raise SweepError(
+                    f"{self.path.parent}: was made with another recipe: {'; '.join(changed[:SHOWN])}{more}; "
+                    "give the same recipe, or another folder with -o"
+                )
+
+    def queue(self, setting: Setting) -> None:
+        """Queue a run."""
+        self.study.enqueue_trial(
+            {},
+            user_attrs={
+                "run": setting.name,
+                "values": setting.values,
+                "family": setting.family,
+                "recipe": setting.recipe.model_dump_json(),
+            },
+        )
+
+    def take(self) -> tuple[Trial, Setting] | None:
+        """The next run that waits, which is then this process's; None where none does."""
+        while any(True for _ in self._trials(TrialState.WAITING)):
+            trial = self.study.ask()
+            if "run" in trial.user_attrs:
+                return trial, _setting(trial.user_attrs, str(self.path))
+            self.study.tell(
+                trial, state=TrialState.PRUNED
+            )  # another process took the last one in between, so Optuna made a new trial
+        return None
+
+    def finish(self, number: int, accuracy: float) -> None:
+        """Validation accuracy, 0..1: what Optuna's own tools show."""
+        self.study.tell(number, accuracy, skip_if_finished=True)
+
+    def fail(self, trial: Trial, error: str) -> None:
+        """The run failed by itself; it is tried again only with --retry-failed."""
+        with suppress(RuntimeError, ValueError):  # it was queued again already, because its process was slow to start
+            trial.set_user_attr("error", error)
+        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def drop(self, number: int) -> None:
+        """Withdraw this request; another one of the same run counts."""
+        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+
+    def waiting(self) -> set[str]:
+        return {trial.user_attrs["run"] for trial in self._trials(TrialState.WAITING)}
+
+    def running(self) -> dict[int, Setting]:
+        """By trial's number; whether its process is alive is not known here."""
+        return {trial.number: _setting(trial.user_attrs, str(self.path)) for trial in self._trials(TrialState.RUNNING)}
+
+    def errors(self) -> dict[str, str]:
+        """By run: why the latest request of it failed; runs without failure are left out."""
+        errors: dict[str, str] = {}
+        for trial in self._trials(TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING, TrialState.RUNNING):
+            errors[trial.user_attrs["run"]] = trial.user_attrs.get("error", "")
+        return {run: error for run, error in errors.items() if error}
+
+    def _trials(self, *states: TrialState) -> Iterable[FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False, states=states or None)
+        return (trial for trial in trials if "run" in trial.user_attrs)
+
+
+def _setting(kept: dict[str, Any], origin: str) -> Setting:
+    return Setting(kept["values"], validated(json.loads(kept["recipe"]), origin), kept["family"])

@@ -1,0 +1,185 @@
+"""What came out of a sweep: a row a run, and a row a setting with its repeats averaged."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.setting import Setting, format_value
+from delaytool.files import atomic_path
+from delaytool.trainer.run_folder import RunFolder
+
+SEED = "seed"
+SPEAKER = "data.held_out_speaker"
+# Runs that differ in these alone repeat one setting.
+REPEATS = (SEED, SPEAKER)
+State = Literal["finished", "failed", "running", "waiting"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run. summary: what the finished run says of itself, else empty; error: why it failed, else ''."""
+
+    setting: Setting
+    state: State
+    summary: dict[str, Any]
+    error: str
+
+
+@dataclass(frozen=True)
+class SettingResult:
+    """One setting without its seed and held-out speaker; means over finished runs (0..1), None where none is.
+
+    binomial   standard error of the test accuracy that comes of the test set's size alone
+    """
+
+    values: dict[str, Any]
+    runs: tuple[RunResult, ...]
+    validation: SeedMean | None
+    test: SeedMean | None
+    test_samples: int | None
+
+    @property
+    def binomial(self) -> float | None:
+        return None if self.test is None else binomial_standard_error(self.test.mean, self.test_samples or 1)
+
+    def count(self, state: State) -> int:
+        return sum(run.state == state for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Results:
+    """keys: what is swept, repeats left out."""
+
+    keys: tuple[str, ...]
+    settings: tuple[SettingResult, ...]
+
+    @property
+    def runs(self) -> list[RunResult]:
+        return [run for setting in self.settings for run in setting.runs]
+
+    def count(self, state: State) -> int:
+        return sum(setting.count(state) for setting in self.settings)
+
+
+def run_results(folder: SweepFolder) -> list[RunResult]:
+    """Every run that was asked for."""
+    errors, at_work = folder.journal.errors(), folder.at_work()
+    results = []
+    for setting in folder.journal.settings():
+        error = ""
+        if folder.is_done(setting):
+            state: State = "finished"
+        elif setting.name in errors:
+            state, error = "failed", errors[setting.name]
+        else:
+            state = "running" if setting.name in at_work else "waiting"
+        summary = RunFolder(folder.run(setting)).read_summary() if state == "finished" else {}
+        results.append(RunResult(setting, state, summary, error))
+    return results
+
+
+def gather(folder: SweepFolder) -> Results:
+    """Runs that differ in seed or held-out speaker alone are one setting. Settings are in the order of their values."""
+    groups: dict[str, list[RunResult]] = {}
+    for run in run_results(folder):
+        groups.setdefault(repr(_setting_alone(run.setting.values)), []).append(run)
+    settings = [_averaged(tuple(runs)) for runs in groups.values()]
+    keys = tuple(settings[0].values) if settings else ()
+    ranks = {key: _ranks([setting.values[key] for setting in settings]) for key in keys}
+    settings.sort(key=lambda setting: [ranks[key][repr(setting.values[key])] for key in keys])
+    return Results(keys, tuple(settings))
+
+
+def _ranks(values: Sequence[Any]) -> dict[str, int]:
+    """Numbers by size, everything else as it was first named: an extended range is in order again."""
+    different = list({repr(value): value for value in values}.values())
+    if all(is_number(value) for value in different):
+        different.sort()
+    return {repr(value): rank for rank, value in enumerate(different)}
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in REPEATS}
+
+
+def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
+    done = [run.summary for run in runs if run.state == "finished"]
+    validation, test = (
+        over_seeds([summary[key] for summary in done]) if done else None
+        for key in ("validation_accuracy", "test_accuracy_rounded")
+    )
+    samples = int(done[0]["test_samples"]) if done else None
+    return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
+
+
+def write_tables(results: Results, folder: Path) -> list[Path]:
+    """results.csv, a row a setting, and runs.csv, a row a run. Accuracies are shares, 0..1."""
+    settings, runs = folder / "results.csv", folder / "runs.csv"
+    write_csv(settings, _setting_rows(results))
+    write_csv(runs, _run_rows(results))
+    return [settings, runs]
+
+
+def _setting_rows(results: Results) -> list[dict[str, Any]]:
+    return [
+        {
+            **{key: format_value(value) for key, value in setting.values.items()},
+            "runs": len(setting.runs),
+            "finished": setting.count("finished"),
+            "failed": setting.count("failed"),
+            **_mean_columns("validation_accuracy", setting.validation),
+            **_mean_columns("test_accuracy_rounded", setting.test),
+            "test_binomial_error": _number(setting.binomial),
+            "test_samples": _number(setting.test_samples),
+        }
+        for setting in results.settings
+    ]
+
+
+def _mean_columns(name: str, mean: SeedMean | None) -> dict[str, str]:
+    return {
+        name: _number(mean.mean if mean else None),
+        f"{name}_standard_error": _number(mean.standard_error if mean else None),
+    }
+
+
+def _run_rows(results: Results) -> list[dict[str, Any]]:
+    kept = (
+        "best_epoch", "validation_accuracy", "test_accuracy_as_trained", "test_accuracy_rounded", "test_samples",
+        "parameters",
+    )  # fmt: skip
+    return [
+        {
+            "run": run.setting.name,
+            **{key: format_value(value) for key, value in run.setting.values.items()},
+            "state": run.state,
+            **{key: _number(run.summary.get(key)) for key in kept},
+            "error": run.error,
+        }
+        for run in results.runs
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows of the same columns, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

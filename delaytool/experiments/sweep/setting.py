@@ -1,0 +1,80 @@
+"""One run of a sweep: a name, what is swept, a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from delaytool.errors import SweepError
+from delaytool.trainer.recipe import Recipe, all_keys
+
+# A file system takes 255 bytes; the run's own files come on top.
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A run that is asked for.
+
+    values   what is swept, by key, as the recipe has it; other names than a recipe's keys only sort runs
+    family   runs of one family have the same recipe but for the swept keys
+    """
+
+    values: dict[str, Any]
+    recipe: Recipe
+    family: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its folder's name: 'max_delay=10,seed=0'."""
+        return run_name(self.values)
+
+    def kept(self) -> dict[str, Any]:
+        """The recipe's other keys, dotted, and their values: what may not change while a sweep goes on."""
+        return {key: value for key, value in flat(self.recipe).items() if key not in self.values}
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """Every key of a recipe, dotted, and its value as JSON has it."""
+    values: dict[str, Any] = {}
+    dumped = recipe.model_dump(mode="json")
+    for key in all_keys():
+        place: Any = dumped
+        for part in key.split("."):
+            place = place[part]
+        values[key] = place
+    return values
+
+
+def format_value(value: Any) -> str:
+    """A value as a table shows it."""
+    return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
+
+
+def short_names(keys: list[str]) -> dict[str, str]:
+    """Each key's last part where no other key ends in the same."""
+    last = [key.split(".")[-1] for key in keys]
+    return {key: part if last.count(part) == 1 else key for key, part in zip(keys, last, strict=True)}
+
+
+def run_name(values: Mapping[str, Any]) -> str:
+    """A folder's name that any file system takes; what it cannot say is format_value apart by a digest."""
+    short = short_names(list(values))
+    plain = ",".join(f"{short[key]}={format_value(value)}" for key, value in values.items())
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", plain)
+    if name == plain and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def refuse_twins(settings: list[Setting]) -> None:
+    """Raise SweepError where two settings are one: the same run would be trained twice."""
+    seen: dict[tuple[str, str], Setting] = {}
+    for setting in settings:
+        twin = seen.setdefault((setting.family, setting.recipe.digest()), setting)
+        if twin is not setting:
+            raise SweepError(f"{twin.name} and {setting.name} are one and the same recipe; name each value once")

@@ -1,0 +1,35 @@
+"""Taps of one synapse that fall on one delay are one tap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from delaytool.quantization.program import FloatLayer, Program
+from delaytool.quantization.scales import merged_taps
+
+
+def merge_taps(program: Program) -> Program:
+    """Add the weights of taps with equal delays; the taps left over get weight 0 and their delay stays."""
+    return replace(program, layers=tuple(_merged(layer) for layer in program.layers))
+
+
+def _merged(layer: FloatLayer) -> FloatLayer:
+    weight, merged = _merge(layer.weight, layer.delay)
+    recurrent = layer.recurrent
+    if recurrent is not None:
+        within, more = _merge(recurrent.weight, recurrent.delay)
+        recurrent = replace(recurrent, weight=within)
+        merged += more
+    return replace(layer, weight=weight, recurrent=recurrent, merged_taps=merged)
+
+
+def _merge(weight: np.ndarray, delay: np.ndarray) -> tuple[np.ndarray, int]:
+    """(weights, taps merged)."""
+    ordered = np.sort(delay, axis=2)
+    if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
+        return weight, 0
+    merged = merged_taps(torch.from_numpy(weight), torch.from_numpy(delay))[0].numpy()
+    return merged, int(np.count_nonzero(weight) - np.count_nonzero(merged))

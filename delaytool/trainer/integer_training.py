@@ -1,0 +1,80 @@
+"""Where training through a chip's integers begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from delaytool.contract.encoding import InputEncoding
+from delaytool.errors import RecipeError
+from delaytool.hw_configs import load_target
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.quantization.choose_training_scales import grid_for
+from delaytool.quantization.scales import Grid
+from delaytool.trainer.parallel import Team
+from delaytool.trainer.recipe import Recipe
+
+CALIBRATION_SAMPLES = 128
+
+
+def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
+    """Raise RecipeError, before anything is trained, for what no training can mend."""
+    if recipe.trainer.quantize is None:
+        return
+    target = load_target(recipe.trainer.quantize)
+    longest, payload = target.limits.delay_max, target.limits.payload_max
+    if recipe.model.max_delay > longest:
+        raise RecipeError(
+            f"model.max_delay: {recipe.model.max_delay} exceeds {target.name}'s {longest}, through whose integers "
+            f"trainer.quantize trains; train with --max-delay {longest} or without trainer.quantize"
+        )
+    if recipe.model.neuron != "lif":
+        raise RecipeError(
+            f"model.neuron: {recipe.model.neuron!r} is not trained through integers, only 'lif' is; train without "
+            "trainer.quantize and export afterwards"
+        )
+    if any(recipe.model.is_recurrent(index) for index in range(len(recipe.model.hidden))):
+        raise RecipeError(
+            "model.recurrent: layers that hear themselves are not trained through integers; train without "
+            "trainer.quantize and export afterwards"
+        )
+    if encoding.max_payload > payload:
+        raise RecipeError(
+            f"input: a value can reach {encoding.max_payload}, {target.name} sends {payload}; train with a smaller "
+            "data.max_count (data.input_bits, where data.values is graded) or without trainer.quantize"
+        )
+
+
+def begin_integers(
+    recipe: Recipe,
+    model: DelayNetwork,
+    encoding: InputEncoding,
+    frames: Tensor,
+    team: Team,
+    progress: Callable[[str, int, int], None],
+) -> Grid:
+    """Settle batch norm on single taps and choose the grid that the rest of training keeps.
+
+    frames (sample, time, channel): the training part; some of it calibrates, so that validation stays unseen.
+    """
+    assert recipe.trainer.quantize is not None
+    torch.manual_seed((recipe.seed + 1) * 1_000_003 - 1)  # before the seed of epoch 0, which no epoch draws from
+    order = torch.randperm(len(frames)).to(frames.device)
+    _settle(model, frames, order, recipe.trainer.batch_size, team)
+    calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
+    grid = grid_for(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
+    return team.gather(grid)[0]  # should processes' last bits differ, their grids do not
+
+
+@torch.no_grad()
+def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int, team: Team) -> None:
+    """One pass over training on single taps: the running statistics are about to be frozen."""
+    if not model.config.batch_norm:
+        return
+    model.train()
+    for chosen in order.split(batch_size):
+        rows = team.rows(len(chosen))
+        with model.share_of_batch(rows, len(chosen)):
+            model(frames[chosen[rows]], sigma=None)

@@ -1,0 +1,67 @@
+"""Where a run goes on: what its folder holds, and whether that fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delaytool.errors import CheckpointError, first_line
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.recipe import Recipe, recipe_of_run
+from delaytool.trainer.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run's recipe and its latest checkpoint; saved is None before the first epoch has ended."""
+
+    recipe: Recipe | None
+    saved: Checkpoint | None = None
+
+
+def begun_run(run: RunFolder) -> Begun:
+    """What an interrupted run goes on from. Raises CheckpointError where it cannot, RecipeError.
+
+    last.pt is the latest state. A run that was killed in its first epoch, between the two checkpoints, has best.pt
+    alone, which is the same state.
+    """
+    recipe = recipe_of_run(run.read_recipe(), str(run.recipe)) if run.is_run else None
+    saved = next((Checkpoint.load(path) for path in (run.last, run.best) if path.exists()), None)
+    if saved is None:
+        return Begun(recipe)
+    if not saved.optimizers:
+        raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
+    if recipe is not None:
+        _refuse_another_recipe(run, recipe, saved.recipe)
+    return Begun(saved.recipe, saved)
+
+
+def _refuse_another_recipe(run: RunFolder, written: Recipe, begun: Recipe) -> None:
+    now, before = _flat(written.model_dump()), _flat(begun.model_dump())
+    for key in before:
+        if now.get(key) != before[key]:
+            raise CheckpointError(
+                f"{run.recipe}: {key} is {now.get(key)!r}, but the run began with {before[key]!r}, and goes on as it "
+                f"began; undo that, or train a run of its own: delaytool train {run.recipe} -o OTHER"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+@contextmanager
+def refusing_what_does_not_fit(folder: Path) -> Iterator[None]:
+    """Turn what PyTorch raises for a state that is not this recipe's into CheckpointError."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{folder}: the checkpoint's state does not fit its recipe ({first_line(error)}); train again"
+        ) from None

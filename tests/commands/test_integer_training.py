@@ -1,0 +1,43 @@
+"""The three verbs on a run that was trained through the chip's integers."""
+
+import json
+
+import pytest
+
+QUANTIZED = ("--set", "model.hidden=[16]", "--set", "trainer.quantize=loihi2", "--set", "trainer.lr_schedule=constant")
+
+
+@pytest.fixture(scope="module")
+def run(call, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "quantized"
+    result = call("train", "digits", "-o", folder, *QUANTIZED, "--set", "trainer.epochs=3")
+    assert result.exit_code == 0, result.output
+    assert "trained through loihi2's integers: these accuracies are theirs" in result.output
+    return folder
+
+
+def test_the_integers_go_through_export_and_verify_without_a_difference(run, call):
+    result = call("export", run)
+    assert result.exit_code == 0, result.output
+    assert "these are the integers of loihi2 that training ended on: none was rounded for this" in result.output
+    result = call("verify", run / "network-loihi2.h5", "--torch", "--max-drop", "0", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output)
+    assert told["drop_points"] == 0
+    assert told["mismatches"] == {name: {"spikes": 0, "u": 0, "v": 0} for name in ("reference", "torch")}
+
+
+def test_a_checkpoint_from_before_the_integers_says_so(call, tmp_path):
+    from delaytool.trainer.loop import Reporter, train
+    from delaytool.trainer.recipe import load_recipe
+
+    class Interrupts(Reporter):
+        def batch(self, epoch, index, count, loss):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(load_recipe("digits", [*QUANTIZED[1::2], "trainer.epochs=3"]), tmp_path / "run", reporter=Interrupts())
+    result = call("export", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "this checkpoint is from before training through loihi2's integers began" in result.output

@@ -1,0 +1,185 @@
+"""Training through a chip's integers: what is trained is what is exported."""
+
+import numpy as np
+import pytest
+import torch
+
+from delaytool.errors import ExportError, RecipeError
+from delaytool.exporter.compile import export
+from delaytool.hw_configs import load_target
+from delaytool.models.delayed_linear import DelayedLinear
+from delaytool.quantization.integer_training import layer_integers
+from delaytool.runtime import decode, reference
+from delaytool.runtime.backends.torch import simulate
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import load_data
+from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.recipe import Recipe, TrainerConfig, load_recipe
+from delaytool.trainer.run_folder import RunFolder
+from delaytool.trainer.sigma_schedules import SigmaSchedule
+
+# Few epochs, so a network that fires from the first: batch norm lets it, a high constant rate moves its weights.
+QUANTIZED = [
+    "model.hidden=[12,10]", "trainer.epochs=4", "trainer.batch_size=128", "trainer.quantize=loihi2",
+    "trainer.quantize_epochs=0.5", "trainer.lr_schedule=constant", "trainer.lr=2e-2",
+]  # fmt: skip
+
+
+class Watches(Reporter):
+    """Keeps the integers that each epoch ended on, and interrupts one on request."""
+
+    def __init__(self, interrupt=None):
+        self.interrupt, self.seen = interrupt, []
+
+    def begin(self, recipe, data, model, epochs_done):
+        self.model = model
+
+    def batch(self, epoch, index, count, loss):
+        if epoch == self.interrupt and index == 2:
+            raise KeyboardInterrupt
+
+    def epoch(self, metrics, is_best):
+        grid = self.model.grid
+        self.seen.append(None if grid is None else (grid, integers(self.model)))
+
+
+def integers(model):
+    norms = [*(layer.norm for layer in model.hidden_layers()), None]
+    return [
+        tuple(whole.detach().clone() for whole in layer_integers(synapses, norm, scale, model.grid.limits))
+        for synapses, norm, scale in zip(model.delayed_layers(), norms, model.grid.scales, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def quantized_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quantized") / "run"
+    watches = Watches()
+    summary = train(load_recipe("digits", QUANTIZED), folder, reporter=watches)
+    return folder, watches.seen, summary
+
+
+def test_the_last_epochs_move_the_integers_of_one_grid(quantized_run):
+    _, seen, summary = quantized_run
+    assert seen[:2] == [None, None]
+    (grid, before), (kept, after) = seen[2:]
+    assert grid == kept
+    assert grid.target == summary["quantized_for"] == "loihi2"
+    assert all((old != new).any() for (old, _), (new, _) in zip(before, after, strict=True))
+    assert summary["best_epoch"] > 2, "what was best before the integers is another network"
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_exported_integers_are_the_trained_ones_value_by_value(quantized_run, tmp_path, checkpoint):
+    folder, seen, summary = quantized_run
+    saved = Checkpoint.load(getattr(RunFolder(folder), checkpoint))
+    grid, trained = seen[saved.epoch - 1]
+    data = load_data(saved.recipe, saved.encoding)
+    network = export(
+        saved.network(), saved.encoding, load_target("loihi2"), tmp_path / "net.h5", data.validation.frames[:20].numpy()
+    ).network
+    for layer, scale, (steps, mantissas) in zip(network.layers, grid.scales, trained, strict=True):
+        assert np.array_equal(layer.synapses[0].weight, 2 * steps[..., 0].numpy())
+        assert np.array_equal(layer.bias_mantissa, mantissas.numpy())
+        assert layer.synapses[0].exponent == scale.exponent
+        assert (layer.threshold, layer.bias_exponent) == (scale.threshold, scale.bias_exponent)
+
+    # The network as the trainer judges it, and the contract's slow reference: one and the same, spike by spike.
+    frames, labels = data.test.frames, data.test.labels
+    model = saved.network()
+    judged = evaluate(model, frames, labels, 64)
+    trace = reference.run(network, frames.numpy())
+    assert np.array_equal(judged.predictions, decode.decode(network, trace.v[-1])[0])
+    with torch.no_grad():
+        spikes, _ = model.traced(frames)
+    for ours, theirs in zip(spikes, trace.spikes[:-1], strict=True):
+        assert np.array_equal(ours.transpose(0, 1).numpy() > 0, theirs)
+    if checkpoint == "best":
+        assert judged.accuracy == summary["test_accuracy_rounded"] == summary["test_accuracy_as_trained"]
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4])
+def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, quantized_run, tmp_path):
+    whole, seen, summary = quantized_run
+    with pytest.raises(KeyboardInterrupt):
+        train(load_recipe("digits", QUANTIZED), tmp_path / "cut", reporter=Watches(epoch))
+    resumed = Watches()
+    assert train(None, tmp_path / "cut", resume=True, reporter=resumed) == summary
+    assert resumed.seen[-1][0] == seen[-1][0], "the grid is the same"
+    for ours, theirs in zip(resumed.seen[-1][1], seen[-1][1], strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+    one, other = (Checkpoint.load(RunFolder(folder).last).model for folder in (whole, tmp_path / "cut"))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("options", [["model.timing=paper"], ["model.kernel_count=2", "model.bias=true"],
+                                     ["trainer.quantize=ideal", "model.dropout=0"],
+                                     ["model.delays_per=presynaptic", "model.kernel_count=2"],
+                                     ["model.delays=fixed-random"], ["model.delays=dense"], ["model.delays=none"],
+                                     ["trainer.quantize_epochs=1.0"]])  # fmt: skip
+def test_other_networks_are_as_exact(options, tmp_path):
+    recipe = load_recipe("digits", [*QUANTIZED, "trainer.epochs=2", *options])
+    train(recipe, tmp_path / "run")
+    saved = Checkpoint.load(RunFolder(tmp_path / "run").last)
+    data = load_data(recipe, saved.encoding)
+    frames = data.test.frames[:60]
+    done = export(
+        saved.network(), saved.encoding, load_target(recipe.trainer.quantize), tmp_path / "net.h5",
+        data.validation.frames[:20].numpy(),
+    )  # fmt: skip
+    assert [layer.disagreement for layer in done.layers] == [0.0, 0.0, 0.0]
+    judged = evaluate(saved.network(), frames, data.test.labels[:60], 60)
+    v = simulate(done.network, frames)[-1].v.numpy()
+    assert np.array_equal(judged.predictions, decode.decode(done.network, v)[0])
+
+
+def test_without_the_key_nothing_changes(tiny_recipe):
+    assert tiny_recipe.trainer.quantize is None
+    assert tiny_recipe.trainer.first_quantized_epoch == tiny_recipe.trainer.epochs
+
+
+@pytest.mark.parametrize(("epochs", "share", "first"), [(10, 0.2, 8), (10, 0.01, 9), (10, 1.0, 0), (1, 0.2, 0)])
+def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, share, first):
+    config = TrainerConfig(epochs=epochs, quantize="loihi2", quantize_epochs=share)
+    assert config.first_quantized_epoch == first
+    schedule = SigmaSchedule.of_recipe(Recipe(trainer=config), DelayedLinear(2, 2, max_delay=24))
+    for epoch in range(epochs):
+        assert (schedule.sigma is None) == schedule.is_final == (epoch >= first)
+        schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.quantize=abacus"], r"trainer\.quantize: value 'abacus' is not possible; choose one of ideal, loih"),
+        (["trainer.quantize=loihi2", "model.max_delay=63"], r"model\.max_delay: 63 exceeds loihi2's 62.*-max-delay 62"),
+        (["trainer.quantize=loihi2", "model.neuron=plif"], r"model\.neuron: 'plif' is not trained through integers"),
+        (["trainer.quantize=loihi2", "model.recurrent=true"], r"model\.recurrent: layers that hear themselves are not"),
+        (
+            ["trainer.quantize=loihi2-netx", "data.time_step_ms=9"],
+            r"input: a value can reach \d, loihi2-netx sends 1; .*smaller data\.max_count .* without trainer\.quantize",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_chip_cannot_hold_is_said_before_training(overrides, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        train(load_recipe("digits", ["data.max_count=3", *overrides]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_target_is_given_the_trained_integers_or_refused(quantized_run, tmp_path):
+    saved = Checkpoint.load(RunFolder(quantized_run[0]).best)
+    frames = load_data(saved.recipe, saved.encoding).validation.frames[:20].numpy()
+    kept = {
+        target: export(saved.network(), saved.encoding, load_target(target), tmp_path / f"{target}.h5", frames).network
+        for target in ("loihi2", "ideal")
+    }
+    assert kept["ideal"].target == "ideal"
+    for one, other in zip(kept["loihi2"].layers, kept["ideal"].layers, strict=True):
+        assert np.array_equal(one.synapses[0].weight, other.synapses[0].weight)
+    message = r"through loihi2's integers, which loihi2-netx does not hold .*--set trainer\.quantize=loihi2-netx"
+    with pytest.raises(ExportError, match=message):
+        export(saved.network(), saved.encoding, load_target("loihi2-netx"), tmp_path / "netx.h5", frames)
+    assert not (tmp_path / "netx.h5").exists()
