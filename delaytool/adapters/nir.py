@@ -117,7 +117,7 @@ def checkpoint_of(network: FloatNetwork, recipe: Recipe, data: TrainingData) -> 
         epoch=recipe.trainer.epochs,
         sigma=None,
         model=parameters,
-        optimisers=[],
+        optimizers=[],
         progress={},
         split=data.split,
     )

@@ -41,7 +41,7 @@ def sequence_model(
 
     trace        give out every spike, current and membrane too, which takes memory
     convolution  delays as positions of a ConvInteger's kernel, rather than shifted copies and one MatMulInteger: the
-                 same bits, less memory, and several times slower in onnxruntime
+                 same bits, less memory, and slower in onnxruntime
     Raises ExportError for a network whose matrices one ONNX file cannot hold, MissingExtraError without onnx.
 
     Layers that no loop joins come one after the other: the charge of all steps first, as one product, then a Scan over
