@@ -180,7 +180,8 @@ class _Reader:
         node, kind = self.nodes[name], self._kind(name)
         n_out = int(np.prod(node.input_type["input"]))
         factor, bias, tau, current_tau = self._neurons(name)
-        forward, recurrent = [], []
+        forward: list[Branch] = []
+        recurrent: list[Branch] = []
         for source, path in self._paths(name):
             branch, offset = self._branch(name, source, path, n_out)
             if offset.any() and current_tau > 1:

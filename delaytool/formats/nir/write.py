@@ -146,10 +146,10 @@ def _add_synapses(
                 matrix = by_delay.setdefault(int(value), np.zeros((layer.n_neurons, n_in)))
                 charge = weight[here].astype(np.int64) << (group.exponent + STATE_SHIFT)
                 np.add.at(matrix, (target[here], pre[here]), charge)
-        for delay, matrix in sorted(by_delay.items()):
-            waiting = f"{names[source]}-delay{delay}"
+        for steps, matrix in sorted(by_delay.items()):
+            waiting = f"{names[source]}-delay{steps}"
             if waiting not in nodes:
-                nodes[waiting] = nir.Delay(np.full(n_in, (delay + 1) * dt))
+                nodes[waiting] = nir.Delay(np.full(n_in, (steps + 1) * dt))
                 edges.append((names[source], waiting))
             branch = f"{waiting}-to-{names[index + 1]}"
             nodes[branch] = nir.Linear(matrix)

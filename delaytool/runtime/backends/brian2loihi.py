@@ -130,7 +130,7 @@ def _job(network: IntegerNetwork, frames: np.ndarray) -> dict[str, np.ndarray]:
         "frames": frames.astype(np.uint8),
         "neurons": np.array([(layer.n_neurons, layer.du, layer.dv, layer.threshold) for layer in network.layers]),
     }
-    connections = []
+    connections: list[tuple[int, int, int, int]] = []
     for index, layer in enumerate(network.layers):
         for group in layer.synapses:
             target, pre, weight, delay = group.listed()
