@@ -198,6 +198,11 @@ class _Training:
 
     def _no_final_epoch(self) -> str:
         sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        if sigma is None:  # of a run that version 0.1.0 has trained
+            return (
+                f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
+                "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
+            )
         return (
             "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
             f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
