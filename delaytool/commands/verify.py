@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,22 @@ from delaytool.verification.executor import EXECUTORS
 
 if TYPE_CHECKING:
     from delaytool.experiments.verify_run import Verification
+
+
+class BackendOnSamples(click.ParamType):
+    """'lava' or 'lava:10', as (name, None) or (name, 10)."""
+
+    name = "backend"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int | None]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, count = str(value).partition(":")
+        if name not in BACKENDS:
+            self.fail(f"{name!r} is not one of {', '.join(BACKENDS)}", param, ctx)
+        if separator and not (count.isdigit() and int(count) >= 1):
+            self.fail(f"{value!r}: {count!r} is no number of samples; give for example {name}:10", param, ctx)
+        return name, int(count) if separator else None
 
 
 @click.command("verify")
@@ -29,11 +45,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--against",
-    type=click.Choice(list(BACKENDS)),
+    type=BackendOnSamples(),
     multiple=True,
     default=("reference",),
     show_default=True,
-    help="Must agree with the backend bit for bit; may be given several times.",
+    help="Must agree with the backend bit for bit; may be given several times. NAME:N runs it on N samples only.",
 )
 @click.option(
     "--torch", "with_torch", is_flag=True,
@@ -77,7 +93,7 @@ def command(
     data: str | None,
     split: str,
     backend: str,
-    against: tuple[str, ...],
+    against: tuple[tuple[str, int | None], ...],
     with_torch: bool,
     run: Path | None,
     samples: int | None,
@@ -112,7 +128,8 @@ def command(
     request = VerifyRequest(
         network=network,
         samples=SampleChoice(data, split, samples),
-        backends=(backend, *dict.fromkeys(against)),
+        backends=(backend, *dict.fromkeys(name for name, _ in against)),
+        few={name: count for name, count in against if count is not None},
         with_torch=with_torch,
         run=run,
         max_drop=None if no_drop else max_drop,

@@ -133,3 +133,32 @@ def test_brian2_loihi_says_why_it_cannot_say_a_network_with_biases(network, call
     result = call("verify", network, "--backend", "brian2loihi", "--samples", 2, "--no-drop")
     assert result.exit_code == 2
     assert "brian2-loihi" in result.output
+
+
+def test_slow_judges_run_on_few_samples_in_the_same_table(network, call):
+    result = call(
+        "verify", network, "--samples", 60, "--against", "reference:7", "--against", "onnx", "--against", "onnx-step:3",
+        "--no-drop", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    verdict = json.loads(result.output)
+    assert verdict["samples_by_backend"] == {"engine": 60, "onnx": 60, "reference": 7, "onnx-step": 3}
+    assert set(verdict["mismatches"]) == {"reference", "onnx", "onnx-step"}
+    table = call("verify", network, "--samples", 60, "--against", "reference:7", "--no-drop")
+    assert table.exit_code == 0, table.output
+    assert "integer, reference, 7 samples" in table.output
+    assert "PASS: engine, reference agree on every bit" in table.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--against", "reference:0"], "is no number of samples"),
+        (["--against", "nothing:3"], "'nothing' is not one of"),
+        (["--backend", "reference", "--against", "reference:3"], "cannot be compared with itself"),
+    ],
+)
+def test_limits_that_compare_nothing_are_refused(network, call, arguments, text):
+    result = call("verify", network, *arguments)
+    assert result.exit_code == 2
+    assert text in result.output
