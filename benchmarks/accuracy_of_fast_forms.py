@@ -3,7 +3,7 @@
     python benchmarks/accuracy_of_fast_forms.py --recipe shd-2l-1kc --set data.source=FOLDER --seeds 3
 
 The plain form makes kernels whole, convolves with the library's convolution and steps through neurons one by one
-(`delaytool/models/plain.py`). Prints every run and the means with their standard errors.
+(`tests/oracles/plain.py`). Prints every run and the means with their standard errors.
 """
 
 from __future__ import annotations

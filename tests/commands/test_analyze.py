@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from delaytool.digests import read_signed_json, write_signed_json
+
 pytest.importorskip("matplotlib")
 
 
@@ -80,8 +82,8 @@ def test_a_run_without_a_past_is_analyzed_as_it_is(call, run, tmp_path):
 def test_another_version_of_pytorch_is_told(call, run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    environment = json.loads((copy / "environment.json").read_text())
-    (copy / "environment.json").write_text(json.dumps({**environment, "torch": "1.0"}))
+    environment, _ = read_signed_json(copy / "environment.json")
+    write_signed_json(copy / "environment.json", {**environment, "torch": "1.0"})
     result = call("analyze", copy, "--permutations", 9, "--neurons", 2)
     assert "the run's by 1.0: another version may draw other numbers" in result.output
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_what_is_done_is_not_done_again_and_what_does_not_fit_says_why(compared,
 
 def test_each_speaker_is_left_out_in_turn(call, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("delaytool.commands.sweeping.load_data", lambda recipe: None)
+    monkeypatch.setattr("delaytool.commands.sweeping.load_data", lambda recipe: SimpleNamespace(warnings=()))
     monkeypatch.setattr(
         "delaytool.commands.sweeping.work_in_processes",
         lambda path, job, tell, jobs: asked.extend(SweepFolder(path, job).journal.settings()),

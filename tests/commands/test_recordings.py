@@ -35,7 +35,7 @@ def test_a_network_trained_on_recordings_is_bit_exact(
         encoding = network.encoding
         assert (encoding.values, encoding.input_bits, encoding.max_payload) == ("graded", 4, 15)
         assert encoding.mel == datasets.mel.MELS["gsc-paper" if preset == "gsc-3l-1kc" else "hd"]
-        result = call("verify", run / f"network-{target}.h5", "--torch", "--no-drop", "--json")
+        result = call("verify", run / f"network-{target}.h5", "--torch", "--no-drop", "--json", "--data", "recorded")
         assert result.exit_code == 0, result.output
         verdict = json.loads(result.stdout)
         assert verdict["passed"] is True

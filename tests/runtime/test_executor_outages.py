@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from delaytool.runtime.executor import DaskExecutor
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError
-from delaytool.runtime import executor as executor_module
+from delaytool.verification import executor as executor_module
+from delaytool.verification.executor import DaskExecutor
 
 pytest.importorskip("distributed", reason="the extra 'cluster' (Dask distributed) is not installed")
 

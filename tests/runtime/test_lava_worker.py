@@ -179,7 +179,7 @@ def run_python(python: str, code: str, folder: Path) -> str:
 
 LOAD_SHIM = f"""
 import dataclasses, importlib.util
-spec = importlib.util.spec_from_file_location("shim", {str(PACKAGE / "runtime" / "lavaworker" / "shim.py")!r})
+spec = importlib.util.spec_from_file_location("shim", {str(PACKAGE / "runtime" / "backends" / "lava_worker" / "shim.py")!r})
 shim = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shim)
 untouched = dataclasses.dataclass

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.experiments.sweep.combinations import grid
+from delaytool.experiments.sweep.combinations import combinations
 from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
 
 if sys.version_info >= (3, 11):
@@ -184,7 +184,7 @@ def test_there_are_keys_of_both_kinds():
 def test_none_is_the_value_where_a_key_has_it(key, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(toml_of(key, '"none"'))
-    (swept, other) = grid("digits", [f"{key}=none,{next(word for word in WORDS[key] if word != 'none')}"])
+    (swept, other) = combinations("digits", [f"{key}=none,{next(word for word in WORDS[key] if word != 'none')}"])
     assert value_of(other.recipe, key) != "none"
     for recipe in (
         load_recipe("digits", [f"{key}=none"]),
@@ -207,7 +207,7 @@ def test_none_unsets_a_key_that_can_be_unset(key, tmp_path):
     assert value_of(load_recipe("digits", [*graded, f"{key}={value}"]), key) is not None
     path = tmp_path / "mine.toml"
     path.write_text(toml_of(key, '"none"'))
-    swept = grid("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], graded)[0].recipe
+    swept = combinations("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], graded)[0].recipe
     for recipe in (load_recipe("digits", [*graded, f"{key}={value}", f"{key}=none"]), load_recipe(str(path)), swept):
         assert value_of(recipe, key) is None
         assert written(recipe, key) is None
