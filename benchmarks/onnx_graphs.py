@@ -3,8 +3,8 @@
     python benchmarks/onnx_graphs.py                                  a random 140-256-256-20 network, delays 0..25
     python benchmarks/onnx_graphs.py --network NET.h5 --frames F.npy  a network file, frames (sample, time, channel)
 
-Entrants take turns, several rounds, and each one's least processor time counts, on one thread. What is timed is running:
-neither making the graph, opening the session, nor compiling. The graphs give out scores and class, the engine records
+Entrants take turns, several rounds, and each one's least processor time counts, on one thread. What is timed is
+running: neither making the graph, opening the session, nor compiling. The graphs give out scores and class, the engine records
 nothing. All classes are compared, and the traces of all forms.
 """
 
@@ -55,7 +55,8 @@ def main() -> None:
     network = IntegerNetwork.load(arguments.network) if arguments.network else random_network()
     most = max(arguments.samples)
     given = np.load(arguments.frames)[:most] if arguments.frames else random_frames(network, most)
-    print(f"{platform.machine()}, Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, one thread")
+    versions = f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}"
+    print(f"{platform.machine()}, {versions}, one thread")
     _compare(network, given[: min(16, most)])
     for n_samples in arguments.samples:
         frames = given[:n_samples]
