@@ -4,8 +4,8 @@
     python benchmarks/onnx_graphs.py --network NET.h5 --frames F.npy  a network file, frames (sample, time, channel)
 
 Entrants take turns, several rounds, and each one's least processor time counts, on one thread. What is timed is
-running: neither making the graph, opening the session, nor compiling. The graphs give out scores and class, the engine records
-nothing. All classes are compared, and the traces of all forms.
+running: neither making the graph, opening the session, nor compiling. The graphs give out scores and class, the engine
+records nothing. All classes are compared, and the traces of all forms.
 """
 
 from __future__ import annotations
