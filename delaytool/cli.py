@@ -23,6 +23,8 @@ VERBS = {
     "sweep": "Train a recipe with every combination of some keys' values.",
     "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
+    "data": "Fetch recordings from their official place.",
+    "encode": "Turn recordings into spikes with the inner ear behind SHD.",
     "verify": "Compare those integers with the trained run and on several backends, bit for bit; their accuracy.",
     "report": "Write one self-contained page about a run or a network.",
     "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",

@@ -61,6 +61,7 @@ PACKAGES: dict[str, set[str]] = {
     "models.config": {"pydantic"},
     "models.neurons.triton_loops": {"torch", "triton"},
     "datasets": {"numpy", "h5py", "scipy", "soundfile", "tonic"},
+    "datasets.ear": {"numpy", "h5py", "numba", "scipy"},
     "formats": {"numpy", "h5py"},
     "formats.onnx": {"numpy", "onnx"},
     "formats.nir": {"numpy", "nir"},

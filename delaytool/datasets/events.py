@@ -27,6 +27,8 @@ class EventData:
     name         where the data came from, for messages
     class_names  one name per class, or empty
     warnings     sentences about the data that a user should read
+    ear          'whole' or 'causal' where the spikes are those of recordings through that form of the ear, else None; a
+                 missing test part of such data is made of whole speakers
     """
 
     times: np.ndarray
@@ -39,6 +41,7 @@ class EventData:
     name: str = ""
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    ear: str | None = None
 
     @staticmethod
     def from_samples(
@@ -126,6 +129,7 @@ class EventData:
             name=self.name,
             class_names=self.class_names,
             warnings=self.warnings,
+            ear=self.ear,
         )
 
     def check(self) -> EventData:

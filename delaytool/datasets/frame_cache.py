@@ -15,7 +15,7 @@ from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
-from delaytool.datasets.recordings import Listing, Recording, read_sound
+from delaytool.datasets.recordings import Listing, Recording, read_sound, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
 
@@ -59,7 +59,7 @@ def mel_frame_data(
         labels=np.array([recording.label for recording in recordings], np.int64),
         n_classes=len(listing.class_names),
         time_step_ms=time_step_ms,
-        speakers=np.array([recording.speaker for recording in recordings], np.int64),
+        speakers=speakers_of(recordings),
         name=name,
         class_names=listing.class_names,
         floor=FLOOR_DB,

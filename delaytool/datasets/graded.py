@@ -86,8 +86,8 @@ def _refuse_other_values(data: FrameData, encoding: InputEncoding) -> None:
     if encoding.values != "graded":
         raise DataError(
             f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot hold; "
-            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), or set data.values to "
-            "'graded' and data.channel_bins to 1"
+            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), set data.ear to true "
+            "for spikes of recordings, or data.values to 'graded' and data.channel_bins to 1"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -199,7 +200,16 @@ def _read(
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
         warnings=warnings,
+        ear=_ear(file),
     ).check()
+
+
+def _ear(file: h5py.File) -> str | None:
+    """Which form of the ear made the spikes, as `ear.spike_file` writes it."""
+    try:
+        return "causal" if json.loads(file.attrs["ear"])["causal"] else "whole"
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ OTHER_FORMATS = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".mp4", ".ogg", ".opus
 
 @dataclass(frozen=True)
 class Recording:
-    """One sample: a file, what it says and who says it.
+    """One sample: a file, its class and who speaks in it, None where that is not known.
 
     excerpt   None: the file from its start. Else (place, volume): the stretch of the file that begins at `place`,
               0..1 of the room that the sample's length leaves, times `volume`
@@ -25,7 +26,7 @@ class Recording:
 
     path: Path
     label: int
-    speaker: int
+    speaker: int | None
     excerpt: tuple[float, float] | None = None
 
 
@@ -44,6 +45,12 @@ class Listing:
     class_names: tuple[str, ...]
     mel: str
     warnings: tuple[str, ...] = ()
+
+
+def speakers_of(recordings: Sequence[Recording]) -> np.ndarray | None:
+    """(n_samples,) int64, or None where one recording's speaker is not known."""
+    speakers = [recording.speaker for recording in recordings if recording.speaker is not None]
+    return np.array(speakers, np.int64) if len(speakers) == len(recordings) else None
 
 
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:

@@ -57,6 +57,10 @@ class DataConfig(RecipeSection):
     input_range: tuple[float, float] | None = Field(
         default=None, description="real numbers that the integer 0 and the highest stand for; default: training's"
     )
+    ear: bool | Literal["causal"] = Field(
+        default=False,
+        description="of recordings: true for spikes of the ear behind SHD, 'causal' for its form for live sound",
+    )
     mel: Literal["gsc-paper", "gsc-corrected", "hd"] | None = Field(
         default=None, description="how recordings become frames; default: 'gsc-paper' or 'hd', by the kind of data"
     )
@@ -64,8 +68,8 @@ class DataConfig(RecipeSection):
         default=None,
         ge=2,
         le=MAX_CLASSES,
-        description="how many there are; default: what the data say. Of Speech Commands 12 is ten keywords, unknown "
-        "and silence, and the default all words",
+        description="how many there are; default: what the data say. Of Speech Commands 10 is ten keywords, 12 these, "
+        "unknown and silence, and the default all words",
     )
     pixel_bins: int = Field(
         default=DataSpec.pixel_bins,
@@ -106,6 +110,8 @@ class DataConfig(RecipeSection):
     def _graded(self) -> DataConfig:
         if self.values != "graded" and (self.input_bits is not None or self.input_range is not None):
             raise ValueError(f"input_bits and input_range are for values 'graded', not {self.values!r}")
+        if self.ear and (self.values == "graded" or self.mel is not None):
+            raise ValueError("the ear makes spikes: with ear, leave out mel, and set values to 'count' or 'binary'")
         if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
             raise ValueError(f"input_range {list(self.input_range)} must rise")
         if self.values == "graded" and (self.channel_bins != 1 or self.max_count is not None):

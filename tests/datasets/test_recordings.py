@@ -216,7 +216,7 @@ def test_what_is_wrong_is_told(speech_folder: Path, tmp_path: Path, monkeypatch:
         with pytest.raises(DataError, match=expected):
             load(DataSpec(folder, **reading))
 
-    refused("its recordings are not downloaded; give the unpacked folder", "gsc")
+    refused("its recordings are not here; give the folder of Speech Commands", "gsc")
     refused("12 classes need the ten words yes, no, .* there is no yes", speech_folder, classes=12)
     refused("5 classes were asked for, there are 4 words", speech_folder, classes=5)
     refused("'mel' is unknown; choose one of gsc-paper, gsc-corrected, hd", speech_folder, mel="mel")
