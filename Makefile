@@ -28,8 +28,10 @@ demo: $(VENV)/.installed
 	@echo "The page is $(CURDIR)/demo/report.html"
 
 # The workers are the parallelism: more threads in each only wait for one another.
-test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+test: $(VENV)/.installed-dev $(VENV)/.installed-brian2loihi $(VENV)/.installed-node
+	OMP_NUM_THREADS=1 DELAYTOOL_BRIAN2LOIHI_PYTHON="$$(cat $(VENV)/.installed-brian2loihi)" \
+	DELAYTOOL_NODE_MODULES="$$(cat $(VENV)/.installed-node)" \
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 campaign: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python tests/campaign $(CAMPAIGN_ARGS)
@@ -54,6 +56,20 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt requirements
 	$(PIP) --no-deps -r requirements-oracles.txt
 	$(PIP) --no-deps --ignore-requires-python -r requirements-lava.txt
 	touch $@
+
+# Other interpreters that tests ask, each stamp holding where it is; empty where there can be none, and its tests skip.
+# brian2-loihi needs numpy below 2, which has no build for Python 3.13.
+$(VENV)/.installed-brian2loihi: requirements-brian2loihi.txt | $(BIN)/python
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+		$(BIN)/python -m venv $(VENV)/brian2loihi && \
+		$(VENV)/brian2loihi/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r $< && \
+		echo $(abspath $(VENV))/brian2loihi/bin/python > $@; \
+	else : > $@; fi
+
+$(VENV)/.installed-node: | $(BIN)/python
+	if command -v npm > /dev/null && npm install --silent --no-audit --no-fund --ignore-scripts \
+		--prefix $(VENV)/node onnxruntime-node@1.30.0; \
+	then echo $(abspath $(VENV))/node/node_modules > $@; else : > $@; fi
 
 clean:
 	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis campaign-findings

@@ -29,15 +29,16 @@ VERBS = {
     "report": "Write one self-contained page about a run or a network.",
     "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
-    "import": "Read a netx file (.net) of lava-dl or delaytool into a network file.",
+    "import": "Read a netx (.net) or NIR (.nir) file, of delaytool or of another tool.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
 }
 # Earlier names of verbs, understood for one more version.
 ALIASES = {"analyse": "analyze"}
 # Names that Python does not take for a module.
-MODULES = {"import": "import_netx", "import-snn-delays": "import_snn_delays"}
+MODULES = {"import": "import_file", "import-snn-delays": "import_snn_delays"}
 # Which extra brings the packages that a verb may lack.
 EXTRAS = {"matplotlib": "plots", "jinja2": "plots", "tonic": "datasets", "optuna": "sweep", "filelock": "sweep"}
+EXTRAS |= {"onnx": "onnx", "onnxruntime": "onnx", "nir": "nir"}
 
 
 # As a shell has it for SIGINT and SIGPIPE.

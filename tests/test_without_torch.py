@@ -22,8 +22,8 @@ import sys
 
 class Absent:
     packages = {
-        "filelock", "jinja2", "lava", "matplotlib", "networkx", "optuna", "scipy", "sklearn", "soundfile",
-        "spikingjelly", "tensorboard", "tonic", "torch",
+        "brian2", "brian2_loihi", "filelock", "jinja2", "lava", "matplotlib", "networkx", "nir", "onnx", "onnxruntime",
+        "optuna", "scipy", "sklearn", "soundfile", "spikingjelly", "tensorboard", "tonic", "torch",
     }
 
     def find_spec(self, name, path=None, target=None):
@@ -82,11 +82,11 @@ def test_the_right_half_imports() -> None:
     every_runtime_module = """
 import importlib, pkgutil
 import delaytool.cli, delaytool.commands.verify, delaytool.datasets, delaytool.hw_configs, delaytool.contract.network
-import delaytool.formats
+import delaytool.formats.netx, delaytool.formats.nir.read, delaytool.formats.onnx.sequence
 from delaytool import runtime
 for module in pkgutil.walk_packages(runtime.__path__, "delaytool.runtime."):
-    # PyTorch's own backend, and what runs inside Lava's interpreter.
-    if module.name != "delaytool.runtime.backends.torch" and "lava_worker" not in module.name:
+    # PyTorch's own backend, and what runs inside Lava's or brian2-loihi's interpreter.
+    if not module.name.endswith((".torch", "brian2loihi_worker")) and "lava_worker" not in module.name:
         importlib.import_module(module.name)
 print(sorted(Absent.packages & set(sys.modules)))
 """
@@ -165,6 +165,10 @@ def test_the_digits_come_with_the_package(tmp_path: Path) -> None:
         (["verify", "NETWORK", "--data", "EVENTS", "--torch"], "train"),
         (["verify", "NETWORK", "--data", "RECORDINGS"], "audio"),
         (["verify", "NETWORK", "--data", "tonic:NMNIST"], "datasets"),
+        (["verify", "NETWORK", "--data", "EVENTS", "--backend", "onnx", "--no-drop"], "onnx"),
+        (["export", "NETWORK", "--target", "onnx"], "onnx"),
+        (["export", "NETWORK", "--target", "nir"], "nir"),
+        (["import", "GRAPH.nir"], "nir"),
     ],
 )
 def test_the_error_for_a_missing_extra_is_one_line(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,22 @@ from delaytool.verification.executor import EXECUTORS
 
 if TYPE_CHECKING:
     from delaytool.experiments.verify_run import Verification
+
+
+class BackendOnSamples(click.ParamType):
+    """'lava' or 'lava:10', as (name, None) or (name, 10)."""
+
+    name = "backend"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int | None]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, count = str(value).partition(":")
+        if name not in BACKENDS:
+            self.fail(f"{name!r} is not one of {', '.join(BACKENDS)}", param, ctx)
+        if separator and not (count.isdigit() and int(count) >= 1):
+            self.fail(f"{value!r}: {count!r} is no number of samples; give for example {name}:10", param, ctx)
+        return name, int(count) if separator else None
 
 
 @click.command("verify")
@@ -35,11 +51,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--against",
-    type=click.Choice(list(BACKENDS)),
+    type=BackendOnSamples(),
     multiple=True,
     default=("reference",),
     show_default=True,
-    help="A backend that must agree with it on every bit; may be repeated.",
+    help="A backend that must agree with it on every bit; may be repeated. NAME:N runs it on N samples only.",
 )
 @click.option(
     "--torch", "with_torch", is_flag=True,
@@ -65,6 +81,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--lava-python", metavar="PYTHON", help="Python interpreter with Lava installed, for the Lava backends.")
 @click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
+@click.option("--brian2loihi-python", metavar="PYTHON", help="An interpreter that has brian2-loihi, for that backend.")
+@click.option(
+    "--brian2loihi-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that brian2-loihi may take."
+)
 @click.option(
     "--loihi-host",
     "host",
@@ -84,7 +104,7 @@ def command(
     data: str | None,
     split: str,
     backend: str,
-    against: tuple[str, ...],
+    against: tuple[tuple[str, int | None], ...],
     with_torch: bool,
     run: Path | None,
     samples: int | None,
@@ -93,6 +113,8 @@ def command(
     engine_method: str,
     lava_python: str | None,
     lava_timeout: float | None,
+    brian2loihi_python: str | None,
+    brian2loihi_timeout: float | None,
     host: tuple[str, ...],
     executor: str,
     executor_address: str | None,
@@ -117,7 +139,8 @@ def command(
     request = VerifyRequest(
         network=network,
         samples=SampleChoice(data, split, samples),
-        backends=(backend, *dict.fromkeys(against)),
+        backends=(backend, *dict.fromkeys(name for name, _ in against)),
+        few={name: count for name, count in against if count is not None},
         with_torch=with_torch,
         run=run,
         max_drop=None if no_drop else max_drop,
@@ -127,6 +150,8 @@ def command(
             lava_python=lava_python,
             lava_timeout=lava_timeout,
             loihi_host=_host(host),
+            brian2loihi_python=brian2loihi_python,
+            brian2loihi_timeout=brian2loihi_timeout,
         ),
         executor=ExecutorChoice(executor, executor_address, workers),
     )

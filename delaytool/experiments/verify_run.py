@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +69,7 @@ class VerifyRequest:
 
     network    the file
     backends   the first one's accuracy counts, the others must agree with it
+    few        of slow backends, by name, on how many samples they run, evenly spaced; the others run on all
     with_torch compare with the trainer's integer simulation too, a second simulation of the same file
     run        the trained run: its checkpoint is compiled again, every integer compared, its float accuracy measured
     max_drop   points of accuracy that integers may cost; None: they may cost any
@@ -77,6 +78,7 @@ class VerifyRequest:
     network: Path
     samples: SampleChoice = field(default_factory=SampleChoice)
     backends: tuple[str, ...] = ("engine", "reference")
+    few: Mapping[str, int] = field(default_factory=dict)
     with_torch: bool = False
     run: Path | None = None
     max_drop: float | None = 0.5
@@ -171,6 +173,34 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
     binding, saved = (None, None) if request.run is None else bind(network, request.network, request.run)
     samples = load_samples(network, request.network, request.samples, progress)
     floats = _float_figures(network, samples, binding, saved)
+    figures = floats if isinstance(floats, FloatFigures) else None
+    on_all = replace(request, backends=tuple(name for name in request.backends if name not in request.few))
+    if len(on_all.backends) + on_all.with_torch == 1:  # it is compared on few samples alone
+        (first,) = on_all.backends
+        backend = backend_named(first, request.options)
+        whole = evaluate(
+            network, samples.frames, samples.labels, first, backend, floats=figures, progress=progress
+        )  # fmt: skip
+        verdict = Verdict(**vars(whole), comparisons={}, max_drop=request.max_drop, binding=binding)
+    else:
+        verdict = _on_all(on_all, network, samples, figures, binding, progress)
+    for name, count in request.few.items():
+        chosen = evenly_spaced(len(samples.frames), count)
+        pair = _backends(replace(request, backends=(request.backends[0], name), with_torch=False))
+        frames, labels = samples.frames[chosen], samples.labels[chosen]
+        verdict = verdict.with_few(verify(network, frames, labels, pair, max_drop=None, progress=progress), chosen)
+    return Verification(network, verdict, samples, floats if isinstance(floats, str) else "")
+
+
+def _on_all(
+    request: VerifyRequest,
+    network: IntegerNetwork,
+    samples: Samples,
+    floats: FloatFigures | None,
+    binding: Binding | None,
+    progress: Progress | None,
+) -> Verdict:
+    """The verdict of backends that all run on all samples, here or on a cluster."""
     with ExitStack() as opened:
         backends: dict[str, Backend] | Executor
         if request.executor.name == "dask":
@@ -179,17 +209,16 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
             backends = opened.enter_context(cluster)
         else:
             backends = _backends(request)
-        verdict = verify(
+        return verify(
             network,
             samples.frames,
             samples.labels,
             backends,
-            floats=floats if isinstance(floats, FloatFigures) else None,
+            floats=floats,
             max_drop=request.max_drop,
             binding=binding,
             progress=progress,
         )
-    return Verification(network, verdict, samples, floats if isinstance(floats, str) else "")
 
 
 def verify_in_two_parts(
@@ -305,6 +334,14 @@ def _check(request: VerifyRequest) -> None:
         )
     if not others and not request.with_torch:
         raise VerificationError(f"backend {first} would be compared with nothing; name another with --against")
+    if first in request.few:
+        raise VerificationError(f"backend {first}: its accuracy counts, so it runs on all samples; limit the others")
+    unknown = [name for name in request.few if name not in others]
+    if unknown:
+        raise VerificationError(f"backend {unknown[0]} is limited to few samples, but does not run; name it")
+    for name, count in request.few.items():
+        if count < 1:
+            raise VerificationError(f"backend {name}: {count} samples would compare nothing; give at least 1")
     if request.with_torch and request.executor.name != "local":
         raise VerificationError("the trainer's simulation runs in this process only; leave out --torch or --executor")
 

@@ -1,1 +1,4 @@
-"""From a trained network to an IntegerNetwork: `compile.export` lists the passes in order."""
+"""From a trained float network to an IntegerNetwork: `compile.export` lists the passes in order.
+
+Nothing is imported here, so that naming the package costs nothing.
+"""

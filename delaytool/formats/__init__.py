@@ -1,1 +1,1 @@
-"""Files for other tools. Nothing here imports PyTorch."""
+"""An integer network in other people's words: ONNX, NIR, netx. Nothing here imports PyTorch."""

@@ -66,12 +66,15 @@ def verdict_rows(figures: Figures) -> list[tuple[str, ...]]:
         else:
             differ = tuple(f"{comparison.count(quantity):,}" for quantity in ("spikes", "u", "v"))
         how = f" ({figures.methods[name]})" if name in figures.methods else ""
-        rows.append((f"integer, {name}{how}", *_accuracy(figures, accuracy), *differ, f"{figures.seconds[name]:.2f}"))
+        samples = figures.samples_of(name)
+        few = "" if samples == figures.samples else f", {samples} sample{'s' * (samples != 1)}"
+        what = f"integer, {name}{how}{few}"
+        rows.append((what, *_accuracy(figures, accuracy, samples), *differ, f"{figures.seconds[name]:.2f}"))
     return rows
 
 
-def _accuracy(figures: Figures, accuracy: float) -> tuple[str, str]:
-    return f"{100 * accuracy:.2f} %", f"± {100 * figures.error(accuracy):.2f}"
+def _accuracy(figures: Figures, accuracy: float, samples: int | None = None) -> tuple[str, str]:
+    return f"{100 * accuracy:.2f} %", f"± {100 * figures.error(accuracy, samples):.2f}"
 
 
 VERDICT_HEADINGS = ("network", "accuracy", "std err", "spikes differ", "u", "v", "seconds")

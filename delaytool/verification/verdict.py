@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,13 @@ class Figures:
         """Sentences that are shown beside the verdict, because it means little without them."""
         return self.chance.warnings
 
-    def error(self, accuracy: float) -> float:
-        """Binomial standard error of an accuracy on so many samples."""
-        return binomial_standard_error(accuracy, self.samples)
+    def samples_of(self, name: str) -> int:
+        """Samples that a backend ran."""
+        return self.samples
+
+    def error(self, accuracy: float, samples: int | None = None) -> float:
+        """Binomial standard error of an accuracy on so many samples; None: on all."""
+        return binomial_standard_error(accuracy, self.samples if samples is None else samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,27 @@ class Verdict(Figures):
     comparisons: dict[str, TraceComparison]
     max_drop: float | None
     binding: Binding | None = None
+
+    def samples_of(self, name: str) -> int:
+        """Samples that a backend ran: of one that is compared, those on which it was."""
+        return self.comparisons[name].samples if name in self.comparisons else self.samples
+
+    def with_few(self, few: Verdict, chosen: np.ndarray) -> Verdict:
+        """This verdict and, beside it, the other backends of one on fewer samples, whose indices here are `chosen`."""
+        comparisons = {
+            name: comparison
+            if comparison.first is None
+            else replace(comparison, first=replace(comparison.first, sample=int(chosen[comparison.first.sample])))
+            for name, comparison in few.comparisons.items()
+        }
+        added = {name: few.accuracy[name] for name in comparisons}
+        return replace(
+            self,
+            accuracy=self.accuracy | added,
+            seconds=self.seconds | {name: few.seconds[name] for name in comparisons},
+            methods={name: how for name, how in few.methods.items() if name in added} | self.methods,
+            comparisons=self.comparisons | comparisons,
+        )
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -135,6 +160,7 @@ class Verdict(Figures):
             "warnings": list(self.warnings),
             "binding": {"bound": False, "statement": NOT_BOUND} if self.binding is None else self.binding.as_dict(),
             "samples": self.samples,
+            "samples_by_backend": {name: self.samples_of(name) for name in self.accuracy},
             "steps": self.steps,
             "accuracy": {
                 "float_as_trained": self.floats.as_trained if self.floats else None,
@@ -142,7 +168,7 @@ class Verdict(Figures):
                 **self.accuracy,
             },
             "accuracy_interval_95": {
-                name: wilson_interval(value, self.samples) for name, value in self.accuracy.items()
+                name: wilson_interval(value, self.samples_of(name)) for name, value in self.accuracy.items()
             },
             "chance": self.chance.as_dict(),
             "float_origin": self.floats.origin if self.floats else None,

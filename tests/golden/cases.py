@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,11 +32,13 @@ def layer(name: str, *synapses: Synapses, n: int, du=4095, dv=4096, threshold=MA
     return IntegerLayer(name, n, synapses, dv, threshold, du, mantissa, bias_exponent)
 
 
-def network(layers: list[IntegerLayer], *, n_in: int, n_steps: int, max_count: int = 1) -> IntegerNetwork:
+def network(
+    layers: list[IntegerLayer], *, n_in: int, n_steps: int, max_count: int = 1, target: str = "loihi2"
+) -> IntegerNetwork:
     values = "count" if max_count > 1 else "binary"
     encoding = InputEncoding(n_in, values=values, max_count=max_count if max_count > 1 else None, n_steps=n_steps)
     # Loihi 2's dv has 12 bits; what stock Lava runs beyond them is for no chip.
-    target = "loihi2" if all(layer.dv < DECAY_UNITY for layer in layers) else "ideal"
+    target = target if all(layer.dv < DECAY_UNITY for layer in layers) else "ideal"
     return IntegerNetwork(encoding, tuple(layers), Readout("sum", 1.0, 0, n_steps), n_steps, target=target)
 
 
@@ -249,6 +252,80 @@ def recurrent_and_skip() -> Case:
         threshold=300,
     )
     return network([first, second], n_in=4, n_steps=90), random_frames(11, (1, 90, 4), 0.15)
+
+
+@case
+def recurrent_layer() -> Case:
+    """A layer that hears itself over delays 0 to 62, with a current filter; no biases and no payloads."""
+    rng = np.random.default_rng(12)
+    own = SparseSynapses(
+        1, 8, 8, rng.integers(0, 8, 40), rng.integers(0, 8, 40), even(rng, (40,), -120, 100), rng.integers(0, 63, 40)
+    )
+    hidden = layer(
+        "hidden", dense(0, even(rng, (8, 5), -40, 200), rng.integers(0, 63, (8, 5))), own, n=8, du=3000, dv=600,
+        threshold=250,
+    )  # fmt: skip
+    readout = layer("readout", dense(1, even(rng, (3, 8)), rng.integers(0, 63, (3, 8)), 1), n=3, du=2500, dv=409)
+    return network([hidden, readout], n_in=5, n_steps=150), random_frames(13, (1, 150, 5), 0.12)
+
+
+@case
+def wraps_at_2_23() -> Case:
+    """Sums of exactly +-2^23 and of one weight more and less: +2^23 stays, -2^23 becomes +2^23."""
+    quarter = [254, 254, 254, 254, 8]  # times 2^7 they add up to 2^17, and 2^17 << 6 is 2^23
+    weight = [[*quarter, 0], [*quarter, 2], [*quarter, -2]]
+    weight += [[-value for value in row] for row in weight]
+    edge = layer("out", dense(0, weight, 0, exponent=7), n=6, dv=2048)
+    return network([edge], n_in=6, n_steps=8), frames(8, 6, {(1, channel): 1 for channel in range(6)} | {(5, 5): 1})
+
+
+@case
+def refusal_limit() -> Case:
+    """The largest sums that a network may have: one weight more and its sums could leave 32 bits."""
+    edge = layer("out", dense(0, [[254, 254, 6], [-254, -254, -6]], 0, exponent=7), n=2, dv=1000)
+    pulses = {(1, channel): 255 for channel in range(3)} | {(4, 0): 255, (4, 2): 1, (7, 1): 128}
+    return network([edge], n_in=3, n_steps=14, max_count=255), frames(14, 3, pulses)
+
+
+@case
+def one_neuron() -> Case:
+    """One channel and one neuron that hears itself: the smallest network that does anything."""
+    own = dense(1, [[-90]], 2, exponent=1)
+    return network([layer("out", dense(0, [[100]], 0), own, n=1, dv=500, threshold=80)], n_in=1, n_steps=30), frames(
+        30, 1, {(step, 0): 1 for step in range(0, 28, 3)}
+    )
+
+
+@case
+def graded_values() -> Case:
+    """Real numbers of 4 bits as payloads, into a layer with a current filter and from there into a readout."""
+    rng = np.random.default_rng(14)
+    hidden = layer(
+        "hidden", dense(0, even(rng, (6, 4)), rng.integers(0, 12, (6, 4))), n=6, du=2000, dv=500, threshold=4000
+    )
+    readout = layer("readout", dense(1, even(rng, (3, 6)), rng.integers(0, 12, (3, 6)), 2), n=3, dv=409)
+    made = network([hidden, readout], n_in=4, n_steps=40)
+    encoding = InputEncoding(4, values="graded", input_bits=4, offset=-40.0, scale=2.5, start="zero", n_steps=40)
+    return replace(made, encoding=encoding), random_frames(15, (2, 40, 4), 0.4, most=15)
+
+
+@case
+def long_delays() -> Case:
+    """Delays beyond a chip's 62: 63, 64, 200, 299, and 32767, which ends after the run."""
+    taps = np.array(
+        [  # target, pre, weight, delay
+            (0, 0, 80, 63),
+            (0, 1, -60, 64),
+            (1, 0, 100, 200),
+            (1, 1, 120, 299),
+            (0, 0, 40, 62),
+            (1, 1, 254, 32767),
+        ]
+    )
+    hidden = layer("hidden", SparseSynapses(0, 2, 2, *taps.T), n=2, du=3500, dv=300, threshold=70)
+    readout = layer("readout", dense(1, [[64, -30]], [[120, 0]]), n=1, dv=409)
+    made = network([hidden, readout], n_in=2, n_steps=400, target="ideal")
+    return made, random_frames(16, (1, 400, 2), 0.05)
 
 
 @case

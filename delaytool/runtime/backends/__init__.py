@@ -21,10 +21,12 @@ class BackendOptions:
 
     announce      called with a line of text before something that takes long
     engine_method 'auto', 'event' or 'batched' (see `runtime.engine`)
-    threads       of the engine; None: one for each core that this process may use
+    threads       of the engine and of onnxruntime; None: one for each core that this process may use
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     lava_timeout  seconds; None: the backend's own
     loihi_host    keywords of `runtime.backends.loihi.Host`
+    brian2loihi_python    an interpreter that has brian2-loihi; None: $DELAYTOOL_BRIAN2LOIHI_PYTHON, else this one
+    brian2loihi_timeout   seconds; None: the backend's own
     """
 
     announce: Callable[[str], None] | None = None
@@ -33,6 +35,8 @@ class BackendOptions:
     lava_python: str | None = None
     lava_timeout: float | None = None
     loihi_host: dict[str, Any] = field(default_factory=dict)
+    brian2loihi_python: str | None = None
+    brian2loihi_timeout: float | None = None
 
     def lava(self) -> dict[str, Any]:
         timeout = {} if self.lava_timeout is None else {"timeout": self.lava_timeout}
@@ -73,12 +77,34 @@ def _loihi2(options: BackendOptions) -> Backend:
     return lambda network, frames: loihi.run(network, frames, host=host, **options.lava())
 
 
+def _brian2loihi(options: BackendOptions) -> Backend:
+    from delaytool.runtime.backends import brian2loihi
+
+    timeout = {} if options.brian2loihi_timeout is None else {"timeout": options.brian2loihi_timeout}
+    return lambda network, frames: brian2loihi.run(network, frames, python=options.brian2loihi_python, **timeout)
+
+
+def _onnx(options: BackendOptions) -> Backend:
+    from delaytool.runtime.backends.onnx import OnnxBackend
+
+    return OnnxBackend("sequence", options.threads)
+
+
+def _onnx_step(options: BackendOptions) -> Backend:
+    from delaytool.runtime.backends.onnx import OnnxBackend
+
+    return OnnxBackend("step", options.threads)
+
+
 BACKENDS: dict[str, Callable[[BackendOptions], Backend]] = {
     "engine": _engine,
     "reference": _reference,
     "lava": _lava,
     "lava-cached": _lava_cached,
     "loihi2": _loihi2,
+    "brian2loihi": _brian2loihi,
+    "onnx": _onnx,
+    "onnx-step": _onnx_step,
 }
 
 

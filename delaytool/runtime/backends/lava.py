@@ -12,13 +12,8 @@ Two variants:
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +23,7 @@ from delaytool import version
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
+from delaytool.runtime.child_process import find_interpreter, last_error, run_child
 from delaytool.runtime.trace import Trace
 
 VARIANTS = ("stock", "cached")
@@ -147,17 +143,9 @@ def check(network: IntegerNetwork, frames: np.ndarray) -> None:
 
 def find_python(python: str | os.PathLike[str] | None = None) -> str:
     """The interpreter to run Lava under: the one given, $DELAYTOOL_LAVA_PYTHON, or the present one if it has Lava."""
-    chosen = os.fspath(python) if python is not None else os.environ.get(PYTHON_VARIABLE)
-    if chosen:
-        chosen = os.path.expanduser(chosen)
-        # The worker starts in a folder of its own. The path is not resolved: a venv's python is a symbolic link.
-        return os.path.abspath(chosen) if os.path.dirname(chosen) else chosen
-    if importlib.util.find_spec("lava") is None:
-        raise BackendError(
-            f"lava: lava-nc is not installed for {sys.executable}; install it with: {INSTALL} "
-            "(or give another interpreter that has it with --lava-python)"
-        )
-    return sys.executable
+    return find_interpreter(
+        python, name="lava", variable=PYTHON_VARIABLE, module="lava", package="lava-nc", install=INSTALL
+    )
 
 
 def _package_folder() -> Path:
@@ -165,58 +153,10 @@ def _package_folder() -> Path:
 
 
 def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
-    """Run the worker in `folder`, its process group killed whatever happens. Raises BackendError if it fails."""
-    log = folder / "log"
-    environment = dict(os.environ)
-    if command[0] != sys.executable:  # what PYTHONPATH and its like hold is for another Python
-        environment = {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
-    with open(log, "wb") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BackendError(
-                f"lava: cannot start {command[0]} ({error.strerror}); give a Python interpreter with --lava-python"
-            ) from None
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise BackendError(
-                f"lava: no result within {timeout:g} s; give more with --lava-timeout, or fewer samples with --samples"
-            ) from None
-        finally:
-            _end(process)
+    """Run the worker in `folder`. Raises BackendError if it fails."""
+    code, log = run_child(command, folder, timeout, name="lava")
     if code != 0:
-        raise WorkerExit(log.read_text(errors="replace"), command[0], code)
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End the worker and the processes that Lava forked.
-
-    First by SIGTERM: Python's resource tracker, in the same group, outlives it and frees the shared memory that the
-    others held.
-    """
-    if not hasattr(os, "killpg"):
-        process.kill()
-        return
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
-        number = int(wanted)
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline:
-            try:
-                os.killpg(process.pid, number)
-            except (ProcessLookupError, PermissionError):
-                return
-            process.poll()  # reaps it, so that the group can vanish
-            time.sleep(0.05)
-            number = 0  # signaled once; from here only ask whether anyone is left
+        raise WorkerExit(log, command[0], code)
 
 
 def _explained(log: str, interpreter: str, code: int) -> str:
@@ -228,9 +168,10 @@ def _explained(log: str, interpreter: str, code: int) -> str:
                 f"lava: {interpreter} cannot run Lava: {line.removeprefix('delaytool-lava: ')}; install it there with: "
                 f"{INSTALL} (or give another interpreter with --lava-python)"
             )
-    errors = [line for line in lines if "Error: " in line and "Exception(s) occurred" not in line]
-    reason = (errors or lines or ["no output"])[-1]
-    return f"lava: the worker under {interpreter} ended with exit code {code} ({reason}); report it with the network"
+    return (
+        f"lava: the worker under {interpreter} ended with exit code {code} ({last_error(log)}); "
+        "report it with the network"
+    )
 
 
 def _load_trace(folder: Path, network: IntegerNetwork) -> Trace:

@@ -1,0 +1,71 @@
+"""From a run folder to its float network as an ONNX file, and how far onnxruntime is from PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from delaytool.datasets.subset import evenly_spaced
+from delaytool.experiments.export_run import ExportOptions, checkpoint_path
+from delaytool.exporter.float_onnx import FloatDifference, float_difference, write_float_onnx
+from delaytool.models.delay_network import class_scores
+from delaytool.runtime.backends.onnx import open_session
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import load_data
+
+
+def export_float(
+    run: Path,
+    output: Path,
+    options: ExportOptions,
+    *,
+    trace: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> FloatDifference:
+    """Write a run's float network with rounded delays, and compare it with PyTorch on validation samples.
+
+    options   checkpoint, data, and calibration_samples: as many samples are compared
+    trace     the file gives out spikes and membranes too
+    Raises DelaytoolError.
+    """
+    saved = Checkpoint.load(checkpoint_path(run, options.checkpoint))
+    recipe = saved.recipe
+    if options.data is not None:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
+    loaded = load_data(recipe, saved.encoding, progress)
+    names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
+    model = saved.float_network()
+    # Compared with its spikes given out, then written as asked.
+    write_float_onnx(model, saved.encoding, output, names, trace=True)
+    validation = loaded.validation.frames[evenly_spaced(len(loaded.validation), options.calibration_samples)]
+    difference = _difference(model, output, validation, recipe.trainer.batch_size)
+    if not trace:
+        write_float_onnx(model, saved.encoding, output, names)
+    return difference
+
+
+def _difference(model, path: Path, frames: torch.Tensor, batch_size: int) -> FloatDifference:
+    session = open_session(str(path))
+    hidden = model.layer_names()[: len(model.hidden)]
+    outputs = [f"spikes/{index}" for index in range(len(hidden))]
+    ours: list[list[np.ndarray]] = [[] for _ in hidden]
+    theirs: list[list[np.ndarray]] = [[] for _ in hidden]
+    classes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for start in range(0, len(frames), batch_size):
+        batch = frames[start : start + batch_size]
+        with torch.no_grad():
+            spikes, membrane = model.traced(batch)
+        *got, found = session.run([*outputs, "class"], {"frames": batch.numpy()})
+        classes[0].append(class_scores(membrane).argmax(1).numpy())
+        classes[1].append(found)
+        for index, layer in enumerate(spikes):
+            ours[index].append(layer.transpose(0, 1).numpy().astype(np.bool_))
+            theirs[index].append(got[index].astype(np.bool_))
+    return float_difference(
+        hidden,
+        ([np.concatenate(parts) for parts in ours], [np.concatenate(parts) for parts in theirs]),
+        (np.concatenate(classes[0]), np.concatenate(classes[1])),
+    )

@@ -1,0 +1,190 @@
+"""Run a network in brian2-loihi 0.5.2, a Loihi emulator that others wrote and checked against a chip.
+
+C. Michaelis, A. B. Lehr, W. Oed, C. Tetzlaff: Brian2Loihi: An emulator for the neuromorphic chip Loihi using the
+spiking neural network simulator Brian, Frontiers in Neuroinformatics 16 (2022), doi 10.3389/fninf.2022.1015624.
+
+It runs in a child process, because it needs numpy below 2. What it cannot say is refused: biases, values above 1 sent
+in a spike, weights and delays that Loihi does not have. It neither wraps u nor clips v, so a run in which the contract
+would have is refused after it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from delaytool.contract.bounds import STATE_LIMIT
+from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import BackendError
+from delaytool.runtime.child_process import find_interpreter, last_error, run_child
+from delaytool.runtime.trace import Trace, padded_input
+
+NAME = "brian2loihi"
+PYTHON_VARIABLE = "DELAYTOOL_BRIAN2LOIHI_PYTHON"
+INSTALL = "pip install brian2-loihi==0.5.2 'numpy<2'"
+MIN_WEIGHT, MAX_WEIGHT = -256, 254  # brian2_loihi/loihi_synapses.py, sign mode MIXED
+MAX_DELAY = 62  # brian2_loihi/loihi_synapses.py
+MAX_CHARGE = (1 << 15) - 1  # brian2_loihi/loihi_synapses.py, __getWeightLimit: 2^21 - 2^6 is this << 6
+OTHER_WAY = "judge it with --backend lava or engine"
+WORKER = Path(__file__).with_name("brian2loihi_worker.py")
+
+
+def run(
+    network: IntegerNetwork,
+    frames: np.ndarray,
+    *,
+    python: str | os.PathLike[str] | None = None,
+    timeout: float = 1800.0,
+) -> Trace:
+    """Frames (sample, time, channel) of 0 and 1 to the full trace of every layer.
+
+    python    an interpreter that has brian2-loihi; None: $DELAYTOOL_BRIAN2LOIHI_PYTHON, else the present one
+    timeout   seconds for the whole call
+
+    Raises BackendError where brian2-loihi is missing, fails, takes too long or cannot say the network.
+    """
+    return run_many([(network, frames)], python=python, timeout=timeout)[0]
+
+
+def run_many(
+    jobs: Sequence[tuple[IntegerNetwork, np.ndarray]],
+    *,
+    python: str | os.PathLike[str] | None = None,
+    timeout: float = 1800.0,
+) -> list[Trace]:
+    """As `run`, for several networks in one child process, which saves the seconds that starting brian2 takes."""
+    for network, frames in jobs:
+        check(network, frames)
+    traces = in_worker(jobs, python=python, timeout=timeout)
+    for (network, _), trace in zip(jobs, traces, strict=True):
+        refuse_overflow(network, trace)
+    return traces
+
+
+def in_worker(
+    jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], *, python: str | os.PathLike[str] | None, timeout: float
+) -> list[Trace]:
+    """What the emulator says of jobs that `check` admits, states beyond 24 bits included."""
+    interpreter = find_interpreter(
+        python, name=NAME, variable=PYTHON_VARIABLE, module="brian2_loihi", package="brian2-loihi", install=INSTALL
+    )
+    with tempfile.TemporaryDirectory(prefix="delaytool-brian2loihi-") as name:
+        folders = [Path(name) / str(number) for number in range(len(jobs))]
+        for folder, (network, frames) in zip(folders, jobs, strict=True):
+            folder.mkdir()
+            np.savez(folder / "job.npz", **_job(network, padded_input(frames, network.n_steps)))  # type: ignore[arg-type]
+        busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
+        if busy:
+            code, log = run_child([interpreter, str(WORKER), *busy], Path(name), timeout, name=NAME)
+            if code != 0:
+                raise BackendError(_explained(log, interpreter, code))
+            if not all((Path(folder) / "trace.npz").exists() for folder in busy):
+                raise BackendError(f"{NAME}: {interpreter} ended without an error but wrote no trace; is it a Python?")
+        return [_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
+
+
+def check(network: IntegerNetwork, frames: np.ndarray) -> None:
+    """Raise BackendError for a network or frames that brian2-loihi cannot say, DataError for frames of another kind."""
+    for layer in network.layers:
+        if layer.bias.any():
+            raise BackendError(
+                f"layer {layer.name}: it has biases and brian2-loihi's neurons have none; train with model.bias and "
+                f"model.batch_norm false, or {OTHER_WAY}"
+            )
+        for number, group in enumerate(layer.synapses):
+            where = f"layer {layer.name}, synapse group {number}"
+            *_, weight, delay = group.listed()
+            odd = weight[weight % 2 != 0]
+            if odd.size:
+                raise BackendError(
+                    f"{where}: weight {odd[0]} is odd and Loihi's mixed-sign weights are even; "
+                    f"export with --target loihi2, or {OTHER_WAY}"
+                )
+            for worst, low, high in (
+                (weight, MIN_WEIGHT, MAX_WEIGHT),
+                (weight.astype(np.int64) << group.exponent, -MAX_CHARGE, MAX_CHARGE),
+                (delay, 0, MAX_DELAY),
+            ):
+                beyond = worst[(worst < low) | (worst > high)]
+                if beyond.size:
+                    what = "delay" if worst is delay else "weight" if worst is weight else "weight with its exponent"
+                    raise BackendError(
+                        f"{where}: {what} {beyond[0]} is outside brian2-loihi's {low}..{high}; {OTHER_WAY}"
+                    )
+    largest = int(checked_frames(network.encoding, frames).max(initial=0))
+    if largest > 1:
+        raise BackendError(
+            f"{NAME}: a frame holds {largest} and brian2-loihi's spikes carry no payload, only 0 and 1; "
+            f"train with data.values 'binary', or {OTHER_WAY}"
+        )
+
+
+def _job(network: IntegerNetwork, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """What the worker reads: one connection for each group and delay value."""
+    arrays: dict[str, np.ndarray] = {
+        "frames": frames.astype(np.uint8),
+        "neurons": np.array([(layer.n_neurons, layer.du, layer.dv, layer.threshold) for layer in network.layers]),
+    }
+    connections: list[tuple[int, int, int, int]] = []
+    for index, layer in enumerate(network.layers):
+        for group in layer.synapses:
+            target, pre, weight, delay = group.listed()
+            for value in np.unique(delay):
+                here = delay == value
+                number = len(connections)
+                arrays |= {f"pre{number}": pre[here], f"target{number}": target[here], f"weight{number}": weight[here]}
+                connections.append((group.source, index, int(value), group.exponent))
+    arrays["connections"] = np.array(connections, np.int64).reshape(-1, 4)
+    return arrays
+
+
+def _explained(log: str, interpreter: str, code: int) -> str:
+    for line in log.splitlines():
+        if line.startswith("delaytool-brian2loihi: "):
+            missing = line.partition(": ")[2]
+            return (
+                f"{NAME}: {interpreter} cannot run brian2-loihi: {missing}; install it there with: {INSTALL} "
+                f"(or give another interpreter with --{NAME}-python)"
+            )
+    return (
+        f"{NAME}: the worker under {interpreter} ended with exit code {code} ({last_error(log)}); "
+        "report it with the network"
+    )
+
+
+def _trace(folder: Path, network: IntegerNetwork) -> Trace:
+    path = folder / "trace.npz"
+    if not path.exists():  # no samples, so nothing was run
+        empty = tuple(np.zeros((0, network.n_steps, layer.n_neurons), np.int32) for layer in network.layers)
+        return Trace(tuple(array.astype(np.bool_) for array in empty), empty, empty)
+    with np.load(path) as arrays:
+        count = range(len(network.layers))
+        return Trace(
+            spikes=tuple(arrays[f"spikes{index}"].astype(np.bool_) for index in count),
+            u=tuple(arrays[f"u{index}"].astype(np.int32) for index in count),
+            v=tuple(arrays[f"v{index}"].astype(np.int32) for index in count),
+        )
+
+
+def refuse_overflow(network: IntegerNetwork, trace: Trace) -> None:
+    """Raise BackendError where u or v left their range, which is all that tells the emulator from the contract.
+
+    A v above the range needs no look: it fires, and is reset, whether it saturates or not.
+    """
+    for layer, u, v in zip(network.layers, trace.u, trace.v, strict=True):
+        for what, values, beyond in (
+            ("u", u, (u > STATE_LIMIT) | (u <= -STATE_LIMIT)),
+            ("v", v, v < -STATE_LIMIT + 1),
+        ):
+            if beyond.any():
+                sample, step, neuron = (int(place) for place in np.argwhere(beyond)[0])
+                raise BackendError(
+                    f"layer {layer.name}: {what} reached {values[sample, step, neuron]} (sample {sample}, step {step}, "
+                    f"neuron {neuron}), beyond 24 bits, where Loihi {'wraps' if what == 'u' else 'saturates'} and "
+                    f"brian2-loihi does not; {OTHER_WAY}"
+                )

@@ -1,0 +1,101 @@
+"""Workers under a Python interpreter of their own: finding it, running one, ending it whatever happens."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from delaytool.errors import BackendError
+
+
+def find_interpreter(
+    python: str | os.PathLike[str] | None, *, name: str, variable: str, module: str, package: str, install: str
+) -> str:
+    """The interpreter given, that of the environment variable, or the present one if it has the module.
+
+    name      of the backend, whose option is --<name>-python
+    package   that brings the module, and how to install it, for the error
+    Raises BackendError where the present one is asked for and lacks the module.
+    """
+    chosen = os.fspath(python) if python is not None else os.environ.get(variable)
+    if chosen:
+        chosen = os.path.expanduser(chosen)
+        # The worker starts in a folder of its own. The path is not resolved: a venv's python is a symbolic link.
+        return os.path.abspath(chosen) if os.path.dirname(chosen) else chosen
+    if importlib.util.find_spec(module) is None:
+        raise BackendError(
+            f"{name}: {package} is not installed for {sys.executable}; install it with: {install} "
+            f"(or give another interpreter that has it with --{name}-python)"
+        )
+    return sys.executable
+
+
+def run_child(command: list[str], folder: Path, timeout: float, *, name: str) -> tuple[int, str]:
+    """Run a command in `folder`, its process group ended whatever happens: (exit code, all that it printed).
+
+    Raises BackendError, naming the options --<name>-python and --<name>-timeout, where it cannot start or takes longer
+    than `timeout` seconds.
+    """
+    log = folder / "log"
+    environment = dict(os.environ)
+    if command[0] != sys.executable:  # what PYTHONPATH and its like hold is for another Python
+        environment = {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
+    with open(log, "wb") as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BackendError(
+                f"{name}: cannot start {command[0]} ({error.strerror}); give a Python interpreter with --{name}-python"
+            ) from None
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise BackendError(
+                f"{name}: no result within {timeout:g} s; give more with --{name}-timeout, or fewer samples with "
+                "--samples"
+            ) from None
+        finally:
+            _end(process)
+    return code, log.read_text(errors="replace")
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End the worker and the processes that it forked, as Lava does.
+
+    Politely first: Python's resource tracker, in the same group, outlives the signal and gives back the shared
+    memory that the others held.
+    """
+    if not hasattr(os, "killpg"):
+        process.kill()
+        return
+    for wanted in (signal.SIGTERM, signal.SIGKILL):
+        number = int(wanted)
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(process.pid, number)
+            except (ProcessLookupError, PermissionError):
+                return
+            process.poll()  # reaps it, so that the group can vanish
+            time.sleep(0.05)
+            number = 0  # signalled once; from here only ask whether anyone is left
+
+
+def last_error(log: str) -> str:
+    """What a log says last about an error, else its last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line and "Exception(s) occurred" not in line]
+    return (errors or lines or ["no output"])[-1]

@@ -1,0 +1,164 @@
+"""Other formats and judges as a user types them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from delaytool.contract.network import IntegerNetwork
+from delaytool.runtime.decode import decode
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+nir = pytest.importorskip("nir")
+
+
+def test_onnx_of_a_network_file_runs_on_its_own(network, call, tmp_path):
+    path = tmp_path / "digits.onnx"
+    result = call("export", network, "--target", "onnx", "-o", path, "--trace")
+    assert result.exit_code == 0, result.output
+    assert path.exists()
+    assert (tmp_path / "digits-step.onnx").exists()
+    held = IntegerNetwork.load(network)
+    session = onnxruntime.InferenceSession(str(path))
+    steps, channels = held.encoding.n_steps, held.encoding.n_channels
+    frames = np.random.default_rng(0).integers(0, held.encoding.max_payload + 1, (5, steps, channels)).astype(np.uint8)
+    last = len(held.layers) - 1
+    classes, membrane = session.run(["class", f"v/{last}"], {"frames": frames})
+    np.testing.assert_array_equal(classes, decode(held, membrane)[0])
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["delaytool.integers_sha256"]) == held.integers_sha256()
+    assert len(json.loads(about["delaytool.classes"])) == 10
+
+
+def test_a_run_becomes_a_network_file_and_its_graphs(run, call, tmp_path):
+    result = call("export", run, "--target", "onnx", "--chip", "ideal", "-o", tmp_path / "mine.onnx")
+    assert result.exit_code == 0, result.output
+    made = IntegerNetwork.load(tmp_path / "mine.h5")
+    assert made.target == "ideal"
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.h5", "mine.onnx", "mine-step.onnx"}
+    assert "verify" in result.output
+    assert "--backend onnx" in result.output
+
+
+def test_verify_in_onnxruntime(network, call):
+    result = call(
+        "verify", network, "--backend", "onnx", "--against", "onnx-step", "--against", "reference", "--samples", 20,
+        "--no-drop",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "PASS: onnx, onnx-step, reference agree on every bit" in result.output
+
+
+def test_the_float_network_reports_how_far_it_is_from_pytorch(run, call, tmp_path):
+    path = tmp_path / "float.onnx"
+    result = call("export", run, "--target", "onnx-float", "-o", path, "--calibration-samples", 40)
+    assert result.exit_code == 0, result.output
+    assert "on 40 validation samples, onnxruntime beside PyTorch: spikes that differ hidden1" in result.output
+    assert "classes that differ" in result.output
+    names = [output.name for output in onnxruntime.InferenceSession(str(path)).get_outputs()]
+    assert names == ["scores", "class"]
+    result = call("export", run, "--target", "onnx-float", "-o", path, "--trace")
+    assert result.exit_code == 0, result.output
+    assert "spikes/0" in [output.name for output in onnxruntime.InferenceSession(str(path)).get_outputs()]
+
+
+def test_a_network_file_has_no_float_network(network, call):
+    result = call("export", network, "--target", "onnx-float")
+    assert result.exit_code == 2
+    assert "holds integers alone; give the run folder" in result.output
+
+
+def test_nir_comes_back(network, call, tmp_path):
+    path = tmp_path / "digits.nir"
+    result = call("export", network, "--target", "nir", "-o", path)
+    assert result.exit_code == 0, result.output
+    result = call("import", path)
+    assert result.exit_code == 0, result.output
+    assert IntegerNetwork.load(tmp_path / "digits.h5") == IntegerNetwork.load(network)
+
+
+def test_nir_has_no_trace(network, call, tmp_path):
+    result = call("export", network, "--target", "nir", "--trace", "-o", tmp_path / "digits.nir")
+    assert result.exit_code == 2
+    assert "leave out --trace" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A float graph for the digits: 64 pixels, ten classes."""
+    rng = np.random.default_rng(0)
+    every = np.ones(30), np.ones(10)
+    neurons = [nir.LIF(0.05 * one, one, 0 * one, one) for one in every]
+    graph = nir.NIRGraph.from_list(
+        nir.Delay(0.01 * rng.integers(1, 4, 64)), nir.Linear(rng.normal(0.2, 1, (30, 64))), neurons[0],
+        nir.Delay(np.full(30, 0.01)), nir.Linear(rng.normal(0, 1, (10, 30))), neurons[1],
+    )  # fmt: skip
+    path = tmp_path / "theirs.nir"
+    nir.write(str(path), graph)
+    return path
+
+
+def test_a_float_graph_becomes_a_run_that_export_calibrates(foreign, call, tmp_path):
+    output = tmp_path / "theirs"
+    result = call("import", foreign, "-o", output, "--time-step-ms", 10, "--recipe", "digits")
+    assert result.exit_code == 0, result.output
+    assert "read with steps of 10 ms, times in s, forward Euler, reset to 0" in result.output
+    assert "it is a float network: export calibrates it" in result.output
+    result = call("export", output, "--target", "ideal")
+    assert result.exit_code == 0, result.output
+    made = IntegerNetwork.load(output / "network-ideal.h5")
+    assert [layer.n_neurons for layer in made.layers] == [30, 10]
+    assert made.max_delay == 2
+
+
+def test_a_float_graph_needs_a_run_folder_and_a_step(foreign, call):
+    result = call("import", foreign)
+    assert result.exit_code == 2
+    assert "holds a float network of another tool" in result.output
+    assert "--time-step-ms" in result.output
+
+
+def test_what_cannot_be_said_is_named(call, tmp_path):
+    graph = nir.NIRGraph.from_list(nir.Threshold(np.ones(64)), nir.Linear(np.ones((10, 64))), nir.IF(*np.ones((2, 10))))
+    nir.write(str(tmp_path / "odd.nir"), graph)
+    result = call("import", tmp_path / "odd.nir", "-o", tmp_path / "odd", "--time-step-ms", 10)
+    assert result.exit_code == 2
+    assert "threshold (Threshold)" in result.output
+    assert not (tmp_path / "odd").exists()
+
+
+def test_brian2_loihi_says_why_it_cannot_say_a_network_with_biases(network, call):
+    result = call("verify", network, "--backend", "brian2loihi", "--samples", 2, "--no-drop")
+    assert result.exit_code == 2
+    assert "brian2-loihi" in result.output
+
+
+def test_slow_judges_run_on_few_samples_in_the_same_table(network, call):
+    result = call(
+        "verify", network, "--samples", 60, "--against", "reference:7", "--against", "onnx", "--against", "onnx-step:3",
+        "--no-drop", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    verdict = json.loads(result.output)
+    assert verdict["samples_by_backend"] == {"engine": 60, "onnx": 60, "reference": 7, "onnx-step": 3}
+    assert set(verdict["mismatches"]) == {"reference", "onnx", "onnx-step"}
+    table = call("verify", network, "--samples", 60, "--against", "reference:7", "--no-drop")
+    assert table.exit_code == 0, table.output
+    assert "integer, reference, 7 samples" in table.output
+    assert "PASS: engine, reference agree on every bit" in table.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--against", "reference:0"], "is no number of samples"),
+        (["--against", "nothing:3"], "'nothing' is not one of"),
+        (["--backend", "reference", "--against", "reference:3"], "cannot be compared with itself"),
+    ],
+)
+def test_limits_that_compare_nothing_are_refused(network, call, arguments, text):
+    result = call("verify", network, *arguments)
+    assert result.exit_code == 2
+    assert text in result.output
