@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--target", default="loihi2", show_default=True,
-    help="Chip: loihi2, loihi2-netx, or ideal for no chip's limits. Format: onnx or nir of --chip's integers, onnx-float.",
+    help="Chip: loihi2, loihi2-netx, or ideal (no limits). Format: onnx or nir (of --chip's integers), onnx-float.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
 @click.option("--chip", default="loihi2", show_default=True, help="Of the targets onnx and nir: whose integers.")

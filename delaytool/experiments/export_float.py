@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from delaytool.datasets.subset import evenly_spaced
+from delaytool.errors import ExportError
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path
 from delaytool.exporter.float_onnx import FloatDifference, float_difference, write_float_onnx
 from delaytool.models.delay_network import class_scores
@@ -37,6 +38,11 @@ def export_float(
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
     loaded = load_data(recipe, saved.encoding, progress)
     names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
+    if saved.scales is not None:
+        raise ExportError(
+            f"onnx: the run was trained through {saved.scales.target}'s integers, so it has no float network of its own; "
+            "export the integers with --target onnx"
+        )
     model = saved.float_network()
     # Compared with its spikes given out, then written as asked.
     write_float_onnx(model, saved.encoding, output, names, trace=True)

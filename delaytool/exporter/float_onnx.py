@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.errors import ExportError
 from delaytool.files import atomic_path
 from delaytool.formats.onnx.float_sequence import FloatStage, FloatSynapses, float_model
 from delaytool.models.delay_network import DelayNetwork
@@ -68,11 +67,6 @@ def write_float_onnx(
     Raises ExportError for neurons that the graph does not have, MissingExtraError without onnx.
     """
     check_neurons(model.config)
-    if model.grid is not None:
-        raise ExportError(
-            f"onnx: the run was trained through {model.grid.target}'s integers, so it has no float network of its own; "
-            "export the integers with --target onnx"
-        )
     program = fold_batch_norm(program_of(model, encoding))
     made = float_model(encoding, float_stages(program), classes, trace=trace)
     with atomic_path(path) as temporary:

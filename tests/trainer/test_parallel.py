@@ -56,9 +56,10 @@ def test_two_processes_have_the_loss_curve_of_one(runs):
     for alone, together, tolerance in zip(one.read_metrics(), two.read_metrics(), (1e-4, 5e-3, 2e-2), strict=True):
         assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=tolerance)
         assert together["validation_loss"] == pytest.approx(alone["validation_loss"], rel=2e-2)
-    assert output.count("epoch 3 ") == 1  # one process prints
+    assert sum(line.startswith("    3  ") for line in output.splitlines()) == 1  # only the first process prints
+    # Rounding grows from epoch to epoch, and may choose another one: three binomial errors of 359 samples at 20 %.
     assert two.read_summary()["test_accuracy_rounded"] == pytest.approx(
-        one.read_summary()["test_accuracy_rounded"], abs=0.03
+        one.read_summary()["test_accuracy_rounded"], abs=0.063
     )
 
 
