@@ -60,7 +60,7 @@ def test_the_integers_are_those_of_the_run(run: Path, network: Path, call: Call)
     loaded = IntegerNetwork.load(network)
     assert found["binding"]["compared"] >= 2 * loaded.n_synapses
     assert found["float_recorded"] is False
-    found = json.loads(call("verify", network, "--json", "--samples", 20, "--no-drop").output)
+    found = json.loads(call("verify", network, "--json", "--samples", 20, "--no-drop").stdout)
     assert not found["binding"]["bound"]
     assert "give the trained run with --run" in found["binding"]["statement"]
 

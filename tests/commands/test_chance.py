@@ -25,7 +25,7 @@ def test_a_network_at_chance_is_warned_of_everywhere(call: Callable[..., Result]
     *_, passed, warning, _ = result.output.splitlines()
     assert passed.startswith("PASS: engine, reference agree on every bit")
     assert warning.startswith(f"WARNING: {WARNING}")
-    found = json.loads(call("verify", run / "network-loihi2.h5", "--no-drop", "--json").output)
+    found = json.loads(call("verify", run / "network-loihi2.h5", "--no-drop", "--json").stdout)
     assert WARNING in found["warnings"][0]
     assert not found["chance"]["above_chance"]
     pytest.importorskip("matplotlib")

@@ -70,7 +70,7 @@ def test_the_integers_figures_are_those_of_verify(compared, call):
     out, _ = compared
     measured = read(out, "fixed", 1, "measured.json")
     network = out / "runs" / "method=fixed,seed=1" / "network-loihi2.h5"
-    verdict = json.loads(call("verify", network, "--json", "--max-drop", "30").output)
+    verdict = json.loads(call("verify", network, "--json", "--max-drop", "30").stdout)
     assert measured["accuracy"] == verdict["accuracy"]["engine"]
     assert measured["drop"] == pytest.approx(verdict["drop_points"])
     for name in ("spikes", "synaptic_events"):

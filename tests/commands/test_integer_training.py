@@ -22,7 +22,7 @@ def test_the_integers_go_through_export_and_verify_without_a_difference(run, cal
     assert "these are the integers of loihi2 that training ended on: none was rounded for this" in result.output
     result = call("verify", run / "network-loihi2.h5", "--torch", "--max-drop", "0", "--json")
     assert result.exit_code == 0, result.output
-    verdict = json.loads(result.output)
+    verdict = json.loads(result.stdout)
     assert verdict["drop_points"] == 0
     assert verdict["mismatches"] == {name: {"spikes": 0, "u": 0, "v": 0} for name in ("reference", "torch")}
 

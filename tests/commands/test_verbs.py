@@ -35,7 +35,7 @@ def test_verify_passes_with_every_backend_of_this_installation(network, call):
 
 def test_verify_as_json(network, call):
     result = call("verify", network, "--json", "--samples", 50, "--max-drop", "20")
-    verdict = json.loads(result.output)
+    verdict = json.loads(result.stdout)
     assert result.exit_code == 0
     assert verdict["passed"]
     assert verdict["samples"] == 50
@@ -51,7 +51,7 @@ def test_the_engines_method_can_be_forced_and_is_named(network, call, method):
     result = call("verify", network, "--samples", 20, "--no-drop", "--engine-method", method)
     assert result.exit_code == 0, result.output
     assert f"integer, engine ({method})" in result.output
-    verdict = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").output)
+    verdict = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").stdout)
     assert verdict["methods"]["engine"] in ("event", "batched")
 
 
@@ -155,7 +155,7 @@ def test_verify_on_other_samples_needs_the_run_for_the_drop(run, network, call, 
     assert "what the integers cost in accuracy is not known" in result.output
     assert "no float accuracies: the float accuracy that the file records is of other samples" in result.output
     assert "FAIL" not in result.output
-    assert json.loads(call("verify", network, "--data", path, "--json").output)["exit_code"] == 4
+    assert json.loads(call("verify", network, "--data", path, "--json").stdout)["exit_code"] == 4
     assert call("verify", network, "--data", path, "--no-drop").exit_code == 0
     result = call("verify", network, "--data", path, "--run", run, "--max-drop", "20")
     assert result.exit_code == 0, result.output

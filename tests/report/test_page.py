@@ -52,7 +52,7 @@ def test_figures_have_a_description(page: str, figures_of: Callable[[str], dict[
 
 
 def test_figures_agree_with_verify(run: Path, page: str, delaytool: Callable[..., Result]) -> None:
-    verdict = json.loads(delaytool("verify", run / "network-loihi2.h5", "--json", "--max-drop", 100).output)
+    verdict = json.loads(delaytool("verify", run / "network-loihi2.h5", "--json", "--max-drop", 100).stdout)
     for name in ("float_as_trained", "float_rounded", "engine"):
         assert f"{100 * verdict['accuracy'][name]:.2f} %" in page
     assert '<dd class="value good">0</dd>' in page
