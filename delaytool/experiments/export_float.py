@@ -40,7 +40,7 @@ def export_float(
     names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
     if saved.scales is not None:
         raise ExportError(
-            f"onnx: the run was trained through {saved.scales.target}'s integers, so it has no float network of its own; "
+            f"onnx: the run was trained through {saved.scales.target}'s integers and has no float network of its own; "
             "export the integers with --target onnx"
         )
     model = saved.float_network()
