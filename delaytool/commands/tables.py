@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from delaytool.commands.plain_table import plain_table as _table
 from delaytool.report.rows import (
     COST_HEADINGS,
     EXPORT_HEADINGS,
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
     from delaytool.experiments.sweep.results import Results
     from delaytool.report.comparison import Comparison
-
-
-def _table(title: str, headings: tuple[str, ...]) -> Table:
-    """Numbers right, names left, narrow enough for 80 columns."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), pad_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True, header_style="dim")
-    return table
 
 
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from delaytool.errors import ModelError
-from delaytool.models.interpolation import INTERPOLATIONS
 
+# Defined here, where no PyTorch is needed: recipes are read without it.
+INTERPOLATIONS = ("gauss", "triangle", "max", "laplace")
 _CHOICES = {
     "delays": ("learned", "fixed-random", "none", "dense"),
     "delays_per": ("synapse", "presynaptic", "postsynaptic"),

@@ -317,6 +317,11 @@ class _Training:
             "test_samples": len(test),
             "parameters": model.n_parameters(),
             "synapses": model.n_synapses(),
+            "data": {
+                "n_units": self.data.encoding.n_units,
+                "n_classes": self.data.n_classes,
+                "n_steps": self.data.encoding.n_steps,
+            },
             **({} if model.grid is None else {"quantized_for": model.grid.target}),
             "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,

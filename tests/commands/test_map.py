@@ -1,0 +1,93 @@
+"""`delaytool map` as its user runs it: exit codes, JSON, and no PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from delaytool.cli import main
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.synapses import DenseSynapses
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(main, ["map", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("preset", ["digits", "shd-2l-1kc", "ssc-3l-2kc"])
+def test_a_recipe_needs_no_pytorch(preset: str) -> None:
+    code = (
+        "import sys; from delaytool.cli import main\n"
+        "try: main(['map', sys.argv[1]])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'scipy', 'matplotlib', 'numba', 'optuna'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code, preset], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"FITS: recipe {preset} on Intel Loihi 2: " in done.stdout
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_does(tmp_path: Path) -> None:
+    done = run("digits", "--set", "model.max_delay=80", "--json")
+    assert done.exit_code == 1
+    record = json.loads(done.stdout)
+    assert record["reasons"][0] == "layer hidden1: longest delay 80 exceeds 62 by 18"
+    assert record["ways_out"] == [{"set": ["model.max_delay=62"], "cores": 3, "synapse_bytes": 45248}]
+    assert run("digits", "--set", "model.max_delay=80", "--set", record["ways_out"][0]["set"][0]).exit_code == 0
+    limit = next(one for one in record["limits"] if one["quantity"] == "longest delay")
+    assert (limit["value"], limit["limit"], limit["headroom"], limit["exceeded"]) == (80, 62, -18, True)
+    assert "lava-dl" in limit["source"]
+
+
+def test_a_budget_of_cores(tmp_path: Path) -> None:
+    assert run("digits", "--cores", 1).exit_code == 0
+    assert "layers share cores" in run("digits", "--cores", 1).stdout
+    done = run("shd-2l-1kc", "--cores", 1)
+    assert done.exit_code == 1
+    assert "network: cores 2 exceeds 1 by 1" in done.stdout
+    assert "--set model.hidden=[215,215]" in done.stdout
+
+
+def test_a_network_and_a_chip_of_ones_own(tmp_path: Path) -> None:
+    group = DenseSynapses(0, np.full((2, 3), 4), np.full((2, 3), 20))
+    layer = IntegerLayer("readout", 2, (group,), dv=409, threshold=100)
+    network = IntegerNetwork(InputEncoding(3, values="binary"), (layer,), Readout("sum", 1.0, 0, 5), 5, "loihi2")
+    network.save(tmp_path / "net.h5")
+    assert run(tmp_path / "net.h5").exit_code == 0
+    chip = tmp_path / "chip.toml"
+    chip.write_text('name="m"\ntitle="M"\nextends="loihi2"\n[limits]\ndelay_max={value=19,source="x"}\n')
+    done = run(tmp_path / "net.h5", "--target", chip)
+    assert done.exit_code == 1
+    assert "layer readout: longest delay 20 exceeds 19 by 1" in done.stdout
+    assert "no recipe is recorded to change" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits", "--target", "loihi3"], "target 'loihi3' is unknown"),
+        (["nothing-like-it"], "recipe nothing-like-it: no such file or preset"),
+        (["digits", "--set", "model.hidde=[3]"], "unknown key; did you mean model.hidden?"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_settings_belong_to_recipes(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    done = run(tmp_path / "run", "--set", "model.max_delay=3")
+    assert done.exit_code == 2
+    assert "belongs to a recipe" in done.output
