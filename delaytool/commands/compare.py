@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
 )
+@click.option("--fits", metavar="CHIP", help="Leave out what does not fit this chip (a name or a TOML file).")
+@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of --fits: at most so many cores.")
 @click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
 @click.option("--page", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a comparison's page as it is.")
 def command(
@@ -43,6 +45,8 @@ def command(
     target: str,
     samples: int,
     jobs: int,
+    fits: str | None,
+    cores: int | None,
     retry_failed: bool,
     page: Path | None,
 ) -> None:
@@ -57,8 +61,10 @@ def command(
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
 
+    if cores is not None and fits is None:
+        raise click.UsageError("--cores is a budget of the chip that --fits names; add it")
     if page is not None:
-        if recipes or speakers or output or overrides or data or retry_failed:
+        if recipes or speakers or output or overrides or data or retry_failed or fits:
             raise click.UsageError("--page shows a comparison as it is: leave out recipes and other options")
         known = Measure.target_of(SweepFolder.purpose_at(page))
         if known is None:
@@ -67,12 +73,15 @@ def command(
     if not recipes:
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
+    from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.sweeping import sweep
     from delaytool.trainer.recipe import override_of
 
     load_target(target)
     short = [] if data is None else [override_of("data.source", data)]
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
+    if fits is not None:
+        settings = keep_fitting(settings, fits, cores)
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     again = f"the same command goes on; so far: delaytool compare --page {path}"

@@ -147,7 +147,7 @@ def _limits(limits: tuple[Limit, ...]) -> Table:
 def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, Any]:
     """For machines: JSON values only."""
     shape = result.shape
-    inward, outward = axons(shape, result.packing) if result.packing.cores else ([], [])
+    inward, outward = axons(shape, result.packing)
     return {
         "subject": subject.name,
         "kind": subject.kind,

@@ -151,6 +151,33 @@ def _data_sizes(recipe: Recipe, sizes: Sizes) -> tuple[int, int]:
     return units, classes
 
 
+def fit_recipe(recipe: Recipe, target: Target, cores: int | None = None, sizes: Sizes | None = None) -> Fit:
+    """Every limit of the chip on a recipe. Raises RecipeError where the sizes of its data are not known."""
+    return fit(shape_of_design(design_of(recipe, sizes), target), target, cores)
+
+
+def knows_sizes(recipe: Recipe) -> bool:
+    """Whether a recipe's data have a size that is known before they are read."""
+    try:
+        design_of(recipe)
+    except RecipeError:
+        return False
+    return True
+
+
+def fits_with_clipped_delays(recipe: Recipe, target: Target, sizes: Sizes | None = None) -> bool:
+    """Whether `export --clip-delays` makes of the recipe's network one that fits."""
+    longest, model = target.limits.delay_max, recipe.model
+    within = model.recurrent_max_delay
+    clipped = model.model_copy(
+        update={
+            "max_delay": min(model.max_delay, longest),
+            "recurrent_max_delay": None if within is None else min(within, longest),
+        }
+    )
+    return fit_recipe(recipe.model_copy(update={"model": clipped}), target, None, sizes).fits
+
+
 def fit_subject(subject: Subject, target: Target, cores: int | None = None) -> Fit:
     """Every limit of the chip on a recipe, a run or a network."""
     return fit(subject.shape(target), target, cores)

@@ -239,4 +239,5 @@ def _mesh(value: Any, origin: str) -> Mesh | None:
         return None
     names = ("columns", "rows", "cores_per_tile")
     given = _section(origin, "mesh", value, {*names, "source"})
-    return Mesh(*(_integer(origin, f"mesh.{name}", given[name], 1) for name in names), given["source"])
+    columns, rows, cores_per_tile = (_integer(origin, f"mesh.{name}", given[name], 1) for name in names)
+    return Mesh(columns, rows, cores_per_tile, given["source"])

@@ -50,7 +50,7 @@ def ways_out(design: Design, target: Target, cores: int | None = None) -> list[W
 
 
 def _needed(design: Design, target: Target) -> tuple[Design, tuple[str, ...]]:
-    """What must change whatever else does: delays and payloads beyond the chip's, neurons that no chip's integers hold."""
+    """What must change whatever else does: delays and payloads beyond the chip's, neurons that integers do not have."""
     limits, settings = target.limits, []
     if design.delays != "none" and design.max_delay > limits.delay_max:
         design = replace(design, max_delay=limits.delay_max)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -74,10 +75,12 @@ def train(
     *,
     resume: bool = False,
     reporter: Reporter | None = None,
+    check: Callable[[Recipe, TrainingData], None] | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
+    check: called in every process once the data are read, before anything is written; what it raises ends the run there.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written.
     Raises RecipeError, DataError, CheckpointError.
     """
@@ -100,6 +103,8 @@ def train(
         tell = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, tell)
         refuse_what_the_chip_lacks(recipe, data.encoding)
+        if check is not None:
+            check(recipe, data)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe)

@@ -67,8 +67,8 @@ def test_what_describes_no_chip(text: str, message: str, tmp_path: Path) -> None
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="no such file"):
         target_from(str(tmp_path / "chip.toml"))
+    (tmp_path / "folder.toml").mkdir()
     with pytest.raises(TargetError, match="cannot be read"):
-        (tmp_path / "folder.toml").mkdir()
         target_from(str(tmp_path / "folder.toml"))
 
 
