@@ -74,6 +74,7 @@ PACKAGES: dict[str, set[str]] = {
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
     "verification": {"numpy"},
     "mapping": {"numpy"},
+    "mapping.placement": {"numpy", "scipy"},
     "verification.executor": {"numpy", "distributed"},
     "analysis": {"numpy", "torch", "matplotlib"},
     "analysis.morans_i": {"numpy"},

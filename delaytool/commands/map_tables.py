@@ -9,9 +9,17 @@ from rich.table import Table
 
 from delaytool.commands.console import PlainConsole, styled
 from delaytool.commands.plain_table import plain_table
+from delaytool.experiments.chip_costs import ChipCosts
 from delaytool.experiments.chip_fit import Subject
 from delaytool.mapping.cores import axons
 from delaytool.mapping.fit import Fit, Limit, format_amount, memory
+from delaytool.mapping.format_estimate import (
+    ENERGY_HEADINGS,
+    energy_rows,
+    estimate_as_dict,
+    placement_sentence,
+    time_sentences,
+)
 from delaytool.mapping.memory import bits_for
 from delaytool.mapping.ways_out import WayOut
 
@@ -197,4 +205,39 @@ def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, 
             }
             for way in ways
         ],
+    }
+
+
+def print_costs(console: PlainConsole, costs: ChipCosts) -> None:
+    """Energy, time and placement, with the constants' title beside each figure."""
+    table = plain_table(f"energy, {costs.estimate.costs.title}", ENERGY_HEADINGS)
+    for row in energy_rows(costs.estimate):
+        table.add_row(*row)
+    console.print(table)
+    for sentence in time_sentences(costs.estimate):
+        console.print(sentence)
+    if costs.placement is not None:
+        console.print(
+            placement_sentence(costs.placement, costs.traffic, costs.row_by_row_hops, costs.random_hops)
+        )
+    if costs.why_in_order:
+        console.print(f"placed row by row: {costs.why_in_order}")
+
+
+def costs_as_dict(costs: ChipCosts | None) -> dict[str, Any]:
+    """For machines: JSON values only; empty where nothing was estimated."""
+    if costs is None:
+        return {}
+    placement = costs.placement
+    return {
+        "estimate": estimate_as_dict(costs.estimate),
+        "placement": None
+        if placement is None
+        else {
+            "method": placement.method,
+            "slots": placement.slots.tolist(),
+            "hops": placement.total_hops(costs.traffic),
+            "hops_row_by_row": costs.row_by_row_hops,
+            "hops_random": costs.random_hops,
+        },
     }

@@ -32,6 +32,7 @@ class Subject:
     recipe    None of a network that does not record one
     network   None of a recipe, and of a run that was not exported for the target
     design    what the recipe decides; None where there is no recipe
+    path      of the network's file
     """
 
     name: str
@@ -39,6 +40,7 @@ class Subject:
     recipe: Recipe | None
     network: IntegerNetwork | None
     design: Design | None
+    path: Path | None = None
 
     def shape(self, target: Target) -> NetworkShape:
         """Exact of a network, else the largest that the recipe allows."""
@@ -70,12 +72,12 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
     if overrides:
         raise RecipeError(f"--set {overrides[0]}: belongs to a recipe, and {name} is none; leave it out")
     if not path.is_dir():
-        return _of_network(name, "network", IntegerNetwork.load(path, chip_limits=False), sizes)
+        return _of_network(name, "network", path)
     run = RunFolder(path)
     run.require_intact()
     exported = path / f"network-{target.name}.h5"
     if exported in run.networks():
-        return _of_network(name, "run", IntegerNetwork.load(exported, chip_limits=False), sizes)
+        return _of_network(name, "run", exported)
     recipe = recipe_of_run(run.read_recipe(), str(run.recipe))
     known = run.read_summary().get("data", {})
     sizes = replace(
@@ -87,8 +89,9 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
     return Subject(name, "run", recipe, None, design_of(recipe, sizes))
 
 
-def _of_network(name: str, kind: str, network: IntegerNetwork, sizes: Sizes) -> Subject:
+def _of_network(name: str, kind: str, path: Path) -> Subject:
     """The recipe that a network records serves for ways out; one that this version cannot read is left out."""
+    network = IntegerNetwork.load(path, chip_limits=False)
     recipe, design = None, None
     recorded: Any = network.provenance.get("recipe")
     if recorded:
@@ -99,7 +102,7 @@ def _of_network(name: str, kind: str, network: IntegerNetwork, sizes: Sizes) -> 
             design = replace(design_of(recipe, sizes), max_payload=encoding.max_payload, payload_is_known=True)
         except DelaytoolError:
             recipe, design = None, None
-    return Subject(name, kind, recipe, network, design)
+    return Subject(name, kind, recipe, network, design, path)
 
 
 def design_of(recipe: Recipe, sizes: Sizes | None = None) -> Design:

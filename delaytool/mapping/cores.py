@@ -184,10 +184,8 @@ class _Sizes:
 def _per_axon(group: GroupShape, start: int, stop: int) -> np.ndarray:
     """(n_in,) int64: synapses that each source neuron has in a range of the layer's neurons."""
     stored = int(group.stored[start:stop].sum())
-    if group.reach is not None and not group.is_matrix:
-        pairs = group.reach[start:stop].sum(axis=0, dtype=np.int64)
-        if int(pairs.sum()) == stored:
-            return pairs
+    if group.pairs is not None and not group.is_matrix:
+        return group.pairs[start:stop].sum(axis=0, dtype=np.int64)
     each, rest = divmod(stored, group.n_in)
     return each + (np.arange(group.n_in) < rest).astype(np.int64)
 
@@ -220,14 +218,14 @@ def reached_cores(shape: NetworkShape, packing: Packing) -> list[Reached]:
     for source in range(len(shape.layers) + 1):
         n = shape.n_neurons_of(source)
         groups = [group for layer in shape.layers for group in layer.groups if group.source == source]
-        rows = np.zeros((1 if all(group.reach is None for group in groups) else n, len(packing.cores)), bool)
+        rows = np.zeros((1 if all(group.pairs is None for group in groups) else n, len(packing.cores)), bool)
         for number, core in enumerate(packing.cores):
             for part in core.parts:
                 for group in shape.layers[part.layer].groups:
-                    if group.source == source and group.reach is None:
+                    if group.source == source and group.pairs is None:
                         rows[:, number] = True
-                    elif group.source == source and group.reach is not None:
-                        rows[:, number] |= group.reach[part.start : part.stop].any(axis=0)
+                    elif group.source == source and group.pairs is not None:
+                        rows[:, number] |= group.pairs[part.start : part.stop].any(axis=0)
         reached.append(Reached(rows, n))
     return reached
 

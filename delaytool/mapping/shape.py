@@ -24,7 +24,7 @@ class GroupShape:
     synapses    those whose weight is not zero; of a recipe, those that may exist
     max_delay   steps; longest_used: the longest delay of a synapse whose weight is not zero
     is_matrix   stored as a matrix (weight and delay of each pair of neurons), else as a list with target indices
-    reach       (n_out, n_in) bool: which pairs have a synapse; None: every pair may have one
+    pairs       (n_out, n_in) uint16: synapses of nonzero weight of each pair; None: unknown, every pair may have some
     """
 
     source: int
@@ -34,7 +34,7 @@ class GroupShape:
     max_delay: int
     longest_used: int
     is_matrix: bool
-    reach: np.ndarray | None = None
+    pairs: np.ndarray | None = None
 
     @property
     def n_out(self) -> int:
@@ -183,8 +183,8 @@ def shape_of_network(network: IntegerNetwork) -> NetworkShape:
 def _measured(group: Synapses) -> GroupShape:
     n_out, n_in = group.shape
     target, pre, _, delay = group.listed()
-    reach = np.zeros((n_out, n_in), bool)
-    reach[target, pre] = True
+    pairs = np.zeros((n_out, n_in), np.uint16)
+    np.add.at(pairs, (target, pre), 1)
     is_matrix = isinstance(group, DenseSynapses)
     stored = np.full(n_out, n_in, np.int64) if is_matrix else np.bincount(target, minlength=n_out).astype(np.int64)
     return GroupShape(
@@ -195,5 +195,5 @@ def _measured(group: Synapses) -> GroupShape:
         max_delay=int(group.delay.max(initial=0)),
         longest_used=int(delay.max(initial=0)),
         is_matrix=is_matrix,
-        reach=reach,
+        pairs=pairs,
     )
