@@ -125,8 +125,8 @@ def _show(folder: SweepFolder, target: str) -> int:
 
     comparison = comparison_of(folder, target)
     console = PlainConsole()
-    accuracies, costs = comparison_tables(comparison)
-    console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
+    accuracies, *others = comparison_tables(comparison)
+    console.print(accuracies, tables.ACCURACIES, *others, sep="\n")
     for reason in tables.reasons(comparison):
         console.print(reason)
     page = folder.path / "comparison.html"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import click
 
 from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.recipe_verb import RecipeVerb
-
 
 if TYPE_CHECKING:
     from delaytool.experiments.chip_costs import ChipCosts

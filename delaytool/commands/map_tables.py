@@ -217,9 +217,7 @@ def print_costs(console: PlainConsole, costs: ChipCosts) -> None:
     for sentence in time_sentences(costs.estimate):
         console.print(sentence)
     if costs.placement is not None:
-        console.print(
-            placement_sentence(costs.placement, costs.traffic, costs.row_by_row_hops, costs.random_hops)
-        )
+        console.print(placement_sentence(costs.placement, costs.traffic, costs.row_by_row_hops, costs.random_hops))
     if costs.why_in_order:
         console.print(f"placed row by row: {costs.why_in_order}")
 

@@ -18,6 +18,7 @@ from delaytool.report.rows import (
     structure_rows,
     verdict_rows,
 )
+from delaytool.runtime.neurobench import rows as neurobench_rows
 from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def cost_table(verdict: Verdict) -> Table:
     return table
 
 
+def neurobench_table(verdict: Verdict) -> Table:
+    """NeuroBench's metrics of the first backend's run."""
+    table = _table("NeuroBench 2.3, means per sample", ("metric", "value"))
+    for row in neurobench_rows(verdict.static, verdict.operations):
+        table.add_row(*row)
+    return table
+
+
 def sweep_table(results: Results) -> Table:
     """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
     from delaytool.accuracy_errors import told_over_seeds
@@ -73,13 +82,14 @@ NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Two tables of a row a method, accuracies and costs, because one would be too wide for a terminal."""
-    from delaytool.report.comparison_tables import headings, rows
+    """Tables of a row per method, accuracies, costs and NeuroBench's metrics: one would be too wide for a terminal."""
+    from delaytool.report.comparison_tables import NEUROBENCH, headings, rows
 
     names = headings(comparison)
     lines = rows(comparison)
     tables = []
-    for shown in (ACCURACY_COLUMNS, tuple(name for name in names if name not in NOT_COSTS)):
+    costs = tuple(name for name in names if name not in NOT_COSTS and name not in NEUROBENCH)
+    for shown in (ACCURACY_COLUMNS, costs, ("method", *NEUROBENCH)):
         table = _table("", shown)
         table.columns[0].min_width = max((len(line[0]) for line in lines), default=None)
         for line in lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, ExportError
@@ -18,6 +19,7 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
+from delaytool.runtime.neurobench import as_dict
 from delaytool.trainer.recipe import Recipe
 
 # Has no limits but the contract's own: what a chip cannot hold can still be counted there.
@@ -33,6 +35,7 @@ class Measured:
     integers_for   what the integers below were made for: the target, else 'ideal', else '' for none
     no_integers    why there are none
     drop           points that they cost against the float network with rounded delays
+    neurobench     NeuroBench's metrics of the integers (`runtime.neurobench.as_dict`); None: measured without them
     differing      of `compared` spikes, currents and membranes, those in which engine and reference differ
     """
 
@@ -50,6 +53,7 @@ class Measured:
     input_spikes: float | None = None
     spikes: float | None = None
     synaptic_events: float | None = None
+    neurobench: dict[str, Any] | None = None
 
     @staticmethod
     def path(run: Path) -> Path:
@@ -125,4 +129,5 @@ def _of(verification: TwoPartVerification, done: Export, target: str, made_for: 
         input_spikes=float(counters.input_spikes.mean()),
         spikes=float(counters.spikes.sum(axis=1).mean()),
         synaptic_events=float(counters.synaptic_events.sum(axis=1).mean()),
+        neurobench=as_dict(whole.static, whole.operations),
     )

@@ -33,7 +33,9 @@ def measured_activity(input_frames: np.ndarray, spikes: Sequence[np.ndarray], or
     return Activity(means, input_frames.shape[1], origin)
 
 
-def mean_activity(shape: NetworkShape, input_spikes: float, spikes: Sequence[float], steps: int, origin: str) -> Activity:
+def mean_activity(
+    shape: NetworkShape, input_spikes: float, spikes: Sequence[float], steps: int, origin: str
+) -> Activity:
     """From spikes per sample of whole populations, as `runtime.counters` has them: spread evenly over their neurons."""
     totals = (input_spikes, *spikes)
     sizes = (shape.n_channels, *(layer.n_neurons for layer in shape.layers))

@@ -1,9 +1,8 @@
 """Energy per sample and time per step, from counts and published constants.
 
-Every count times its constant, summed: the model of SANA-FE (github.com/SLAM-Lab/SANA-FE) with the constants of Davies et
-al. 2018. What is not counted: leakage and clocks, input and output over the chip's edge, the
-host. No figures per operation of Loihi 2 are public, so Loihi 1's stand in: the title of the constants stands beside
-every figure.
+Every count times its constant, summed: the model of SANA-FE (github.com/SLAM-Lab/SANA-FE) with the constants of
+Davies et al. 2018. What is not counted: leakage and clocks, input and output over the chip's edge, the host. No figures
+per operation of Loihi 2 are public, so Loihi 1's stand in: the constants' title stands beside every figure.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def energy_parts(counts: Counts, costs: Costs) -> dict[str, Range]:
     """Picojoules per sample, by kind.
 
     The range: the states that are computed, not only read, are between none and all of them; a synaptic event costs
-    between the smaller and the larger of the two constants; input messages cost the chip nothing, or as much as its own.
+    between the smaller and the larger of the two constants; input messages cost nothing, or as much as the chip's own.
     """
     pj = costs.energy_pj
     events = counts.events_sparse + counts.events_dense
@@ -132,9 +131,7 @@ def energy_parts(counts: Counts, costs: Costs) -> dict[str, Range]:
         ),
         "spikes": Range(counts.spikes * pj.spike_out, counts.spikes * pj.spike_out),
         "synapses": Range(events * min(sparse, dense), events * max(sparse, dense)),
-        "messages": Range(
-            counts.messages * pj.message_out, (counts.messages + counts.input_messages) * pj.message_out
-        ),
+        "messages": Range(counts.messages * pj.message_out, (counts.messages + counts.input_messages) * pj.message_out),
         "hops": Range(hops, hops),
     }
 
@@ -153,7 +150,9 @@ def step_time(
     sent = traffic.between.sum(axis=1) / steps
     low = high = 0.0
     for number, core in enumerate(packing.cores):
-        spikes = sum(float(activity.spikes[part.layer + 1][part.start : part.stop].sum()) for part in core.parts) / steps
+        spikes = (
+            sum(float(activity.spikes[part.layer + 1][part.start : part.stop].sum()) for part in core.parts) / steps
+        )
         listed, dense = np.sum([events_of(shape, part, activity) for part in core.parts], axis=0) / steps
         shared = (
             spikes * ns.spike_out
@@ -178,7 +177,9 @@ def estimate(
     """Energy and time of a network on its cores, from an activity and a chip's constants."""
     traffic = traffic_of(shape, packing, activity)
     counts = count_operations(shape, packing, placement, activity, traffic)
-    everything = Activity(tuple(np.full(each.size, float(activity.steps)) for each in activity.spikes), activity.steps, "")
+    everything = Activity(
+        tuple(np.full(each.size, float(activity.steps)) for each in activity.spikes), activity.steps, ""
+    )
     return Estimate(
         costs=costs,
         counts=counts,

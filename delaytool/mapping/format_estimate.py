@@ -17,9 +17,7 @@ def format_range(values: Range, unit: str) -> str:
     >>> format_range(Range(1.2e-6, 3.4e-6), "J")
     '1.20-3.40 µJ'
     """
-    size, prefix = next(
-        ((size, prefix) for size, prefix in reversed(_PREFIXES) if values.high >= size), (1e-12, "p")
-    )
+    size, prefix = next(((size, prefix) for size, prefix in reversed(_PREFIXES) if values.high >= size), (1e-12, "p"))
     low, high = f"{values.low / size:.3g}", f"{values.high / size:.3g}"
     if "e" not in low + high and values.high / size < 100:
         low, high = f"{values.low / size:.2f}", f"{values.high / size:.2f}"
@@ -47,8 +45,8 @@ def time_sentences(estimate: Estimate) -> list[str]:
     real = estimate.time_step_ms * 1e-3
     keeps = "keeps" if slowest <= real else "may not keep"
     return [
-        f"energy ({title}): {format_range(estimate.energy_pj.scaled(1e-12), 'J')} per sample of {estimate.steps} steps, "
-        f"{format_range(estimate.power_w, 'W')} in real time, without leakage",
+        f"energy ({title}): {format_range(estimate.energy_pj.scaled(1e-12), 'J')} per sample of {estimate.steps} "
+        f"steps, {format_range(estimate.power_w, 'W')} in real time, without leakage",
         f"time ({title}): {format_range(estimate.step_ns.scaled(1e-9), 's')} per step of mean activity, "
         f"{format_range(estimate.sample_ns.scaled(1e-9), 's')} per sample",
         f"real time ({title}): a step of the data is {estimate.time_step_ms:g} ms; the chip {keeps} up in a step in "
@@ -60,8 +58,8 @@ def time_sentences(estimate: Estimate) -> list[str]:
 def placement_sentence(placement: Placement, traffic: Traffic, row_by_row_hops: float, random_hops: float) -> str:
     """Hops per sample beside those of a row-by-row and a random placement."""
     return (
-        f"placement ({placement.method}): {placement.total_hops(traffic):,.1f} hops per sample between tiles; row by row "
-        f"{row_by_row_hops:,.1f}, at random {random_hops:,.1f} (mean of 5)"
+        f"placement ({placement.method}): {placement.total_hops(traffic):,.1f} hops per sample between tiles; row by "
+        f"row {row_by_row_hops:,.1f}, at random {random_hops:,.1f} (mean of 5)"
     )
 
 

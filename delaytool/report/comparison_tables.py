@@ -14,10 +14,21 @@ from delaytool.report.comparison import Accuracy, Comparison, Method
 ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
 
 
+# NeuroBench's metrics (runtime/neurobench.py) and how a mean over runs is written.
+NEUROBENCH = {
+    "footprint, KiB": (lambda one: one["footprint"] / 1024, "{:,.1f}"),
+    "connection sparsity": (lambda one: one["connection_sparsity"], "{:.3f}"),
+    "activation sparsity": (lambda one: one["activation_sparsity"], "{:.3f}"),
+    "effective ACs": (lambda one: one["synaptic_operations"]["Effective_ACs"], "{:,.0f}"),
+    "effective MACs": (lambda one: one["synaptic_operations"]["Effective_MACs"], "{:,.0f}"),
+    "membrane updates": (lambda one: one["membrane_updates"], "{:,.0f}"),
+}  # fmt: skip
+
+
 def headings(comparison: Comparison) -> tuple[str, ...]:
     return (
         "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
-        "drop", "values differ", "spikes", "synaptic events", f"on {comparison.target}",
+        "drop", "values differ", "spikes", "synaptic events", *NEUROBENCH, f"on {comparison.target}",
     )  # fmt: skip
 
 
@@ -31,6 +42,11 @@ HEADINGS_TOLD = {
     "drop": "points of accuracy that integers cost against the float network with rounded delays",
     "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
     "spikes": "that the network fires for one sample, mean; without integers, the float network's",
+    "footprint, KiB": "NeuroBench: 32-bit parameters, states and delay buffers of the integer network",
+    "connection sparsity": "NeuroBench: share of the pairs of neurons without a synapse",
+    "activation sparsity": "NeuroBench: share of the outputs of all layers and steps that are no spike",
+    "effective ACs": "NeuroBench: synaptic events of spikes, mean of a sample; MACs: those of counted or graded input",
+    "membrane updates": "NeuroBench: membranes that change from one step to the next, mean of a sample",
     "synaptic events": "synapses that take up a spike for one sample, mean: what energy on a chip is counted from",
 }
 
@@ -51,10 +67,19 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
             _count(method.differing),
             _mean(method.spikes),
             _mean(method.mean(lambda one: one.synaptic_events)),
+            *_neurobench(method),
             fit_told(method),
         )
         for method in comparison.methods
     ]
+
+
+def _neurobench(method: Method) -> list[str]:
+    cells = []
+    for figure, form in NEUROBENCH.values():
+        mean = method.mean(lambda one, of=figure: None if one.neurobench is None else of(one.neurobench))  # type: ignore[misc]
+        cells.append("-" if mean is None else form.format(mean.mean))
+    return cells
 
 
 def accuracy_told(accuracy: Accuracy | None) -> str:

@@ -80,7 +80,7 @@ def train(
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
-    check: called in every process once the data are read, before anything is written; what it raises ends the run there.
+    check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written.
     Raises RecipeError, DataError, CheckpointError.
     """

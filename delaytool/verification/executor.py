@@ -32,6 +32,7 @@ from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExt
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
+from delaytool.runtime.neurobench import Operations, count_operations
 from delaytool.runtime.trace import Trace
 from delaytool.verification.compare import Comparison, compare
 from delaytool.version import __version__
@@ -63,6 +64,7 @@ Finished = Callable[[str, int], None]
 class JudgedChunk:
     """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend.
 
+    operations   NeuroBench's counts of the first backend's run
     methods   how a backend that has several ways ran, where it says so
     """
 
@@ -70,6 +72,7 @@ class JudgedChunk:
     seconds: dict[str, float]
     comparisons: dict[str, Comparison]
     counters: Counters
+    operations: Operations
     methods: dict[str, str]
 
 
@@ -102,6 +105,7 @@ def judge_chunk(
     methods: dict[str, str] = {}
     judged: Trace | None = None
     counters: Counters | None = None
+    operations: Operations | None = None
     for name, run in backends.items():
         begun = time.perf_counter()
         trace = run(network, frames)
@@ -111,13 +115,14 @@ def judge_chunk(
             methods[name] = method
         if judged is None:
             judged, counters = trace, count(network, frames, trace)
+            operations = count_operations(network, frames, trace)
         else:
             comparisons[name] = compare(network, frames, judged, trace)
         if finished is not None:
             finished(name, len(frames))
-    if counters is None:
+    if counters is None or operations is None:
         raise BackendError("no backend was named; name at least one")
-    return JudgedChunk(predictions, seconds, comparisons, counters, methods)
+    return JudgedChunk(predictions, seconds, comparisons, counters, operations, methods)
 
 
 class InProcess:

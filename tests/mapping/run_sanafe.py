@@ -26,14 +26,12 @@ network = sanafe.Network()
 populations = [network.create_neuron_group("input", len(given["inputs"]))]
 for number, spikes in enumerate(given["inputs"]):
     neuron = populations[0].neurons[number]
-    neuron.set_attributes(
-        soma_hw_name=f"loihi_inputs[{number}]", log_spikes=True, model_attributes={"spikes": spikes}
-    )
+    neuron.set_attributes(soma_hw_name=f"loihi_inputs[{number}]", log_spikes=True, model_attributes={"spikes": spikes})
     neuron.map_to_core(core(given["input_core"]))
 for index, places in enumerate(given["neurons"]):
     group = network.create_neuron_group(f"layer{index}", len(places))
     populations.append(group)
-    for neuron, place in zip(group.neurons, places):
+    for neuron, place in zip(group.neurons, places, strict=False):
         neuron.set_attributes(
             soma_hw_name="loihi_lif",
             dendrite_hw_name="loihi_dendrites",

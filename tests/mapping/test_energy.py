@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mapping.test_fit import three_neurons
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
@@ -28,7 +29,6 @@ from delaytool.mapping.placement import Placement, place, random_placement, row_
 from delaytool.mapping.shape import shape_of_design, shape_of_network
 from delaytool.runtime import reference
 from delaytool.runtime.counters import count
-from mapping.test_fit import three_neurons
 
 LOIHI2, LOIHI1 = load_target("loihi2"), costs_from("loihi1")
 
@@ -107,9 +107,7 @@ def test_few_hops_on_forty_cores_and_more() -> None:
         assert len(set(found.slots.tolist())) == packing.count
         hops = found.total_hops(traffic)
         assert hops < row_by_row(packing.count, LOIHI2.mesh).total_hops(traffic)
-        assert all(
-            hops < random_placement(packing.count, LOIHI2.mesh, other).total_hops(traffic) for other in range(5)
-        )
+        assert all(hops < random_placement(packing.count, LOIHI2.mesh, other).total_hops(traffic) for other in range(5))
         if seed == 0:
             assert np.array_equal(found.slots, place(traffic, LOIHI2.mesh).slots)
 
@@ -181,9 +179,7 @@ def test_equal_to_sana_fe_for_the_same_mapping(seed: int) -> None:
     counts, pj = ours.counts, 1e12
     assert theirs["packets_sent"] == counts.messages + counts.input_messages
     assert theirs["spikes"] == counts.events_dense + counts.events_sparse
-    assert theirs["energy"]["synapse"] * pj == pytest.approx(
-        counts.events_dense * 35.5 + counts.events_sparse * 33.6
-    )
+    assert theirs["energy"]["synapse"] * pj == pytest.approx(counts.events_dense * 35.5 + counts.events_sparse * 33.6)
     with_input = Placement(np.append(placement.slots, free), target.mesh, "")
     columns, rows = with_input.hops()
     to_cores = traffic_of(shape, packing, activity).from_input
