@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from delaytool.digests import read_signed_json, write_signed_json
-from delaytool.errors import BackendError, ExportError
+from delaytool.errors import BackendError, CheckpointError, ExportError
 from delaytool.experiments.export_run import export_run
 from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import (
@@ -19,23 +20,24 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.runtime.neurobench import as_dict
+from delaytool.printable import printable
 from delaytool.trainer.recipe import Recipe
 
-# Has no limits but the contract's own: what a chip cannot hold can still be counted there.
+# It has no limits but the contract's own, so the cost of a network that the chip cannot hold is still measured.
 FALLBACK = "ideal"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the integers of one run are worth and what they cost; means a sample.
+    """Accuracy of the integers of one run, and their cost; spikes and events are means per sample.
 
     target         the chip that was asked for
     why_not        why it cannot hold the network; '' where it can
     integers_for   what the integers below were made for: the target, else 'ideal', else '' for none
     no_integers    why there are none
+    footprint_bytes, connection_sparsity, activation_sparsity, effective_acs, effective_macs, membrane_updates
+                   NeuroBench's metrics (`runtime.neurobench`)
     drop           points that they cost against the float network with rounded delays
-    neurobench     NeuroBench's metrics of the integers (`runtime.neurobench.as_dict`); None: measured without them
     differing      of `compared` spikes, currents and membranes, those in which engine and reference differ
     """
 
@@ -53,7 +55,12 @@ class Measured:
     input_spikes: float | None = None
     spikes: float | None = None
     synaptic_events: float | None = None
-    neurobench: dict[str, Any] | None = None
+    footprint_bytes: int | None = None
+    connection_sparsity: float | None = None
+    activation_sparsity: float | None = None
+    effective_acs: float | None = None
+    effective_macs: float | None = None
+    membrane_updates: float | None = None
 
     @staticmethod
     def path(run: Path) -> Path:
@@ -61,11 +68,33 @@ class Measured:
 
     @staticmethod
     def read(run: Path) -> Measured:
-        return Measured(**read_signed_json(Measured.path(run))[0])
+        """Raises CheckpointError for a file that is damaged, lacks a value or holds one of a wrong type."""
+        path = Measured.path(run)
+        values, _ = read_signed_json(path)
+        types = get_type_hints(Measured)
+        lacking = sorted({"target", "why_not"} - set(values))
+        wrong = [name for name, value in values.items() if name not in types or not _fits(value, types[name])]
+        if lacking or wrong:
+            what = (
+                f"lacks {lacking[0]!r}" if lacking else f"{printable(wrong[0])} is {printable(values[wrong[0]])[:60]}"
+            )
+            raise CheckpointError(f"{path}: {what}, which cannot be; delete it and give the same command again")
+        return Measured(**values)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value has the type of a field; an integer will do for a float, NaN and infinity will not."""
+    types = get_args(hint) or (hint,)
+    if type(value) is float and not math.isfinite(value):
+        return False
+    return type(value) in types or (type(value) is int and float in types)
 
 
 class Measure(Train):
-    """Training and what comes after it. samples: how many the bits are compared on; accuracies take all."""
+    """Training, export and verification.
+
+    samples   how many the bits are compared on; accuracies are of all test samples
+    """
 
     def __init__(self, target: str, samples: int) -> None:
         self.target, self.samples = target, samples
@@ -106,7 +135,7 @@ def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Meas
             # The run was trained on these data just now, so its own record may be read.
             request = VerifyRequest(path, SampleChoice(RECORDED), max_drop=None)
             verification = verify_in_two_parts(request, samples)
-        except BackendError as error:  # a layer that never fires, say
+        except BackendError as error:  # for example, a layer never fires
             return Measured(target, why_not, no_integers=str(error))
         return _of(verification, done, target, name, why_not)
     return Measured(target, why_not, no_integers=no_integers)
@@ -129,5 +158,10 @@ def _of(verification: TwoPartVerification, done: Export, target: str, made_for: 
         input_spikes=float(counters.input_spikes.mean()),
         spikes=float(counters.spikes.sum(axis=1).mean()),
         synaptic_events=float(counters.synaptic_events.sum(axis=1).mean()),
-        neurobench=as_dict(whole.static, whole.operations),
+        footprint_bytes=whole.static.footprint_bytes,
+        connection_sparsity=whole.static.connection_sparsity,
+        activation_sparsity=whole.operations.activation_sparsity,
+        effective_acs=float(whole.operations.effective_acs.mean()),
+        effective_macs=float(whole.operations.effective_macs.mean()),
+        membrane_updates=float(whole.operations.membrane_updates.mean()),
     )

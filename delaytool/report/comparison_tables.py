@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +10,38 @@ from delaytool.accuracy_errors import SeedMean
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
-from delaytool.report.comparison import Accuracy, Comparison, Method
+from delaytool.report.comparison import Accuracy, Method, MethodComparison
 
-ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
+ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
 
 
-# NeuroBench's metrics (runtime/neurobench.py) and how a mean over runs is written.
+# NeuroBench's metrics: the field of `Measured`, and how its mean over runs is written.
 NEUROBENCH = {
-    "footprint, KiB": (lambda one: one["footprint"] / 1024, "{:,.1f}"),
-    "connection sparsity": (lambda one: one["connection_sparsity"], "{:.3f}"),
-    "activation sparsity": (lambda one: one["activation_sparsity"], "{:.3f}"),
-    "effective ACs": (lambda one: one["synaptic_operations"]["Effective_ACs"], "{:,.0f}"),
-    "effective MACs": (lambda one: one["synaptic_operations"]["Effective_MACs"], "{:,.0f}"),
-    "membrane updates": (lambda one: one["membrane_updates"], "{:,.0f}"),
-}  # fmt: skip
+    "footprint, KiB": ("footprint_bytes", 1 / 1024, "{:,.1f}"),
+    "connection sparsity": ("connection_sparsity", 1, "{:.3f}"),
+    "activation sparsity": ("activation_sparsity", 1, "{:.3f}"),
+    "effective ACs": ("effective_acs", 1, "{:,.0f}"),
+    "effective MACs": ("effective_macs", 1, "{:,.0f}"),
+    "membrane updates": ("membrane_updates", 1, "{:,.0f}"),
+}
 
 
-def headings(comparison: Comparison) -> tuple[str, ...]:
+def headings(comparison: MethodComparison) -> tuple[str, ...]:
+    """Of all columns; the last one names the target."""
     return (
         "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
         "drop", "values differ", "spikes", "synaptic events", *NEUROBENCH, f"on {comparison.target}",
     )  # fmt: skip
 
 
-HEADINGS_TOLD = {
-    "runs": "seeds, times the speakers where they are left out in turn",
+HEADING_NOTES = {
+    "runs": "seeds, times the speakers where each is held out in turn",
     "validation": "accuracy of the chosen epoch; the other accuracies are on the test part",
     "parameters": "that training moves: weights, delays where they are learned, batch norm",
     "synapses": "of nonzero weight in the exported network, mean over runs",
     "float, rounded": "the trained network with whole delays, which the integers should reproduce",
     "integer": "the exported network on the whole test part; for a target without limits where the chip cannot hold it",
-    "drop": "points of accuracy that integers cost against the float network with rounded delays",
+    "drop": "points of accuracy that the integers cost against the float network with rounded delays",
     "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
     "spikes": "that the network fires for one sample, mean; without integers, the float network's",
     "footprint, KiB": "NeuroBench: 32-bit parameters, states and delay buffers of the integer network",
@@ -47,12 +49,12 @@ HEADINGS_TOLD = {
     "activation sparsity": "NeuroBench: share of the outputs of all layers and steps that are no spike",
     "effective ACs": "NeuroBench: synaptic events of spikes, mean of a sample; MACs: those of counted or graded input",
     "membrane updates": "NeuroBench: membranes that change from one step to the next, mean of a sample",
-    "synaptic events": "synapses that take up a spike for one sample, mean: what energy on a chip is counted from",
+    "synaptic events": "synapses that take up a spike for one sample, mean; a chip's energy is estimated from them",
 }
 
 
-def rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """One a method, in the order of `headings`."""
+def rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
+    """One per method, in the order of `headings`."""
     return [
         (
             method.name,
@@ -60,15 +62,15 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
             _count(method.parameters),
             _mean(method.mean(lambda one: one.synapses)),
             _percent(method.validation),
-            accuracy_told(method.as_trained),
-            accuracy_told(method.rounded),
-            accuracy_told(method.integer),
+            format_test_accuracy(method.as_trained),
+            format_test_accuracy(method.rounded),
+            format_test_accuracy(method.integer),
             _drop(method.drop),
             _count(method.differing),
             _mean(method.spikes),
             _mean(method.mean(lambda one: one.synaptic_events)),
             *_neurobench(method),
-            fit_told(method),
+            format_fit(method),
         )
         for method in comparison.methods
     ]
@@ -76,13 +78,13 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 def _neurobench(method: Method) -> list[str]:
     cells = []
-    for figure, form in NEUROBENCH.values():
-        mean = method.mean(lambda one, of=figure: None if one.neurobench is None else of(one.neurobench))  # type: ignore[misc]
-        cells.append("-" if mean is None else form.format(mean.mean))
+    for name, factor, form in NEUROBENCH.values():
+        mean = method.mean(attrgetter(name))
+        cells.append("-" if mean is None else form.format(mean.mean * factor))
     return cells
 
 
-def accuracy_told(accuracy: Accuracy | None) -> str:
+def format_test_accuracy(accuracy: Accuracy | None) -> str:
     """'96.84 ± 0.40 (0.92)'."""
     if accuracy is None:
         return "-"
@@ -95,7 +97,7 @@ def _percent(mean: SeedMean | None) -> str:
     return f"{100 * mean.mean:.2f}" + ("" if mean.standard_error is None else f" ± {100 * mean.standard_error:.2f}")
 
 
-def fit_told(method: Method) -> str:
+def format_fit(method: Method) -> str:
     """Whether the chip holds it, and in how much of it."""
     if not method.measured:
         return "-"
@@ -128,12 +130,27 @@ def _drop(mean: SeedMean | None) -> str:
     return f"{mean.mean:+.2f}" if mean.standard_error is None else f"{mean.mean:+.2f} ± {mean.standard_error:.2f}"
 
 
-def reasons(comparison: Comparison) -> list[str]:
+ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
+_NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
+
+
+def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Headings and rows of accuracies, costs and NeuroBench's metrics: one table would be too wide for a terminal."""
+    names, lines = headings(comparison), rows(comparison)
+    tables = []
+    costs = tuple(name for name in names if name not in _NOT_COSTS and name not in NEUROBENCH)
+    for columns in (ACCURACY_COLUMNS, costs, ("method", *NEUROBENCH)):
+        places = [names.index(name) for name in columns]
+        tables.append((columns, [tuple(line[place] for place in places) for line in lines]))
+    return tables
+
+
+def reasons(comparison: MethodComparison) -> list[str]:
     """Why methods did not fit or failed."""
     return [f"{method.name} {reason}" for method in comparison.methods for reason in method.reasons]
 
 
-def as_markdown(comparison: Comparison) -> str:
+def as_markdown(comparison: MethodComparison) -> str:
     """The table, what its figures are, and the reasons."""
     names = headings(comparison)
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
@@ -143,7 +160,7 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
     """comparison.md, and comparison.csv with accuracies as shares (0..1), the drop in points."""
     markdown, table = folder / "comparison.md", folder / "comparison.csv"
     with atomic_path(markdown) as temporary:
