@@ -106,10 +106,10 @@ class Fit:
                 lines.append(f"{limit.describe()}, which is another chip's figure: {self.target.name}'s is not public")
             elif limit.may_be_exceeded and limit.high is not None:
                 lines.append(
-                    f"layer {limit.place}: {limit.quantity} may be up to {format_amount(limit.high, limit.unit)} "
-                    f"(Loihi 1's packing), above {format_amount(limit.limit, limit.unit)}"
+                    f"{limit.quantity} may be up to {format_amount(limit.high, limit.unit)} (Loihi 1's packing), above "
+                    f"{format_amount(limit.limit, limit.unit)}"
                 )
-        return tuple(lines)
+        return tuple(dict.fromkeys(lines))
 
     @property
     def synapse_bytes(self) -> int:

@@ -91,3 +91,49 @@ def test_settings_belong_to_recipes(tmp_path: Path) -> None:
     done = run(tmp_path / "run", "--set", "model.max_delay=3")
     assert done.exit_code == 2
     assert "belongs to a recipe" in done.output
+
+
+def test_energy_needs_to_know_what_fires(tmp_path: Path) -> None:
+    assumed = run("digits", "--activity", 0.1, "--frames", 9, "--json")
+    assert assumed.exit_code == 0, assumed.output
+    record = json.loads(assumed.stdout)["estimate"]
+    assert record["constants"]["title"] == "Loihi 1 constants"
+    assert record["steps"] == 9 + 3 * (4 + 1)  # three layers of timing 'chip', tails of half of 8 delays
+    low, high = record["energy_pj_per_sample"]
+    assert 0 < low < high
+    assert low == pytest.approx(sum(part[0] for part in record["energy_pj_by_kind"].values()))
+    for arguments, message in (
+        (["shd-2l-1kc", "--activity", 0.1], "give the frames of a sample, --frames N"),
+        (["digits", "--data", "digits"], "is no exported network to run; give --activity SHARE"),
+        (["digits", "--costs", "loihi1"], "--costs needs to know how much fires"),
+        (["digits", "--activity", 0.1, "--data", "digits"], "leave one of them out"),
+        (["digits", "--activity", 0.1, "--frames", 9, "--target", "ideal"], "names no constants"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 2, done.output
+        assert message in done.output
+
+
+def test_energy_of_a_network_is_measured_on_samples(network: Path, call) -> None:
+    done = call("map", network, "--data", "digits", "--samples", 5, "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record["estimate"]["activity"] == "measured on 5 test samples"
+    verified = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").stdout)
+    counts = record["estimate"]["counts_per_sample"]
+    events = sum(verified["per_sample"]["synaptic_events"])
+    assert counts["events_sparse"] + counts["events_dense"] == pytest.approx(events, abs=0.01)
+    assert counts["spikes"] == pytest.approx(sum(verified["per_sample"]["spikes"]), abs=0.01)
+    bench = verified["neurobench"]
+    assert bench["synaptic_operations"]["Effective_ACs"] + bench["synaptic_operations"]["Effective_MACs"] == (
+        pytest.approx(events, abs=0.01)
+    )
+    assert 0 < bench["activation_sparsity"] < 1
+
+
+def test_without_scipy_cores_lie_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    done = run("ssc-3l-2kc", "--activity", 0.1, "--frames", 9)
+    assert done.exit_code == 0, done.output
+    assert "placement (row by row): " in done.stdout
+    assert "placed row by row: placing cores on the mesh needs scipy" in done.stdout

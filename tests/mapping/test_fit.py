@@ -205,3 +205,13 @@ def test_every_neuron_lies_on_one_core_within_its_limits(network, room, neurons,
     # Never fewer than what the exporter counts, which does not ask whether a neuron's synapses stay together.
     if not packing.shares_cores and not packing.oversized:
         assert packing.count >= sum(one.cores for one in placements(network, target))
+
+
+def test_one_core_that_may_not_fit_is_named_once() -> None:
+    """Three layers on one core of 44 bytes, which the estimate keeps and Loihi 1's packing does not."""
+    shape = shape_of_design(Design(n_channels=3, hidden=(2, 2), n_classes=2, max_delay=3), LOIHI2)
+    result = fit(shape, chip(synapse_bytes_per_core=24), 1)
+    assert result.fits
+    assert result.packing.shares_cores
+    assert len(result.doubts) == 1
+    assert result.doubts[0].startswith("memory per core may be up to ")
