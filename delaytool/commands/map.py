@@ -11,6 +11,7 @@ import click
 
 from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.recipe_verb import RecipeVerb
+from delaytool.errors import TargetError
 
 if TYPE_CHECKING:
     from delaytool.experiments.chip_costs import ChipCosts
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--samples", type=click.IntRange(min=1), default=50, show_default=True, help="Of --data.")
 @click.option("--costs", metavar="NAME", help="Constants of energy and time: loihi1, or a TOML file of yours.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+    help="Of --data: write the network with its placement, which changes none of its integers.",
+)  # fmt: skip
 @click.option("--limits", "all_limits", is_flag=True, help="List every limit with its source.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
@@ -52,6 +57,7 @@ def command(
     data: str | None,
     samples: int,
     costs: str | None,
+    output: Path | None,
     all_limits: bool,
     as_json: bool,
 ) -> None:
@@ -61,12 +67,16 @@ def command(
     """
     from delaytool.commands.map_tables import costs_as_dict, fit_as_dict, print_costs, print_fit
     from delaytool.experiments.chip_fit import Sizes, checked_ways_out, find_subject, fit_subject
+    from delaytool.files import require_writable_file
     from delaytool.hw_configs import target_from
+    from delaytool.mapping.kept import with_placement
 
     if activity is not None and data is not None:
         raise click.UsageError("--activity assumes what --data measures; leave one of them out")
     if costs is not None and activity is None and data is None:
         raise click.UsageError("--costs needs to know how much fires: add --activity SHARE, or --data of a network")
+    if output is not None and data is None:
+        raise click.UsageError("-o keeps a placement by measured traffic: add --data")
     chip = target_from(target)
     found = find_subject(subject, chip, overrides, Sizes(units, classes, frames))
     result = fit_subject(found, chip, cores)
@@ -74,12 +84,19 @@ def command(
     cost = None
     if activity is not None or data is not None:
         cost = _costs(found, result, activity, data, samples, costs)
+    if output is not None and cost is not None:
+        if cost.placement is None or found.network is None:
+            raise TargetError(f"{chip.name}: its mesh is not known or too small, so there is no placement to keep")
+        require_writable_file(output)
+        with_placement(found.network, result, cost.placement).save(output, chip_limits=False)
     if as_json:
         echo(json.dumps({**fit_as_dict(found, result, ways), **costs_as_dict(cost)}, indent=2))
     else:
         print_fit(PlainConsole(), found, result, ways, all_limits=all_limits)
         if cost is not None:
             print_costs(PlainConsole(), cost)
+        if output is not None:
+            echo(f"network with its placement: {output}")
     sys.exit(0 if result.fits else 1)
 
 

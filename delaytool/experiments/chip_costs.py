@@ -35,9 +35,12 @@ class ChipCosts:
     why_in_order: str = ""
 
 
-def chip_costs(fit: Fit, activity: Activity, costs: Costs | str | None = None) -> ChipCosts:
+def chip_costs(
+    fit: Fit, activity: Activity, costs: Costs | str | None = None, kept: Placement | None = None
+) -> ChipCosts:
     """Place the cores by the activity's traffic and estimate energy and time.
 
+    kept    a placement that the network carries (`mapping.kept`), which is taken as it is
     costs   constants, their name or TOML file; None: those that the target names
     Raises TargetError where there are none, or no cores were laid out.
     """
@@ -53,7 +56,7 @@ def chip_costs(fit: Fit, activity: Activity, costs: Costs | str | None = None) -
     in_order = at_random = 0.0
     if mesh is not None and count <= mesh.columns * mesh.rows * mesh.cores_per_tile:
         try:
-            placement = place(traffic, mesh)
+            placement = place(traffic, mesh) if kept is None else kept
         except MissingExtraError as error:
             placement, why = row_by_row(count, mesh), str(error)
         in_order = row_by_row(count, mesh).total_hops(traffic)

@@ -11,6 +11,7 @@ from delaytool.hw_configs import load_target
 from delaytool.mapping.activity import mean_activity
 from delaytool.mapping.fit import Fit, fit, format_amount
 from delaytool.mapping.format_estimate import ENERGY_HEADINGS, energy_rows, placement_sentence, time_sentences
+from delaytool.mapping.kept import kept_placement
 from delaytool.mapping.shape import shape_of_network
 from delaytool.report.chip_figure import mesh_figure
 from delaytool.report.content import Content
@@ -45,7 +46,7 @@ def chip_section(content: Content) -> dict[str, Any] | None:
         f"mean of {whole.samples:,} test samples, spread evenly over each layer's neurons",
     )
     try:
-        costs = chip_costs(result, activity)
+        costs = chip_costs(result, activity, kept=kept_placement(network, result))
     except DelaytoolError as error:
         return {**section, "why_not": str(error)}
     section |= {

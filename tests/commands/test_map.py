@@ -137,3 +137,14 @@ def test_without_scipy_cores_lie_row_by_row(monkeypatch: pytest.MonkeyPatch) -> 
     assert done.exit_code == 0, done.output
     assert "placement (row by row): " in done.stdout
     assert "placed row by row: placing cores on the mesh needs scipy" in done.stdout
+
+
+def test_a_placement_is_kept_in_a_copy_of_the_network(network: Path, call, tmp_path: Path) -> None:
+    placed = tmp_path / "placed.h5"
+    done = call("map", network, "--data", "digits", "--samples", 5, "-o", placed)
+    assert done.exit_code == 0, done.output
+    assert IntegerNetwork.load(placed).integers_sha256() == IntegerNetwork.load(network).integers_sha256()
+    assert call("verify", placed, "--samples", 3, "--no-drop").exit_code == 0
+    refused = run(network, "-o", placed)
+    assert refused.exit_code == 2
+    assert "add --data" in refused.output
