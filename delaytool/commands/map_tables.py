@@ -145,11 +145,15 @@ def _limits(limits: tuple[Limit, ...]) -> Table:
     for limit in limits:
         note = "" if limit.kind == "limit" else f" ({limit.kind})"
         table.add_row(
-            f"{limit.place}: {limit.quantity}{note}", format_amount(limit.value, limit.unit),
-            ("≥ " if limit.is_lower else "") + format_amount(limit.limit, limit.unit),
-            format_amount(limit.headroom, limit.unit),
+            f"{limit.place}: {limit.quantity}{note}", _short(limit.value, limit.unit),
+            ("≥ " if limit.is_lower else "") + _short(limit.limit, limit.unit), _short(limit.headroom, limit.unit),
         )  # fmt: skip
     return table
+
+
+def _short(value: int, unit: str) -> str:
+    """As `format_amount`, numbers that would make a table too wide for 80 columns rounded."""
+    return f"{value:.3g}" if not unit and abs(value) >= 10**8 else format_amount(value, unit)
 
 
 def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, Any]:

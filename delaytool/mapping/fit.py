@@ -11,7 +11,7 @@ from delaytool.mapping.memory import bits_for, bits_per_synapse, packed_bytes
 from delaytool.mapping.shape import LayerShape, NetworkShape
 
 # Whether exceeding a limit is an error: it is the chip's; it depends on the data; it is another chip's figure.
-BINDING, POSSIBLE, NOT_PUBLIC = "limit", "depends on the data", "not public"
+BINDING, POSSIBLE, NOT_PUBLIC = "limit", "data decide", "not public"
 
 
 @dataclass(frozen=True)

@@ -150,11 +150,10 @@ def rows(static: Static, operations: Operations) -> list[tuple[str, str]]:
     """(metric, value) for tables."""
     kib = 1024
     return [
-        (
-            "footprint",
-            f"{static.footprint_bytes / kib:,.1f} KiB (parameters {static.parameter_bytes / kib:,.1f}, states "
-            f"{static.state_bytes / kib:,.1f}, delay buffers {static.delay_buffer_bytes / kib:,.1f})",
-        ),
+        ("footprint", f"{static.footprint_bytes / kib:,.1f} KiB"),
+        ("of it parameters", f"{static.parameter_bytes / kib:,.1f} KiB"),
+        ("of it states", f"{static.state_bytes / kib:,.1f} KiB"),
+        ("of it delay buffers", f"{static.delay_buffer_bytes / kib:,.1f} KiB"),
         ("connection sparsity", f"{static.connection_sparsity:.4f}"),
         ("activation sparsity", f"{operations.activation_sparsity:.4f}"),
         ("synaptic operations, dense", f"{operations.dense.mean():,.1f}"),
