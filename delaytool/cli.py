@@ -19,6 +19,7 @@ from delaytool.version import __version__
 
 # A verb's module is imported when the verb is used: `verify` must start without PyTorch.
 VERBS = {
+    "map": "Fit a recipe, a run or a network on a chip: cores, memory, limits, and what would make it fit.",
     "train": "Train a network whose every synapse learns its own delay.",
     "sweep": "Train a recipe with every combination of some keys' values.",
     "compare": "Train several recipes with several seeds, export and verify each, and write one page.",

@@ -48,6 +48,10 @@ class ExportError(DelaytoolError):
     """A trained network that the target's limits do not admit."""
 
 
+class TargetError(DelaytoolError):
+    """A chip's description that cannot be read, or that describes none."""
+
+
 class BackendError(DelaytoolError):
     """A runtime backend that cannot run the network."""
 

@@ -32,6 +32,7 @@ FLOORS = {
     "exporter": 5,
     "trainer": 5,
     "verification": 5,
+    "mapping": 5,
     "analysis": 6,
     "experiments": 6,
     "report": 7,
@@ -79,6 +80,8 @@ PACKAGES: dict[str, set[str]] = {
     # Recipes are read, listed and checked without PyTorch.
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
     "verification": {"numpy"},
+    "mapping": {"numpy"},
+    "mapping.placement": {"numpy", "scipy"},
     "verification.executor": {"numpy", "distributed"},
     "analysis": {"numpy", "torch", "matplotlib"},
     "analysis.morans_i": {"numpy"},
@@ -94,6 +97,7 @@ PACKAGES: dict[str, set[str]] = {
 # Without PyTorch whatever they import: the right half, and what lists and checks recipes.
 WITHOUT_TORCH = (
     "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "trainer.recipe", "trainer.run_folder",
+    "mapping", "experiments.chip_fit", "commands.map", "commands.map_tables",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of runs at the same time on this machine.",
 )
+@click.option("--fits", metavar="CHIP", help="Leave out what does not fit this chip (a name or a TOML file).")
+@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of --fits: at most so many cores.")
 @click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
 @click.option(
     "--page",
@@ -58,6 +60,8 @@ def command(
     target: str,
     samples: int,
     jobs: int,
+    fits: str | None,
+    cores: int | None,
     retry_failed: bool,
     page: Path | None,
 ) -> None:
@@ -72,8 +76,10 @@ def command(
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  a missing package is an error before training
 
+    if cores is not None and fits is None:
+        raise click.UsageError("--cores is a budget of the chip that --fits names; add it")
     if page is not None:
-        if recipes or speakers or output or overrides or data or retry_failed:
+        if recipes or speakers or output or overrides or data or retry_failed or fits:
             raise click.UsageError("--page shows an existing comparison; leave out recipes and other options")
         known = Measure.target_of(SweepFolder.purpose_at(page))
         if known is None:
@@ -82,12 +88,15 @@ def command(
     if not recipes:
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
+    from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.trainer.recipe import override_of
 
     load_target(target)
     short = [] if data is None else [override_of("data.source", data)]
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
+    if fits is not None:
+        settings = keep_fitting(settings, fits, cores)
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     hint = f"give the same command again to go on; results so far: delaytool compare --page {path}"
@@ -131,8 +140,8 @@ def _show(folder: SweepFolder, target: str) -> int:
 
     comparison = comparison_of(folder, target)
     console = PlainConsole()
-    accuracies, costs = comparison_tables(comparison)
-    console.print(accuracies, tables.ACCURACIES, costs, sep="\n")
+    accuracies, *others = comparison_tables(comparison)
+    console.print(accuracies, tables.ACCURACIES, *others, sep="\n")
     for reason in tables.reasons(comparison):
         console.print(reason)
     page = folder.path / "comparison.html"

@@ -92,8 +92,8 @@ def _write_netx(done: Export, output: Path) -> None:
         write_netx(done.network, path)
     except ExportError as error:
         path.unlink(missing_ok=True)  # an earlier export's file would hold another network
-        echo(f"no netx file for lava-dl: {error}")
+        echo(f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does ({error})")
         if done.network.target != "loihi2-netx":
-            echo("integers that netx can hold: --target loihi2-netx")
+            echo("a copy in that format, if you want one: export again with --target loihi2-netx")
     else:
         echo(f"netx file for lava-dl: {path}")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of runs at the same time on this machine.",
 )
+@click.option("--fits", metavar="CHIP", help="Leave out what does not fit this chip (a name or a TOML file).")
+@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of --fits: at most so many cores.")
 @click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
 @click.option(
     "--table",
@@ -46,6 +48,8 @@ def command(
     overrides: tuple[str, ...],
     data: str | None,
     jobs: int,
+    fits: str | None,
+    cores: int | None,
     retry_failed: bool,
     table: Path | None,
 ) -> None:
@@ -58,20 +62,25 @@ def command(
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.experiments.sweep.job import Train
 
+    if cores is not None and fits is None:
+        raise click.UsageError("--cores is a budget of the chip that --fits names; add it")
     if table is not None:
-        if recipe or over or output or overrides or data or retry_failed:
+        if recipe or over or output or overrides or data or retry_failed or fits:
             raise click.UsageError("--table shows an existing sweep; leave out the recipe and other options")
         SweepFolder.purpose_at(table)
         sys.exit(_show(SweepFolder(table, Train())))
     if recipe is None or not over:
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
+    from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.sweep.combinations import combinations
     from delaytool.trainer.recipe import override_of
 
     short = [] if data is None else [override_of("data.source", data)]
     settings = combinations(recipe, over, [*overrides, *short])
+    if fits is not None:
+        settings = keep_fitting(settings, fits, cores)
     path = output or Path("sweeps") / settings[0].recipe.name
     hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
     folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint)

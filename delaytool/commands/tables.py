@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from delaytool.commands.plain_table import plain_table as _table
 from delaytool.report.rows import (
     COST_HEADINGS,
     EXPORT_HEADINGS,
@@ -19,20 +20,13 @@ from delaytool.report.rows import (
     sweep_rows,
     verdict_rows,
 )
+from delaytool.runtime.neurobench import rows as neurobench_rows
 from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
     from delaytool.experiments.sweep.results import Results
     from delaytool.report.comparison import MethodComparison
-
-
-def _table(title: str, headings: tuple[str, ...]) -> Table:
-    """Numbers right, names left, narrow enough for 80 columns."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), pad_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True, header_style="dim")
-    return table
 
 
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:
@@ -55,6 +49,14 @@ def cost_table(verdict: Verdict) -> Table:
     """Cost per sample, by layer."""
     table = _table("mean cost per sample", COST_HEADINGS)
     for row in cost_rows(verdict):
+        table.add_row(*row)
+    return table
+
+
+def neurobench_table(verdict: Verdict) -> Table:
+    """NeuroBench's metrics of the first backend's run."""
+    table = _table("NeuroBench 2.3, means per sample", ("metric", "value"))
+    for row in neurobench_rows(verdict.static, verdict.operations):
         table.add_row(*row)
     return table
 

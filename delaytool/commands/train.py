@@ -26,6 +26,11 @@ from delaytool.commands.recipe_verb import RecipeVerb
 @click.option(
     "--gradient-checkpointing", is_flag=True, help="Use less memory and more time; sets trainer.gradient_checkpointing."
 )
+@click.option(
+    "--target", metavar="CHIP",
+    help="Check before training that the network fits; default: trainer.quantize, else loihi2. Or a TOML file.",
+)  # fmt: skip
+@click.option("--strict", is_flag=True, help="Do not train what does not fit --target, instead of a warning.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
 def command(
     recipe: str | None,
@@ -36,9 +41,12 @@ def command(
     seed: int | None,
     protocol: str | None,
     gradient_checkpointing: bool,
+    target: str | None,
+    strict: bool,
     resume: Path | None,
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
+    from delaytool.commands.chip_check import ChipCheck
     from delaytool.commands.training_progress import TrainingProgress
     from delaytool.trainer.loop import train
     from delaytool.trainer.recipe import load_recipe, override_of
@@ -60,9 +68,12 @@ def command(
             more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name
+    chip = ChipCheck(target, strict=strict)
+    if loaded is not None:
+        chip.before_reading(loaded)
     try:
-        with TrainingProgress(folder) as progress:
-            train(loaded, folder, resume=resume is not None, reporter=progress)
+        with TrainingProgress(folder, chip) as progress:
+            train(loaded, folder, resume=resume is not None, reporter=progress, check=chip.before_training)
     except KeyboardInterrupt:
         echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import TaskID
 
 from delaytool.accuracy_errors import format_accuracy
+from delaytool.commands.chip_check import ChipCheck
 from delaytool.commands.console import PlainConsole, styled
 from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
@@ -22,8 +23,8 @@ from delaytool.trainer.recipe import Recipe
 class TrainingProgress(Reporter):
     """A live bar over the whole run on a terminal, one line per epoch everywhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, chip: ChipCheck) -> None:
+        self.folder, self.chip = folder, chip
         self.console = PlainConsole()
         self.progress = live_bars(self.console, "{task.fields[loss]}  {task.fields[last]}")
         self.task: TaskID | None = None
@@ -129,11 +130,14 @@ class TrainingProgress(Reporter):
         if "quantized_for" in summary:
             print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
         print_line(f"protocol {summary['protocol']}")
-        for layer, spikes in summary["spikes"].items():
-            if spikes == 0:
-                never = f"layer {layer} never fires"
-                print_line(styled("bold", never, " on the test samples: this network cannot be exported"))
-        print_line(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")
+        silent = [layer for layer, spikes in summary["spikes"].items() if spikes == 0]
+        for layer in silent:
+            never = f"layer {layer} never fires"
+            print_line(styled("bold", never, " on the test samples: this network cannot be exported"))
+        if silent:
+            print_line(f"run: {self.folder}")
+        else:
+            print_line(f"run: {self.folder}    {self.chip.next_step(self.folder)}")
 
 
 def _width(metrics: dict[str, Any]) -> str:

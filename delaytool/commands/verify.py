@@ -169,7 +169,7 @@ def command(
 
 def _print(path: Path, result: Verification) -> None:
     from delaytool.commands.console import PlainConsole, styled
-    from delaytool.commands.tables import cost_table, verdict_table
+    from delaytool.commands.tables import cost_table, neurobench_table, verdict_table
 
     verdict, console = result.verdict, PlainConsole()
     console.print(f"{path} on {result.samples.describe()}")
@@ -181,6 +181,7 @@ def _print(path: Path, result: Verification) -> None:
     if "torch" in verdict.accuracy:
         console.print("torch: a second simulation of the same file; it reads nothing of the trained run")
     console.print(cost_table(verdict))
+    console.print(neurobench_table(verdict))
     for name, comparison in verdict.comparisons.items():
         if comparison.first is not None:
             first = comparison.first

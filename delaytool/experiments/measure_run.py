@@ -35,6 +35,8 @@ class Measured:
     why_not        why it cannot hold the network; '' where it can
     integers_for   what the integers below were made for: the target, else 'ideal', else '' for none
     no_integers    why there are none
+    footprint_bytes, connection_sparsity, activation_sparsity, effective_acs, effective_macs, membrane_updates
+                   NeuroBench's metrics (`runtime.neurobench`)
     drop           points that they cost against the float network with rounded delays
     differing      of `compared` spikes, currents and membranes, those in which engine and reference differ
     """
@@ -53,6 +55,12 @@ class Measured:
     input_spikes: float | None = None
     spikes: float | None = None
     synaptic_events: float | None = None
+    footprint_bytes: int | None = None
+    connection_sparsity: float | None = None
+    activation_sparsity: float | None = None
+    effective_acs: float | None = None
+    effective_macs: float | None = None
+    membrane_updates: float | None = None
 
     @staticmethod
     def path(run: Path) -> Path:
@@ -150,4 +158,10 @@ def _of(verification: TwoPartVerification, done: Export, target: str, made_for: 
         input_spikes=float(counters.input_spikes.mean()),
         spikes=float(counters.spikes.sum(axis=1).mean()),
         synaptic_events=float(counters.synaptic_events.sum(axis=1).mean()),
+        footprint_bytes=whole.static.footprint_bytes,
+        connection_sparsity=whole.static.connection_sparsity,
+        activation_sparsity=whole.operations.activation_sparsity,
+        effective_acs=float(whole.operations.effective_acs.mean()),
+        effective_macs=float(whole.operations.effective_macs.mean()),
+        membrane_updates=float(whole.operations.membrane_updates.mean()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,22 @@ from delaytool.report.comparison import Accuracy, Method, MethodComparison
 ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
 
 
+# NeuroBench's metrics: the field of `Measured`, and how its mean over runs is written.
+NEUROBENCH = {
+    "footprint, KiB": ("footprint_bytes", 1 / 1024, "{:,.1f}"),
+    "connection sparsity": ("connection_sparsity", 1, "{:.3f}"),
+    "activation sparsity": ("activation_sparsity", 1, "{:.3f}"),
+    "effective ACs": ("effective_acs", 1, "{:,.0f}"),
+    "effective MACs": ("effective_macs", 1, "{:,.0f}"),
+    "membrane updates": ("membrane_updates", 1, "{:,.0f}"),
+}
+
+
 def headings(comparison: MethodComparison) -> tuple[str, ...]:
     """Of all columns; the last one names the target."""
     return (
         "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
-        "drop", "values differ", "spikes", "synaptic events", f"on {comparison.target}",
+        "drop", "values differ", "spikes", "synaptic events", *NEUROBENCH, f"on {comparison.target}",
     )  # fmt: skip
 
 
@@ -32,6 +44,11 @@ HEADING_NOTES = {
     "drop": "points of accuracy that the integers cost against the float network with rounded delays",
     "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
     "spikes": "that the network fires for one sample, mean; without integers, the float network's",
+    "footprint, KiB": "NeuroBench: 32-bit parameters, states and delay buffers of the integer network",
+    "connection sparsity": "NeuroBench: share of the pairs of neurons without a synapse",
+    "activation sparsity": "NeuroBench: share of the outputs of all layers and steps that are no spike",
+    "effective ACs": "NeuroBench: synaptic events of spikes, mean of a sample; MACs: those of counted or graded input",
+    "membrane updates": "NeuroBench: membranes that change from one step to the next, mean of a sample",
     "synaptic events": "synapses that take up a spike for one sample, mean; a chip's energy is estimated from them",
 }
 
@@ -52,10 +69,19 @@ def rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
             _count(method.differing),
             _mean(method.spikes),
             _mean(method.mean(lambda one: one.synaptic_events)),
+            *_neurobench(method),
             format_fit(method),
         )
         for method in comparison.methods
     ]
+
+
+def _neurobench(method: Method) -> list[str]:
+    cells = []
+    for name, factor, form in NEUROBENCH.values():
+        mean = method.mean(attrgetter(name))
+        cells.append("-" if mean is None else form.format(mean.mean * factor))
+    return cells
 
 
 def format_test_accuracy(accuracy: Accuracy | None) -> str:
@@ -109,10 +135,11 @@ _NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapse
 
 
 def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Headings and rows of two tables, accuracies and costs, because one would be too wide for a terminal."""
+    """Headings and rows of accuracies, costs and NeuroBench's metrics: one table would be too wide for a terminal."""
     names, lines = headings(comparison), rows(comparison)
     tables = []
-    for columns in (ACCURACY_COLUMNS, tuple(name for name in names if name not in _NOT_COSTS)):
+    costs = tuple(name for name in names if name not in _NOT_COSTS and name not in NEUROBENCH)
+    for columns in (ACCURACY_COLUMNS, costs, ("method", *NEUROBENCH)):
         places = [names.index(name) for name in columns]
         tables.append((columns, [tuple(line[place] for place in places) for line in lines]))
     return tables

@@ -15,6 +15,7 @@ from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.printable import printable
 from delaytool.report import figures, rows, sentences
+from delaytool.report.chip import chip_section
 from delaytool.report.content import Content
 from delaytool.version import __version__
 
@@ -49,6 +50,7 @@ def compose(content: Content) -> str:
         confusion=_confusion(content),
         verification=_verification(content.verification),
         export=_export(content),
+        chip=chip_section(content),
         provenance=_provenance(content),
         content=content,
     )

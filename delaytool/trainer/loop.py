@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -82,10 +83,12 @@ def train(
     *,
     resume: bool = False,
     reporter: Reporter | None = None,
+    check: Callable[[Recipe, TrainingData], None] | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
+    check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
     threads and precision are restored afterwards (see `processor_state`).
     Raises RecipeError, DataError, CheckpointError.
@@ -109,6 +112,8 @@ def train(
         progress = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, progress)
         refuse_what_the_chip_lacks(recipe, data.encoding)
+        if check is not None:
+            check(recipe, data)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe)
@@ -342,6 +347,11 @@ class _Training:
             "test_samples": len(test),
             "parameters": network.n_parameters(),
             "synapses": network.n_synapses(),
+            "data": {
+                "n_units": self.data.encoding.n_units,
+                "n_classes": self.data.n_classes,
+                "n_steps": self.data.encoding.n_steps,
+            },
             **({} if target is None else {"quantized_for": target}),
             "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,

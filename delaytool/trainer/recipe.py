@@ -328,6 +328,15 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: its values are nested too deeply; a recipe has sections and keys") from None
 
 
+def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """A recipe with `section.key=value` overrides, applied as `load_recipe` does. Raises RecipeError."""
+    values = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply(values, override)
+    _place_source(values, None)
+    return validated(_unset(values), recipe.name)
+
+
 def recipe_of_run(text: str, origin: str) -> Recipe:
     """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
     try:

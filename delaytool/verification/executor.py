@@ -32,6 +32,7 @@ from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExt
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
+from delaytool.runtime.neurobench import Operations, count_operations
 from delaytool.runtime.trace import Trace
 from delaytool.verification.compare import TraceComparison, compare
 from delaytool.version import __version__
@@ -63,6 +64,7 @@ Finished = Callable[[str, int], None]
 class ChunkResult:
     """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend.
 
+    operations   NeuroBench's counts of the first backend's run
     methods   by backend, for those that have several methods: which one ran
     """
 
@@ -70,6 +72,7 @@ class ChunkResult:
     seconds: dict[str, float]
     comparisons: dict[str, TraceComparison]
     counters: Counters
+    operations: Operations
     methods: dict[str, str]
 
 
@@ -100,6 +103,7 @@ def run_chunk(
     methods: dict[str, str] = {}
     first: Trace | None = None
     counters: Counters | None = None
+    operations: Operations | None = None
     for name, run in backends.items():
         begun = time.perf_counter()
         trace = run(network, frames)
@@ -109,13 +113,14 @@ def run_chunk(
             methods[name] = method
         if first is None:
             first, counters = trace, count(network, frames, trace)
+            operations = count_operations(network, frames, trace)
         else:
             comparisons[name] = compare(network, frames, first, trace)
         if finished is not None:
             finished(name, len(frames))
-    if counters is None:
+    if counters is None or operations is None:
         raise BackendError("no backend was named; name at least one")
-    return ChunkResult(predictions, seconds, comparisons, counters, methods)
+    return ChunkResult(predictions, seconds, comparisons, counters, operations, methods)
 
 
 class InProcess:

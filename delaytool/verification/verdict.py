@@ -12,8 +12,10 @@ import numpy as np
 from delaytool.accuracy_errors import ChanceTest, binomial_standard_error, chance_test, wilson_interval
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, DataError, VerificationError
+from delaytool.runtime import neurobench
 from delaytool.runtime.backends import Backend
 from delaytool.runtime.counters import Counters
+from delaytool.runtime.neurobench import Operations, Static, static_metrics
 from delaytool.verification.binding import Binding
 from delaytool.verification.compare import TraceComparison
 from delaytool.verification.executor import Executor, InProcess
@@ -35,6 +37,7 @@ class Figures:
     backend       the one whose accuracy counts, the first
     accuracy      0..1, by backend; seconds, summed over workers, likewise
     predictions   (sample,) of `backend`; labels (sample,)
+    static, operations   NeuroBench's metrics of the network, and of the first backend's run
     floats        the float network's accuracies on the same samples; None: not known
     methods       by backend, for those that have several methods: which one ran
     """
@@ -49,6 +52,8 @@ class Figures:
     n_classes: int
     counters: Counters
     layer_names: tuple[str, ...]
+    static: Static
+    operations: Operations
     floats: FloatFigures | None = None
     methods: dict[str, str] = field(default_factory=dict)
 
@@ -187,6 +192,7 @@ class Verdict(Figures):
                 for name, comparison in self.comparisons.items()
             },
             "layers": list(self.layer_names),
+            "neurobench": neurobench.as_dict(self.static, self.operations),
             "per_sample": {"input_spikes": round(float(self.counters.input_spikes.mean()), 3), **mean},
             "methods": self.methods,
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
@@ -326,6 +332,8 @@ def _run(
         n_classes=network.n_classes,
         counters=counters,
         layer_names=tuple(layer.name for layer in network.layers),
+        static=static_metrics(network),
+        operations=Operations.joined([result.operations for result in results]),
         floats=floats,
         methods=_joined([result.methods for result in results]),
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from oracles import plain
 from oracles.plain import spread
 
+from delaytool.models import synapse_settings
 from delaytool.models.convolution import Windows
 from delaytool.models.interpolation import (
     FINAL_SIGMA,
@@ -18,6 +19,11 @@ from delaytool.models.interpolation import (
     single_tap_kernel,
     windows,
 )
+
+
+def test_recipes_know_every_interpolation() -> None:
+    assert synapse_settings.INTERPOLATIONS == INTERPOLATIONS
+
 
 VERSIONS = {"gauss": "gauss", "triangle": "v1", "max": "max"}  # what dcls has
 

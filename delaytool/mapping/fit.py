@@ -1,0 +1,224 @@
+"""Whether a network fits a chip: every limit, what is used of it, and what is exceeded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from delaytool.hw_configs import Target
+from delaytool.mapping.cores import Packing, axons, pack
+from delaytool.mapping.memory import bits_for, bits_per_synapse, packed_bytes
+from delaytool.mapping.shape import LayerShape, NetworkShape
+
+# Whether exceeding a limit is an error: it is the chip's; it depends on the data; it is another chip's figure.
+BINDING, POSSIBLE, NOT_PUBLIC = "limit", "data decide", "not public"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of the chip and what the network uses of it.
+
+    place       'input', a layer's name or 'network'
+    quantity    what is limited; `unit` is '' for plain numbers
+    value       what the network needs; high: an upper bound of an estimate, where it has a range
+    limit       what the chip admits; is_lower: the value must not be below it, else not above it
+    source      where the limit comes from
+    kind        BINDING, POSSIBLE or NOT_PUBLIC
+    """
+
+    place: str
+    quantity: str
+    value: int
+    limit: int
+    source: str
+    unit: str = ""
+    high: int | None = None
+    is_lower: bool = False
+    kind: str = BINDING
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self.value < self.limit if self.is_lower else self.value > self.limit
+
+    @property
+    def may_be_exceeded(self) -> bool:
+        """The estimate keeps it, its upper bound does not."""
+        return not self.is_exceeded and self.high is not None and self.high > self.limit
+
+    @property
+    def headroom(self) -> int:
+        """What is left; below 0 what is too much."""
+        return self.value - self.limit if self.is_lower else self.limit - self.value
+
+    def describe(self) -> str:
+        """'layer hidden1: longest delay 80 exceeds 62 by 18'."""
+        place = self.place if self.place in ("input", "network") else f"layer {self.place}"
+        verb = "is below" if self.is_lower else "exceeds"
+        return (
+            f"{place}: {self.quantity} {format_amount(self.value, self.unit)} {verb} "
+            f"{format_amount(self.limit, self.unit)} by {format_amount(abs(self.headroom), self.unit)}"
+        )
+
+
+def format_amount(value: int, unit: str) -> str:
+    """'37.9 KiB' of bytes, '1,024' of plain numbers."""
+    if unit == "bytes":
+        return f"{value / 1024:,.1f} KiB"
+    return f"{value:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A network's shape on a chip.
+
+    cores_allowed   the chip's, or fewer where the user gave a budget
+    """
+
+    shape: NetworkShape
+    target: Target
+    packing: Packing
+    cores_allowed: int
+    limits: tuple[Limit, ...]
+
+    @property
+    def exceeded(self) -> tuple[Limit, ...]:
+        """Limits of the chip that the network breaks."""
+        return tuple(limit for limit in self.limits if limit.kind == BINDING and limit.is_exceeded)
+
+    @property
+    def fits(self) -> bool:
+        return not self.exceeded and not self.shape.refused
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it does not fit, a line each."""
+        refused = (f"network: {self.shape.refused}",) if self.shape.refused else ()
+        return (*refused, *(limit.describe() for limit in self.exceeded))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may not fit although the estimate does, a line each."""
+        lines = []
+        for limit in self.limits:
+            if limit.kind == POSSIBLE and limit.is_exceeded:
+                lines.append(f"{limit.describe()}; the largest in the training data decides it")
+            elif limit.kind == NOT_PUBLIC and limit.is_exceeded:
+                lines.append(f"{limit.describe()}, which is another chip's figure: {self.target.name}'s is not public")
+            elif limit.may_be_exceeded and limit.high is not None:
+                lines.append(
+                    f"{limit.quantity} may be up to {format_amount(limit.high, limit.unit)} (Loihi 1's packing), above "
+                    f"{format_amount(limit.limit, limit.unit)}"
+                )
+        return tuple(dict.fromkeys(lines))
+
+    @property
+    def synapse_bytes(self) -> int:
+        """By the exporter's formula, all cores."""
+        return sum(memory(layer, self.target).total for layer in self.shape.layers)
+
+    @property
+    def high_bytes(self) -> int:
+        """In Loihi 1's blocks, all cores; the estimate itself where no core is laid out."""
+        return sum(core.high_bytes for core in self.packing.cores) or self.synapse_bytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a layer's synapses by what they hold: the parts are rounded down, the total is the exporter's."""
+
+    weights: int
+    delays: int
+    indices: int
+    total: int
+
+
+def memory(layer: LayerShape, target: Target) -> Memory:
+    """What weights, delays and (in lists) target indices take.
+
+    `total` is `contract.limits.synapse_bytes` over the layer's groups: each packed, in units of 64 bits.
+    """
+    weights = delays = indices = total = 0
+    for group in layer.groups:
+        stored = int(group.stored.sum())
+        weights += stored * target.limits.weight_bits
+        delays += stored * bits_for(group.max_delay)
+        indices += 0 if group.is_matrix else stored * bits_for(group.n_out - 1)
+        total += packed_bytes(stored * bits_per_synapse(group.max_delay, group.n_out, group.is_matrix, target))
+    return Memory(weights // 8, delays // 8, indices // 8, total)
+
+
+def fit(shape: NetworkShape, target: Target, cores: int | None = None) -> Fit:
+    """Every limit of the chip on a network's shape.
+
+    cores   a budget below the chip's own number; layers then share cores where that is needed to keep it
+    """
+    allowed = target.limits.cores if cores is None else min(cores, target.limits.cores)
+    packing = pack(shape, target, None if cores is None else allowed)
+    limits = (
+        *_input(shape, target),
+        *(limit for layer in shape.layers for limit in _layer(layer, target)),
+        *_cores(shape, target, packing, allowed),
+    )
+    return Fit(shape, target, packing, allowed, limits)
+
+
+def _input(shape: NetworkShape, target: Target) -> Iterator[Limit]:
+    kind = BINDING if shape.payload_is_known else POSSIBLE
+    source = target.sources["payload_max"]
+    yield Limit("input", "largest value", shape.max_payload, target.limits.payload_max, source, kind=kind)
+
+
+def _layer(layer: LayerShape, target: Target) -> Iterator[Limit]:
+    limits, sources = target.limits, target.sources
+    longest = max((group.max_delay for group in layer.groups), default=0)
+    yield Limit(layer.name, "longest delay", longest, limits.delay_max, sources["delay_max"], "steps")
+    values = layer.values
+    if not values:
+        return
+    low, high = values["weight"]
+    yield Limit(layer.name, "smallest weight", low, limits.weight_min, sources["weight_min"], is_lower=True)
+    yield Limit(layer.name, "largest weight", high, limits.weight_max, sources["weight_max"])
+    common = values["weight multiple"][1]
+    yield Limit(
+        layer.name, "remainder of weights", common % limits.weight_step, 0, sources["weight_step"]
+    )  # 0 where all are multiples of the step
+    for name, field in (
+        ("weight exponent", "weight_exponent_max"), ("du", "decay_max"), ("dv", "decay_max"),
+        ("threshold", "threshold_max"), ("bias exponent", "bias_exponent_max"), ("bias mantissa", "bias_mantissa_max"),
+    ):  # fmt: skip
+        yield Limit(layer.name, name, values[name][1], getattr(limits, field), sources[field])
+    for name, field in (("bias exponent", "bias_exponent_min"), ("bias mantissa", "bias_mantissa_min")):
+        yield Limit(layer.name, name, values[name][0], getattr(limits, field), sources[field], is_lower=True)
+
+
+def _cores(shape: NetworkShape, target: Target, packing: Packing, allowed: int) -> Iterator[Limit]:
+    limits, sources = target.limits, target.sources
+    for index, size in packing.oversized:
+        yield Limit(
+            shape.layers[index].name, "memory of one neuron's synapses", size, limits.synapse_bytes_per_core,
+            sources["synapse_bytes_per_core"], "bytes",
+        )  # fmt: skip
+    for number, layer in enumerate(shape.layers):
+        parts = [part for core in packing.cores for part in core.parts if part.layer == number]
+        if not parts or number in [index for index, _ in packing.oversized]:
+            continue
+        fullest = [packing.cores[core] for core in packing.cores_of(number)]
+        most = max(core.neurons for core in fullest)
+        yield Limit(layer.name, "neurons per core", most, limits.neurons_per_core, sources["neurons_per_core"])
+        core = max(fullest, key=lambda core: core.n_bytes)
+        yield Limit(
+            layer.name, "memory per core", core.n_bytes, limits.synapse_bytes_per_core,
+            sources["synapse_bytes_per_core"], "bytes", max(each.high_bytes for each in fullest),
+        )  # fmt: skip
+    if target.axons is not None and packing.cores:
+        inward, outward = axons(shape, packing)
+        kind = BINDING if target.axons.is_own else NOT_PUBLIC
+        for name, most, limit in (
+            ("axons into a core", int(inward.max()), target.axons.inward),
+            ("axons out of a core", int(outward.max()), target.axons.outward),
+        ):
+            yield Limit("network", name, most, limit, target.axons.source, kind=kind)
+    source = sources["cores"] if allowed == limits.cores else "the budget that was given"
+    yield Limit("network", "cores", packing.count, allowed, source)
+    if packing.shares_cores:  # the exporter counts layers apart
+        yield Limit("network", "cores, layers apart", pack(shape, target).count, limits.cores, sources["cores"])

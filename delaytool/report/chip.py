@@ -1,0 +1,83 @@
+"""The page's section about the chip: cores on the mesh, energy, latency and real time, NeuroBench's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from delaytool.errors import DelaytoolError
+from delaytool.experiments.chip_costs import ChipCosts, chip_costs
+from delaytool.figure_style import as_data_uri
+from delaytool.hw_configs import load_target
+from delaytool.mapping.activity import mean_activity
+from delaytool.mapping.fit import Fit, fit, format_amount
+from delaytool.mapping.format_estimate import ENERGY_HEADINGS, energy_rows, placement_sentence, time_sentences
+from delaytool.mapping.kept import kept_placement
+from delaytool.mapping.shape import shape_of_network
+from delaytool.report.chip_figure import mesh_figure
+from delaytool.report.content import Content
+from delaytool.runtime.neurobench import rows as neurobench_rows
+
+
+def chip_section(content: Content) -> dict[str, Any] | None:
+    """What the template shows; None where there is no network."""
+    if content.file is None:
+        return None
+    network = content.file.network
+    target = load_target(network.target)
+    result = fit(shape_of_network(network), target)
+    section: dict[str, Any] = {
+        "headline": _headline(result),
+        "lines": [*result.reasons, *result.doubts],
+        "figure": None,
+        "energy": [],
+        "neurobench": [],
+        "why_not": content.why_not_verified,
+    }
+    if content.verification is None:
+        return section
+    whole = content.verification.whole
+    section["neurobench"] = neurobench_rows(whole.static, whole.operations)
+    counters = whole.counters
+    activity = mean_activity(
+        result.shape,
+        float(counters.input_spikes.mean()),
+        counters.spikes.mean(axis=0).tolist(),
+        whole.steps,
+        f"mean of {whole.samples:,} test samples, spread evenly over each layer's neurons",
+    )
+    try:
+        costs = chip_costs(result, activity, kept=kept_placement(network, result))
+    except DelaytoolError as error:
+        return {**section, "why_not": str(error)}
+    section |= {
+        "energy": energy_rows(costs.estimate),
+        "energy_headings": ENERGY_HEADINGS,
+        "sentences": time_sentences(costs.estimate),
+    }
+    if costs.placement is not None:
+        section |= _placed(result, costs)
+    return section
+
+
+def _headline(result: Fit) -> str:
+    count = result.packing.count
+    return (
+        f"About {format_amount(result.synapse_bytes, 'bytes')} of synapses on {count} core{'s' if count != 1 else ''} "
+        f"of {result.cores_allowed:,} of {result.target.title} (an estimate; up to "
+        f"{format_amount(result.high_bytes, 'bytes')} if packed as on Loihi 1)."
+    )
+
+
+def _placed(result: Fit, costs: ChipCosts) -> dict[str, Any]:
+    placement = costs.placement
+    assert placement is not None
+    sentence = placement_sentence(placement, costs.traffic, costs.row_by_row_hops, costs.random_hops)
+    return {
+        "figure": {
+            "alt": f"{result.packing.count} cores on the mesh of {result.target.title}",
+            "uri": as_data_uri(mesh_figure(result, placement, costs.traffic)),
+        },
+        "cores_per_tile": placement.mesh.cores_per_tile,
+        "placement": sentence[0].upper() + sentence[1:],
+        "mesh": f"The mesh is {placement.mesh.source}",
+    }
