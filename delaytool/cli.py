@@ -24,6 +24,8 @@ VERBS = {
     "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
     "export": "Turn a trained network into a chip's integers.",
     "verify": "Compare those integers with the trained run and on several backends, bit for bit; their accuracy.",
+    "predict": "Tell what recordings, events or frames are: class and margin; also live, from standard input.",
+    "show": "Print what is in a network, run folder, checkpoint or data file.",
     "report": "Write one self-contained page about a run or a network.",
     "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",

@@ -32,6 +32,7 @@ FLOORS = {
     "exporter": 5,
     "trainer": 5,
     "verification": 5,
+    "inference": 5,
     "analysis": 6,
     "experiments": 6,
     "report": 7,
@@ -73,6 +74,7 @@ PACKAGES: dict[str, set[str]] = {
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
     "verification": {"numpy"},
     "verification.executor": {"numpy", "distributed"},
+    "inference": {"numpy"},
     "analysis": {"numpy", "torch", "matplotlib"},
     "analysis.morans_i": {"numpy"},
     "experiments": {"numpy", "torch"},
@@ -85,7 +87,7 @@ PACKAGES: dict[str, set[str]] = {
 
 # Without PyTorch whatever they import: the right half, and what lists and checks recipes.
 WITHOUT_TORCH = (
-    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "trainer.recipe", "trainer.run_folder",
+    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "inference", "trainer.recipe", "trainer.run_folder",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")
