@@ -72,6 +72,8 @@ PACKAGES: dict[str, set[str]] = {
     "trainer": {"numpy", "torch", "filelock", "tensorboard"},
     # Recipes are read, listed and checked without PyTorch.
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
+    "trainer.recipe_keys": {"pydantic"},
+    "trainer.experiment_logs": {"wandb", "mlflow"},
     "verification": {"numpy"},
     "verification.executor": {"numpy", "distributed"},
     "inference": {"numpy"},
@@ -87,7 +89,8 @@ PACKAGES: dict[str, set[str]] = {
 
 # Without PyTorch whatever they import: the right half, and what lists and checks recipes.
 WITHOUT_TORCH = (
-    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "inference", "trainer.recipe", "trainer.run_folder",
+    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "inference", "trainer.recipe",
+    "trainer.recipe_keys", "trainer.reporter", "trainer.run_folder",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.quiet import quiet_option
+
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
 @click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Shown in pictures.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@quiet_option()
 def command(
     run: Path,
     output: Path | None,
@@ -30,6 +33,7 @@ def command(
     seed: int,
     neurons: int,
     checkpoint: str,
+    quiet: bool,
 ) -> None:
     """Draw what the neurons of RUN listen to, over delays, and measure how structured that is.
 
@@ -48,7 +52,7 @@ def command(
     if run.exists():  # else it is the run that is missing
         require_writable_folder(folder)
     settings = MoranSettings(contiguity, permutations, seed)  # type: ignore[arg-type]  # click has checked it
-    with StepBars() as tell:
+    with StepBars(not quiet) as tell:
         analysis = analyze_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
     written = write_analysis(analysis, folder, neurons)
     console = PlainConsole()

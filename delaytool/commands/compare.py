@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", cls=RecipeVerb)
-@click.argument("recipes", nargs=-1)
+@click.argument("recipes", nargs=-1, shell_complete=complete_recipes)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
 @click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every recipe.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key in every recipe.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option("--target", default="loihi2", show_default=True, help="Chip to export for.")
+@click.option(
+    "--target", default="loihi2", show_default=True, shell_complete=complete_targets, help="Chip to export for."
+)
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True,
     help="Compare bits on so many, evenly spaced; accuracies take all.",
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
 @click.option("--page", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a comparison's page as it is.")
+@quiet_option()
 def command(
     recipes: tuple[str, ...],
     seeds: int,
@@ -45,6 +53,7 @@ def command(
     jobs: int,
     retry_failed: bool,
     page: Path | None,
+    quiet: bool,
 ) -> None:
     """Train each of RECIPES with each seed, export it, run its integers on the test part, and write one page of all.
 
@@ -76,7 +85,9 @@ def command(
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     again = f"the same command goes on; so far: delaytool compare --page {path}"
-    folder = sweep(path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    folder = sweep(
+        path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, again=again, quiet=quiet
+    )
     sys.exit(_show(folder, target))
 
 

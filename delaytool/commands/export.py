@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_targets
 from delaytool.commands.console import PlainConsole, echo
+from delaytool.commands.quiet import quiet_option
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, loihi2-netx, or ideal for none.")
+@click.option(
+    "--target", default="loihi2", show_default=True, shell_complete=complete_targets,
+    help="Chip: loihi2, loihi2-netx, or ideal for none.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
 @click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--data", help="Data to calibrate on, where it is no longer where the recipe says.")
 @click.option("--calibration-samples", type=click.IntRange(min=1), default=128, show_default=True)
+@quiet_option()
 def command(
     run: Path,
     target: str,
@@ -30,6 +36,7 @@ def command(
     checkpoint: str,
     data: str | None,
     calibration_samples: int,
+    quiet: bool,
 ) -> None:
     """Compile the trained network of RUN for a chip.
 
@@ -48,7 +55,7 @@ def command(
             require_writable_file(output)
     else:
         require_writable_file(output)
-    with StepBars() as tell:
+    with StepBars(not quiet) as tell:
         done = export_run(run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), tell)
     _print(done, chip.title, output)
     if target.startswith("loihi2"):

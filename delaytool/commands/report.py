@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 
 
 @click.command("report")
@@ -28,6 +29,7 @@ from delaytool.commands.console import echo
 @click.option(
     "--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost, 0 or more."
 )
+@quiet_option()
 def command(
     run_or_net: Path,
     output: Path | None,
@@ -36,6 +38,7 @@ def command(
     sample: int,
     with_torch: bool,
     max_drop: float,
+    quiet: bool,
 ) -> None:
     """Write one self-contained HTML page about RUN_OR_NET, a run folder or a network file.
 
@@ -52,7 +55,7 @@ def command(
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
     if run_or_net.exists():  # else it is this that is missing
         require_writable_file(output)
-    with StepBars() as tell:
+    with StepBars(not quiet) as tell:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), tell)
     write_page(content, output)
     verdict = status(content)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
@@ -17,19 +19,23 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep", cls=RecipeVerb)
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option(
-    "--over", multiple=True, metavar="KEY=VALUES",
+    "--over", multiple=True, metavar="KEY=VALUES", shell_complete=complete_settings,
     help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be given several times.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep; default: sweeps/NAME.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every run.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key in every run.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
 )
 @click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
 @click.option("--table", type=click.Path(path_type=Path), metavar="FOLDER", help="Show a sweep's results as they are.")
+@quiet_option()
 def command(
     recipe: str | None,
     over: tuple[str, ...],
@@ -39,6 +45,7 @@ def command(
     jobs: int,
     retry_failed: bool,
     table: Path | None,
+    quiet: bool,
 ) -> None:
     """Train RECIPE with every combination of the values that --over names.
 
@@ -65,7 +72,7 @@ def command(
     settings = combinations(recipe, over, [*overrides, *short])
     path = output or Path("sweeps") / settings[0].recipe.name
     again = f"the same command goes on; so far: delaytool sweep --table {path}"
-    folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again, quiet=quiet)
     sys.exit(_show(folder))
 
 

@@ -23,10 +23,10 @@ SECONDS_BETWEEN_LOOKS = 10.0
 class SweepProgress:
     """A bar for the whole sweep, in epochs, and one for each worker; one line a run anywhere."""
 
-    def __init__(self, folder: SweepFolder) -> None:
+    def __init__(self, folder: SweepFolder, quiet: bool = False) -> None:
         self.folder = folder
         self.settings = folder.journal.settings()
-        self.console = PlainConsole()
+        self.console = PlainConsole(quiet=quiet)
         self.progress = live_bars(self.console, "{task.fields[status]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
         self.at_work: dict[int, RunUpdate] = {}

@@ -16,7 +16,16 @@ from delaytool.files import require_writable_folder
 from delaytool.trainer.data import load_data
 
 
-def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_failed: bool, again: str) -> SweepFolder:
+def sweep(
+    path: Path,
+    job: Job,
+    settings: list[Setting],
+    *,
+    jobs: int,
+    retry_failed: bool,
+    again: str,
+    quiet: bool = False,
+) -> SweepFolder:
     """Train all that is not finished. Ctrl-C says `again` and exits with 130. Raises DelaytoolError."""
     require_writable_folder(path)
     if any(not job.is_done(path / "runs" / setting.name) for setting in settings):
@@ -28,9 +37,10 @@ def sweep(path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_fai
     total = len(folder.journal.settings())
     earlier = f", {total - len(settings)} more of earlier commands" if total > len(settings) else ""
     done = sum(folder.is_done(setting) for setting in settings)
-    echo(f"{path}: {len(settings)} runs{earlier}" + (f"; {done} finished already" if done else ""))
+    if not quiet:
+        echo(f"{path}: {len(settings)} runs{earlier}" + (f"; {done} finished already" if done else ""))
     try:
-        with SweepProgress(folder) as progress:
+        with SweepProgress(folder, quiet) as progress:
             work_in_processes(path, job, progress.update, jobs)
     except KeyboardInterrupt:
         echo(f"\nstopped; {again}", err=True)

@@ -78,6 +78,14 @@ def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork)
     return table
 
 
+def plain_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Objects with the same keys, a row each."""
+    table = _table("", tuple(rows[0]))
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if type(cell) is int else printable(cell) for cell in row.values()))
+    return table
+
+
 def sweep_table(results: Results) -> Table:
     """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
     from delaytool.accuracy_errors import told_over_seeds

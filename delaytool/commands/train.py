@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 
 @click.command("train", cls=RecipeVerb)
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key, e.g. trainer.epochs=5; `delaytool recipes --keys` lists them.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option("--max-delay", type=int, metavar="STEPS", help="Short for --set model.max_delay=….")
 @click.option("--seed", type=int, help="Short for --set seed=….")
@@ -27,6 +33,12 @@ from delaytool.commands.recipe_verb import RecipeVerb
     "--gradient-checkpointing", is_flag=True, help="Less memory, more time; sets trainer.gradient_checkpointing."
 )
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Read the data, time one batch, and make no run.")
+@click.option(
+    "--log", "logs", type=click.Choice(["wandb", "mlflow"]), multiple=True,
+    help="Log the run there too, where that package is installed.",
+)  # fmt: skip
+@quiet_option()
 def command(
     recipe: str | None,
     output: Path | None,
@@ -37,11 +49,16 @@ def command(
     protocol: str | None,
     gradient_checkpointing: bool,
     resume: Path | None,
+    dry_run: bool,
+    logs: tuple[str, ...],
+    quiet: bool,
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.training_progress import TrainingProgress
+    from delaytool.trainer.experiment_logs import LOGS
     from delaytool.trainer.loop import train
     from delaytool.trainer.recipe import load_recipe, override_of
+    from delaytool.trainer.reporter import Reporters
 
     if resume is not None:
         if (
@@ -50,6 +67,7 @@ def command(
             or overrides
             or any(value is not None for value in (data, max_delay, seed, protocol))
             or gradient_checkpointing
+            or dry_run
         ):
             raise click.UsageError("--resume goes on with the run as it was: leave out the recipe and other options")
         folder, loaded = resume, None
@@ -60,9 +78,16 @@ def command(
             more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name
+        if dry_run:
+            from delaytool.commands.dry_run import print_dry_run
+
+            print_dry_run(loaded, quiet)
+            return
     try:
-        with TrainingProgress(folder) as progress:
-            train(loaded, folder, resume=resume is not None, reporter=progress)
+        with ExitStack() as held:
+            others = [held.enter_context(closing(LOGS[name](folder))) for name in dict.fromkeys(logs)]
+            progress = held.enter_context(TrainingProgress(folder, quiet))
+            train(loaded, folder, resume=resume is not None, reporter=Reporters(progress, *others))
     except KeyboardInterrupt:
         echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)

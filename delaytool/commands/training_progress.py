@@ -22,9 +22,12 @@ from delaytool.trainer.recipe import Recipe
 class TrainingProgress(Reporter):
     """A live bar over the whole run on a terminal, one line an epoch anywhere."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quiet: bool = False) -> None:
         self.folder = folder
         self.console = PlainConsole()
+        self.results = self.console
+        if quiet:
+            self.console = PlainConsole(quiet=True)
         self.progress = live_bars(self.console, "{task.fields[loss]}  {task.fields[last]}")
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
@@ -117,7 +120,12 @@ class TrainingProgress(Reporter):
         return f"* the epoch that is kept so far; sigma and how far delays moved, in steps\n{columns}  {'seconds':>7}"
 
     def end(self, summary: dict[str, Any]) -> None:
-        say = self.console.print
+        say = self.results.print
+        if "stopped_after" in summary:
+            say(
+                f"stopped early after epoch {summary['stopped_after']} of {summary['epochs']}: no better one since "
+                f"epoch {summary['best_epoch']}"
+            )
         say(
             f"best epoch {summary['best_epoch']}: "
             f"validation {told(summary['validation_accuracy'], summary['validation_samples'])}, "

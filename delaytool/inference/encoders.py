@@ -1,7 +1,7 @@
 """Input that is still coming, to frames: each frame as soon as it is complete.
 
-An `Encoder` is all that `listen.Listener` knows of a kind of input, and `encoder_for` chooses one for a network: another
-kind of input is a class with these members and a line there.
+An `Encoder` is all that `listen.Listener` knows of a kind of input, and `encoder_for` chooses one for a network.
+Another kind of input is a class with these members and a line there.
 """
 
 from __future__ import annotations
