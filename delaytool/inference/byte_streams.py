@@ -30,7 +30,7 @@ class Pcm:
         self._wave: wave.Wave_read | None = None
         if beginning == b"RIFF":
             try:
-                self._wave = wave.open(self._file, "rb")  # type: ignore[arg-type]  # noqa: SIM115  not ours to close
+                self._wave = wave.open(self._file, "rb")  # type: ignore[call-overload]  # noqa: SIM115  not ours to close
             except (wave.Error, EOFError) as error:
                 raise DataError(f"standard input: not a readable WAV file ({error}); give signed 16-bit PCM") from None
             found = self._wave.getframerate()

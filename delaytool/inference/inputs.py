@@ -108,7 +108,7 @@ def _of_sound(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str
         )
     seconds = sound.size / rate
     kept = mel.seconds if mel.seconds is not None else (network.encoding.n_steps or 0) * step_ms / 1000
-    notes = ()
+    notes: tuple[str, ...] = ()
     if seconds > kept + step_ms / 1000:
         notes = (f"lasts {seconds:.2f} s, of which the network's sample takes the first {kept:.2f} s",)
     return _of_values(network, _one_sample(mel_frames(sound, rate, mel, step_ms), network, source), source, notes)

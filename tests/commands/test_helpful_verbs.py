@@ -90,7 +90,7 @@ def test_quiet_verbs_print_results_alone(call: Callable[..., Any], tmp_path: Pat
         ("delaytool compare digits ss", "plain,ssc-3l-1kc\nplain,ssc-3l-2kc"),
         ("delaytool train digits --set model.max_d", "plain,model.max_delay="),
         ("delaytool sweep digits --over trainer.sigma_sch", "plain,trainer.sigma_schedule="),
-        ("delaytool train digits --set trainer.lr_schedule=co", "plain,trainer.lr_schedule=cosine\nplain,trainer.lr_schedule=constant"),
+        ("delaytool train digits --set trainer.lr_schedule=cos", "plain,trainer.lr_schedule=cosine"),
         ("delaytool export run --target loihi2", "plain,loihi2\nplain,loihi2-netx"),
         ("delaytool pre", "plain,predict"),
     ],

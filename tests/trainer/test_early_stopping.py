@@ -52,7 +52,7 @@ def test_it_stops_when_patience_is_over(accuracies: list[float], tmp_path: Path)
     assert epochs_of(tmp_path / "run") == 11
     assert (summary["best_epoch"], summary["stopped_after"], summary["epochs"]) == (8, 11, 12)
     assert Checkpoint.load(tmp_path / "run" / "best.pt").epoch == 8
-    accuracies += [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.5, 0.5, 0.4, 0.3, 0.9]
+    accuracies[:] = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.5, 0.5, 0.4, 0.3, 0.9]
     without = train(recipe_with(), tmp_path / "whole")
     assert epochs_of(tmp_path / "whole") == 12
     assert "stopped_after" not in without
