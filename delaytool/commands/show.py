@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,25 @@ def _print(console: PlainConsole, name: str, value: Any, width: int) -> None:
         console.print(plain_table(value))
     elif isinstance(value, dict) and any(len(_text(one)) > 40 for one in value.values()):
         console.print(styled("dim", name))
+        width = max(width, *(len(key) + 2 for key in value))
         for key, one in value.items():
-            _print(console, f"  {key}", one, width)
+            _print(console, f"  {key}", _shortened(one), width)
     else:
         from rich.table import Table
         from rich.text import Text
 
         from delaytool.printable import printable
 
-        row = Table.grid(padding=(0, 2))
+        row = Table.grid(padding=(0, 1))
         row.add_column(min_width=width, no_wrap=True, style="dim")
         row.add_column(overflow="fold")
         row.add_row(Text(name), Text(printable(_text(value))))
         console.print(row)
+
+
+def _shortened(value: Any) -> Any:
+    """The beginning of a digest; --json has the whole."""
+    return f"{value[:16]}…" if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else value
 
 
 def _text(value: Any) -> str:

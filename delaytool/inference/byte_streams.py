@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import wave
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -12,6 +12,10 @@ from delaytool.errors import DataError
 from delaytool.printable import printable
 
 MAX_RATE = 1 << 22
+PCM_FORMAT, EXTENSIBLE_FORMAT = 1, 0xFFFE
+# Bytes: a WAV file's length from here on stands for one that is not known; a chunk before the sound is at most so long.
+UNKNOWN_LENGTH, LONGEST_CHUNK = 0x7FFF0000, 1 << 20
+_STDIN = "standard input"
 # Of a line of events, in bytes; without a limit a stream without line ends would fill memory.
 LONGEST_LINE = 4096
 
@@ -25,26 +29,16 @@ class Pcm:
     """
 
     def __init__(self, file: BinaryIO, rate: int | None) -> None:
-        beginning = file.read(4)
-        self._file = _Prefixed(beginning, file)
-        self._wave: wave.Wave_read | None = None
-        if beginning == b"RIFF":
-            try:
-                self._wave = wave.open(self._file, "rb")  # type: ignore[call-overload]  # noqa: SIM115  not ours to close
-            except (wave.Error, EOFError) as error:
-                raise DataError(f"standard input: not a readable WAV file ({error}); give signed 16-bit PCM") from None
-            found = self._wave.getframerate()
-            kind = (self._wave.getsampwidth(), self._wave.getnchannels())
-            if kind != (2, 1):
-                raise DataError(
-                    f"standard input: a WAV file of {8 * kind[0]} bits and {kind[1]} channel(s); give 16 bits and one "
-                    "(arecord -f S16_LE -c 1)"
-                )
+        self._file, self._pending = file, file.read(4)
+        self._left: int | None = None  # bytes; None: up to the end
+        if self._pending == b"RIFF":
+            self._pending = b""
+            found, self._left = _read_wav_header(file)
             if rate not in (None, found):
-                raise DataError(f"standard input: a WAV file at {found} Hz, but --rate {rate}; leave out --rate")
+                raise DataError(f"{_STDIN}: a WAV file at {found} Hz, but --rate {rate}; leave out --rate")
             rate = found
         if rate is None:
-            raise DataError("standard input: raw samples do not say their rate; give it, for example --rate 16000")
+            raise DataError(f"{_STDIN}: raw samples do not say their rate; give it, for example --rate 16000")
         if not 1 <= rate <= MAX_RATE:
             raise DataError(f"a rate of {rate} Hz is outside 1..{MAX_RATE}; give that of the sound")
         self.rate = rate
@@ -52,28 +46,46 @@ class Pcm:
     def portions(self, n_samples: int) -> Iterator[np.ndarray]:
         """(n_samples,) float64 in -1..1, one after the other as they come; the last one may be shorter."""
         while True:
-            content = self._wave.readframes(n_samples) if self._wave is not None else self._file.read(2 * n_samples)
+            content = self._read(2 * n_samples)
             if content:
                 # Half a sample at the end is what a killed writer left.
                 yield np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float64) / 32768
             if len(content) < 2 * n_samples:
                 return
 
+    def _read(self, size: int) -> bytes:
+        if self._left is not None:
+            size = min(size, self._left)
+        content, self._pending = self._pending[:size], self._pending[size:]
+        content += self._file.read(size - len(content))
+        if self._left is not None:
+            self._left -= len(content)
+        return content
 
-class _Prefixed:
-    """A file whose first bytes were read already."""
 
-    def __init__(self, beginning: bytes, file: BinaryIO) -> None:
-        self._beginning, self._file = beginning, file
+def _read_wav_header(file: BinaryIO) -> tuple[int, int | None]:
+    """(rate in Hz, bytes of sound) of a WAV file, after its first four bytes; the file is left where sound begins.
 
-    def read(self, size: int = -1) -> bytes:
-        if not self._beginning:
-            return self._file.read(size)
-        if size < 0:
-            content, self._beginning = self._beginning, b""
-            return content + self._file.read()
-        content, self._beginning = self._beginning[:size], self._beginning[size:]
-        return content if len(content) == size else content + self._file.read(size - len(content))
+    None for the bytes where whoever wrote it to a pipe could not know them: 0 or about the largest number stands there.
+    """
+    if file.read(8)[4:] != b"WAVE":
+        raise DataError(f"{_STDIN}: not a readable WAV file; give signed 16-bit PCM")
+    rate = None
+    while True:
+        head = file.read(8)
+        if len(head) < 8:
+            raise DataError(f"{_STDIN}: a WAV file that ends before its sound; give signed 16-bit PCM")
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data" and rate is not None:
+            return rate, size if 0 < size < UNKNOWN_LENGTH else None
+        content = file.read(min(size + size % 2, LONGEST_CHUNK))
+        if name == b"fmt " and len(content) >= 16:
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            if kind not in (PCM_FORMAT, EXTENSIBLE_FORMAT) or (bits, channels) != (16, 1):
+                raise DataError(
+                    f"{_STDIN}: a WAV file of {bits} bits and {channels} channel(s), format {kind}; give 16-bit PCM of "
+                    "one channel (arecord -f S16_LE -c 1)"
+                )
 
 
 def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:

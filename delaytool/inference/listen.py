@@ -161,7 +161,7 @@ class Listener:
         self._n_decided, self._busy_s = n_steps, 0.0
         return Decision(
             n_steps=n_steps,
-            time_s=n_steps * self._time_step_s,
+            time_s=n_steps * network.encoding.time_step_ms / 1000,
             n_window_steps=count,
             label=label,
             class_name=name_of_class(network, label),

@@ -127,8 +127,9 @@ def test_faults_are_one_line(tmp_path: Path, sound_file: Path, recording: Path) 
     for arguments, given, words in (
         ([sound_file, "--stream"], b"\0" * 100, "raw samples do not say their rate"),
         ([sound_file, "--stream", "--rate", 8000], recording.read_bytes(), "at 16000 Hz, but --rate 8000"),
-        ([sound_file, "--stream"], stereo.getvalue(), "16 bits and 2 channel(s)"),
-        ([sound_file, "--stream"], b"RIFF\0\0\0\0WAVE", "not a readable WAV file"),
+        ([sound_file, "--stream"], stereo.getvalue(), "16 bits and 2 channel(s), format 1"),
+        ([sound_file, "--stream"], b"RIFF\0\0\0\0WAVE", "ends before its sound"),
+        ([sound_file, "--stream"], b"RIFF\0\0\0\0WAV_", "not a readable WAV file"),
         ([tmp_path / "network.h5", "--stream"], b"0.1 2\n0.2 x\n", "line 2: '0.2 x' is not `time unit`"),
         ([tmp_path / "network.h5", "--stream"], b"0.1 40\n", "unit 40 is outside 0..39"),
         ([tmp_path / "network.h5", "--stream", "--rate", 8000], b"", "--rate is for sound"),
@@ -159,5 +160,16 @@ def test_samples_and_lines_that_are_cut_anywhere() -> None:
         list(event_portions(io.BytesIO(b"1" * 70_000)))
     sound = Pcm(io.BytesIO(np.array([0, 16384, -32768], "<i2").tobytes() + b"\1"), 8000)
     assert [portion.tolist() for portion in sound.portions(2)] == [[0.0, 0.5], [-1.0]]
+    for size in (0, 0x7FFFFFFF, 0xFFFFFFFF):  # what programs write that do not know how long it will be
+        written = io.BytesIO()
+        with wave.open(written, "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(b"\0\1" * 5)
+        content = bytearray(written.getvalue())
+        content[4:8] = content[40:44] = size.to_bytes(4, "little")
+        known = Pcm(io.BytesIO(written.getvalue() + b"LIST\4\0\0\0abcd"), None)  # what follows the sound is none
+        assert sum(portion.size for portion in known.portions(2)) == 5
+        read = [portion.size for portion in Pcm(io.BytesIO(bytes(content)), None).portions(2)]
+        assert sum(read) == 5, size
     empty = Pcm(io.BytesIO(b""), 8000)
     assert list(empty.portions(2)) == []
