@@ -43,7 +43,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell what NETWORK, an exported network file, takes each INPUT for: class and margin.
+    """Predict the class of each INPUT by NETWORK, an exported network file, with its margin.
 
     An INPUT is a recording (.wav, .flac), an HDF5 file of events or a .npy file of frames, whichever the network was
     trained on. --stream reads standard input instead: sound as signed 16-bit samples, little-endian, one channel (raw

@@ -63,7 +63,7 @@ def cost_table(verdict: Verdict) -> Table:
 
 
 def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork) -> Table:
-    """A row a sample: where it is from, its class and margin, and the class that the data name, if they do."""
+    """One row per sample: its source, class and margin, and the class that the data name, if they do."""
     from delaytool.inference.prediction import name_of_class
 
     several = len({one.source for one in predictions}) < len(predictions)
@@ -81,7 +81,7 @@ def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork)
 
 
 def plain_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Objects with the same keys, a row each."""
+    """One row per object; all have the same keys."""
     table = _table("", tuple(rows[0]))
     for row in rows:
         table.add_row(*(f"{cell:,}" if type(cell) is int else printable(cell) for cell in row.values()))

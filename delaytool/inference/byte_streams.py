@@ -44,9 +44,16 @@ class Pcm:
         self.rate = rate
 
     def portions(self, n_samples: int) -> Iterator[np.ndarray]:
-        """(n_samples,) float64 in -1..1, one after the other as they come; the last one may be shorter."""
+        """(n_samples,) float64 in -1..1, one after the other as they come; the last one may be shorter.
+
+        Raises DataError where there is no sample at all.
+        """
+        has_sound = False
         while True:
             content = self._read(2 * n_samples)
+            if not content and not has_sound:
+                raise DataError(f"{_STDIN}: no sound came; look at the program that writes it")
+            has_sound = True
             if content:
                 # Half a sample at the end is what a killed writer left.
                 yield np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float64) / 32768

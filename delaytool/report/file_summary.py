@@ -40,7 +40,7 @@ class FileSummary:
 
 
 def summarize_file(path: str | os.PathLike[str], *, time_unit: str | None = None) -> FileSummary:
-    """Read a file, or a run folder, and tell what it is and holds.
+    """Read a file, or a run folder: its kind and what it holds.
 
     time_unit   of event files' times, as in `datasets.read_file`
     Raises DelaytoolError where it is missing, damaged, or nothing that delaytool reads.

@@ -172,4 +172,5 @@ def test_samples_and_lines_that_are_cut_anywhere() -> None:
         read = [portion.size for portion in Pcm(io.BytesIO(bytes(content)), None).portions(2)]
         assert sum(read) == 5, size
     empty = Pcm(io.BytesIO(b""), 8000)
-    assert list(empty.portions(2)) == []
+    with pytest.raises(DataError, match="no sound came"):
+        list(empty.portions(2))
