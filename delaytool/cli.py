@@ -27,6 +27,8 @@ VERBS = {
     "data": "Fetch recordings from their official place.",
     "encode": "Turn recordings into spikes with the inner ear behind SHD.",
     "verify": "Compare the integers with the trained run, and several backends bit for bit; measure accuracy.",
+    "predict": "Predict the class of recordings, events or frames; also of a live stream.",
+    "show": "Print what is in a network, run folder, checkpoint or data file.",
     "report": "Write one self-contained page about a run or a network.",
     "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",

@@ -33,6 +33,7 @@ FLOORS = {
     "trainer": 5,
     "verification": 5,
     "mapping": 5,
+    "inference": 5,
     "analysis": 6,
     "experiments": 6,
     "report": 7,
@@ -79,10 +80,13 @@ PACKAGES: dict[str, set[str]] = {
     "trainer": {"numpy", "torch", "filelock", "tensorboard"},
     # Recipes are read, listed and checked without PyTorch.
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
+    "trainer.recipe_keys": {"pydantic"},
+    "trainer.experiment_logs": {"wandb", "mlflow"},
     "verification": {"numpy"},
     "mapping": {"numpy"},
     "mapping.placement": {"numpy", "scipy"},
     "verification.executor": {"numpy", "distributed"},
+    "inference": {"numpy"},
     "analysis": {"numpy", "torch", "matplotlib"},
     "analysis.morans_i": {"numpy"},
     "experiments": {"numpy", "torch"},
@@ -96,8 +100,9 @@ PACKAGES: dict[str, set[str]] = {
 
 # Without PyTorch whatever they import: the right half, and what lists and checks recipes.
 WITHOUT_TORCH = (
-    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "trainer.recipe", "trainer.run_folder",
-    "mapping", "experiments.chip_fit", "commands.map", "commands.map_tables",
+    "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "inference", "mapping",
+    "trainer.recipe", "trainer.recipe_keys", "trainer.reporter", "trainer.run_folder",
+    "experiments.chip_fit", "commands.map", "commands.map_tables",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")

@@ -184,3 +184,17 @@ def test_the_error_for_a_missing_extra_is_one_line(
     assert "\n" not in line
     assert line.startswith("error: ")
     assert f"[{extra}]'" in line
+
+
+def test_predicts_and_shows(network_file: Path, event_file: Path) -> None:
+    done = python(MAIN, "predict", network_file, event_file, "--json")
+    assert done.returncode == 0, done.stderr
+    predictions = json.loads(done.stdout)["predictions"]
+    assert [one["sample"] for one in predictions] == list(range(6))
+    for path, kind in ((network_file, "network"), (event_file, "events")):
+        done = python(MAIN, "show", path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{path}: {kind}")
+    done = python(MAIN, "recipes", "digits", "--keys")
+    assert done.returncode == 0, done.stderr
+    assert "trainer.early_stopping_patience = none" in done.stdout

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.quiet import quiet_option
+
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Neurons in a picture.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True,
               help="Which checkpoint of the run to analyze.")  # fmt: skip
+@quiet_option()
 def command(
     run: Path,
     output: Path | None,
@@ -32,6 +35,7 @@ def command(
     seed: int,
     neurons: int,
     checkpoint: str,
+    quiet: bool,
 ) -> None:
     """Draw the receptive fields of the neurons of RUN over delays, and measure their structure.
 
@@ -50,7 +54,7 @@ def command(
     if run.exists():  # otherwise the missing run is the error
         require_writable_folder(folder)
     settings = MoranSettings(contiguity, permutations, seed)  # type: ignore[arg-type]  # click has checked it
-    with StepBars() as progress:
+    with StepBars(not quiet) as progress:
         analysis = analyze_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=progress)
     written = write_analysis(analysis, folder, neurons)
     console = PlainConsole()

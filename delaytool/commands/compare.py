@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", cls=RecipeVerb)
-@click.argument("recipes", nargs=-1)
+@click.argument("recipes", nargs=-1, shell_complete=complete_recipes)
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train each recipe with seeds 0 to N - 1."
 )
@@ -27,9 +29,14 @@ if TYPE_CHECKING:
     help="Hold out each of these speakers in turn, e.g. 0..3; validation is on the one held out.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every recipe.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key in every recipe.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option("--target", default="loihi2", show_default=True, help="Chip to export for.")
+@click.option(
+    "--target", default="loihi2", show_default=True, shell_complete=complete_targets, help="Chip to export for."
+)
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True,
     help="Compare bits on this many test samples, evenly spaced; accuracies are of all.",
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Write the page of an existing comparison, and train nothing.",
 )
+@quiet_option()
 def command(
     recipes: tuple[str, ...],
     seeds: int,
@@ -64,6 +72,7 @@ def command(
     cores: int | None,
     retry_failed: bool,
     page: Path | None,
+    quiet: bool,
 ) -> None:
     """Train each of RECIPES with each seed, export it, run its integers on the test part, and write one page.
 
@@ -100,7 +109,9 @@ def command(
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     hint = f"give the same command again to go on; results so far: delaytool compare --page {path}"
-    folder = run_sweep(path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint)
+    folder = run_sweep(
+        path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet
+    )
     sys.exit(_show(folder, target))
 
 

@@ -19,8 +19,8 @@ class PlainConsole(Console):
     Styles are given apart from texts: `console.print("PASS", style="bold green")`, or `rich.text.Text.assemble`.
     """
 
-    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool = False, width: int | None = None, quiet: bool = False) -> None:
+        super().__init__(stderr=stderr, width=width, quiet=quiet, markup=False, emoji=False, highlight=False)
         if not self.is_terminal:
             self.soft_wrap, self.width = True, width or REDIRECTED_WIDTH
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_targets
 from delaytool.commands.console import echo
 from delaytool.commands.export_report import data_option, print_export
+from delaytool.commands.quiet import quiet_option
 from delaytool.contract.network import IntegerNetwork
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--target", default="loihi2", show_default=True,
+    "--target", default="loihi2", show_default=True, shell_complete=complete_targets,
     help="Chip: loihi2, loihi2-netx, or ideal (no limits). Format: onnx or nir (of --chip's integers), onnx-float.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--data", help="Where the run's data are now, if not where its recipe names them.")
 @click.option("--calibration-samples", type=click.IntRange(min=1), default=128, show_default=True,
               help="Validation samples on which scales are chosen.")  # fmt: skip
+@quiet_option()
 def command(
     run: Path,
     target: str,
@@ -42,6 +45,7 @@ def command(
     checkpoint: str,
     data: str | None,
     calibration_samples: int,
+    quiet: bool,
 ) -> None:
     """Compile the trained network of RUN for a chip.
 
@@ -74,8 +78,8 @@ def command(
             require_writable_file(output)
     else:
         require_writable_file(output)
-    with StepBars() as tell:
-        done = export_run(run, made_for, output, options, tell)
+    with StepBars(not quiet) as progress:
+        done = export_run(run, made_for, output, options, progress)
     print_export(done, made_for.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from delaytool.commands.completion import complete_recipes
+from delaytool.commands.console import echo
+
+if TYPE_CHECKING:
+    from delaytool.trainer.recipe import Recipe
+
+WIDTH = 79
 
 
 @click.command("recipes")
-@click.argument("name", required=False)
-def command(name: str | None) -> None:
-    """List the recipes that come with delaytool, or print one with every key and its value."""
-    from delaytool.trainer.recipe import load_recipe, preset_names
+@click.argument("name", required=False, shell_complete=complete_recipes)
+@click.option(
+    "--keys", is_flag=True, help="Print every key with its default and what it does; NAME's own values marked."
+)
+def command(name: str | None, keys: bool) -> None:
+    """List the recipes that come with delaytool, or print one with every key and its value.
 
+    NAME may be a file, too, which this checks. `recipes --keys` alone lists the keys as they are by default.
+    """
+    from delaytool.trainer.recipe import Recipe, load_recipe, preset_names
+
+    if keys:
+        _print_keys(Recipe() if name is None else load_recipe(name))
+        return
     if name is not None:
         click.echo(load_recipe(name).to_toml(), nl=False)
         return
@@ -22,3 +42,31 @@ def command(name: str | None) -> None:
             f"{' x '.join(str(size) for size in model.hidden)} neurons, delays 0..{model.max_delay} steps "
             f"of {recipe.data.time_step_ms:g} ms, {recipe.trainer.epochs} epochs"
         )
+
+
+def _print_keys(recipe: Recipe) -> None:
+    from delaytool.trainer.recipe_keys import recipe_keys
+
+    rows = recipe_keys(recipe)
+    if any(row.is_changed for row in rows):
+        echo(f"* differs from the default in recipe {recipe.name}")
+    for row in rows:
+        mark = "*" if row.is_changed else " "
+        default = f"  (default: {_shown(row.default)})" if row.is_changed else ""
+        echo(f"{mark} {row.key} = {_shown(row.value)}{default}")
+        described = row.description
+        if row.choices:
+            described += f" [{', '.join(row.choices)}]"
+        for line in textwrap.wrap(described, WIDTH - 6):
+            echo(f"      {line}")
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written with --set."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_shown, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

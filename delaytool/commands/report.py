@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 
 
 @click.command("report")
@@ -38,6 +39,7 @@ from delaytool.commands.console import echo
     show_default=True,
     help="Points of accuracy that the integers may cost, 0 or more.",
 )
+@quiet_option()
 def command(
     run_or_net: Path,
     output: Path | None,
@@ -46,6 +48,7 @@ def command(
     sample: int,
     with_torch: bool,
     max_drop: float,
+    quiet: bool,
 ) -> None:
     """Write one self-contained HTML page about RUN_OR_NET, a run folder or a network file.
 
@@ -62,7 +65,7 @@ def command(
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
     if run_or_net.exists():  # otherwise the missing file is the error
         require_writable_file(output)
-    with StepBars() as progress:
+    with StepBars(not quiet) as progress:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)
     verdict = describe_verdict(content)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 if TYPE_CHECKING:
@@ -17,13 +19,16 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep", cls=RecipeVerb)
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option(
-    "--over", multiple=True, metavar="KEY=VALUES",
+    "--over", multiple=True, metavar="KEY=VALUES", shell_complete=complete_settings,
     help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be repeated.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep; default: sweeps/NAME.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every run.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key in every run.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option(
     "--jobs",
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Show the results of an existing sweep, and train nothing.",
 )
+@quiet_option()
 def command(
     recipe: str | None,
     over: tuple[str, ...],
@@ -52,6 +58,7 @@ def command(
     cores: int | None,
     retry_failed: bool,
     table: Path | None,
+    quiet: bool,
 ) -> None:
     """Train RECIPE with every combination of the values that --over names.
 
@@ -83,7 +90,7 @@ def command(
         settings = keep_fitting(settings, fits, cores)
     path = output or Path("sweeps") / settings[0].recipe.name
     hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
-    folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint)
+    folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
     sys.exit(_show(folder))
 
 

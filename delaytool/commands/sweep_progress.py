@@ -28,16 +28,17 @@ SECONDS_BETWEEN_COUNTS = 10.0
 
 
 def run_sweep(
-    path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_failed: bool, hint: str
+    path: Path, job: Job, settings: list[Setting], *, jobs: int, retry_failed: bool, hint: str, quiet: bool = False
 ) -> SweepFolder:
     """Train all settings that are not finished. Ctrl-C prints `hint` and exits with 130. Raises DelaytoolError."""
     sweep = prepare_sweep(path, job, settings, retry_failed=retry_failed)
     show_warnings(sweep.warnings)
     earlier = f", {sweep.earlier} more of earlier commands" if sweep.earlier else ""
     finished = f"; {sweep.finished} finished already" if sweep.finished else ""
-    echo(f"{path}: {len(settings)} runs{earlier}{finished}")
+    if not quiet:
+        echo(f"{path}: {len(settings)} runs{earlier}{finished}")
     try:
-        with SweepProgress(sweep.folder) as progress:
+        with SweepProgress(sweep.folder, quiet) as progress:
             work_in_processes(path, job, progress.update, jobs)
     except KeyboardInterrupt:
         echo(f"\nstopped; {hint}", err=True)
@@ -48,10 +49,10 @@ def run_sweep(
 class SweepProgress:
     """A bar for the whole sweep, in epochs, and one for each worker; one line per run everywhere."""
 
-    def __init__(self, folder: SweepFolder) -> None:
+    def __init__(self, folder: SweepFolder, quiet: bool = False) -> None:
         self.folder = folder
         self.settings = folder.journal.settings()
-        self.console = PlainConsole()
+        self.console = PlainConsole(quiet=quiet)
         self.progress = live_bars(self.console, "{task.fields[status]}", SPEED_PERIOD_S)
         self.workers: dict[int, TaskID] = {}
         self.at_work: dict[int, RunUpdate] = {}

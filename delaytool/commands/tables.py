@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from delaytool.commands.plain_table import plain_table as _table
+from delaytool.printable import printable
 from delaytool.report.rows import (
     COST_HEADINGS,
     EXPORT_HEADINGS,
@@ -25,7 +26,9 @@ from delaytool.verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
+    from delaytool.contract.network import IntegerNetwork
     from delaytool.experiments.sweep.results import Results
+    from delaytool.inference.prediction import Prediction
     from delaytool.report.comparison import MethodComparison
 
 
@@ -58,6 +61,32 @@ def neurobench_table(verdict: Verdict) -> Table:
     table = _table("NeuroBench 2.3, means per sample", ("metric", "value"))
     for row in neurobench_rows(verdict.static, verdict.operations):
         table.add_row(*row)
+    return table
+
+
+def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork) -> Table:
+    """One row per sample: its source, class and margin, and the class that the data name, if they do."""
+    from delaytool.inference.prediction import name_of_class
+
+    several = len({one.source for one in predictions}) < len(predictions)
+    labeled = any(one.true_label is not None for one in predictions)
+    headings = ("input", *(("sample",) if several else ()), "class", "margin", *(("labeled",) if labeled else ()))
+    table = _table("", headings)
+    table.columns[0].no_wrap = False
+    table.columns[0].overflow = "fold"
+    for one in predictions:
+        truth = "" if one.true_label is None else name_of_class(network, one.true_label)
+        sample = (str(one.sample),) if several else ()
+        labels = (printable(truth),) if labeled else ()
+        table.add_row(printable(one.source), *sample, printable(one.class_name), f"{one.margin:.3f}", *labels)
+    return table
+
+
+def table_of_objects(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per object; all have the same keys."""
+    table = _table("", tuple(rows[0]))
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if type(cell) is int else printable(cell) for cell in row.values()))
     return table
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
+from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
 
 @click.command("train", cls=RecipeVerb)
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+    help="Override a key, e.g. trainer.epochs=5; `delaytool recipes --keys` lists them.",
+)  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=….")
 @click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
@@ -32,6 +38,12 @@ from delaytool.commands.recipe_verb import RecipeVerb
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Do not train what does not fit --target, instead of a warning.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Read the data, time one batch, and make no run.")
+@click.option(
+    "--log", "logs", type=click.Choice(["wandb", "mlflow"]), multiple=True,
+    help="Log the run there too, where that package is installed.",
+)  # fmt: skip
+@quiet_option()
 def command(
     recipe: str | None,
     output: Path | None,
@@ -44,12 +56,17 @@ def command(
     target: str | None,
     strict: bool,
     resume: Path | None,
+    dry_run: bool,
+    logs: tuple[str, ...],
+    quiet: bool,
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.chip_check import ChipCheck
     from delaytool.commands.training_progress import TrainingProgress
+    from delaytool.trainer.experiment_logs import LOGS
     from delaytool.trainer.loop import train
     from delaytool.trainer.recipe import load_recipe, override_of
+    from delaytool.trainer.reporter import Reporters
 
     if resume is not None:
         if (
@@ -58,6 +75,7 @@ def command(
             or overrides
             or any(value is not None for value in (data, max_delay, seed, protocol))
             or gradient_checkpointing
+            or dry_run
         ):
             raise click.UsageError("--resume goes on with the run as it began; leave out the recipe and other options")
         folder, loaded = resume, None
@@ -68,12 +86,20 @@ def command(
             more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name
+        if dry_run:
+            from delaytool.commands.dry_run import print_dry_run
+
+            print_dry_run(loaded, quiet)
+            return
     chip = ChipCheck(target, strict=strict)
     if loaded is not None:
         chip.before_reading(loaded)
     try:
-        with TrainingProgress(folder, chip) as progress:
-            train(loaded, folder, resume=resume is not None, reporter=progress, check=chip.before_training)
+        with ExitStack() as held:
+            others = [held.enter_context(closing(LOGS[name](folder))) for name in dict.fromkeys(logs)]
+            progress = held.enter_context(TrainingProgress(folder, chip, quiet))
+            reporter = Reporters(progress, *others)
+            train(loaded, folder, resume=resume is not None, reporter=reporter, check=chip.before_training)
     except KeyboardInterrupt:
         echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
         sys.exit(130)

@@ -23,9 +23,10 @@ from delaytool.trainer.recipe import Recipe
 class TrainingProgress(Reporter):
     """A live bar over the whole run on a terminal, one line per epoch everywhere."""
 
-    def __init__(self, folder: Path, chip: ChipCheck) -> None:
+    def __init__(self, folder: Path, chip: ChipCheck, quiet: bool = False) -> None:
         self.folder, self.chip = folder, chip
-        self.console = PlainConsole()
+        self.results = PlainConsole()
+        self.console = PlainConsole(quiet=True) if quiet else self.results
         self.progress = live_bars(self.console, "{task.fields[loss]}  {task.fields[last]}")
         self.task: TaskID | None = None
         self.reads: dict[str, TaskID] = {}
@@ -119,7 +120,12 @@ class TrainingProgress(Reporter):
         return f"{legend}\n{columns}  {'seconds':>7}"
 
     def end(self, summary: dict[str, Any]) -> None:
-        print_line = self.console.print
+        print_line = self.results.print
+        if "stopped_after" in summary:
+            print_line(
+                f"stopped early after epoch {summary['stopped_after']} of {summary['epochs']}: no better one since "
+                f"epoch {summary['best_epoch']}"
+            )
         print_line(
             f"best epoch {summary['best_epoch']}: "
             f"validation {format_accuracy(summary['validation_accuracy'], summary['validation_samples'])}, "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.quiet import quiet_option
 from delaytool.runtime.backends import BACKENDS, BackendOptions
 from delaytool.verification.executor import EXECUTORS
 
@@ -99,6 +100,7 @@ class BackendOnSamples(click.ParamType):
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Local workers of --executor dask; default: one per core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@quiet_option()
 def command(
     network: Path,
     data: str | None,
@@ -120,6 +122,7 @@ def command(
     executor_address: str | None,
     workers: int | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Run NETWORK on several backends and compare every spike, current and membrane; with --run compare every integer.
 
@@ -145,7 +148,7 @@ def command(
         run=run,
         max_drop=None if no_drop else max_drop,
         options=BackendOptions(
-            announce=lambda line: echo(line, err=True),
+            announce=None if quiet else lambda line: echo(line, err=True),
             engine_method=engine_method,
             lava_python=lava_python,
             lava_timeout=lava_timeout,
@@ -155,7 +158,7 @@ def command(
         ),
         executor=ExecutorChoice(executor, executor_address, workers),
     )
-    with StepBars(not as_json) as progress:
+    with StepBars(not (as_json or quiet)) as progress:
         result = verify_network(request, progress)
     show_warnings(result.samples.warnings)
     if as_json:

@@ -48,11 +48,18 @@ def quantize(data: FrameData, encoding: InputEncoding) -> np.ndarray:
             f"{data.name}: the encoding's n_steps, offset and scale are not decided; take them from the training data"
         )
     frames = new_frames(data.name, len(data), encoding.n_steps, encoding.n_channels)
-    offset, scale, highest = np.float32(encoding.offset), np.float32(encoding.scale), encoding.max_payload
     for index in range(len(data)):
-        rows = data.sample(index)[: encoding.n_steps].astype(np.float32)
-        frames[index, : len(rows)] = np.clip(np.rint((rows - offset) / scale), 0, highest)
+        rows = data.sample(index)[: encoding.n_steps]
+        frames[index, : len(rows)] = quantize_rows(rows, encoding)
     return frames
+
+
+def quantize_rows(rows: np.ndarray, encoding: InputEncoding) -> np.ndarray:
+    """Real numbers (time, channel) to the integers, uint8, that an encoding with offset and scale has for them."""
+    assert encoding.offset is not None
+    assert encoding.scale is not None
+    offset, scale = np.float32(encoding.offset), np.float32(encoding.scale)
+    return np.clip(np.rint((rows.astype(np.float32) - offset) / scale), 0, encoding.max_payload).astype(np.uint8)
 
 
 def quantiles(data: FrameData, shares: tuple[float, ...]) -> tuple[float, ...]:

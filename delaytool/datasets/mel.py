@@ -12,6 +12,8 @@ from delaytool.errors import MissingExtraError
 # Smaller powers count as this, so that decibels start at FLOOR_DB.
 SMALLEST_POWER = 1e-10
 FLOOR_DB = 10 * math.log10(SMALLEST_POWER)
+# Of the resampling kernel: zero crossings on each side, and where it cuts off, of half the lower rate.
+_CROSSINGS, _CUT_OFF = 6, 0.99
 
 MELS = {
     # What arXiv 2306.17670 was trained with, by its reference code. At 8 kHz there is nothing above 4 kHz, so that
@@ -57,8 +59,13 @@ def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: 
     sound = np.pad(sound, (0, max(0, half + 1 - sound.size)))  # reflection needs as much
     padded = np.pad(sound, half, mode="reflect")
     pieces = np.lib.stride_tricks.sliding_window_view(padded, mel.n_fft)[:: mel.hop(time_step_ms)]
-    spectrum = np.fft.rfft(pieces * _window(mel), axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2) @ filterbank(mel)
+    return decibels(pieces, hann_window(mel), filterbank(mel))
+
+
+def decibels(pieces: np.ndarray, window: np.ndarray, bank: np.ndarray) -> np.ndarray:
+    """Stretches of sound (frames, n_fft) to (frames, n_mels) float16 decibels, by `hann_window` and `filterbank`."""
+    spectrum = np.fft.rfft(pieces * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) @ bank
     return (10 * np.log10(np.maximum(power, SMALLEST_POWER))).astype(np.float16)
 
 
@@ -75,17 +82,22 @@ def resample(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
         from scipy.signal import resample_poly
     except ImportError:
         raise MissingExtraError("resampling recordings", "scipy", "audio") from None
-    common = math.gcd(rate, wanted)
-    up, down = wanted // common, rate // common
-    crossings, cut_off = 6, 0.99 * min(up, down)
-    reach = math.ceil(crossings * up * down / cut_off)
-    phase = np.clip(np.arange(-reach, reach + 1) * cut_off / (up * down), -crossings, crossings)
-    kernel = np.sinc(phase) * np.cos(phase * np.pi / crossings / 2) ** 2 * cut_off / (up * down)
+    up, down, reach = resampling_factors(rate, wanted)
+    cut_off = _CUT_OFF * min(up, down)
+    phase = np.clip(np.arange(-reach, reach + 1) * cut_off / (up * down), -_CROSSINGS, _CROSSINGS)
+    kernel = np.sinc(phase) * np.cos(phase * np.pi / _CROSSINGS / 2) ** 2 * cut_off / (up * down)
     resampled: np.ndarray = resample_poly(sound, up, down, window=kernel)
     return resampled
 
 
-def _window(mel: MelSpectrogram) -> np.ndarray:
+def resampling_factors(rate: int, wanted: int) -> tuple[int, int, int]:
+    """(up, down, reach) of `resample`: output m is at m * down, input n at n * up, and they meet within `reach`."""
+    common = math.gcd(rate, wanted)
+    up, down = wanted // common, rate // common
+    return up, down, math.ceil(_CROSSINGS * up * down / (_CUT_OFF * min(up, down)))
+
+
+def hann_window(mel: MelSpectrogram) -> np.ndarray:
     """(n_fft,): the Hann window in the middle of zeros."""
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(mel.window) / mel.window)
     left = (mel.n_fft - mel.window) // 2

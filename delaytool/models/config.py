@@ -47,7 +47,9 @@ class ModelConfig(RecipeSection):
         default="synapse",
         description="what has a delay of its own: each synapse, each presynaptic or each postsynaptic neuron",
     )
-    interpolation: Literal["gauss", "triangle", "max", "laplace"] = "gauss"
+    interpolation: Literal["gauss", "triangle", "max", "laplace"] = Field(
+        default="gauss", description="shape of the bump around a delay while it is learned"
+    )
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of each layer's taps that do not exist")
     rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
         default="none",
@@ -75,11 +77,11 @@ class ModelConfig(RecipeSection):
     recurrent_max_delay: int | None = Field(
         default=None, ge=0, le=4095, description="longest delay of recurrent synapses; default: max_delay"
     )
-    threshold: float = Field(default=1.0, gt=0)
+    threshold: float = Field(default=1.0, gt=0, description="membrane above which a neuron fires")
     surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
-    detach_reset: bool = True
-    batch_norm: bool = True
-    bias: bool = False
+    detach_reset: bool = Field(default=True, description="no gradient flows through the reset")
+    batch_norm: bool = Field(default=True, description="normalize each neuron's input over time and batch")
+    bias: bool = Field(default=False, description="synapses have a bias for each neuron")
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="one mask for all time steps")
     timing: Literal["paper", "chip"] = Field(
         default="paper",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.layer import Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError
 
@@ -20,15 +21,19 @@ def decode(network: IntegerNetwork, v_readout: np.ndarray) -> tuple[np.ndarray, 
             f"readout membranes have shape {v_readout.shape}, the network needs (samples, {network.n_steps} steps, "
             f"{network.n_classes} classes); record v of the last layer"
         )
-    window = v_readout[:, readout.start : readout.stop]
+    scores = window_scores(readout, v_readout[:, readout.start : readout.stop])
+    return scores.argmax(axis=1), scores
+
+
+def window_scores(readout: Readout, window: np.ndarray) -> np.ndarray:
+    """Scores (sample, class) float64 of readout membranes (sample, step, class) of some steps, all of which count."""
     if readout.method == "sum":
-        scores = window.sum(axis=1, dtype=np.int64)
-        return scores.argmax(axis=1), scores.astype(np.float64)
+        return window.sum(axis=1, dtype=np.int64).astype(np.float64)
     logits = window.astype(np.float64) / readout.scale
     logits -= logits.max(axis=2, keepdims=True)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=2, keepdims=True)
-    scores = np.zeros((v_readout.shape[0], network.n_classes))
+    scores = np.zeros((window.shape[0], window.shape[2]))
     for step in range(window.shape[1]):  # in this order whatever the batch, so that scores keep their last bit
         scores += logits[:, step]
-    return scores.argmax(axis=1), scores
+    return scores

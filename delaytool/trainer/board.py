@@ -13,6 +13,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import scalar
 
+from delaytool.trainer.reporter import scalars
+
 # TensorBoard finds files of such names.
 PREFIX = "events.out.tfevents."
 
@@ -38,14 +40,8 @@ class Board:
 
     def add(self, metrics: dict[str, Any]) -> None:
         """Write an epoch's numbers; they can be read when this returns."""
-        for name, value in metrics.items():
-            if isinstance(value, dict):
-                for layer, number in value.items():
-                    # TensorBoard's scalars hold neither a histogram's counts nor texts.
-                    if not isinstance(number, (list, str)):
-                        self._add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-            elif isinstance(value, (int, float)) and name != "epoch":
-                self._add_scalar(name, value, metrics["epoch"])
+        for name, value in scalars(metrics):
+            self._add_scalar(name, value, metrics["epoch"])
         self._file.flush()
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from delaytool.accuracy_errors import chance_test
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
-from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.integer_training import (
     IntegerTraining,
     TrainedNetwork,
@@ -35,26 +34,11 @@ from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
 from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
-
-
-class Reporter:
-    """Callbacks of a training, which do nothing here; the command line's show progress."""
-
-    def reading(self, what: str, done: int, total: int) -> None: ...
-    def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
-    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
-        """loss: the batch's, or None where reading it would make a GPU wait."""
-
-    def calibrating(self, layer: str, tried: int, count: int) -> None: ...
-    def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
-    def warning(self, sentence: str) -> None:
-        """A sentence about the run's results that the user should read; the summary holds it too."""
-
-    def end(self, summary: dict[str, Any]) -> None: ...
 
 
 @dataclass
@@ -108,7 +92,7 @@ def train(
         recipe, saved = begun.recipe, begun.saved
         if recipe is None:
             raise RecipeError("no recipe was given; name a preset or a TOML file")
-        device = _device(recipe.trainer.device)
+        device = training_device(recipe.trainer.device)
         progress = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, progress)
         refuse_what_the_chip_lacks(recipe, data.encoding)
@@ -125,7 +109,8 @@ def train(
         return _Training(recipe, run, data, device, reporter, processes).run(saved)
 
 
-def _device(name: str) -> torch.device:
+def training_device(name: str) -> torch.device:
+    """The device that a recipe names. Raises RecipeError where it is not usable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -159,6 +144,7 @@ class _Training:
         self.optimizers = Optimizers(self.model, recipe.trainer)
         self.step = make_step(self.model, self.optimizers, self.parts["train"], recipe.trainer, processes)
         self.best = _Best()
+        self.stopped_after: int | None = None
         self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
@@ -189,6 +175,9 @@ class _Training:
                 board = Board(self.run_folder.tensorboard, self.run_folder.read_metrics())
                 open_files.callback(board.close)
             for epoch in range(done, self.recipe.trainer.epochs):
+                if self._stops_early(epoch):
+                    self.stopped_after = epoch
+                    break
                 if epoch == self.recipe.trainer.first_quantized_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
@@ -208,6 +197,18 @@ class _Training:
             self.run_folder.write_summary(summary)
         self.reporter.end(summary)
         return summary
+
+    def _stops_early(self, epochs_done: int) -> bool:
+        """Whether the recipe's patience is over: so many epochs since the best of those that count.
+
+        It goes by what a checkpoint holds, so that a resumed run stops where an uninterrupted one does.
+        """
+        config = self.recipe.trainer
+        if config.early_stopping_patience is None or not self.best.final:
+            return False
+        if config.quantize is not None and epochs_done <= config.first_quantized_epoch:
+            return False  # the network through integers, which alone counts, has not been trained
+        return epochs_done - self.best.epoch >= config.early_stopping_patience
 
     def _warn(self, sentence: str) -> None:
         """Show a warning once, and keep it for the summary and the report page."""
@@ -337,6 +338,7 @@ class _Training:
         return {
             "name": self.recipe.name,
             "epochs": self.recipe.trainer.epochs,
+            **({} if self.stopped_after is None else {"stopped_after": self.stopped_after}),
             "best_epoch": self.best.epoch,
             "protocol": PROTOCOLS[self.recipe.protocol],
             "split": self.data.split,

@@ -45,11 +45,13 @@ class DataConfig(RecipeSection):
         default="digits",
         description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
     )
-    time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0)
+    time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0, description="length of a time step")
     time_unit: Literal["s", "ms", "us"] | None = Field(
         default=None, description="of event files' times; default: seconds, as floats that look like seconds"
     )
-    channel_bins: int = Field(default=1, ge=1, le=MAX_UNITS)
+    channel_bins: int = Field(
+        default=1, ge=1, le=MAX_UNITS, description="neighboring units that are summed into one channel"
+    )
     values: Literal["count", "binary", "graded"] = Field(
         default="count", description="'graded': real numbers, such as the frames of recordings, as small integers"
     )
@@ -78,7 +80,9 @@ class DataConfig(RecipeSection):
         description="tonic's sensors: squares of so many pixels per side become one unit",
     )
     polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
-    start: Literal["first-spike", "zero"] = "first-spike"
+    start: Literal["first-spike", "zero"] = Field(
+        default="first-spike", description="step 0 begins at a sample's first event, or at time 'zero'"
+    )
     n_steps: int | None = Field(
         default=None, ge=1, le=MAX_STEPS, description="frames of a sample; default: the longest in training"
     )
@@ -88,9 +92,18 @@ class DataConfig(RecipeSection):
     n_units: int | None = Field(
         default=None, ge=1, le=MAX_UNITS, description="units of the data; default: as the file states"
     )
-    validation_fraction: float = Field(default=DataSpec.validation_fraction, gt=0, lt=1)
-    test_fraction: float = Field(default=DataSpec.test_fraction, gt=0, lt=1)
-    split_by: Literal["auto", "speaker", "stratified"] = "auto"
+    validation_fraction: float = Field(
+        default=DataSpec.validation_fraction,
+        gt=0,
+        lt=1,
+        description="of the training part, where the data have no such part",
+    )
+    test_fraction: float = Field(
+        default=DataSpec.test_fraction, gt=0, lt=1, description="of all samples, where the data have no such part"
+    )
+    split_by: Literal["auto", "speaker", "stratified"] = Field(
+        default="auto", description="parts hold whole speakers, or some samples of every class; 'auto': by the data"
+    )
     held_out_speaker: int | None = Field(
         default=None, ge=0, le=(1 << 63) - 1, description="one fold of leave-one-speaker-out"
     )
@@ -147,10 +160,12 @@ SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless 
 class TrainerConfig(RecipeSection):
     """How the network is trained. The defaults are the recipe of arXiv 2306.17670 for SHD."""
 
-    epochs: int = Field(default=150, ge=1, le=MAX_COUNT)
-    batch_size: int = Field(default=256, ge=1, le=MAX_COUNT)
+    epochs: int = Field(default=150, ge=1, le=MAX_COUNT, description="passes over the training part")
+    batch_size: int = Field(default=256, ge=1, le=MAX_COUNT, description="samples per optimizer step")
     lr: float = Field(default=5e-3, gt=0, description="peak learning rate of weights and batch norm")
-    lr_schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(
+        default="one-cycle", description="how lr changes over the epochs: rising then falling, falling, or not"
+    )
     weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
     l1: float = Field(default=0.0, ge=0, description="adds l1 times the sum of all weights' magnitudes to the loss")
     delay_lr: float = Field(default=0.1, ge=0, description="learning rate of delays, in steps; cosine to 0")
@@ -198,7 +213,14 @@ class TrainerConfig(RecipeSection):
     quantize_epochs: float = Field(
         default=0.2, gt=0, le=1, description="share of the epochs, at the end, trained through the integers"
     )
-    device: str = "auto"
+    early_stopping_patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_COUNT,
+        description="end training after so many epochs without a better one; only epochs at the final width count; "
+        "default: never",
+    )
+    device: str = Field(default="auto", description="PyTorch's name of it; 'auto': an NVIDIA GPU where there is one")
     precision: Literal["float32", "tf32", "bf16"] = Field(
         default="float32", description="of matrix products: fewer bits are faster where the device has them"
     )
@@ -235,8 +257,8 @@ class TrainerConfig(RecipeSection):
 class Recipe(RecipeSection):
     """A whole run."""
 
-    name: str = Field(default="run", min_length=1)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    name: str = Field(default="run", min_length=1, description="names the run and its folder in runs/")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
     protocol: Literal["honest", "paper"] = Field(
         default="honest", description="'honest': the best epoch is chosen on validation; 'paper': on test, as published"
     )

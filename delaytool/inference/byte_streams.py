@@ -1,0 +1,136 @@
+"""Sound and events as programs write them to a pipe."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from delaytool.errors import DataError
+from delaytool.printable import printable
+
+MAX_RATE = 1 << 22
+PCM_FORMAT, EXTENSIBLE_FORMAT = 1, 0xFFFE
+# Bytes: a WAV file's length from here on stands for one that is not known; a chunk before the sound is at most so long.
+UNKNOWN_LENGTH, LONGEST_CHUNK = 0x7FFF0000, 1 << 20
+_STDIN = "standard input"
+# Of a line of events, in bytes; without a limit a stream without line ends would fill memory.
+LONGEST_LINE = 4096
+
+
+class Pcm:
+    """Signed 16-bit samples, little-endian, of one channel, or a WAV file of such; `arecord` and `sox` write both.
+
+    file   opened for reading bytes; it need not be seekable
+    rate   Hz of raw samples; None: they must be a WAV file, whose header says it
+    Raises DataError for a WAV file of another kind, another rate than the one given, or raw samples without a rate.
+    """
+
+    def __init__(self, file: BinaryIO, rate: int | None) -> None:
+        self._file, self._pending = file, file.read(4)
+        self._left: int | None = None  # bytes; None: up to the end
+        if self._pending == b"RIFF":
+            self._pending = b""
+            found, self._left = _read_wav_header(file)
+            if rate not in (None, found):
+                raise DataError(f"{_STDIN}: a WAV file at {found} Hz, but --rate {rate}; leave out --rate")
+            rate = found
+        if rate is None:
+            raise DataError(f"{_STDIN}: raw samples do not say their rate; give it, for example --rate 16000")
+        if not 1 <= rate <= MAX_RATE:
+            raise DataError(f"a rate of {rate} Hz is outside 1..{MAX_RATE}; give that of the sound")
+        self.rate = rate
+
+    def portions(self, n_samples: int) -> Iterator[np.ndarray]:
+        """(n_samples,) float64 in -1..1, one after the other as they come; the last one may be shorter.
+
+        Raises DataError where there is no sample at all.
+        """
+        has_sound = False
+        while True:
+            content = self._read(2 * n_samples)
+            if not content and not has_sound:
+                raise DataError(f"{_STDIN}: no sound came; look at the program that writes it")
+            has_sound = True
+            if content:
+                # Half a sample at the end is what a killed writer left.
+                yield np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float64) / 32768
+            if len(content) < 2 * n_samples:
+                return
+
+    def _read(self, size: int) -> bytes:
+        if self._left is not None:
+            size = min(size, self._left)
+        content, self._pending = self._pending[:size], self._pending[size:]
+        content += self._file.read(size - len(content))
+        if self._left is not None:
+            self._left -= len(content)
+        return content
+
+
+def _read_wav_header(file: BinaryIO) -> tuple[int, int | None]:
+    """(rate in Hz, bytes of sound) of a WAV file, after its first four bytes; the file is left where sound begins.
+
+    None for the bytes where whoever wrote it to a pipe could not know them: 0 or about the largest number stands there.
+    """
+    if file.read(8)[4:] != b"WAVE":
+        raise DataError(f"{_STDIN}: not a readable WAV file; give signed 16-bit PCM")
+    rate = None
+    while True:
+        head = file.read(8)
+        if len(head) < 8:
+            raise DataError(f"{_STDIN}: a WAV file that ends before its sound; give signed 16-bit PCM")
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data" and rate is not None:
+            return rate, size if 0 < size < UNKNOWN_LENGTH else None
+        content = file.read(min(size + size % 2, LONGEST_CHUNK))
+        if name == b"fmt " and len(content) >= 16:
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            if kind not in (PCM_FORMAT, EXTENSIBLE_FORMAT) or (bits, channels) != (16, 1):
+                raise DataError(
+                    f"{_STDIN}: a WAV file of {bits} bits and {channels} channel(s), format {kind}; give 16-bit PCM of "
+                    "one channel (arecord -f S16_LE -c 1)"
+                )
+
+
+def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:
+    """Lines `time unit`, seconds and a whole number, as they come: (times, units, latest), of the lines that are there.
+
+    A line `time` alone says that time has passed: `latest` is the last such time after the portion's events, or None.
+    Empty lines and those that begin with # are passed over. Raises DataError, which names the line.
+    """
+    rest, number = b"", 0
+    read = getattr(file, "read1", file.read)
+    while True:
+        content = read(65536)
+        lines = (rest + content).split(b"\n")
+        rest = lines.pop() if content else b""
+        if len(rest) > LONGEST_LINE:
+            raise DataError(f"events, line {number + len(lines) + 1}: over {LONGEST_LINE} bytes; give a line per event")
+        times: list[float] = []
+        units: list[int] = []
+        latest = None
+        for line in lines:
+            number += 1
+            words = line.split()
+            if not words or words[0].startswith(b"#"):
+                continue
+            try:
+                if len(words) > 2:
+                    raise ValueError
+                time = float(words[0])
+                if len(words) == 2:
+                    times.append(time)
+                    units.append(int(words[1]))
+                    latest = None
+                else:
+                    latest = time
+            except ValueError:
+                shown = printable(line.decode("utf-8", "replace"))[:60]
+                raise DataError(f"events, line {number}: {shown!r} is not `time unit`, such as 0.0125 37") from None
+        if times or latest is not None:
+            yield np.array(times), np.array(units, np.int64), latest
+        if not content:
+            return

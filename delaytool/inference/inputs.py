@@ -1,0 +1,205 @@
+"""Whatever a sample can be given as, to the frames that a network reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delaytool.contract.frames import checked_frames
+from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.encode import frames_of
+from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
+from delaytool.datasets.hdf5 import EXTENSIONS, read_file
+from delaytool.datasets.mel import mel_frames
+from delaytool.datasets.recordings import FORMATS, Recording, read_sound
+from delaytool.errors import DataError, first_line
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Samples as a network reads them.
+
+    source   what they were read from, for messages and tables
+    frames   (sample, time, channel) uint8
+    samples  (sample,) int64: their numbers in the source
+    labels   (sample,) int64 as the data name them, or None
+    notes    for each sample, what the user should know
+    """
+
+    source: str
+    frames: np.ndarray
+    samples: np.ndarray
+    labels: np.ndarray | None = None
+    notes: tuple[tuple[str, ...], ...] = ()
+
+
+def frames_of_input(
+    network: IntegerNetwork,
+    given: Any,
+    *,
+    samples: Sequence[int] | None = None,
+    rate: int | None = None,
+    time_unit: str | None = None,
+    source: str | None = None,
+) -> Frames:
+    """One input to frames, encoded as the network was trained; `predict` lists what an input can be.
+
+    samples   numbers of the samples to take; None: all
+    Raises DataError where it is nothing that the network reads.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return _chosen(_of_file(network, Path(given), time_unit), samples)
+    if isinstance(given, EventData):
+        return _chosen(_of_events(network, given, source or given.name), samples)
+    if isinstance(given, FrameData):
+        return _chosen(_of_values(network, given, source or given.name), samples)
+    name = source or "input"
+    if isinstance(given, tuple) and len(given) == 2:
+        _require_events(network, name)
+        data = EventData.from_samples([given], [0], n_units=network.encoding.n_units, n_classes=1, name=name)
+        return _chosen(_of_events(network, data, name, labeled=False), samples)
+    array = np.asarray(given)
+    if array.ndim == 1 and rate is not None:
+        return _chosen(_of_sound(network, np.asarray(array, np.float64), rate, name), samples)
+    return _chosen(_of_array(network, array, name), samples)
+
+
+def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Frames:
+    kind = path.suffix.lower()
+    if not path.exists():
+        raise DataError(f"{path}: no such file; give a recording, an HDF5 file of events or a .npy file of frames")
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder; give the files in it, for example {path}/*.wav")
+    if kind in FORMATS:
+        _require_sound(network, str(path))
+        sound, rate = read_sound(Recording(path, 0, 0), None)
+        return _of_sound(network, sound, rate, str(path))
+    if kind in EXTENSIONS:
+        _require_events(network, str(path))
+        data = read_file(path, time_unit=time_unit, network_units=network.encoding.n_units)
+        return _of_events(network, data, str(path))
+    if kind == ".npy":
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            raise DataError(
+                f"{path}: cannot be read as a NumPy array ({first_line(error)}); write it with numpy.save, of numbers"
+            ) from None
+        return _of_array(network, array, str(path))
+    raise DataError(
+        f"{path}: a file named *{kind or path.name} is nothing that is read here; give a recording "
+        f"({', '.join(FORMATS)}), events ({', '.join(EXTENSIONS)}) or frames (.npy)"
+    )
+
+
+def _of_sound(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str) -> Frames:
+    _require_sound(network, source)
+    mel, step_ms = network.encoding.mel, network.encoding.time_step_ms
+    assert mel is not None
+    if sound.ndim != 1 or sound.size == 0 or not np.isfinite(sound).all():
+        raise DataError(
+            f"{source}: a sound of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1"
+        )
+    seconds = sound.size / rate
+    kept = mel.seconds if mel.seconds is not None else (network.encoding.n_steps or 0) * step_ms / 1000
+    notes: tuple[str, ...] = ()
+    if seconds > kept + step_ms / 1000:
+        notes = (f"lasts {seconds:.2f} s, of which the network's sample takes the first {kept:.2f} s",)
+    return _of_values(network, _one_sample(mel_frames(sound, rate, mel, step_ms), network, source), source, notes)
+
+
+def _of_events(network: IntegerNetwork, data: EventData, source: str, labeled: bool = True) -> Frames:
+    _require_events(network, source)
+    if labeled and data.n_classes > network.n_classes:
+        raise DataError(
+            f"{source}: its {data.n_classes} classes are more than the network's {network.n_classes}; give data of "
+            "the kind that the network was trained on"
+        )
+    frames = frames_of(data, network.encoding)
+    return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None)
+
+
+def _of_values(
+    network: IntegerNetwork, data: FrameData, source: str, notes: tuple[str, ...] = (), labeled: bool = False
+) -> Frames:
+    frames = frames_of(data, network.encoding)
+    return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None, (notes,) * len(data))
+
+
+def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames:
+    """(time, channel) or (sample, time, channel): integers as the network reads them, or real numbers to quantize."""
+    encoding = network.encoding
+    if array.ndim not in (2, 3) or array.shape[-1] != encoding.n_channels:
+        raise DataError(
+            f"{source}: an array of shape {array.shape}; the network reads frames (time, {encoding.n_channels}) or "
+            f"(sample, time, {encoding.n_channels}), a sound (samples,) with its rate, or events (times, units)"
+        )
+    array = array[None] if array.ndim == 2 else array
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise DataError(f"{source}: an array of shape {array.shape} holds no frame; give at least one")
+    if array.dtype.kind != "f":
+        try:
+            return Frames(source, checked_frames(encoding, array), np.arange(len(array)))
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from None
+    if encoding.values != "graded":
+        raise DataError(
+            f"{source}: it holds {array.dtype} values, the network reads integers 0..{encoding.max_payload}; "
+            "bin the events first, or give the events themselves"
+        )
+    parts = [_one_sample(sample, network, source) for sample in array]
+    made = [_of_values(network, part, source) for part in parts]
+    return Frames(source, np.concatenate([part.frames for part in made]), np.arange(len(array)))
+
+
+def _one_sample(values: np.ndarray, network: IntegerNetwork, source: str) -> FrameData:
+    """(time, channel) real numbers as training has them: float16, in the encoding's steps."""
+    return FrameData(
+        values=values.astype(np.float16),
+        starts=np.zeros(1, np.int64),
+        steps=np.array([len(values)], np.int64),
+        labels=np.zeros(1, np.int64),
+        n_classes=1,
+        time_step_ms=network.encoding.time_step_ms,
+        name=source,
+        mel=network.encoding.mel,
+    ).check()
+
+
+def _require_sound(network: IntegerNetwork, source: str) -> None:
+    if network.encoding.mel is None:
+        kind = "real numbers" if network.encoding.values == "graded" else f"events of {network.encoding.n_units} units"
+        raise DataError(
+            f"{source}: a recording, but the network reads {kind}; give it those, or a network trained on recordings"
+        )
+
+
+def _require_events(network: IntegerNetwork, source: str) -> None:
+    if network.encoding.values == "graded":
+        kind = "recordings" if network.encoding.mel is not None else f"{network.encoding.n_units} real numbers per step"
+        raise DataError(
+            f"{source}: events, but the network reads {kind}; give it those, or a network trained on events"
+        )
+
+
+def _chosen(frames: Frames, samples: Sequence[int] | None) -> Frames:
+    if samples is None:
+        return frames
+    n_samples = len(frames.frames)
+    for number in samples:
+        if not 0 <= number < n_samples:
+            raise DataError(f"{frames.source}: sample {number} is outside 0..{n_samples - 1}")
+    chosen = np.asarray(samples, np.int64)
+    return Frames(
+        frames.source,
+        frames.frames[chosen],
+        frames.samples[chosen],
+        None if frames.labels is None else frames.labels[chosen],
+        tuple(frames.notes[number] for number in chosen) if frames.notes else (),
+    )

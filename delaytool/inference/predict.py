@@ -1,0 +1,78 @@
+"""From recordings, events or frames to classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
+from delaytool.inference.inputs import frames_of_input
+from delaytool.inference.prediction import Prediction, margin_of, name_of_class
+from delaytool.runtime import engine
+from delaytool.runtime.decode import decode
+
+
+def predict(
+    network: IntegerNetwork,
+    inputs: Any,
+    *,
+    samples: Sequence[int] | None = None,
+    rate: int | None = None,
+    time_unit: str | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> list[Prediction]:
+    """What the integer network decides about each sample of `inputs`, encoded as it was trained.
+
+    inputs     one input or a list of several. An input is
+               - the path of a recording (.wav, .flac), an HDF5 file of events in SHD's layout, or a .npy file;
+               - frames, (time, channel) or (sample, time, channel): integers as the network reads them, or real
+                 numbers, which are quantized as in training, where its `encoding.values` is 'graded';
+               - a sound, (samples,) in -1..1 with its `rate`;
+               - events, a tuple (times in s, units), or an `EventData`; or a `FrameData`.
+               Arrays may be NumPy's, PyTorch's (on the CPU) or nested lists.
+    samples    numbers of the samples to take from each input; None: all
+    rate       Hz, of sounds given as arrays
+    time_unit  's', 'ms' or 'us', of event files' times; None: seconds as floats
+    announce   called with a line of text before something that takes long
+
+    Frames past the encoding's n_steps are cut, fewer are followed by silence, as in training. Predictions come in the
+    inputs' order. Raises DataError for an input that the network does not read.
+
+        for one in predict(IntegerNetwork.load("network.h5"), ["yes.wav", "no.wav"]):
+            print(one.class_name, one.margin)
+    """
+    predictions = []
+    for number, given in enumerate(inputs_listed(inputs)):
+        made = frames_of_input(
+            network, given, samples=samples, rate=rate, time_unit=time_unit,
+            source=None if isinstance(given, (str, os.PathLike)) else f"input {number}",
+        )  # fmt: skip
+        trace = engine.run(network, made.frames, record="readout", announce=announce)
+        labels, scores = decode(network, trace.readout)
+        n_steps = network.readout.stop - network.readout.start
+        for index, (label, row) in enumerate(zip(labels, scores, strict=True)):
+            predictions.append(
+                Prediction(
+                    source=made.source,
+                    sample=int(made.samples[index]),
+                    label=int(label),
+                    class_name=name_of_class(network, int(label)),
+                    margin=margin_of(network, row, n_steps),
+                    scores=row,
+                    true_label=None if made.labels is None else int(made.labels[index]),
+                    notes=made.notes[index] if made.notes else (),
+                )
+            )
+    return predictions
+
+
+def inputs_listed(inputs: Any) -> list[Any]:
+    """One input, or several in a list, as a list: a list of numbers, however nested, is one."""
+    if not isinstance(inputs, list):
+        return [inputs]
+    several = (str, os.PathLike, tuple, EventData, FrameData)
+    # Arrays of one input have a shape of their own; a nested list of numbers ends in a number.
+    return inputs if inputs and (isinstance(inputs[0], several) or hasattr(inputs[0], "shape")) else [inputs]

@@ -1,0 +1,142 @@
+"""What a run would read, be and take, before it is begun: one batch is trained and forgotten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.initial_network import initial_network
+from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
+from delaytool.trainer.loop import training_device
+from delaytool.trainer.optimizers import Optimizers
+from delaytool.trainer.parallel import Team
+from delaytool.trainer.processor import processor_state
+from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.sigma_schedules import SigmaSchedule
+from delaytool.trainer.step import Step, make_step
+
+# Steps before the one that is timed: compiling, and what only first calls make. A GPU's recording takes more.
+WARM_UP = {"cpu": 1, "cuda": 5}
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What was read and measured.
+
+    sizes            channels, neurons of each hidden layer, classes
+    parameters, synapses   of the network as it is initialized
+    batches          of an epoch; batch_size is the recipe's, or the training part's size where that is smaller
+    first_step_s     measured: a batch forward, backward, and both optimizers, with taps as wide as in the first epoch
+    last_step_s      the same with those of the last epoch
+    first_width_epochs   how many epochs are not yet at the final width
+    evaluation_s     estimated from a batch: the validation part, once
+    total_s          estimated: all epochs, those before the final width at the first step's cost
+    not_measured     sentences about what is not in these figures
+    """
+
+    data: TrainingData
+    device: str
+    sizes: tuple[int, ...]
+    parameters: int
+    synapses: int
+    batch_size: int
+    batches: int
+    epochs: int
+    first_step_s: float
+    last_step_s: float
+    first_width_epochs: int
+    evaluation_s: float
+    not_measured: tuple[str, ...]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of all frames, a byte per value; training and validation are on the device."""
+        return sum(part.frames.numel() for part in (self.data.train, self.data.validation, self.data.test))
+
+    @property
+    def total_s(self) -> float:
+        later = self.epochs - self.first_width_epochs
+        steps = self.batches * (self.first_width_epochs * self.first_step_s + later * self.last_step_s)
+        return steps + self.epochs * self.evaluation_s
+
+
+def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = None) -> DryRun:
+    """Read the data, build the network and time a step. Makes no run folder and keeps nothing of the network.
+
+    Downloads, and the frames that recordings are made into, are kept as ever, so that training finds them.
+    Raises RecipeError, DataError as `train` does.
+    """
+    device = training_device(recipe.trainer.device)
+    data = load_data(recipe, progress=progress)
+    refuse_what_the_chip_lacks(recipe, data.encoding)
+    config = recipe.trainer
+    with processor_state(config.threads, config.precision):
+        train, validation = data.train.to(device), data.validation.to(device)
+        model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
+        if config.gradient_checkpointing:
+            model.checkpoint_gradients()
+        parameters, synapses = model.n_parameters(), model.n_synapses()
+        step = make_step(model, Optimizers(model, config), train, config, Team())
+        widths = SigmaSchedule.of_recipe(recipe, model)
+        final = [_is_final(widths, epoch) for epoch in range(config.epochs)] if config.epochs <= 100_000 else []
+        chosen = torch.randperm(len(train))[: config.batch_size].to(device)
+        widths.load_state_dict({"epoch": 0})
+        first = _timed_step(step, model.train, chosen, device)
+        widths.load_state_dict({"epoch": config.epochs - 1})
+        last = _timed_step(step, model.train, chosen, device)
+        some = min(config.batch_size, len(validation))
+        evaluate(model, validation.frames[:some], validation.labels[:some], some)
+        started = _now(device)
+        evaluate(model, validation.frames[:some], validation.labels[:some], some)
+        evaluation = (_now(device) - started) * len(validation) / some
+    return DryRun(
+        data=data,
+        device=str(device),
+        sizes=(data.encoding.n_channels, *recipe.model.hidden, data.n_classes),
+        parameters=parameters,
+        synapses=synapses,
+        batch_size=len(chosen),
+        batches=-(-len(train) // config.batch_size),
+        epochs=config.epochs,
+        first_step_s=first,
+        last_step_s=last,
+        first_width_epochs=final.count(False),
+        evaluation_s=evaluation,
+        not_measured=_not_measured(recipe),
+    )
+
+
+def _is_final(widths: SigmaSchedule, epoch: int) -> bool:
+    widths.load_state_dict({"epoch": epoch})
+    return widths.is_final
+
+
+def _timed_step(step: Step, begin: Callable[[], object], chosen: torch.Tensor, device: torch.device) -> float:
+    begin()
+    step.begin_epoch()
+    for _ in range(WARM_UP.get(device.type, 1)):
+        step.run(chosen)
+    started = _now(device)
+    step.run(chosen)
+    return _now(device) - started
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _not_measured(recipe: Recipe) -> tuple[str, ...]:
+    config, sentences = recipe.trainer, []
+    if config.quantize is not None:
+        count = config.epochs - config.first_quantized_epoch
+        sentences.append(f"the last {count} epochs go through {config.quantize}'s integers, which takes longer")
+    if config.early_stopping_patience is not None:
+        sentences.append("training may stop early (trainer.early_stopping_patience)")
+    return tuple(sentences)

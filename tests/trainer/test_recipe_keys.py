@@ -1,0 +1,24 @@
+"""Every key says what it does."""
+
+from __future__ import annotations
+
+from delaytool.trainer.recipe import Recipe, all_keys, load_recipe
+from delaytool.trainer.recipe_keys import recipe_keys
+
+
+def test_every_key_is_described_with_its_default() -> None:
+    rows = recipe_keys(Recipe())
+    assert [row.key for row in rows] == all_keys()
+    assert not [row.key for row in rows if not row.description]
+    assert not [row.key for row in rows if row.is_changed]
+
+
+def test_what_a_recipe_changes_is_marked() -> None:
+    recipe = load_recipe("digits", ["trainer.lr=0.25", "model.hidden=[4]"])
+    rows = {row.key: row for row in recipe_keys(recipe)}
+    assert (rows["trainer.lr"].value, rows["trainer.lr"].default, rows["trainer.lr"].is_changed) == (0.25, 5e-3, True)
+    assert rows["model.hidden"].value == (4,)
+    assert not rows["trainer.delay_lr"].is_changed
+    assert rows["model.delays"].choices == ("learned", "fixed-random", "none", "dense")
+    assert rows["data.time_unit"].choices == ("s", "ms", "us")
+    assert rows["model.recurrent"].choices == ()
