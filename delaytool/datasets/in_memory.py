@@ -163,8 +163,9 @@ def number_labels(
     every = [label for part in labels.values() for label in part]
     if all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in every):
         numbers = {name: np.array(part, np.int64) for name, part in labels.items()}
-        if class_names is not None and max(every) >= len(class_names):
-            raise DataError(f"label {max(every)} has no name: class_names holds {len(class_names)}; name every class")
+        highest = max(every, default=-1)
+        if class_names is not None and highest >= len(class_names):
+            raise DataError(f"label {highest} has no name: class_names holds {len(class_names)}; name every class")
         return numbers, class_names or ()
     wrong = next((label for label in every if not isinstance(label, str)), None)
     if wrong is not None:

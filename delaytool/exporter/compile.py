@@ -44,7 +44,7 @@ def export(
     model: DelayNetwork,
     encoding: InputEncoding,
     target: Target,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     calibration: np.ndarray,
     *,
     clip_delays: bool = False,
@@ -53,7 +53,7 @@ def export(
     provenance: dict[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
-    """Compile a trained network for a target and write it to `path`.
+    """Compile a trained network for a target and write it to `path`; None: nowhere.
 
     calibration   frames (sample, time, channel) that were not trained on: the scales are chosen by how well the
                   integers follow the float network on them
@@ -79,7 +79,8 @@ def export(
     scales = tuple(layer.scale for layer in program.layers if layer.scale is not None)
     record = ExportRecord(checkpoint, clip_delays, scales, len(calibration))
     network = replace(network, export=record.as_dict(), class_names=class_names)
-    return Export(write(network, path, kept), layers, program.trained_for)
+    network = replace(network, provenance=kept) if path is None else write(network, path, kept)
+    return Export(network, layers, program.trained_for)
 
 
 def compile_with_scales(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from delaytool.accuracy_errors import chance_test
+from delaytool.datasets import Splits
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
@@ -74,9 +75,11 @@ def train(
     *,
     resume: bool = False,
     reporter: Reporter | None = None,
+    splits: Splits | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
+    splits: what is learned from instead of the data that the recipe names.
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written.
     Raises RecipeError, DataError, CheckpointError.
@@ -98,7 +101,7 @@ def train(
             raise RecipeError("no recipe was given; name a preset or a TOML file")
         device = _device(recipe.trainer.device)
         tell = reporter.reading if reporter is not None and is_first_process() else None
-        data = load_data(recipe, saved.encoding if saved else None, tell)
+        data = load_data(recipe, saved.encoding if saved else None, tell, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
         if not resume and is_first_process():
             held.enter_context(run.locked())
