@@ -25,8 +25,8 @@ def _escaped(character: str) -> str:
 def html_table(caption: object, head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table for a notebook; every text in it is made printable and escaped, whatever a file named.
 
-        >>> html_table("network", ["layer"], [["<b>"]])
-        '<table><caption>network</caption><tr><th>layer</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
+    >>> html_table("network", ["layer"], [["<b>"]])
+    '<table><caption>network</caption><tr><th>layer</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
     """
     body = "".join(_html_row("td", row) for row in rows)
     return f"<table><caption>{html.escape(printable(caption))}</caption>{_html_row('th', head)}{body}</table>"

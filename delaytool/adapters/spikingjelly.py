@@ -75,7 +75,9 @@ def _neurons(module: Any, kind: str) -> Neurons:
         return Neurons(float(module.tau), None, gain=1.0 / float(module.tau))
     if module.v_reset is None or module.v_reset != 0:
         what = "a reset by subtraction (v_reset=None)" if module.v_reset is None else f"v_reset {module.v_reset:g}"
-        raise ExportError(f"{what} has no counterpart in the integer contract, which resets to 0; train with v_reset=0.")
+        raise ExportError(
+            f"{what} has no counterpart in the integer contract, which resets to 0; train with v_reset=0."
+        )
     if kind == "IFNode":
         tau, decay_input = float("inf"), False
     elif kind == "ParametricLIFNode":
@@ -84,5 +86,3 @@ def _neurons(module: Any, kind: str) -> Neurons:
         tau, decay_input = float(module.tau), bool(module.decay_input)
     threshold = float(module.v_threshold)
     return Neurons(tau, None if threshold >= NEVER else threshold, gain=1.0 / tau if decay_input else 1.0)
-
-

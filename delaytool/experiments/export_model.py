@@ -52,11 +52,11 @@ def export(
     """Compile a float network for a chip; `save` of what is returned writes it to a file.
 
     model         a run or its folder; a DelayNetwork; or any network that gives its stages: an nn.Sequential of
-                  DelayedLinear, BatchNorm, LIF and LeakyReadout, of spikingjelly's and dcls' modules, of torch.nn.Linear
-                  and snnTorch's neurons; or an object with a method stages() that returns them in order
+                  DelayedLinear, BatchNorm, LIF and LeakyReadout, of spikingjelly's and dcls' modules, of
+                  torch.nn.Linear and snnTorch's neurons; or an object with a method stages() that returns them in order
     target        a chip (`delaytool.hw_configs`), or 'ideal' for the contract's own limits alone
-    calibration   frames (sample, time, channel) of spike counts that were not trained on: tensor, array or lists. Scales
-                  are chosen by how well the integers follow the float network on them. Of a run: None for samples of
+    calibration   frames (sample, time, channel) of spike counts that were not trained on: tensor, array or lists.
+                  Scales are chosen by how well the integers follow the float network on them. Of a run: None for samples of
                   its validation part
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
                   time_step_ms each. Of a run: its own

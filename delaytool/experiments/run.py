@@ -105,8 +105,8 @@ def train(
     resume        go on with the folder's run; `recipe` and `overrides` are not read then
     reporter      told how training goes (`delaytool.trainer.loop.Reporter`)
 
-    Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers are
-    quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
+    Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
+    are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
     CheckpointError.
 
         run = train("digits", (frames, labels), overrides={"trainer.epochs": 20}, class_names=["left", "right"])

@@ -62,9 +62,7 @@ def verify(
 
         verify(network, frames, labels, backends=["engine", "reference"]).passed
     """
-    named = (
-        dict(backends) if isinstance(backends, Mapping) else {name: _backend(name, options) for name in backends}
-    )
+    named = dict(backends) if isinstance(backends, Mapping) else {name: _backend(name, options) for name in backends}
     figures = None
     if float_accuracy is not None:
         if not 0 <= float_accuracy <= 1:

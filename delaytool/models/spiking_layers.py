@@ -1,4 +1,4 @@
-"""Layers to put behind a DelayedLinear in anyone's network: batch norm, neurons that fire, a readout that never does."""
+"""Layers to put behind a DelayedLinear in anyone's network: batch norm, neurons that fire, a readout that does not."""
 
 from __future__ import annotations
 

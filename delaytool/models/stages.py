@@ -24,7 +24,7 @@ from delaytool.models.spiking_layers import LIF, LeakyReadout
 
 @dataclass(frozen=True, eq=False)
 class Synapses:
-    """From one population to the next: y[t, o] = sum over i and taps of w x[t - d, i], then the current's decay, + bias.
+    """From one population to the next: y[t, o] = sum over i and taps of w x[t - d, i], its decay over time, + bias.
 
     weight        (n_out, n_in, taps)
     delay         the same shape, or one that broadcasts to it; steps, of which the exporter takes the nearest whole
@@ -193,7 +193,9 @@ def read_torch_module(module: nn.Module) -> Sequence[Stage] | None:
         return (_norm_of(module),)
     if isinstance(module, nn.ConstantPad1d):
         if module.value != 0:
-            raise ExportError(f"it pads with {module.value:g}, and a chip's input is silent before it begins; pad with 0")
+            raise ExportError(
+                f"it pads with {module.value:g}, and a chip's input is silent before it begins; pad with 0"
+            )
         before, after = module.padding
         return (Padding(int(before), int(after)),)
     return None

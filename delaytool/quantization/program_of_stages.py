@@ -13,6 +13,7 @@ from delaytool.errors import ExportError
 from delaytool.models.stages import NamedStage, Neurons, Norm, Synapses, padded
 from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
 
+
 @dataclass
 class _Layer:
     """What has been read of a layer so far; `at` names its synapses' module."""
@@ -27,8 +28,8 @@ def program_of_stages(stages: Iterable[NamedStage], encoding: InputEncoding) -> 
     """The stages of a model, in order, as a program. The encoding's n_steps must be decided.
 
     Layers are called hidden1, hidden2, ... and readout; where the last population fires, it is a hidden one, and the
-    exporter adds a readout that counts its spikes. Every layer runs as many steps as the frames have, and as its padding
-    adds. Raises ExportError, which names the module, for an order or values that no integer network has.
+    exporter adds a readout that counts its spikes. Every layer runs as many steps as the frames have, and as its
+    padding adds. Raises ExportError, which names the module, for an order or values that no integer network has.
     """
     layers = _layers(stages)
     n_frames = encoding.n_steps
@@ -41,8 +42,8 @@ def program_of_stages(stages: Iterable[NamedStage], encoding: InputEncoding) -> 
         built.append(_float_layer(layer, "readout" if last and not fires else f"hidden{index + 1}", n_inputs))
         if not last and not fires:
             raise ExportError(
-                f"module {layer.at}: no neurons fire between these synapses and the next, so that what is sent on is no "
-                "spike; put neurons behind it"
+                f"module {layer.at}: no neurons fire between these synapses and the next, so that what is sent on is "
+                "no spike; put neurons behind it"
             )
         n_inputs = built[-1].n_neurons
         n_frames += layer.synapses.lengthens
@@ -115,8 +116,8 @@ def _current_tau(layer: _Layer, neurons: Neurons) -> float:
         offset = norm.gamma * (offset - norm.mean) / np.sqrt(norm.variance + norm.eps) + norm.beta
     if np.any(offset != 0):
         raise ExportError(
-            f"module {layer.at}: its bias (or its norm's) passes through the neurons' decaying current, and a chip adds "
-            "biases past it; build it with bias=False and without norm"
+            f"module {layer.at}: its bias (or its norm's) passes through the neurons' decaying current, and a chip "
+            "adds biases past it; build it with bias=False and without norm"
         )
     return neurons.current_tau
 

@@ -123,7 +123,9 @@ def test_what_is_exported_computes_what_the_libraries_do_and_verifies(kind, deca
 def test_a_sequential_with_dcls_own_padding_is_a_causal_network():
     """padding = kernel - 1 on both sides: the output is longer by as much, and nothing is read ahead of its time."""
     torch.manual_seed(2)
-    convolution = dcls.Dcls1d(CHANNELS, CLASSES, 1, padding=KERNEL - 1, dilated_kernel_size=KERNEL, version="v1", bias=True)
+    convolution = dcls.Dcls1d(
+        CHANNELS, CLASSES, 1, padding=KERNEL - 1, dilated_kernel_size=KERNEL, version="v1", bias=True
+    )
     nn.init.uniform_(convolution.P, -(KERNEL // 2), KERNEL // 2).data.round_()
     model = nn.Sequential(convolution)
     frames, _ = samples(n=4)
@@ -141,7 +143,10 @@ def test_a_sequential_with_dcls_own_padding_is_a_causal_network():
         (lambda m: setattr(m.lif, "v_reset", -0.5), r"lif \(LIFNode\): v_reset -0.5"),
         (lambda m: setattr(m, "lif", neuron.QIFNode(step_mode="m")), r"lif \(QIFNode\): spikingjelly's QIFNode has no"),
         (lambda m: setattr(m.first, "groups", 2), r"first \(Dcls1d\): groups 2 has no counterpart"),
-        (lambda m: m.first.P.data.fill_(7.0), r"first \(Dcls1d\): a position P reaches 7, outside its kernel of 9 taps"),
+        (
+            lambda m: m.first.P.data.fill_(7.0),
+            r"first \(Dcls1d\): a position P reaches 7, outside its kernel of 9 taps",
+        ),
         (lambda m: setattr(m.norm, "running_mean", None), r"norm \(BatchNorm1d\): it has no running statistics"),
         (lambda m: setattr(m, "lif", nn.ReLU()), r"lif \(ReLU\): the exporter does not know this class"),
     ],

@@ -24,7 +24,11 @@ def samples(seed=0, n=16, steps=7, channels=5, highest=3):
 
 
 def parts(frames, labels):
-    return {"train": (frames[:8], labels[:8]), "validation": (frames[8:12], labels[8:12]), "test": (frames[12:], labels[12:])}
+    return {
+        "train": (frames[:8], labels[:8]),
+        "validation": (frames[8:12], labels[8:12]),
+        "test": (frames[12:], labels[12:]),
+    }
 
 
 def frames_again(part, data, **more):
