@@ -4,8 +4,8 @@
     Synaptic   i[t] = alpha i[t - 1] + x[t],  v[t] = beta v[t - 1] + i[t]
 
 A spike where v > threshold, strictly. Of the resets the integer contract has 'zero' alone. Leaky's comes at the start
-of the next step (reset_delay=True) or at once, which is the same; Synaptic's with reset_delay=True also swallows the input
-of the step after a spike, which no chip's neuron does. 'none' is a membrane that is read out.
+of the next step (reset_delay=True) or at once, which is the same; Synaptic's with reset_delay=True also swallows the
+input of the step after a spike, which no chip's neuron does. 'none' is a membrane that is read out.
 Nothing is imported: modules are known by the names of their classes and of their package.
 """
 

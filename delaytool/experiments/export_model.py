@@ -56,8 +56,8 @@ def export(
                   torch.nn.Linear and snnTorch's neurons; or an object with a method stages() that returns them in order
     target        a chip (`delaytool.hw_configs`), or 'ideal' for the contract's own limits alone
     calibration   frames (sample, time, channel) of spike counts that were not trained on: tensor, array or lists.
-                  Scales are chosen by how well the integers follow the float network on them. Of a run: None for samples of
-                  its validation part
+                  Scales are chosen by how well the integers follow the float network on them. Of a run: None for
+                  samples of its validation part
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
                   time_step_ms each. Of a run: its own
     class_names   one for each class; of a run: its data's
