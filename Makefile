@@ -52,7 +52,7 @@ wheel-test:
 	build/wheel-test/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
 	  -c constraints.txt build/wheel-test/*.whl pytest hypothesis
 	cp -r tests docs build/wheel-test
-	cd build/wheel-test && venv/bin/python -c "import delaytool, importlib.util as find; \
+	cd build/wheel-test && env -u PYTHONPATH venv/bin/python -c "import delaytool, importlib.util as find; \
 	  assert 'site-packages' in delaytool.__file__ and not find.find_spec('torch'), delaytool.__file__"
 	cd build/wheel-test/tests && env -u PYTHONPATH OMP_NUM_THREADS=1 ../venv/bin/python -m pytest -q \
 	  --rootdir . -c /dev/null --import-mode=importlib -p no:cacheprovider $(RIGHT_HALF)

@@ -86,6 +86,7 @@ PACKAGES: dict[str, set[str]] = {
 # Without PyTorch whatever they import: the right half, and what lists and checks recipes.
 WITHOUT_TORCH = (
     "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "trainer.recipe", "trainer.run_folder",
+    "experiments.run_network",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")

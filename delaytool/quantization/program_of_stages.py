@@ -129,8 +129,8 @@ def _recurrence(layer: _Layer, neurons: Neurons, n_neurons: int) -> Recurrence |
     current_tau = _current_tau(layer, neurons)
     if within.current_tau != current_tau:
         raise ExportError(
-            f"module {layer.at}: its current decays with {current_tau:g} steps, that of its neurons' recurrent spikes with "
-            f"{within.current_tau:g}, and a chip's neuron has one current; give both the same current_tau"
+            f"module {layer.at}: its current decays with {current_tau:g} steps, that of its neurons' recurrent spikes "
+            f"with {within.current_tau:g}, and a chip's neuron has one current; give both the same current_tau"
         )
     weight = _array(within.weight)
     if weight.shape[:2] != (n_neurons, n_neurons):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from delaytool.accuracy_errors import binomial_standard_error
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
+from delaytool.printable import printable
 from delaytool.report.content import Content
 from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
@@ -253,15 +255,16 @@ def rounding(before: dict[str, np.ndarray]) -> str:
     return f"Rounding moves a delay by {told} on average (0.25 were they spread evenly)."
 
 
-def confusions(matrix: np.ndarray, most: int = 8) -> list[tuple[str, str, str]]:
-    """The most frequent mistakes as (class, predicted, share of the class's samples)."""
+def confusions(matrix: np.ndarray, most: int = 8, class_names: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by their names, if any."""
+    names = [printable(name) for name in class_names] or [str(number) for number in range(len(matrix))]
     misses = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.argsort(-misses, axis=None, kind="stable")[:most]
     rows = []
     for label, prediction in zip(*np.unravel_index(order, matrix.shape), strict=True):
         if misses[label, prediction]:
             share = f"{misses[label, prediction]:,} of {matrix[label].sum():,}"
-            rows.append((str(label), str(prediction), share))
+            rows.append((names[label], names[prediction], share))
     return rows
 
 
