@@ -208,7 +208,7 @@ def _shown(name: str, longest: int) -> str:
 
 @styled
 def confusion(matrix: np.ndarray, class_names: Sequence[str] = ()) -> Figure:
-    """matrix (label, prediction): counts, shaded by their share of the label's samples; classes by their names, if any."""
+    """matrix (label, prediction): counts, shaded by their share of the label's samples; classes by name, if any."""
     classes = len(matrix)
     side = 5.0 if classes <= 20 else 5.4
     figure = new_figure(HALF[0], side)

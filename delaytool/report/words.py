@@ -256,7 +256,7 @@ def rounding(before: dict[str, np.ndarray]) -> str:
 
 
 def confusions(matrix: np.ndarray, most: int = 8, class_names: Sequence[str] = ()) -> list[tuple[str, str, str]]:
-    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by their names, if any."""
+    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by name, if any."""
     names = [printable(name) for name in class_names] or [str(number) for number in range(len(matrix))]
     misses = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.argsort(-misses, axis=None, kind="stable")[:most]
