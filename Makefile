@@ -1,6 +1,7 @@
 # make demo   train, export, verify and report on data that needs no download; minutes on two cores
 # make test   every test;  make lint, make types   what CI asks besides
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
+# make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
 #
 # Everything is installed into $(VENV), which is made if it is not there. PyTorch's default build for Linux brings
 # CUDA along, which nothing here needs: to avoid it, make .venv yourself and install the CPU build there first, with
@@ -9,13 +10,14 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 PYTEST_ARGS ?=
+CAMPAIGN_ARGS ?=
 PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint types wheel-test clean distclean
+.PHONY: demo test campaign lint types wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -29,6 +31,9 @@ demo: $(VENV)/.installed
 # The workers are the parallelism: more threads in each only wait for one another.
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+campaign: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/campaign $(CAMPAIGN_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -72,7 +77,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt requirements
 	touch $@
 
 clean:
-	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis campaign-findings
 	find delaytool tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

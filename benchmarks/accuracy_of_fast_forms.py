@@ -3,7 +3,7 @@
     python benchmarks/accuracy_of_fast_forms.py --recipe shd-2l-1kc --set data.source=FOLDER --seeds 3
 
 The plain form makes kernels whole, convolves with the library's convolution and steps through neurons one by one
-(`delaytool/models/plain.py`). Prints every run and the means with their standard errors.
+(`tests/oracles/plain.py`). Prints every run and the means with their standard errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delaytool.accuracy_errors import over_seeds, told_over_seeds
+from delaytool.accuracy_errors import format_seed_mean, over_seeds
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import load_recipe
@@ -59,7 +59,7 @@ def main() -> None:
             taken = time.perf_counter() - begin
             print(f"seed {seed}  {name:<6} {100 * accuracies[name][-1]:.2f} %  {taken:.0f} s", flush=True)
     for name, values in accuracies.items():
-        print(f"{name:<6} {told_over_seeds(over_seeds(values))}")
+        print(f"{name:<6} {format_seed_mean(over_seeds(values))}")
 
 
 if __name__ == "__main__":

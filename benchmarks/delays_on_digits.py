@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def mean_and_error(accuracies: list[float]) -> str:
-    """Mean and standard error over seeds, in per cent."""
+    """Mean and standard error over seeds, in percent."""
     values = 100 * np.array(accuracies)
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
     return f"{values.mean():.2f} ± {error:.2f} %"

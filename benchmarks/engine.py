@@ -5,10 +5,10 @@
                                 --lava-python PYTHON                these Pythons have them
     python benchmarks/engine.py --workloads "" --growth --floor --shd --first-call    the engine by itself
 
-Each entrant runs in its own process, on one thread unless told otherwise; one that is not installed is left out, with
+Each entrant runs in its own process, on one thread unless set otherwise; one that is not installed is left out, with
 the reason. Synaptic events are counted by the engine and are the same for all, because the spikes are (the last
-column says so, or how many differ). What is timed is the simulation: neither building the network nor compiling. On
-one thread that is processor time, which on a shared machine says more than the clock; on several it is the clock's.
+column states it, or how many differ). What is timed is the simulation: neither building the network nor compiling. On
+one thread that is processor time, more reliable than the clock on a shared machine; on several it is the clock's.
 Lava, with a process for every population, is timed by the clock, on a few steps of one sample.
 """
 

@@ -37,7 +37,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float], repeats: int) -> float:
-    """The least of so many."""
+    """The least time of `repeats` calls."""
     found = []
     for _ in range(repeats):
         start = clock()
@@ -54,7 +54,7 @@ def made(name: str, sizes: tuple[int, ...], max_delay: int, n_samples: int, rate
 
 
 def growth(picture: Path | None) -> None:
-    """Events a second against the work on one thread of processor time, and against threads by the clock."""
+    """Events per second against the work on one thread of processor time, and against threads by the clock."""
 
     def build(
         size: int = 256, max_delay: int = 24, rate: float = 0.05, n_samples: int = 256
@@ -70,12 +70,14 @@ def growth(picture: Path | None) -> None:
         return float(events) / timed(work, clock, 5) / 1e9
 
     axes = {
-        "neurons a hidden layer": [(size, {"size": size}) for size in (64, 128, 256, 512, 1024)],
-        "input spikes a step and channel": [(rate, {"rate": rate}) for rate in (0.005, 0.02, 0.05, 0.1, 0.3)],
+        "neurons per hidden layer": [(size, {"size": size}) for size in (64, 128, 256, 512, 1024)],
+        "input spikes per step and channel": [(rate, {"rate": rate}) for rate in (0.005, 0.02, 0.05, 0.1, 0.3)],
         "longest delay": [(delay, {"max_delay": delay}) for delay in (0, 8, 24, 62)],
         "samples": [(count, {"n_samples": count}) for count in (1, 8, 32, 128, 512)],
     }
-    print("\nG events/s, 140-n-n-20, 100 steps; n = 256, rate 0.05, delays 0..24, 256 samples where not said otherwise")
+    print(
+        "\nG events/s, 140-n-n-20, 100 steps; n = 256, rate 0.05, delays 0..24, 256 samples where not stated otherwise"
+    )
     print(f"{'':40}{'event':>8}{'batched':>9}")
     found: dict[str, list[tuple[float, float, float]]] = {}
 
@@ -210,7 +212,7 @@ def _floor_batched(name: str, network: IntegerNetwork, frames: np.ndarray, adder
         f"adders alone {events / adding / 1e9:.2f}, "
         f"loads alone {events / loads / 1e9:.2f} ({tables.digits.size * blocks * WORD_BYTES / loads / 1e9:.0f} GB/s); "
         f"{tables.digits.size * blocks * WORD_BITS / events:.0f} lane-adders an event; "
-        f"{held / n_synapses:.2f} bytes a synapse",
+        f"{held / n_synapses:.2f} bytes per synapse",
         flush=True,
     )
 
@@ -243,7 +245,7 @@ def _floor_event(name: str, network: IntegerNetwork, frames: np.ndarray) -> None
         f"neurons alone {events / _neurons(network, frames, 'event') / 1e9:.2f}, adding alone {1e-9 / adding:.2f}, "
         f"reading alone {1e-9 / reading:.2f} ({size / reading / 1e9:.0f} GB/s, {size} bytes an event); "
         f"window {tables.window_start[-1] * pending.itemsize / 1024:.0f} KB; "
-        f"{held / tables.synapses.size:.2f} bytes a synapse",
+        f"{held / tables.synapses.size:.2f} bytes per synapse",
         flush=True,
     )
 

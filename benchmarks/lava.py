@@ -1,10 +1,10 @@
-"""Samples a second of the engine, the reference and Lava on one network, in one run; their traces are compared.
+"""Samples per second of the engine, the reference and Lava on one network, in one run; their traces are compared.
 
     python benchmarks/lava.py                                 a random 140-256-256-20 network, delays 0..25
     python benchmarks/lava.py --network NET.h5 --frames F.npy  a network file, frames (sample, time, channel)
 
 Lava needs an interpreter that has it: this one, $DELAYTOOL_LAVA_PYTHON, or --lava-python. Times are wall clock for
-the whole call; Lava's include starting its processes (once for the cached variant, once a sample for the stock one),
+the whole call; Lava's include starting its processes (once for the cached variant, once per sample for the stock one),
 the engine's do not include compiling. Nothing is asserted but that all traces are equal.
 """
 
@@ -23,7 +23,6 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
-from delaytool.runtime import reference
 from delaytool.runtime.backends import lava
 from delaytool.runtime.trace import Trace
 
@@ -105,13 +104,15 @@ def main() -> None:
         entrants["engine"] = (lambda given: engine.run(network, given), many)
     entrants["cached lava"] = (in_lava("cached"), many)
     entrants["stock lava"] = (in_lava("stock"), few)
-    judge = expected
+    reference = expected
     for name, (run, given) in entrants.items():
         trace, rates[name] = timed(name, run, given)
-        wrong[name] = differing(judge, trace)
-        judge = trace if trace.n_samples > judge.n_samples else judge  # the engine's, once it agrees with the reference
+        wrong[name] = differing(reference, trace)
+        reference = (
+            trace if trace.n_samples > reference.n_samples else reference
+        )  # the engine's, once it agrees with the reference
     events = expected.events().mean(axis=0).round().astype(int).tolist()
-    print(f"spikes a sample and layer: {events}; values that differ: {wrong}")
+    print(f"spikes per sample and layer: {events}; values that differ: {wrong}")
     for name in rates:
         if name != "stock lava":
             print(f"{name} is {rates[name] / rates['stock lava']:.1f} times stock lava")

@@ -4,7 +4,7 @@
     delaytool compare methods/*.toml --seeds 3 --data FOLDER
 
 Every method is SHD's recipe made small (64 neurons per hidden layer, 30 epochs of batches of 64) and what its name
-says: the kind of delays, then the sparsity and how the network is rewired ('none' is a mask drawn once).
+gives: the kind of delays, then the sparsity and how the network is rewired ('none' is a mask drawn once).
 """
 
 from __future__ import annotations

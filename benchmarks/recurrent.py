@@ -1,4 +1,4 @@
-"""What hearing itself costs a layer: one training step with and without, and the loop over time in its two forms.
+"""The cost of a layer's recurrence: one training step with and without, and the loop over time in its two forms.
 
     python benchmarks/recurrent.py --neurons 256 --batch 64 --steps 100 --max-delay 24
 
@@ -36,7 +36,7 @@ def training_step(layer: HiddenLayer, x: torch.Tensor, sigma: float | None) -> N
 def loop_seconds(
     layer: HiddenLayer, x: torch.Tensor, sigma: float | None, repetitions: int
 ) -> tuple[list[float], float]:
-    """(seconds of the loop: events, stepwise, backwards; spikes a neuron and step)."""
+    """(seconds of the loop: events, stepwise, backwards; spikes per neuron and step)."""
     assert layer.recurrent is not None
     current, taps = layer.current(x, len(x), sigma), layer.recurrent.taps(sigma)
     constants, kernel = layer.neurons.constants, taps.kernel()
@@ -61,7 +61,7 @@ def main() -> None:
     print(
         f"{n} neurons, batch {given.batch}, {given.steps} steps, delays 0..{given.max_delay}; CPU seconds, one thread"
     )
-    print("sigma   feed-forward   recurrent   loop forward: by events   stepwise   loop backward   spikes a step")
+    print("sigma   feed-forward   recurrent   loop forward: by events   stepwise   loop backward   spikes per step")
     for sigma in (given.max_delay / 2, 0.5, None):
         steps = {}
         for recurrent in (False, True):

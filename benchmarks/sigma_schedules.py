@@ -3,7 +3,7 @@
     python benchmarks/sigma_schedules.py --seeds 2 --epochs 12 -o sigma-schedules
 
 Trains a small 'digits' (one layer of 64 neurons) for each schedule with the gauss, and for each other interpolation
-with the exponential schedule, narrowing over half of the epochs, and judges the network of the last epoch on the test
+with the exponential schedule, narrowing over half of the epochs, and evaluates the last epoch's network on the test
 part twice: as trained, every tap spread over the last width, and with rounded delays and single taps, which is what is
 exported. Every run is a run folder below the output; a complete one is not trained again and an interrupted one goes
 on. Prints a table over seeds, in Markdown.
@@ -39,22 +39,22 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for interpolation, schedule in VARIANTS:
-        judged = []
+        runs = []
         for seed in range(arguments.seeds):
             folder = arguments.output / f"{interpolation}-{schedule}-{arguments.epochs}" / str(seed)
-            judged.append(rounding_of(folder, recipe_of(interpolation, schedule, arguments.epochs, seed)))
-            sigma, trained, rounded, changed = judged[-1]
+            runs.append(rounding_of(folder, recipe_of(interpolation, schedule, arguments.epochs, seed)))
+            sigma, trained, rounded, changed = runs[-1]
             print(
                 f"{interpolation}, {schedule}, seed {seed}: as trained {100 * trained:.2f} %, "
-                f"rounded {100 * rounded:.2f} %, {100 * changed:.2f} % of the answers changed",
+                f"rounded {100 * rounded:.2f} %, {100 * changed:.2f} % of the predictions changed",
                 flush=True,
             )
-        rows.append((interpolation, schedule, judged))
-    print("\n| interpolation | schedule | last width | as trained | rounded | drop, points | answers changed |")
+        rows.append((interpolation, schedule, runs))
+    print("\n| interpolation | schedule | last width | as trained | rounded | drop, points | predictions changed |")
     print("|---|---|---|---|---|---|---|")
-    for interpolation, schedule, judged in rows:
-        sigma = judged[0][0]
-        trained, rounded, changed = ([run[column] for run in judged] for column in (1, 2, 3))
+    for interpolation, schedule, runs in rows:
+        sigma = runs[0][0]
+        trained, rounded, changed = ([run[column] for run in runs] for column in (1, 2, 3))
         drops = [before - after for before, after in zip(trained, rounded, strict=True)]
         width = "single taps" if sigma is None else f"{sigma:.2f}"
         print(

@@ -20,7 +20,7 @@ SPARSITIES = (0.0, 0.9, 0.99)
 REWIRING = ("none", "deep-r", "rigl", "rigl-signed")
 
 HEADINGS = (
-    "rewiring", "sparsity", "parameters", "synapses", "stored as", "memory, bytes", "file, bytes", "events a sample",
+    "rewiring", "sparsity", "parameters", "synapses", "stored as", "memory, bytes", "file, bytes", "events per sample",
     "test accuracy, integers", "values that differ",
 )  # fmt: skip
 

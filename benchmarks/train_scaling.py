@@ -23,7 +23,7 @@ from delaytool.trainer.processor import keep_freed_memory
 BASE = replace(SHD, name="base", batch=64)
 AXES = {
     "time steps": [replace(BASE, time=time) for time in (50, 100, 200, 400, 800)],
-    "taps a kernel": [replace(BASE, max_delay=taps - 1) for taps in (7, 13, 25, 49, 97)],
+    "taps per kernel": [replace(BASE, max_delay=taps - 1) for taps in (7, 13, 25, 49, 97)],
     "batch": [replace(BASE, batch=batch) for batch in (16, 32, 64, 128, 256)],
     "hidden neurons": [replace(BASE, hidden=(width, width)) for width in (64, 128, 256, 512)],
     "input density": [replace(BASE, density=density) for density in (0.002, 0.01, 0.05, 0.1, 0.5)],
@@ -34,7 +34,7 @@ SIGMA = 1.7
 def value_of(axis: str, work: Workload) -> float:
     return {
         "time steps": work.time,
-        "taps a kernel": work.max_delay + 1,
+        "taps per kernel": work.max_delay + 1,
         "batch": work.batch,
         "hidden neurons": work.hidden[0],
         "input density": work.density,

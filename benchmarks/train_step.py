@@ -197,7 +197,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 def compare(work: Workload, options: argparse.Namespace) -> None:
     sizes = "-".join(map(str, (work.n_in, *work.hidden, work.n_classes)))
-    print(f"\n{work.name}: {sizes}, batch {work.batch}, {work.time} steps, {work.max_delay + 1} taps a kernel")
+    print(f"\n{work.name}: {sizes}, batch {work.batch}, {work.time} steps, {work.max_delay + 1} taps per kernel")
     if options.floor:
         print_floor(work)
     for label, sigma in widths(work).items():

@@ -135,7 +135,7 @@ def _step(model: nn.Module, forward: Callable[[Tensor], Tensor], work: Workload,
 
 @dataclass(frozen=True)
 class Entrant:
-    """precision: what `trainer.precision` says of matrix products."""
+    """precision: the value of `trainer.precision`."""
 
     make: Callable[[Workload, float, str], Step]
     flushes_denormals: bool = True

@@ -1,9 +1,8 @@
 """How sure an accuracy is: the error of a finite test set, and the error over seeds.
 
-They answer different questions. A test set of n samples is a draw from all that could have been recorded: the
-binomial error is of that draw, and further seeds on the same samples do not lower it. The error over seeds is of
-initialization and the order of training, on these samples. Both belong beside a figure. So does the question whether
-the accuracy is above chance at all.
+A test set of n samples is a draw from all that could have been recorded. The binomial error is the error of that draw,
+and further seeds on the same samples do not lower it. The error over seeds comes from initialization and the order of
+training, on these samples. A figure needs both, and a test of whether the accuracy is above chance at all.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
-
-
 # An accuracy that a guess would reach with at least this probability is not above chance.
 CHANCE_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
 class SeedMean:
-    """mean of `seeds` runs; standard_error of that mean, None where one run cannot tell."""
+    """mean of `seeds` runs; standard_error of that mean, None for a single run, which does not give one."""
 
     mean: float
     standard_error: float | None
@@ -33,7 +30,7 @@ class SeedMean:
 def binomial_standard_error(accuracy: float, samples: int) -> float:
     """sqrt(p (1 - p) / n) of an accuracy p in 0..1 on n samples.
 
-    It is 0 where all or none are right, which says more than n samples can: `wilson_interval` holds there too.
+    It is 0 where all or none are right, although n samples cannot show that much: `wilson_interval` holds there too.
     Raises ValueError for an accuracy outside 0..1 or no samples.
     """
     _check(accuracy, samples)
@@ -136,12 +133,12 @@ def over_seeds(values: Iterable[float]) -> SeedMean:
     return SeedMean(float(array.mean()), error, int(array.size))
 
 
-def told(accuracy: float, samples: int, decimals: int = 2) -> str:
+def format_accuracy(accuracy: float, samples: int, decimals: int = 2) -> str:
     """An accuracy and its binomial standard error in percent: `97.50 % ± 0.82`."""
     return f"{100 * accuracy:.{decimals}f} % ± {100 * binomial_standard_error(accuracy, samples):.{decimals}f}"
 
 
-def told_over_seeds(result: SeedMean, decimals: int = 2) -> str:
+def format_seed_mean(result: SeedMean, decimals: int = 2) -> str:
     """A mean over seeds and its standard error in percent: `96.84 % ± 0.40`; without ± where there is one seed."""
     error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.{decimals}f}"
     return f"{100 * result.mean:.{decimals}f} %{error}"

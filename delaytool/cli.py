@@ -21,13 +21,15 @@ from delaytool.version import __version__
 VERBS = {
     "train": "Train a network whose every synapse learns its own delay.",
     "sweep": "Train a recipe with every combination of some keys' values.",
-    "compare": "Train several recipes with several seeds, export and verify each: one page of all.",
+    "compare": "Train several recipes with several seeds, export and verify each, and write one page.",
     "export": "Turn a trained network into a chip's integers.",
-    "verify": "Compare those integers with the trained run and on several backends, bit for bit; their accuracy.",
+    "data": "Fetch recordings from their official place.",
+    "encode": "Turn recordings into spikes with the inner ear behind SHD.",
+    "verify": "Compare the integers with the trained run, and several backends bit for bit; measure accuracy.",
     "report": "Write one self-contained page about a run or a network.",
     "analyze": "Draw receptive fields over delays and measure their structure (Moran's I).",
     "recipes": "List the recipes that come with delaytool, or print one.",
-    "import": "Read a netx file (.net), of lava-dl or of ours, into a network file.",
+    "import": "Read a netx file (.net) of lava-dl or delaytool into a network file.",
     "import-snn-delays": "Make a run of a state_dict that Thvnvtos/SNN-delays saved.",
 }
 # Earlier names of verbs, understood for one more version.

@@ -6,12 +6,12 @@ from delaytool.installation import install_command
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, as one line for a message of ours."""
+    """The first line of a library's error, for a message of delaytool."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class DelaytoolError(Exception):
-    """An error that the user can mend. The command line prints it as one line and exits with `exit_code`."""
+    """An error that the user can correct. The command line prints it as one line and exits with `exit_code`."""
 
     exit_code = 2
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from delaytool.printable import printable
 
-# Okabe and Ito's colors, which people with any color vision tell apart.
+# Okabe and Ito's colors, which people with any color vision can distinguish.
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 INK, MUTED, FAINT, GRID = "#1f2933", "#5f6b7a", "#c3cad3", "#e6e9ed"
@@ -65,7 +65,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def unclutter(axes: Axes) -> None:
-    """No tick marks: grid lines and labels say the same."""
+    """No tick marks: grid lines and labels show the same."""
     axes.tick_params(length=0)
 
 

@@ -36,7 +36,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
     except OSError as error:
-        # A write says nothing of its file, and the temporary one's name says nothing to a user.
+        # An error of a write does not name its file, and the temporary file's name would not help a user.
         if error.errno is not None and error.filename in (None, str(temporary), temporary):
             raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
@@ -145,7 +145,7 @@ def os_reason(error: OSError) -> str:
 
 def way_out(error: OSError) -> str:
     """What a user can do about an error of the operating system."""
-    return _WAYS_OUT.get(error.errno or 0, "mend that, or give another place, and run again")
+    return _WAYS_OUT.get(error.errno or 0, "correct that, or give another place, and run again")
 
 
 _WAYS_OUT = {

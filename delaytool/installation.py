@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib.metadata import PackageNotFoundError, distribution
-from urllib.parse import unquote, urlparse
-from urllib.request import url2pathname
-
 
 def install_command(extra: str) -> str:
     """The command that adds an extra to this installation.
@@ -14,6 +9,12 @@ def install_command(extra: str) -> str:
     From a checkout or another folder that pip installed from, it names that folder (`direct_url.json`, PEP 610); else
     the package. Example: `pip install 'delaytool[plots]'`.
     """
+    # Imported here: they take longer than the rest of the command line's start.
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlparse
+    from urllib.request import url2pathname
+
     try:
         origin = json.loads(distribution("delaytool").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):

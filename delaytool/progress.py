@@ -64,7 +64,7 @@ class StepBars:
 
     def _update(self, step: str, done: int, total: int) -> None:
         if step not in self.tasks:
-            self.tasks[step] = self.progress.add_task(printable(step), total=total)
+            self.tasks[step] = self.progress.add_task(printable(step), total=total, completed=done)
         self.progress.update(self.tasks[step], completed=done)
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from random_networks import random_network as _random_network
 
+from delaytool.runtime.backends import lava
+
 # A compiler's or a shared machine's pause is not a failure.
 settings.register_profile("delaytool", deadline=None)
 settings.load_profile("delaytool")
@@ -24,3 +28,14 @@ settings.load_profile("delaytool")
 def random_network() -> Callable:
     """`random_networks.random_network`: (numpy Generator, keywords) -> (network, frames)."""
     return _random_network
+
+
+@pytest.fixture(scope="session")
+def lava_python() -> str:
+    """An interpreter that has Lava: $DELAYTOOL_LAVA_PYTHON or this one. Skips the test where there is none."""
+    chosen = os.environ.get(lava.PYTHON_VARIABLE)
+    if chosen:
+        return chosen
+    if importlib.util.find_spec("lava") is None:
+        pytest.skip(f"lava-nc is not installed; {lava.INSTALL}, or set {lava.PYTHON_VARIABLE}")
+    return sys.executable

@@ -33,7 +33,7 @@ def random_network(
 ) -> tuple[IntegerNetwork, np.ndarray]:
     """A valid network and frames (sample, time, channel) uint8 for it.
 
-    1 to 3 layers; dense and sparse groups, repeated pairs (several taps a synapse); exponents 0..7; delays
+    1 to 3 layers; dense and sparse groups, repeated pairs (several taps per synapse); exponents 0..7; delays
     0..max_delay; biases with exponents; decays over the full range; large sums, so that u wraps and v clips;
     counts up to 255; recurrent and skip sources. The keywords switch these off. Frames are sometimes shorter
     or longer than the network's n_steps.

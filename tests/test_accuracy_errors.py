@@ -14,9 +14,9 @@ from delaytool.accuracy_errors import (
     binomial_standard_error,
     binomial_tail,
     chance_test,
+    format_accuracy,
+    format_seed_mean,
     over_seeds,
-    told,
-    told_over_seeds,
     wilson_interval,
 )
 
@@ -57,13 +57,13 @@ def test_mean_and_standard_error_over_seeds() -> None:
 
 def test_one_seed_has_no_error() -> None:
     assert over_seeds([0.5]) == SeedMean(0.5, None, 1)
-    assert told_over_seeds(over_seeds([0.5])) == "50.00 %"
+    assert format_seed_mean(over_seeds([0.5])) == "50.00 %"
 
 
-def test_told_in_percent() -> None:
-    assert told(0.975, 359) == "97.50 % ± 0.82"
-    assert told(0.975, 359, decimals=1) == "97.5 % ± 0.8"
-    assert told_over_seeds(SeedMean(0.9684, 0.004, 3)) == "96.84 % ± 0.40"
+def test_accuracies_are_formatted_in_percent() -> None:
+    assert format_accuracy(0.975, 359) == "97.50 % ± 0.82"
+    assert format_accuracy(0.975, 359, decimals=1) == "97.5 % ± 0.8"
+    assert format_seed_mean(SeedMean(0.9684, 0.004, 3)) == "96.84 % ± 0.40"
 
 
 @pytest.mark.parametrize(("accuracy", "samples"), [(1.01, 10), (-0.1, 10), (float("nan"), 10), (0.5, 0)])

@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             "version", "installation", "errors", "files", "digests", "printable", "progress", "accuracy_errors",
-            "figure_style", "hw_configs",
+            "figure_style", "hw_configs", "cores",
         ),
         0,
     ),
@@ -52,6 +52,7 @@ PACKAGES: dict[str, set[str]] = {
     "files": set(),
     "digests": set(),
     "printable": set(),
+    "cores": set(),
     "progress": {"rich"},
     "accuracy_errors": {"numpy"},
     "figure_style": {"matplotlib"},
@@ -60,7 +61,8 @@ PACKAGES: dict[str, set[str]] = {
     "models": {"numpy", "torch", "numba", "llvmlite"},
     "models.config": {"pydantic"},
     "models.neurons.triton_loops": {"torch", "triton"},
-    "datasets": {"numpy", "h5py", "scipy", "soundfile", "tonic"},
+    "datasets": {"numpy", "h5py", "pooch", "scipy", "soundfile", "tonic"},
+    "datasets.ear": {"numpy", "h5py", "numba", "scipy"},
     "formats": {"numpy", "h5py"},
     "runtime": {"numpy", "numba", "llvmlite"},
     "runtime.backends.torch": {"torch"},

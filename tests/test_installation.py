@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -34,13 +35,13 @@ def test_the_command_names_where_it_was_installed_from(
     monkeypatch: pytest.MonkeyPatch, origin: dict | None, expected: str
 ) -> None:
     text = None if origin is None else json.dumps(origin)
-    monkeypatch.setattr(installation, "distribution", lambda name: _Distribution(text))
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: _Distribution(text))
     assert installation.install_command("train") == expected
 
 
 def test_a_copy_that_pip_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
-        raise installation.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(installation, "distribution", missing)
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
     assert installation.install_command("plots") == "pip install 'delaytool[plots]'"

@@ -167,7 +167,7 @@ def test_the_digits_come_with_the_package(tmp_path: Path) -> None:
         (["verify", "NETWORK", "--data", "tonic:NMNIST"], "datasets"),
     ],
 )
-def test_what_needs_an_extra_says_so_in_one_line(
+def test_the_error_for_a_missing_extra_is_one_line(
     arguments: list[str], extra: str, network_file: Path, event_file: Path
 ) -> None:
     recordings = event_file.parent / "recordings"

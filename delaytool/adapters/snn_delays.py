@@ -1,26 +1,27 @@
-"""Reading what Thvnvtos/SNN-delays saved: Dcls1d, BatchNorm1d and LIFNode in one nn.Sequential."""
+"""What Thvnvtos/SNN-delays saved (Dcls1d, BatchNorm1d and LIFNode in one nn.Sequential) as a float network."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from delaytool.errors import CheckpointError, RecipeError
-from delaytool.trainer.checkpoint import Checkpoint, read_torch_file, refuse_nan
-from delaytool.trainer.data import TrainingData
-from delaytool.trainer.recipe import Recipe, validated
+from delaytool.models.config import ModelConfig
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.torch_file import read_torch_file, refuse_nan
 
 INTERPOLATIONS = ("gauss", "max")  # the versions of Dcls1d that have a width
 
 
 @dataclass(frozen=True)
 class SnnDelaysModel:
-    """Its parameters by place.
+    """A state_dict's parameters by place.
 
     convolutions   of each layer: weight (n_out, n_in, taps), P (n_out, n_in, taps), SIG, and bias where there is one
     norms          of each hidden layer, where there are: BatchNorm1d's parameters and running statistics
@@ -45,7 +46,7 @@ class SnnDelaysModel:
 
 
 def read_snn_delays(path: str | os.PathLike[str]) -> SnnDelaysModel:
-    """A state_dict file to its parameters. Raises CheckpointError for one of another kind."""
+    """The parameters in a state_dict's file. Raises CheckpointError for a file of another kind."""
     state = read_torch_file(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(
@@ -93,19 +94,18 @@ def _check(path: str | os.PathLike[str], convolutions: list[dict[str, Tensor]], 
             )
 
 
-def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Recipe:
-    """The recipe with the layers, taps, batch norm and bias that the file has; the rest is the recipe's.
+def settings_of(model: SnnDelaysModel, interpolation: str) -> dict[str, Any]:
+    """What the file decides of a recipe's model part: layers, taps, batch norm and bias, and what it cannot have.
 
-    interpolation: 'gauss' or 'max', the version of the file's Dcls1d layers. Their state_dict does not say it: both
-    have the same names and shapes. Raises RecipeError for another one.
+    interpolation: 'gauss' or 'max', the version of the file's Dcls1d layers. Their state_dict does not hold it:
+    both have the same names and shapes. Raises RecipeError for another one.
     """
     if interpolation not in INTERPOLATIONS:
         raise RecipeError(
             f"interpolation {interpolation!r}: Dcls1d of this version has no SIG; choose one of "
             f"{', '.join(INTERPOLATIONS)}"
         )
-    values = recipe.model_dump(mode="json")
-    values["model"] |= {
+    return {
         "hidden": list(model.sizes[1:-1]),
         "kernel_count": model.taps,
         "batch_norm": bool(model.norms),
@@ -120,15 +120,15 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Reci
         "delays_per": "synapse",
         "recurrent": False,
     }
-    return validated(values, "import")
 
 
-def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> Checkpoint:
-    """The model as one of our checkpoints: a position P is the delay Td // 2 - P.
+def network_of(model: SnnDelaysModel, config: ModelConfig) -> DelayNetwork:
+    """The model as a float network, in evaluation mode: a position P is the delay Td // 2 - P.
 
-    Raises CheckpointError where the data or the recipe's max_delay do not fit the file.
+    config: with the `settings_of` the model. Raises RecipeError for an odd max_delay, CheckpointError where the
+    positions reach beyond it.
     """
-    size = recipe.model.kernel_size
+    size = config.kernel_size
     if size % 2 == 0:
         raise RecipeError(
             f"model.max_delay: {size - 1} is a kernel of {size} taps; SNN-delays' are odd, choose an even max_delay"
@@ -138,17 +138,8 @@ def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> 
     if reach > half + 1e-4:
         raise CheckpointError(
             f"positions reach {reach:g}, beyond the {half} of a kernel of {size} taps; "
-            f"set model.max_delay to what it was trained with (at least {2 * int(-(-reach // 1))})"
+            f"set model.max_delay to what it was trained with (at least {2 * math.ceil(reach)})"
         )
-    for name, found, expected in (
-        ("inputs", model.sizes[0], data.encoding.n_channels),
-        ("outputs", model.sizes[-1], data.n_classes),
-    ):
-        if found != expected:
-            raise CheckpointError(
-                f"the file has {found} {name}, the data {expected}; give the data that it was trained on "
-                "and its data.channel_bins"
-            )
     parameters: dict[str, Tensor] = {}
     for index, layer in enumerate(model.convolutions):
         last = index == len(model.convolutions) - 1
@@ -159,14 +150,10 @@ def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> 
             parameters[f"{prefix}bias"] = layer["bias"].float()
     for index, norm in enumerate(model.norms):
         parameters |= {f"hidden.{index}.norm.{name}": tensor for name, tensor in norm.items()}
-    return Checkpoint(
-        recipe=recipe,
-        encoding=data.encoding,
-        n_classes=data.n_classes,
-        epoch=recipe.trainer.epochs,
-        sigma=model.sigma,
-        model={name: torch.clone(tensor) for name, tensor in parameters.items()},
-        optimizers=[],
-        progress={},
-        split=data.split,
-    )
+    network = DelayNetwork(model.sizes[0], model.sizes[-1], config)
+    try:
+        network.load_state_dict(parameters)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"the file's parameters are not those of its layers ({reason})") from None
+    return network.eval()

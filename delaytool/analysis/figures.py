@@ -1,4 +1,4 @@
-"""Pictures of an analysis, one function each. They draw what they are given."""
+"""Pictures of an analysis, one function each. They draw their arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from delaytool.figure_style import BLUE, INK, MUTED, SKY, VERMILLION, new_figure
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure  # brings PyTorch, which pictures do not need
 
-# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any color vision tell apart.
+# Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any color vision can distinguish.
 EXCITATION, INHIBITION = VERMILLION, BLUE
 DIVERGING = LinearSegmentedColormap.from_list("delaytool", [INHIBITION, "#ffffff", EXCITATION])
 COLUMNS = 6

@@ -48,11 +48,6 @@ class PermutationTest:
             self.i - self.mean, self.deviation, out=np.full_like(self.i, np.nan), where=self.deviation > TIE
         )
 
-    @property
-    def defined(self) -> np.ndarray:
-        """(field,) bool: whether the field has a Moran's I."""
-        return np.isfinite(self.i)
-
 
 def morans_i(fields: np.ndarray, contiguity: Contiguity = "queen") -> np.ndarray:
     """fields (field, row, column) to (field,); NaN for a field that is the same everywhere, which has none."""
@@ -81,7 +76,7 @@ def permutation_test(
     """Moran's I of each field against that of shuffled ones.
 
     fields    (field, row, column)
-    null      'cells': all cells are shuffled, the randomization of Cliff and Ord: nothing is left but the values.
+    null      'cells': all cells are shuffled, the randomization of Cliff and Ord: only the values are kept.
               'weights': values are shuffled among the `occupied` cells, which stay where they are, so that what is
               tested is which value lies where, given the places
     occupied  (field, row, column) bool; default: the cells that are not 0
@@ -96,17 +91,18 @@ def permutation_test(
     if permutations < 1:
         raise ValueError(f"{permutations} permutations test nothing; give at least 1")
     generator = np.random.default_rng(seed)
-    report = progress or (lambda done, total: None)
     flat = values.reshape(len(values), -1)
     neighbors = _Neighbors(values.shape[1], values.shape[2], contiguity)
     mean = flat.mean(axis=1)
     # sum_ij w_ij (x_i - m)(x_j - m) = sum_ij w_ij x_i x_j - 2 m sum_i x_i degree_i + m^2 W, where cells of value 0
     # drop out: a shuffle costs what the cells of other values cost.
     if null == "cells":
-        cross, degrees = _shuffle_cells(flat, neighbors, permutations, generator, report)
+        cross, degrees = _shuffle_cells(flat, neighbors, permutations, generator, progress)
     else:
         chosen = values != 0 if occupied is None else np.asarray(occupied, bool)
-        cross, degrees = _shuffle_weights(flat, chosen.reshape(flat.shape), neighbors, permutations, generator, report)
+        cross, degrees = _shuffle_weights(
+            flat, chosen.reshape(flat.shape), neighbors, permutations, generator, progress
+        )
     total = cross - 2 * mean * degrees + mean**2 * neighbors.n_links
     observed = morans_i(values, contiguity)
     shuffled = _scaled(total, fields, contiguity)  # (permutation, field)
@@ -152,7 +148,7 @@ def _shuffle_cells(
     neighbors: _Neighbors,
     permutations: int,
     generator: np.random.Generator,
-    report: Callable[[int, int], None],
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(sum_ij w_ij x_i x_j, sum_i x_i degree_i) of every shuffle, both (permutation, field)."""
     values = _packed(flat)  # (place, field), zeros where a field has fewer
@@ -162,7 +158,8 @@ def _shuffle_cells(
         first, second = neighbors.pairs(cells)
         cross[index] = 2 * np.einsum("pn,pn->n", values[first], values[second])
         degrees[index] = neighbors.degree[cells] @ values
-        report(index + 1, permutations)
+        if progress is not None:
+            progress(index + 1, permutations)
     return cross, degrees
 
 
@@ -181,7 +178,7 @@ def _shuffle_weights(
     neighbors: _Neighbors,
     permutations: int,
     generator: np.random.Generator,
-    report: Callable[[int, int], None],
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `_shuffle_cells`, each field's values among its own occupied cells."""
     if (flat[~occupied] != 0).any():
@@ -198,7 +195,8 @@ def _shuffle_weights(
             cross[:, field] = 2 * np.einsum("kp,kp->k", shuffled[:, first], shuffled[:, second])
             degrees[:, field] = shuffled @ neighbors.degree[cells]
             done += 1
-            report(done, len(flat))
+            if progress is not None:
+                progress(done, len(flat))
     return cross, degrees
 
 

@@ -65,7 +65,7 @@ def analyze_run(
     run = RunFolder(folder)
     source = run.best if checkpoint == "best" else run.last
     saved = Checkpoint.load(source)
-    after = saved.network()
+    after = saved.float_network()
     names = after.layer_names()
     chosen = _chosen(tuple(layers), names)
     models = {BEFORE: initial_network(saved.recipe, saved.encoding.n_channels, saved.n_classes), AFTER: after}

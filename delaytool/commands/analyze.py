@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 @click.command("analyze")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write; default: RUN/analysis.")
-@click.option("--layer", "layers", multiple=True, help="Layer to look at, may be repeated; default: the first.")
+@click.option("--layer", "layers", multiple=True, help="Layer to analyze; may be repeated. Default: the first.")
 @click.option("--contiguity", type=click.Choice(["queen", "rook"]), default="queen", show_default=True,
-              help="Which cells are neighbors: diagonal ones too, or not.")  # fmt: skip
-@click.option("--permutations", type=click.IntRange(1, 20_000), default=999, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the shuffles.")
-@click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Shown in pictures.")
-@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
+              help="Which cells are neighbors: with diagonal ones (queen), or without (rook).")  # fmt: skip
+@click.option("--permutations", type=click.IntRange(1, 20_000), default=999, show_default=True,
+              help="Shuffles for each test.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the shuffles.")
+@click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Neurons in a picture.")
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True,
+              help="Which checkpoint of the run to analyze.")  # fmt: skip
 def command(
     run: Path,
     output: Path | None,
@@ -31,10 +33,10 @@ def command(
     neurons: int,
     checkpoint: str,
 ) -> None:
-    """Draw what the neurons of RUN listen to, over delays, and measure how structured that is.
+    """Draw the receptive fields of the neurons of RUN over delays, and measure their structure.
 
-    A neuron's receptive field is a grid of presynaptic units and delays whose cells are weights. Moran's I tells
-    whether like weights lie beside each other there, before and after training, against shuffled fields.
+    A neuron's receptive field has a row per presynaptic unit and a column per delay; its cells are weights. Moran's I
+    measures whether neighboring cells hold similar weights, before and after training, against shuffled fields.
     """
     from delaytool.analysis.layer_structure import MoranSettings
     from delaytool.analysis.run_analysis import analyze_run
@@ -45,11 +47,11 @@ def command(
     from delaytool.progress import StepBars
 
     folder = output or run / "analysis"
-    if run.exists():  # else it is the run that is missing
+    if run.exists():  # otherwise the missing run is the error
         require_writable_folder(folder)
     settings = MoranSettings(contiguity, permutations, seed)  # type: ignore[arg-type]  # click has checked it
-    with StepBars() as tell:
-        analysis = analyze_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=tell)
+    with StepBars() as progress:
+        analysis = analyze_run(run, layers=layers, settings=settings, checkpoint=checkpoint, progress=progress)
     written = write_analysis(analysis, folder, neurons)
     console = PlainConsole()
     for layer, stages in analysis.structure.items():
@@ -57,17 +59,17 @@ def command(
         console.print(
             structure_table(stages, f"{layer}: {neurons_} neurons, fields of {units} units x {delays} delays")
         )
-    console.print(_how(analysis))
+    console.print(_describe_test(analysis))
     for note in analysis.notes:
         console.print(f"note: {note}")
     console.print(f"written: {', '.join(path.name for path in written)} in {folder}")
 
 
-def _how(analysis: RunAnalysis) -> str:
+def _describe_test(analysis: RunAnalysis) -> str:
     test = analysis.settings
     return (
         f"Moran's I: mean over neurons ± its standard error, {test.contiguity} contiguity. cells: its mean with all "
         "cells of a field shuffled;\nweights: with weights shuffled among the field's synapses, which keep their "
         f"places ({test.permutations} shuffles, seed {test.seed}).\np < 5 %: share of the neurons whose I is larger "
-        "than of 95 % of the shuffles; chance alone gives 5 %."
+        "than of 95 % of the shuffles; by chance it is 5 %."
     )

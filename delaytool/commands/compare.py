@@ -18,21 +18,36 @@ if TYPE_CHECKING:
 
 @click.command("compare", cls=RecipeVerb)
 @click.argument("recipes", nargs=-1)
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 0 to N - 1 of each.")
-@click.option("--speakers", metavar="VALUES", help="Leave each of these speakers out in turn, e.g. 0..3: validation.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train each recipe with seeds 0 to N - 1."
+)
+@click.option(
+    "--speakers",
+    metavar="VALUES",
+    help="Hold out each of these speakers in turn, e.g. 0..3; validation is on the one held out.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every recipe.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option("--target", default="loihi2", show_default=True, help="Chip to export for.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True,
-    help="Compare bits on so many, evenly spaced; accuracies take all.",
+    help="Compare bits on this many test samples, evenly spaced; accuracies are of all.",
 )  # fmt: skip
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of runs at the same time on this machine.",
 )
-@click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
-@click.option("--page", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a comparison's page as it is.")
+@click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the page of an existing comparison, and train nothing.",
+)
 def command(
     recipes: tuple[str, ...],
     seeds: int,
@@ -46,20 +61,20 @@ def command(
     retry_failed: bool,
     page: Path | None,
 ) -> None:
-    """Train each of RECIPES with each seed, export it, run its integers on the test part, and write one page of all.
+    """Train each of RECIPES with each seed, export it, run its integers on the test part, and write one page.
 
-    The same command goes on after Ctrl-C and shares the work with other machines that have the same folder, as
-    `delaytool sweep` does. More recipes and seeds extend the comparison. Exits with 1 where a run failed.
+    Given again, the same command goes on after Ctrl-C; given on other machines with the same folder, it shares the work
+    with them. More recipes and seeds extend the comparison. Exits with 1 if a run failed.
     """
     from delaytool.errors import SweepError
     from delaytool.experiments.measure_run import Measure
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.hw_configs import load_target
-    from delaytool.report import comparison_page as _  # noqa: F401  what the page needs must be there before training
+    from delaytool.report import comparison_page as _  # noqa: F401  a missing package is an error before training
 
     if page is not None:
         if recipes or speakers or output or overrides or data or retry_failed:
-            raise click.UsageError("--page shows a comparison as it is: leave out recipes and other options")
+            raise click.UsageError("--page shows an existing comparison; leave out recipes and other options")
         known = Measure.target_of(SweepFolder.purpose_at(page))
         if known is None:
             raise SweepError(f"{page}: holds a sweep, not a comparison; show it with: delaytool sweep --table {page}")
@@ -67,7 +82,7 @@ def command(
     if not recipes:
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
-    from delaytool.commands.sweeping import sweep
+    from delaytool.commands.sweep_progress import run_sweep
     from delaytool.trainer.recipe import override_of
 
     load_target(target)
@@ -75,13 +90,13 @@ def command(
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
-    again = f"the same command goes on; so far: delaytool compare --page {path}"
-    folder = sweep(path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    hint = f"give the same command again to go on; results so far: delaytool compare --page {path}"
+    folder = run_sweep(path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint)
     sys.exit(_show(folder, target))
 
 
 def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overrides: list[str]) -> list[Setting]:
-    """Every recipe with every seed (and speaker); all recipes' first seeds come first, so that a page is soon full."""
+    """Every recipe with every seed (and speaker), by seed first, so that all recipes have results soon."""
     from delaytool.errors import SweepError
     from delaytool.experiments.sweep.combinations import combinations
     from delaytool.experiments.sweep.results import SEED, SPEAKER
@@ -91,23 +106,23 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
     names = [Path(recipe).stem if recipe.endswith(".toml") else recipe for recipe in recipes]
     for name in names:
         if names.count(name) > 1:
-            raise SweepError(f"{name}: two recipes have this name; name each once, and files differently")
+            raise SweepError(f"{name}: two recipes have this name; name each recipe once, or rename one file")
     for override in overrides:
         if override.partition("=")[0].strip() == SEED:
             raise SweepError(f"--set {override}: seeds are given by --seeds")
     over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
-    grids = [
+    by_recipe = [
         [
             Setting({METHOD: name, **one.values}, one.recipe, family=name)
             for one in combinations(recipe, over, overrides)
         ]
         for name, recipe in zip(names, recipes, strict=True)
     ]
-    return [setting for repeats in zip(*grids, strict=True) for setting in repeats]
+    return [setting for repeats in zip(*by_recipe, strict=True) for setting in repeats]
 
 
 def _show(folder: SweepFolder, target: str) -> int:
-    """Table and files; the exit code."""
+    """Print the tables and write the files; returns the exit code."""
     from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import comparison_tables
     from delaytool.report import comparison_tables as tables

@@ -29,13 +29,13 @@ class PlainConsole(Console):
         return super().render_str(printable(text, keep="\n\t"), **options)  # type: ignore[arg-type]
 
     def on_broken_pipe(self) -> None:
-        """Let the command line answer, as for every closed pipe; rich would exit with 1."""
+        """Raise, so that the command line handles every closed pipe in one place; rich would exit with 1."""
         raise BrokenPipeError from None
 
 
-def styled(style: str, word: str, rest: str = "") -> RenderableType:
-    """A word that stands out, and the rest of its line."""
-    return Text.assemble((printable(word), Style.parse(style)), printable(rest, keep="\n\t"))
+def styled(style: str, status: str, rest: str = "") -> RenderableType:
+    """A status in a style of its own, and the rest of its line."""
+    return Text.assemble((printable(status), Style.parse(style)), printable(rest, keep="\n\t"))
 
 
 def echo(text: str, *, err: bool = False) -> None:

@@ -9,10 +9,10 @@ from types import TracebackType
 from delaytool.errors import first_line
 from delaytool.files import os_reason, way_out
 
-# Set it to anything to see where an error came from.
+# If this variable is set, errors are not translated and end in a traceback.
 TRACEBACK = "DELAYTOOL_TRACEBACK"
 _LESS = "free memory, or take fewer samples, smaller batches, a smaller network or fewer processes"
-# What PyTorch's RuntimeErrors say where memory ran out on the CPU or a device.
+# Parts of the messages of PyTorch's RuntimeErrors where memory ran out, on the CPU or a device.
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "alloc_cpu")
 
 
@@ -25,7 +25,7 @@ def error_line(error: BaseException) -> str | None:
     if os.environ.get(TRACEBACK):
         return None
     if isinstance(error, BrokenPipeError):
-        return None  # whoever read the output is gone: nothing is to be said to it
+        return None  # the reader of the output is gone, so a line would reach nobody
     if isinstance(error, MemoryError) or _is_torch_memory(error):
         return f"memory ran out ({first_line(error)[:160]}); {_LESS}"
     if isinstance(error, RecursionError):
@@ -47,7 +47,7 @@ def error_line(error: BaseException) -> str | None:
 
 
 def _is_torch_memory(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY)
+    return isinstance(error, RuntimeError) and any(part in str(error).lower() for part in _MEMORY)
 
 
 def _library(found: TracebackType | None) -> str:

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--target", default="loihi2", show_default=True, help="Chip: loihi2, loihi2-netx, or ideal for none.")
+@click.option(
+    "--target", default="loihi2", show_default=True, help="Chip: loihi2 or loihi2-netx; ideal for no chip's limits."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
-@click.option("--clip-delays", is_flag=True, help="Cut delays over the target's limit, and count them.")
-@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--data", help="Data to calibrate on, where it is no longer where the recipe says.")
-@click.option("--calibration-samples", type=click.IntRange(min=1), default=128, show_default=True)
+@click.option("--clip-delays", is_flag=True, help="Cut longer delays to the target's limit, and count them.")
+@click.option(
+    "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True, help="Which one to export."
+)
+@click.option("--data", help="Where the run's data are now, if not where its recipe names them.")
+@click.option("--calibration-samples", type=click.IntRange(min=1), default=128, show_default=True,
+              help="Validation samples on which scales are chosen.")  # fmt: skip
 def command(
     run: Path,
     target: str,
@@ -33,8 +38,8 @@ def command(
 ) -> None:
     """Compile the trained network of RUN for a chip.
 
-    Scales are chosen by how well the integers follow the float network on validation samples. A value over the
-    chip's limits is an error that names it; nothing is clamped unless asked for.
+    Scales are chosen by how well the integers follow the float network on validation samples. A value beyond the
+    chip's limits is an error that names it; no value is cut unless you ask for it (--clip-delays).
     """
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.files import require_writable_file
@@ -44,12 +49,14 @@ def command(
     chip = load_target(target)
     if output is None:
         output = run / f"network-{target}.h5"
-        if run.exists():  # else it is the run that is missing
+        if run.exists():  # otherwise the missing run is the error
             require_writable_file(output)
     else:
         require_writable_file(output)
-    with StepBars() as tell:
-        done = export_run(run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), tell)
+    with StepBars() as progress:
+        done = export_run(
+            run, chip, output, ExportOptions(checkpoint, clip_delays, data, calibration_samples), progress
+        )
     _print(done, chip.title, output)
     if target.startswith("loihi2"):
         _write_netx(done, output)
@@ -57,7 +64,7 @@ def command(
 
 
 def _data_option(done: Export, data: str | None) -> str:
-    """What `verify` needs where the run's data are not built in."""
+    """The option that `verify` needs where the run's data are not built in."""
     from delaytool.experiments.verify_run import BUILT_IN, RECORDED
 
     if data is not None:
@@ -87,10 +94,12 @@ def _print(done: Export, title: str, output: Path) -> None:
             f"readout: v reaches at most {100 * readout:.0f} % of its threshold, for any input: it never fires"
         )
     else:
-        console.print(f"readout: v could reach {readout:.2f} times its threshold: not proven that it never fires")
+        console.print(f"readout: v could reach {readout:.2f} times its threshold; it is not proven that it never fires")
     wished = (done.network.provenance.get("recipe") or {}).get("trainer", {}).get("quantize")
-    if done.trained_for is not None:
-        console.print(f"these are the integers of {done.trained_for} that training ended on: none was rounded for this")
+    if done.quantized_for is not None:
+        console.print(
+            f"these are the integers of {done.quantized_for} that training ended on: none was rounded for this"
+        )
     elif wished is not None:
         console.print(
             f"this checkpoint is from before training through {wished}'s integers began: they were made after training"
@@ -99,7 +108,7 @@ def _print(done: Export, title: str, output: Path) -> None:
 
 
 def _write_netx(done: Export, output: Path) -> None:
-    """The same network for lava-dl, where its format can say it."""
+    """The same network for lava-dl, where its format can hold it."""
     from delaytool.errors import ExportError
     from delaytool.formats.netx import write_netx
 
@@ -107,9 +116,9 @@ def _write_netx(done: Export, output: Path) -> None:
     try:
         write_netx(done.network, path)
     except ExportError as error:
-        path.unlink(missing_ok=True)  # one of an earlier export would be another network
+        path.unlink(missing_ok=True)  # an earlier export's file would hold another network
         echo(f"no netx file for lava-dl: {error}")
         if done.network.target != "loihi2-netx":
-            echo("integers that netx can say: --target loihi2-netx")
+            echo("integers that netx can hold: --target loihi2-netx")
     else:
         echo(f"netx file for lava-dl: {path}")

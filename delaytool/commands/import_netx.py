@@ -11,17 +11,25 @@ from delaytool.commands.console import echo
 
 @click.command("import")
 @click.argument("netx", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: beside it, as .h5.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a sample, which other tools' files do not say.")
-@click.option("--time-step-ms", type=float, default=1.0, show_default=True, help="Length of a step, likewise.")
-@click.option("--clip-delays", is_flag=True, help="Cut delays over 62 to 62, as netx does silently.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Network file; default: NETX with the suffix .h5."
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of a sample; files of other tools do not hold them.")
+@click.option(
+    "--time-step-ms",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Length of a step, in milliseconds; files of other tools do not hold it.",
+)
+@click.option("--clip-delays", is_flag=True, help="Cut longer delays to 62, as netx does without notice.")
 def command(netx: Path, output: Path | None, steps: int | None, time_step_ms: float, clip_delays: bool) -> None:
     """Read NETX, a .net file that lava-dl or delaytool wrote, into a network file that can be verified."""
     from delaytool.files import require_writable_file
     from delaytool.formats.netx import read_netx
 
     output = output or netx.with_suffix(".h5")
-    if netx.exists():  # else it is this that is missing
+    if netx.exists():  # otherwise the missing file is the error
         require_writable_file(output)
     network = read_netx(netx, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     network.save(output)

@@ -1,4 +1,4 @@
-"""Verbs that take a recipe: a key given as an option or as a word of its own is answered with its --set."""
+"""Verbs that take a recipe: the error for a key given as an option or as an argument names the --set to give."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 
 class RecipeVerb(click.Command):
-    """`--epochs 5` and `trainer.epochs=5` end in one line that says `--set trainer.epochs=5`."""
+    """The errors for `--epochs 5` and `trainer.epochs=5` name `--set trainer.epochs=5`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)

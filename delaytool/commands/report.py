@@ -11,22 +11,32 @@ from delaytool.commands.console import echo
 
 @click.command("report")
 @click.argument("run_or_net", metavar="RUN_OR_NET", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Page to write; default: report.html beside it.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Page to write; default: report.html in the same folder."
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
-    help="Compare bits on so many, evenly spaced; accuracies take all.",
+    help="Compare bits on this many samples, evenly spaced; accuracies are of all.",
 )
 @click.option(
     "--data", metavar="SOURCE",
-    help="Samples to run: a source or path, or 'recorded' to read what the file names. Default: that, if built in.",
+    help="Samples to run: a source or path, or 'recorded' for the data that the file names. Default: recorded, if they "
+    "are built in.",
 )  # fmt: skip
-@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Shown spike by spike.")
-@click.option("--torch", "with_torch", is_flag=True, help="Add a second simulation of the same file.")
+@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Number of the sample that is shown spike by spike.")  # fmt: skip
 @click.option(
-    "--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost, 0 or more."
+    "--torch", "with_torch", is_flag=True, help="Compare with a second simulation of the same file, the trainer's."
+)
+@click.option(
+    "--max-drop",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Points of accuracy that the integers may cost, 0 or more.",
 )
 def command(
     run_or_net: Path,
@@ -39,23 +49,23 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about RUN_OR_NET, a run folder or a network file.
 
-    Of a run folder the exported network (network-loihi2.h5 if there) is verified as `verify` does, with the run where
-    PyTorch is installed; a network file that lies in a run folder gets the run's curves too. Exits 0 once the page is
-    written, whatever its verdict.
+    For a run folder, its exported network (network-loihi2.h5 if it is there) is verified as by `verify`, with the run
+    if PyTorch is installed. For a network file in a run folder, the page shows the run's curves too. Exits with 0 once
+    the page is written, whatever its verdict.
     """
     from delaytool.files import require_writable_file
     from delaytool.progress import StepBars
     from delaytool.report.content import PageRequest, gather
     from delaytool.report.page import write_page
-    from delaytool.report.words import status
+    from delaytool.report.sentences import describe_verdict
 
     output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
-    if run_or_net.exists():  # else it is this that is missing
+    if run_or_net.exists():  # otherwise the missing file is the error
         require_writable_file(output)
-    with StepBars() as tell:
-        content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), tell)
+    with StepBars() as progress:
+        content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)
-    verdict = status(content)
+    verdict = describe_verdict(content)
     echo(f"{verdict.word}: {verdict.sentence}")
     for warning in verdict.warnings:
         echo(f"WARNING: {warning}")

@@ -20,16 +20,25 @@ if TYPE_CHECKING:
 @click.argument("recipe", required=False)
 @click.option(
     "--over", multiple=True, metavar="KEY=VALUES",
-    help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be given several times.",
+    help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be repeated.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep; default: sweeps/NAME.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in every run.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time on this machine."
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of runs at the same time on this machine.",
 )
-@click.option("--retry-failed", is_flag=True, help="Go on with runs that failed.")
-@click.option("--table", type=click.Path(path_type=Path), metavar="FOLDER", help="Show a sweep's results as they are.")
+@click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Show the results of an existing sweep, and train nothing.",
+)
 def command(
     recipe: str | None,
     over: tuple[str, ...],
@@ -42,8 +51,8 @@ def command(
 ) -> None:
     """Train RECIPE with every combination of the values that --over names.
 
-    The same command goes on after Ctrl-C, and, given on other machines with the same folder, shares the work with
-    them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 where a
+    Given again, the same command goes on after Ctrl-C; given on other machines with the same folder, it shares the work
+    with them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 if a
     run failed.
     """
     from delaytool.experiments.sweep.folder import SweepFolder
@@ -51,26 +60,26 @@ def command(
 
     if table is not None:
         if recipe or over or output or overrides or data or retry_failed:
-            raise click.UsageError("--table shows a sweep as it is: leave out the recipe and other options")
+            raise click.UsageError("--table shows an existing sweep; leave out the recipe and other options")
         SweepFolder.purpose_at(table)
         sys.exit(_show(SweepFolder(table, Train())))
     if recipe is None or not over:
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
-    from delaytool.commands.sweeping import sweep
+    from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.sweep.combinations import combinations
     from delaytool.trainer.recipe import override_of
 
     short = [] if data is None else [override_of("data.source", data)]
     settings = combinations(recipe, over, [*overrides, *short])
     path = output or Path("sweeps") / settings[0].recipe.name
-    again = f"the same command goes on; so far: delaytool sweep --table {path}"
-    folder = sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, again=again)
+    hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
+    folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint)
     sys.exit(_show(folder))
 
 
 def _show(folder: SweepFolder) -> int:
-    """Table, files and picture; the exit code."""
+    """Print the table and write files and the picture; returns the exit code."""
     from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import sweep_table
     from delaytool.experiments.sweep.results import gather, write_tables
@@ -87,7 +96,7 @@ def _show(folder: SweepFolder) -> int:
     written = write_tables(results, folder.path)
     echo(f"tables: {', '.join(map(str, written))}")
     _draw(results, folder.path / "results.png")
-    echo(f"runs: {folder.path / 'runs'}    each is one for: delaytool export RUN")
+    echo(f"runs: {folder.path / 'runs'}    export one with: delaytool export RUN")
     return 1 if results.count("failed") else 0
 
 

@@ -1,4 +1,4 @@
-"""Tables that verbs print."""
+"""Tables that verbs print; their rows are made in `report`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from delaytool.report.rows import (
     cost_rows,
     export_rows,
     structure_rows,
+    sweep_headings,
+    sweep_rows,
     verdict_rows,
 )
 from delaytool.verification.verdict import Verdict
@@ -22,7 +24,7 @@ from delaytool.verification.verdict import Verdict
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
     from delaytool.experiments.sweep.results import Results
-    from delaytool.report.comparison import Comparison
+    from delaytool.report.comparison import MethodComparison
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -34,7 +36,7 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
 
 
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:
-    """What the exporter did to each layer."""
+    """Of the exported layers."""
     table = _table(title, EXPORT_HEADINGS)
     for row in export_rows(layers):
         table.add_row(*row)
@@ -50,47 +52,31 @@ def verdict_table(verdict: Verdict) -> Table:
 
 
 def cost_table(verdict: Verdict) -> Table:
-    """Cost a sample, by layer."""
-    table = _table("a sample costs, on average", COST_HEADINGS)
+    """Cost per sample, by layer."""
+    table = _table("mean cost per sample", COST_HEADINGS)
     for row in cost_rows(verdict):
         table.add_row(*row)
     return table
 
 
 def sweep_table(results: Results) -> Table:
-    """A row a setting: validation and test accuracy, means and standard errors over repeats where there are several."""
-    from delaytool.accuracy_errors import told_over_seeds
-    from delaytool.experiments.sweep.setting import format_value, short_names
-
-    names = short_names(list(results.keys))
-    headings = (*names.values(), "runs", "validation", "test, rounded", "test set's error")
-    table = _table("", headings if results.keys else ("", *headings))
-    for setting in results.settings:
-        cells = [format_value(value) for value in setting.values.values()] or ["all runs"]
-        done = setting.count("finished")
-        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
-        binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
-        accuracies = ("-" if mean is None else told_over_seeds(mean) for mean in (setting.validation, setting.test))
-        table.add_row(*cells, runs, *accuracies, binomial)
+    """One row per setting: validation and test accuracy."""
+    table = _table("", sweep_headings(results))
+    for row in sweep_rows(results):
+        table.add_row(*row)
     return table
 
 
-ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
-NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
+def comparison_tables(comparison: MethodComparison) -> list[Table]:
+    """Accuracies and costs, one row per method."""
+    from delaytool.report.comparison_tables import narrow_tables
 
-
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Two tables of a row a method, accuracies and costs, because one would be too wide for a terminal."""
-    from delaytool.report.comparison_tables import headings, rows
-
-    names = headings(comparison)
-    lines = rows(comparison)
     tables = []
-    for shown in (ACCURACY_COLUMNS, tuple(name for name in names if name not in NOT_COSTS)):
-        table = _table("", shown)
-        table.columns[0].min_width = max((len(line[0]) for line in lines), default=None)
-        for line in lines:
-            table.add_row(*(line[names.index(name)] for name in shown))
+    for headings, rows in narrow_tables(comparison):
+        table = _table("", headings)
+        table.columns[0].min_width = max((len(row[0]) for row in rows), default=None)
+        for row in rows:
+            table.add_row(*row)
         tables.append(table)
     return tables
 

@@ -16,15 +16,15 @@ from delaytool.commands.recipe_verb import RecipeVerb
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. trainer.epochs=5.")
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option("--max-delay", type=int, metavar="STEPS", help="Short for --set model.max_delay=….")
-@click.option("--seed", type=int, help="Short for --set seed=….")
+@click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=….")
+@click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
 @click.option(
     "--protocol",
     type=click.Choice(["honest", "paper"]),
-    help="Choose the best epoch on validation (honest, the default) or on test (paper).",
+    help="Choose the best epoch on validation (honest, the default) or on the test part (paper).",
 )
 @click.option(
-    "--gradient-checkpointing", is_flag=True, help="Less memory, more time; sets trainer.gradient_checkpointing."
+    "--gradient-checkpointing", is_flag=True, help="Use less memory and more time; sets trainer.gradient_checkpointing."
 )
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
 def command(
@@ -51,7 +51,7 @@ def command(
             or any(value is not None for value in (data, max_delay, seed, protocol))
             or gradient_checkpointing
         ):
-            raise click.UsageError("--resume goes on with the run as it was: leave out the recipe and other options")
+            raise click.UsageError("--resume goes on with the run as it began; leave out the recipe and other options")
         folder, loaded = resume, None
     else:
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.progress import TaskID
 
-from delaytool.accuracy_errors import told
+from delaytool.accuracy_errors import format_accuracy
 from delaytool.commands.console import PlainConsole, styled
 from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
@@ -20,7 +20,7 @@ from delaytool.trainer.recipe import Recipe
 
 
 class TrainingProgress(Reporter):
-    """A live bar over the whole run on a terminal, one line an epoch anywhere."""
+    """A live bar over the whole run on a terminal, one line per epoch everywhere."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,20 +53,20 @@ class TrainingProgress(Reporter):
         self.learns_delays = config.learns_delays
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
-        say = self.console.print
-        say(
+        print_line = self.console.print
+        print_line(
             styled(
                 "bold",
                 recipe.name,
-                f": {sizes}, {config.taps_per_synapse} tap(s) a synapse, {parameters:,} parameters",
+                f": {sizes}, {config.taps_per_synapse} tap(s) per synapse, {parameters:,} parameters",
             )
         )
         if config.sparsity > 0 or config.rewiring != "none":
             how = "drawn once" if config.rewiring == "none" else f"rewired by {config.rewiring}"
-            say(f"connections: {model.n_synapses():,} taps, {100 * config.sparsity:g} % are left out; {how}")
-        say(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
+            print_line(f"connections: {model.n_synapses():,} taps, {100 * config.sparsity:g} % are left out; {how}")
+        print_line(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
-            say(f"resumed after epoch {epochs_done}")
+            print_line(f"resumed after epoch {epochs_done}")
         self.task = self.progress.add_task("", total=None, loss="loss …", last="")
         self._done = epochs_done
         self._forms: dict[str, str] = {}
@@ -114,29 +114,30 @@ class TrainingProgress(Reporter):
         columns = f"{'epoch':>5}  {'loss':>7}  {'training':>9}  {'validation':>10}  "
         if self.learns_delays:
             columns += f"  {'sigma':>8}  {'delays moved':>12}"
-        return f"* the epoch that is kept so far; sigma and how far delays moved, in steps\n{columns}  {'seconds':>7}"
+        legend = "* the best epoch so far, which is kept; sigma and how far delays moved, in steps"
+        return f"{legend}\n{columns}  {'seconds':>7}"
 
     def end(self, summary: dict[str, Any]) -> None:
-        say = self.console.print
-        say(
+        print_line = self.console.print
+        print_line(
             f"best epoch {summary['best_epoch']}: "
-            f"validation {told(summary['validation_accuracy'], summary['validation_samples'])}, "
-            f"test {told(summary['test_accuracy_rounded'], summary['test_samples'])} with rounded delays "
+            f"validation {format_accuracy(summary['validation_accuracy'], summary['validation_samples'])}, "
+            f"test {format_accuracy(summary['test_accuracy_rounded'], summary['test_samples'])} with rounded delays "
             f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples; "
             "± is the binomial standard error)"
         )
         if "quantized_for" in summary:
-            say(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
-        say(f"protocol {summary['protocol']}")
+            print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
+        print_line(f"protocol {summary['protocol']}")
         for layer, spikes in summary["spikes"].items():
             if spikes == 0:
                 never = f"layer {layer} never fires"
-                say(styled("bold", never, " on the test samples: this network cannot be exported"))
-        say(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")
+                print_line(styled("bold", never, " on the test samples: this network cannot be exported"))
+        print_line(f"run: {self.folder}    next: delaytool export {self.folder} --target loihi2")
 
 
 def _width(metrics: dict[str, Any]) -> str:
     """What a tap is spread over in an epoch: its sigma in steps, one step, or the chip's integers."""
-    if metrics["in_integers"]:
+    if metrics["quantized_for"] is not None:
         return "integers"
     return "one tap" if metrics["sigma"] is None else f"{metrics['sigma']:.3f}"

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--data", metavar="SOURCE",
-    help="Samples to run: a source or path, or 'recorded' to read what the file names. Default: that, if built in.",
+    help="Samples to run: a source or path, or 'recorded' for the data that the file names. Default: recorded, if they "
+    "are built in.",
 )  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
+              help="Part of the data to run.")  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice(list(BACKENDS)), default="engine", show_default=True, help="Its accuracy counts."
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    default="engine",
+    show_default=True,
+    help="The backend whose accuracy counts; all others are compared with it.",
 )
 @click.option(
     "--against",
@@ -33,40 +39,45 @@ if TYPE_CHECKING:
     multiple=True,
     default=("reference",),
     show_default=True,
-    help="Must agree with the backend bit for bit; may be given several times.",
+    help="A backend that must agree with it on every bit; may be repeated.",
 )
 @click.option(
     "--torch", "with_torch", is_flag=True,
-    help="Add a second simulation of the same file, the trainer's. It reads nothing of the trained run: --run does.",
+    help="Compare with a second simulation of the same file, the trainer's. It reads nothing of the trained run.",
 )  # fmt: skip
 @click.option(
     "--run",
     type=click.Path(path_type=Path),
-    help="The trained run: compile its checkpoint again, compare every integer, measure its float accuracy.",
+    help="The trained run: compile its checkpoint again, compare every integer, and measure its float accuracy.",
 )
-@click.option("--samples", type=click.IntRange(min=1), help="Run only so many, evenly spaced.")
+@click.option("--samples", type=click.IntRange(min=1), help="Run only this many samples, evenly spaced.")
 @click.option(
-    "--max-drop", type=float, default=0.5, show_default=True, help="Points of accuracy integers may cost, 0 or more."
+    "--max-drop",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Points of accuracy that the integers may cost, 0 or more.",
 )
-@click.option("--no-drop", is_flag=True, help="Compare bits alone: integers may cost any accuracy.")
+@click.option("--no-drop", is_flag=True, help="Compare bits only; the integers may cost any accuracy.")
 @click.option(
     "--engine-method", type=click.Choice(["auto", "event", "batched"]), default="auto", show_default=True,
-    help="How the engine runs; both give the same bits.",
+    help="How the engine runs; all methods give the same bits.",
 )  # fmt: skip
-@click.option("--lava-python", metavar="PYTHON", help="An interpreter that has Lava, for the Lava backends.")
+@click.option("--lava-python", metavar="PYTHON", help="Python interpreter with Lava installed, for the Lava backends.")
 @click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
 @click.option(
     "--loihi-host",
     "host",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Of the loihi2 backend: board, partition, address, generation, input_latency, output_latency.",
+    help="Setting of the loihi2 backend; may be repeated. Keys: board, partition, address, generation, input_latency, "
+    "output_latency.",
 )
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where samples run.")
 @click.option(
     "--executor-address", metavar="ADDRESS", help="A Dask scheduler (tcp://host:8786); default: local workers."
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Local workers of --executor dask; default: one a core.")
+@click.option("--workers", type=click.IntRange(min=1), help="Local workers of --executor dask; default: one per core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     network: Path,
@@ -88,21 +99,21 @@ def command(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK on several backends and compare every spike, current and membrane; with --run, every integer too.
+    """Run NETWORK on several backends and compare every spike, current and membrane; with --run compare every integer.
 
     Exit codes: 0, all backends agree on every bit, integers cost at most --max-drop points of accuracy against the
     float network with rounded delays (or --no-drop), and with --run the integers are those of its checkpoint; 1, one of
-    these does not hold; 2, it cannot be done as asked; 3, the hardware is not there; 4, the bits are equal but what the
-    integers cost is not known; 130, interrupted; 141, the reader of the output has gone.
+    these does not hold; 2, the request cannot be carried out; 3, the hardware is missing; 4, the bits are equal, but
+    what the integers cost is not known; 130, interrupted; 141, the output was closed by its reader.
     """
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
     from delaytool.progress import StepBars
 
     if executor == "local" and (executor_address or workers):
-        raise click.UsageError("--executor-address and --workers belong to --executor dask; add it")
+        raise click.UsageError("--executor-address and --workers need --executor dask; add it")
     if executor_address and workers:
-        raise click.UsageError("--executor-address names a cluster that has its workers; leave out --workers")
+        raise click.UsageError("--executor-address names a cluster with workers of its own; leave out --workers")
     request = VerifyRequest(
         network=network,
         samples=SampleChoice(data, split, samples),
@@ -119,8 +130,8 @@ def command(
         ),
         executor=ExecutorChoice(executor, executor_address, workers),
     )
-    with StepBars(not as_json) as tell:
-        result = verify_network(request, tell)
+    with StepBars(not as_json) as progress:
+        result = verify_network(request, progress)
     show_warnings(result.samples.warnings)
     if as_json:
         record = result.verdict.as_dict()
@@ -169,8 +180,8 @@ def _print(path: Path, result: Verification) -> None:
     for warning in verdict.warnings:
         console.print(styled("bold yellow", "WARNING", f": {warning}"))
     if verdict.binding is None or verdict.binding.is_equal:
-        word = "not bound" if verdict.binding is None else "bound"
-        console.print(f"{word}: {verdict.bound}")
+        status = "not bound" if verdict.binding is None else "bound"
+        console.print(f"{status}: {verdict.bound}")
     else:
         for difference in verdict.binding.named_differences():
             console.print(f"  {difference}")
@@ -182,12 +193,12 @@ def format_drop(drop: float) -> str:
 
 
 def _host(given: tuple[str, ...]) -> dict[str, object]:
-    """`key=value` words as keywords of `runtime.loihi.Host`."""
+    """`key=value` settings as keywords of `runtime.backends.loihi.Host`."""
     texts, numbers = ("address", "board", "partition", "generation"), ("input_latency", "output_latency")
     host: dict[str, object] = {}
-    for word in given:
-        key, _, value = word.partition("=")
+    for setting in given:
+        key, _, value = setting.partition("=")
         if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdigit()):
-            raise click.BadParameter(f"{word!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
+            raise click.BadParameter(f"{setting!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
         host[key] = int(value) if key in numbers else value
     return host

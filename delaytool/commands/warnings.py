@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import click
+from delaytool.commands.console import echo
 
 
 def show_warnings(sentences: Iterable[str]) -> None:
     """One line each, on stderr, so that tables and JSON on stdout stay what they are."""
     for sentence in sentences:
-        click.echo(f"warning: {sentence}", err=True)
+        echo(f"warning: {sentence}", err=True)

@@ -6,7 +6,7 @@ A digest is SHA-256 over records. A record is a line and a value after it:
     value                   int: 64-bit two's complement; float: 64-bit IEEE 754; text: UTF-8
                             numbers in little-endian byte order, the last index running fastest
 
-A single number has an empty SHAPE, a text has its number of bytes. `docs/file-formats.md` says which records make
+A single number has an empty SHAPE, a text has its number of bytes. `docs/file-formats.md` lists the records that make
 which digest, and how to compute one without delaytool.
 """
 

@@ -15,13 +15,13 @@ MAX_STEP_MS = 86_400_000.0
 MAX_SAMPLE_RATE = 1 << 22
 MAX_WINDOW = 1 << 22
 MAX_SECONDS = 86_400.0
-# Fields of InputEncoding that say how real numbers became integers.
+# Fields of InputEncoding that describe how real numbers became integers.
 GRADED_ALONE = ("input_bits", "offset", "scale", "mel")
 
 
 @dataclass(frozen=True)
 class MelSpectrogram:
-    """How a recording becomes frames of decibels, one a step: 10 log10(max(power in each mel filter, 1e-10)).
+    """How a recording becomes frames of decibels, one per step: 10 log10(max(power in each mel filter, 1e-10)).
 
     sample_rate   Hz that every recording is resampled to
     window        samples of the Hann window, centered on its frame's time; the ends are reflected
@@ -71,7 +71,7 @@ class MelSpectrogram:
 
 @dataclass(frozen=True)
 class InputEncoding:
-    """How events (time in s, unit), or real numbers, become the frames that the network reads, one frame a step.
+    """How events (time in s, unit), or real numbers, become the frames that the network reads, one frame per step.
 
     n_units         units of the event data
     time_step_ms    length of a step

@@ -1,6 +1,7 @@
 """A chip's limits, one by one, on a network: one check for the exporter, for saving and for loading.
 
-The only module of the contract that reads `hw_configs`; Lava's workers never load it.
+The only module of the contract that reads `hw_configs`. `IntegerNetwork` loads it where it is saved and loaded with its
+chip's limits; Lava's workers, which load networks without them, never do.
 """
 
 from __future__ import annotations
@@ -8,17 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer
-from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import SparseSynapses, Synapses
 from delaytool.errors import ExportError, NetworkError
 from delaytool.hw_configs import Target, load_target
 
 NO_CHIP = "ideal"
 EXPORT_AGAIN = "export the run for this target"
+
+
+class NetworkParts(Protocol):
+    """What limits are about, of an `IntegerNetwork`."""
+
+    @property
+    def encoding(self) -> InputEncoding: ...
+    @property
+    def layers(self) -> tuple[IntegerLayer, ...]: ...
+    @property
+    def target(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -36,11 +49,11 @@ class Placement:
     cores: int
 
 
-def check_target(network: IntegerNetwork) -> None:
+def check_target(network: NetworkParts) -> None:
     """Raise NetworkError where the chip that a network names is unknown or does not admit it.
 
     'ideal' is no chip: such a network has the contract's own limits, which every network keeps. (Its file in
-    hw_configs says which grid the exporter takes for it.)
+    hw_configs states which weights the exporter rounds to for it.)
     """
     try:
         target = load_target(network.target)
@@ -54,17 +67,17 @@ def check_target(network: IntegerNetwork) -> None:
         )
 
 
-def first_violation(network: IntegerNetwork, target: Target) -> str | None:
+def first_violation(network: NetworkParts, target: Target) -> str | None:
     """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
     return next(_violations(network, target), None)
 
 
-def placements(network: IntegerNetwork, target: Target) -> list[Placement]:
+def placements(network: NetworkParts, target: Target) -> list[Placement]:
     """Estimated use of the chip by each layer."""
     return [placement(network, layer, target) for layer in network.layers]
 
 
-def placement(network: IntegerNetwork, layer: IntegerLayer, target: Target) -> Placement:
+def placement(network: NetworkParts, layer: IntegerLayer, target: Target) -> Placement:
     """Estimated use of the chip by one layer."""
     limits = target.limits
     size = sum(synapse_bytes(group, target) for group in layer.synapses)
@@ -87,7 +100,7 @@ def _bits_for(largest: int) -> int:
     return max(0, largest).bit_length()
 
 
-def _violations(network: IntegerNetwork, target: Target) -> Iterator[str]:
+def _violations(network: NetworkParts, target: Target) -> Iterator[str]:
     limits = target.limits
     if network.encoding.max_payload > limits.payload_max:
         graded = network.encoding.values == "graded"

@@ -10,20 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from delaytool.contract import digests, hdf5
-from delaytool.contract.bounds import (
-    ACCUMULATOR_LIMIT,
-    DECAY_UNITY,
-    MAX_DELAY,
-    MAX_STEPS,
-    MAX_WEIGHT_EXPONENT,
-    STATE_LIMIT,
-    STATE_SHIFT,
-)
+from delaytool.contract import digests, hdf5, reach
+from delaytool.contract.bounds import MAX_DELAY, MAX_STEPS, MAX_WEIGHT_EXPONENT
 from delaytool.contract.checks import check_array_range, check_range, exact_integer, require, storable_text
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.metadata import as_json, checked_extensions, same_extensions
+from delaytool.contract.reach import check_accumulators
 from delaytool.contract.values import file_values
 from delaytool.errors import NetworkError
 from delaytool.printable import html_table
@@ -117,40 +110,20 @@ class IntegerNetwork:
             )
             check_range(at, "exponent", group.exponent, 0, MAX_WEIGHT_EXPONENT)
             check_array_range(at, "delay", group.delay, 0, MAX_DELAY)
-        largest = self._largest_input(layer)
-        require(
-            (largest << STATE_SHIFT) + self.current_reach(layer) + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
-            f"{where}: one step's input can reach {largest}, beyond what 32-bit accumulators hold; "
-            "export with smaller weight exponents or a smaller max_count",
-        )
+        check_accumulators(layer, self.payloads)
 
-    def _largest_input(self, layer: IntegerLayer) -> int:
-        low, high = self.input_bounds(layer)
-        return int(max(high.max(), -low.min()))
+    @property
+    def payloads(self) -> tuple[int, ...]:
+        """Largest value that a spike of each population carries: of the input, then of every layer."""
+        return (self.encoding.max_payload, *(1 for _ in self.layers))
 
     def current_reach(self, layer: IntegerLayer) -> int:
-        """No |u| of a layer can be larger, whatever the input.
-
-        A sum of at most 2^24 wraps back into 24 bits. Beyond it what one wrap leaves over can pile up, but no further
-        than the geometric series of the current's decay.
-        """
-        excess = max(0, (self._largest_input(layer) << STATE_SHIFT) - 2 * STATE_LIMIT)
-        return max(STATE_LIMIT, excess * DECAY_UNITY // (layer.du + 1))
+        """No |u| of a layer can be larger, whatever the input; see `reach.current_reach`."""
+        return reach.current_reach(layer, self.payloads)
 
     def input_bounds(self, layer: IntegerLayer) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest sum that one step can bring to each neuron of a layer, before the shift.
-
-        Exact bounds, (n_neurons,) int64 each: a synapse delivers at most once a step, with at most the largest
-        payload of its source, and which synapses do is free.
-        """
-        low = np.zeros(layer.n_neurons, np.int64)
-        high = np.zeros(layer.n_neurons, np.int64)
-        for group in layer.synapses:
-            target, _, weight, _ = group.listed()
-            charge = (weight.astype(np.int64) << group.exponent) * self.max_payload_of(group.source)
-            np.add.at(low, target, np.minimum(charge, 0))
-            np.add.at(high, target, np.maximum(charge, 0))
-        return low, high
+        """The least and the greatest sum of one step, (n_neurons,) int64 each; see `reach.input_bounds`."""
+        return reach.input_bounds(layer, self.payloads)
 
     def n_neurons_of(self, source: int) -> int:
         """Size of a population as synapse groups number them: 0 the input, k layer k - 1."""
@@ -158,7 +131,7 @@ class IntegerNetwork:
 
     def max_payload_of(self, source: int) -> int:
         """Largest value that a spike of this population carries."""
-        return self.encoding.max_payload if source == 0 else 1
+        return self.payloads[source]
 
     def name_of(self, source: int) -> str:
         return "input" if source == 0 else self.layers[source - 1].name
@@ -219,7 +192,7 @@ class IntegerNetwork:
         return digests.integers_sha256(self)
 
     def content_sha256(self) -> str:
-        """SHA-256 of all that its file holds; `docs/file-formats.md` says how to compute it from the file."""
+        """SHA-256 of all that its file holds; `docs/file-formats.md` describes how to compute it from the file."""
         return digests.content_sha256(file_values(self))
 
     def save(self, path: str | os.PathLike[str], *, chip_limits: bool = True) -> None:
@@ -229,7 +202,7 @@ class IntegerNetwork:
         Raises NetworkError for that, and for metadata beyond what a file may hold.
         """
         if chip_limits:
-            _check_target(self)
+            self._check_target()
         hdf5.save(file_values(self), path)
 
     @staticmethod
@@ -242,14 +215,13 @@ class IntegerNetwork:
         network = hdf5.load(path, IntegerNetwork)
         if chip_limits:
             try:
-                _check_target(network)
+                network._check_target()
             except NetworkError as error:
                 raise NetworkError(f"{path}: {error}") from None
         return network
 
+    def _check_target(self) -> None:
+        # Only here: Lava's workers have numpy and h5py and need no chip's limits.
+        from delaytool.contract.limits import check_target
 
-def _check_target(network: IntegerNetwork) -> None:
-    # Only here: Lava's workers have numpy and h5py and need no chip's limits.
-    from delaytool.contract.limits import check_target
-
-    check_target(network)
+        check_target(self)

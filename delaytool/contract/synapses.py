@@ -54,7 +54,7 @@ class DenseSynapses:
         return int(np.count_nonzero(self.weight))
 
     def listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(target, source neuron, weight, delay), one entry a synapse of nonzero weight."""
+        """(target, source neuron, weight, delay), one entry per synapse of nonzero weight."""
         target, pre = np.nonzero(self.weight)
         return target, pre, self.weight[target, pre], self.delay[target, pre]
 
@@ -117,7 +117,7 @@ class SparseSynapses:
         return int(np.count_nonzero(self.weight))
 
     def listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(target, source neuron, weight, delay), one entry a synapse of nonzero weight."""
+        """(target, source neuron, weight, delay), one entry per synapse of nonzero weight."""
         kept = self.weight != 0
         return self.target[kept], self.pre[kept], self.weight[kept], self.delay[kept]
 

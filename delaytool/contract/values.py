@@ -31,7 +31,7 @@ MAX_GROUPS = 4096  # of one layer
 
 
 def file_values(network: IntegerNetwork) -> Values:
-    """All that the file of a network holds, but what says which kind of file it is and its digests."""
+    """All that the file of a network holds, except its schema and its digests."""
     values: Values = {
         "@target": network.target,
         "@n_steps": network.n_steps,
@@ -117,7 +117,7 @@ def _check_against_report(layers: tuple[IntegerLayer, ...], provenance: Any) -> 
 
 
 class _Reader:
-    """Takes values out of a file's list, so that what nobody asked for is left at the end."""
+    """Takes values out of a file's list; those that the format does not have are left at the end."""
 
     def __init__(self, values: Values, version: int) -> None:
         self.values = values
@@ -154,7 +154,7 @@ class _Reader:
             raise NetworkError(f"{name}: this is not JSON ({error}); export it again") from None
 
     def count(self, at: str, attribute: str, members: str, most: int) -> int:
-        """Members, numbered from 0, of a group: as the file says from version 2 on, in version 1 as there are."""
+        """Numbered members of a group: as many as the file states; in version 1, which states none, all from 0 on."""
         group = f"{at}/{members}" if at else members
         found = self.members.get(group, set())
         count = len(found) if self.version == 1 else self.integer(f"{at}@{attribute}")
@@ -189,10 +189,10 @@ class _Reader:
         else:
             group = DenseSynapses(source, self.array(f"{at}/weight"), self.array(f"{at}/delay"), exponent)
         if self.version > 1:
-            require(group.shape == shape, f"{at}: weight has shape {group.shape}, the file says {shape}")
+            require(group.shape == shape, f"{at}: weight has shape {group.shape}, the file states {shape}")
             stored = self.integer(f"{at}@n_synapses")
             require(
-                stored == group.weight.size, f"{at}: {group.weight.size} synapses are stored, the file says {stored}"
+                stored == group.weight.size, f"{at}: {group.weight.size} synapses are stored, the file states {stored}"
             )
         return group
 

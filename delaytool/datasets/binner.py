@@ -15,7 +15,7 @@ from delaytool.errors import DataError
 
 # Cells of the int64 count array that is made at once: 64 MiB.
 CELLS_AT_ONCE = 1 << 23
-# More steps than this mean times in ms or us, rather than a sample that long.
+# A sample of more steps has times in ms or us rather than such a length.
 MAX_STEPS = 100_000
 
 
@@ -59,7 +59,7 @@ def resolve_counts(encoding: InputEncoding, train: EventData) -> InputEncoding:
 
 
 def digest(frames: np.ndarray, labels: np.ndarray) -> str:
-    """Hexadecimal SHA-256 over the frames' and labels' shapes, types and values: the same data, the same digest.
+    """Hexadecimal SHA-256 over the frames' and labels' shapes, types and values: equal data have the same digest.
 
     Labels count by value, whatever their integer type.
     """

@@ -1,4 +1,4 @@
-"""8x8 handwritten digits as spikes: a data set that comes with the package (digits-source.txt says from where)."""
+"""8x8 handwritten digits as spikes: a data set that comes with the package (its origin is in digits-source.txt)."""
 
 from __future__ import annotations
 

@@ -1,17 +1,11 @@
-"""Fetch SHD and SSC once, through tonic's downloader, and check them on every use."""
+"""Download SHD and SSC once, with pooch, and check them on every use."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import importlib
 import json
 import os
-import socket
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -22,8 +16,20 @@ from delaytool.files import atomic_path, sha256_of
 
 ROOT_VARIABLE = "DELAYTOOL_DATA"
 CHECKSUMS = "delaytool-sha256.json"
-# tonic sets no limit of its own and would wait for ever behind a firewall that drops packets.
+# Seconds without an answer of the server after which a download ends with an error.
 TIMEOUT_SECONDS = 60.0
+
+# The publishers' server (B. Cramer, Y. Stradmann, J. Schemmel, F. Zenke; CC BY 4.0), whose own list of sums is
+# md5sums.txt there. The MD5 sums of the archives are those that tonic 1.7 (tonic/datasets/hsd.py) and spikingjelly
+# (resource_url_md5) publish alike.
+BASE_URL = "https://zenkelab.org/datasets/"
+MD5_SUMS = {
+    "shd_train.h5.zip": "f3252aeb598ac776c1b526422d90eecb",
+    "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
+    "ssc_train.h5.zip": "d102be95e7144fcc0553d1f45ba94170",
+    "ssc_valid.h5.zip": "b4eee3516a4a90dd0c71a6ac23a8ae43",
+    "ssc_test.h5.zip": "a35ff1e9cffdd02a20eb850c17c37748",
+}
 
 
 def default_root() -> Path:
@@ -36,11 +42,11 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """The folder that holds the HDF5 files of `name` ('shd' or 'ssc'), downloaded if they are not there yet.
 
     The files lie in ROOT/SHD or ROOT/SSC, as tonic lays them out, so files that tonic or the user put there are
-    used. The archives are checked against tonic's MD5 sums; the SHA-256 of each unpacked file is recorded beside
-    it when it is first seen and checked on every later use.
+    used. The archives are checked against the published MD5 sums (`MD5_SUMS`); the SHA-256 of each unpacked file is
+    recorded beside it when it is first seen and checked on every later use.
 
     Raises DataError for an unknown name, a failed download or a file that has changed, and MissingExtraError
-    where something must be downloaded and tonic is absent.
+    where something must be downloaded and pooch is absent.
     """
     if name not in SPLITS:
         raise DataError(f"{name!r} cannot be downloaded; choose one of {', '.join(SPLITS)}")
@@ -51,7 +57,7 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         if not file.exists():
             # A recorded sum is for a file that is gone, so the new one is seen for the first time.
             known.pop(file.name, None)
-            _download(name, split, folder)
+            _download(file)
         actual = sha256_of(file)
         if file.name not in known:
             _check_whole(file)
@@ -65,47 +71,39 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     return folder
 
 
-def _download(name: str, split: str, folder: Path) -> None:
-    file = f"{name}_{split}.h5"
-    by_hand = f"or put {file} into {folder} by hand"
+def _download(file: Path) -> None:
+    """Download and unpack the archive of `file`."""
     try:
-        datasets = importlib.import_module("tonic.datasets")
-        downloader = importlib.import_module("tonic.download_utils").download_and_extract_archive
+        import pooch
     except ImportError:
-        raise MissingExtraError(f"downloading {name} ({by_hand})", "tonic", "datasets") from None
-    source = getattr(datasets, name.upper())
-    archive, md5 = getattr(source, f"{split}_zip"), getattr(source, f"{split}_md5")
-    url = source.base_url + archive
+        what = f"downloading {file.name} (or put {file.name} into {file.parent} by hand)"
+        raise MissingExtraError(what, "pooch", "datasets") from None
+    archive = f"{file.name}.zip"
+    url = BASE_URL + archive
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unpacked = tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unpacked = tempfile.TemporaryDirectory(prefix=".unpack-", dir=file.parent)
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written ({error.strerror or error}); set {ROOT_VARIABLE} to a folder that can"
+            f"{file.parent}: cannot be written ({error.strerror or error}); set {ROOT_VARIABLE} to a folder that can"
         ) from None
-    # tonic's dataset classes are not called: 1.7.0's existence check wants the archive beside the file, takes any
-    # .h5 in the folder for the right one and accepts half an archive. Its downloader checks the MD5 sum.
-    with unpacked, _short_timeout(), contextlib.redirect_stdout(sys.stderr):
+    with unpacked as place:
         try:
-            downloader(url, str(folder), extract_root=unpacked.name, filename=archive, md5=md5)
+            pooch.retrieve(
+                url,
+                known_hash=f"md5:{MD5_SUMS[archive]}",
+                fname=archive,
+                path=place,
+                downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS),
+                processor=pooch.Unzip(members=[file.name], extract_dir="."),
+            )
             # Unpacked elsewhere and renamed, so that an interruption leaves no half file under the final name.
-            os.replace(Path(unpacked.name) / file, folder / file)
-        except (OSError, RuntimeError, http.client.HTTPException, zipfile.BadZipFile) as error:
-            reason = first_line(error)
+            os.replace(Path(place) / file.name, file)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:  # requests' errors are OSErrors
             raise DataError(
-                f"{name}: could not download {url} ({reason}); check the network, "
-                f"or download and unpack it elsewhere and put {file} into {folder}"
+                f"{file.stem}: could not download {url} ({first_line(error)}); check the network, "
+                f"or download and unpack it elsewhere and put {file.name} into {file.parent}"
             ) from None
-
-
-@contextlib.contextmanager
-def _short_timeout() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _check_whole(file: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from delaytool.errors import DataError
 
-# Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes an event),
+# Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes per event),
 # so that a data set of 600 million events can be cut up without twice its own memory.
 EVENTS_AT_ONCE = 1 << 22
 
@@ -23,10 +23,12 @@ class EventData:
     units        (n_events,) int32, 0..n_units - 1
     offsets      (n_samples + 1,) int64: sample i holds the events offsets[i]..offsets[i + 1] - 1
     labels       (n_samples,) int64, 0..n_classes - 1
-    speakers     (n_samples,) int64, or None where the data do not tell
+    speakers     (n_samples,) int64, or None where the data name none
     name         where the data came from, for messages
     class_names  one name per class, or empty
     warnings     sentences about the data that a user should read
+    ear          'whole' or 'causal' where the spikes are those of recordings through that form of the ear, else None; a
+                 missing test part of such data is made of whole speakers
     """
 
     times: np.ndarray
@@ -39,6 +41,7 @@ class EventData:
     name: str = ""
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    ear: str | None = None
 
     @staticmethod
     def from_samples(
@@ -126,6 +129,7 @@ class EventData:
             name=self.name,
             class_names=self.class_names,
             warnings=self.warnings,
+            ear=self.ear,
         )
 
     def check(self) -> EventData:
@@ -146,7 +150,7 @@ class EventData:
             raise DataError(f"{self.name}: {self.units.size} units for {self.times.size} times; they must be as many")
         if self.speakers is not None and self.speakers.size != n_samples:
             raise DataError(
-                f"{self.name}: {self.speakers.size} speakers for {n_samples} samples; give one a sample, or none at all"
+                f"{self.name}: {self.speakers.size} speakers for {n_samples} samples; give one per sample, or none"
             )
         check_labels(self.name, self.labels, self.n_classes)
         check_times(self.name, self.times, self.offsets)
@@ -162,7 +166,7 @@ def check_times(name: str, times: np.ndarray, offsets: np.ndarray, first_sample:
         sample, value = _first(bad, times, offsets)
         raise DataError(
             f"{name}: sample {first_sample + sample}: time {value} is not a finite, non-negative number of seconds; "
-            "mend or remove the sample"
+            "correct or remove the sample"
         )
 
 
@@ -183,7 +187,7 @@ def check_labels(name: str, labels: np.ndarray, n_classes: int) -> None:
         sample = int(np.argmax(bad))
         raise DataError(
             f"{name}: sample {sample}: label {labels[sample]} is outside 0..{n_classes - 1}, as there are {n_classes} "
-            "classes; mend the label, or give data of the same classes"
+            "classes; correct the label, or give data of the same classes"
         )
 
 
@@ -191,7 +195,7 @@ def ragged(name: str, sample: int, n_times: int, n_units: int) -> str:
     """The message for a sample whose times and units differ in number."""
     return (
         f"{name}: sample {sample}: {n_times} times but {n_units} units; "
-        "every spike needs one of each, mend or remove the sample"
+        "every spike needs one of each, correct or remove the sample"
     )
 
 

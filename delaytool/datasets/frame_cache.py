@@ -1,4 +1,4 @@
-"""Frames of many recordings, made once and kept: an interrupted run goes on where it stopped."""
+"""Frames of many recordings, made once and kept; an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
-from delaytool.datasets.recordings import Listing, Recording, read_sound
+from delaytool.datasets.recordings import Listing, Recording, read_sound, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
 
 Progress = Callable[[str, int, int], None]
-# Counts up when the same settings come to make other frames.
+# Counts up when a new version makes other frames from the same settings.
 VERSION = 2
-# Recordings in a block: what an interruption loses at most, some seconds.
+# Recordings in a block. An interruption loses at most one block, the work of some seconds.
 BLOCK = 2048
 
 
@@ -38,14 +38,14 @@ def mel_frame_data(
     """The recordings of one part as frames, from the cache where they have been made before.
 
     They are kept in ROOT/frames/KEY; the key is a digest of the settings and of every file's name, size and time
-    of change. progress is told (what, recordings done, recordings). Raises DataError, MissingExtraError.
+    of change. progress is called with (what, recordings done, recordings). Raises DataError, MissingExtraError.
     """
     recordings = listing.parts[part]
     name = str(listing.folder if part == "all" else listing.folder / part)
     folder = (default_root() if root is None else root).expanduser() / "frames" / _key(recordings, mel, time_step_ms)
     try:
         values, steps, seconds = _made(
-            folder, recordings, mel, time_step_ms, lambda done: _tell(progress, part, done, recordings)
+            folder, recordings, mel, time_step_ms, lambda done: _report(progress, part, done, recordings)
         )
     except OSError as error:
         raise DataError(
@@ -59,7 +59,7 @@ def mel_frame_data(
         labels=np.array([recording.label for recording in recordings], np.int64),
         n_classes=len(listing.class_names),
         time_step_ms=time_step_ms,
-        speakers=np.array([recording.speaker for recording in recordings], np.int64),
+        speakers=speakers_of(recordings),
         name=name,
         class_names=listing.class_names,
         floor=FLOOR_DB,
@@ -69,7 +69,7 @@ def mel_frame_data(
 
 
 def _cut_short(name: str, seconds: np.ndarray, mel: MelSpectrogram) -> tuple[str, ...]:
-    """A warning where recordings are longer than what is kept of them; a step's worth of rounding is none."""
+    """A warning where recordings are longer than what is kept of them; rounding of up to one step causes none."""
     if mel.seconds is None:
         return ()
     longer = seconds > mel.seconds + 0.01
@@ -84,15 +84,15 @@ def _cut_short(name: str, seconds: np.ndarray, mel: MelSpectrogram) -> tuple[str
 def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) -> str:
     sha = hashlib.sha256(json.dumps([VERSION, asdict(mel), time_step_ms], sort_keys=True).encode())
     for recording in recordings:
-        told = recording.path.stat()
+        file = recording.path.stat()
         sha.update(
-            f"{os.path.abspath(recording.path)}\n{told.st_size} {told.st_mtime_ns} {recording.excerpt}\n".encode()
+            f"{os.path.abspath(recording.path)}\n{file.st_size} {file.st_mtime_ns} {recording.excerpt}\n".encode()
         )
     return sha.hexdigest()[:32]
 
 
 def _made(
-    folder: Path, recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float, tell: Callable[[int], None]
+    folder: Path, recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float, report: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(values (rows, n_mels) float16 read from a file, steps (n_samples,) int64, seconds (n_samples,) as recorded)."""
     whole, lengths, durations = folder / "values.npy", folder / "steps.npy", folder / "seconds.npy"
@@ -100,10 +100,10 @@ def _made(
         starts = range(0, len(recordings), BLOCK)
         steps, seconds = [], []
         for low in starts:
-            _, some_steps, some_seconds = _block(folder, low, recordings, mel, time_step_ms, tell)
+            _, some_steps, some_seconds = _block(folder, low, recordings, mel, time_step_ms, report)
             steps.append(some_steps)
             seconds.append(some_seconds)
-            tell(min(low + BLOCK, len(recordings)))
+            report(min(low + BLOCK, len(recordings)))
         every = np.concatenate(steps)
         for path, content in ((lengths, every), (durations, np.concatenate(seconds))):
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -118,7 +118,7 @@ def _made(
             }
             np.lib.format.write_array_header_1_0(file, header)
             for low in starts:
-                some, *_ = _block(folder, low, recordings, mel, time_step_ms, tell)
+                some, *_ = _block(folder, low, recordings, mel, time_step_ms, report)
                 file.write(np.ascontiguousarray(some, np.float16).tobytes())
         for low in starts:
             _place(folder, low).unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def _block(
     recordings: list[Recording],
     mel: MelSpectrogram,
     time_step_ms: float,
-    tell: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(values, steps, seconds as recorded) of the recordings from `low` on, read or made and kept."""
     place = _place(folder, low)
@@ -149,7 +149,7 @@ def _block(
         frames.append(mel_frames(sound, rate, mel, time_step_ms))
         durations.append(sound.size / rate)
         if index % 64 == 0:
-            tell(low + index)
+            report(low + index)
     values, steps = np.concatenate(frames), np.array([len(some) for some in frames], np.int64)
     seconds = np.array(durations)
     with atomic_path(place) as temporary, open(temporary, "wb") as file:
@@ -161,6 +161,6 @@ def _place(folder: Path, low: int) -> Path:
     return folder / f"block-{low:07d}.npz"
 
 
-def _tell(progress: Progress | None, part: str, done: int, recordings: list[Recording]) -> None:
+def _report(progress: Progress | None, part: str, done: int, recordings: list[Recording]) -> None:
     if progress is not None:
         progress(f"frames of {'the recordings' if part == 'all' else part}", done, len(recordings))

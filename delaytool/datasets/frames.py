@@ -18,10 +18,10 @@ class FrameData:
     """Samples whose channels have a real value in every step, such as the decibels of mel filters.
 
     values        (n_rows, n_units) float16, possibly a file that is read as it is used
-    starts, steps (n_samples,) int64: sample i is the rows starts[i]..starts[i] + steps[i] - 1, a row a time step
+    starts, steps (n_samples,) int64: sample i is the rows starts[i]..starts[i] + steps[i] - 1, one row per time step
     labels        (n_samples,) int64, 0..n_classes - 1
     time_step_ms  length of a step
-    speakers      (n_samples,) int64, or None where the data do not tell
+    speakers      (n_samples,) int64, or None where the data name none
     name          where the data came from, for messages
     class_names   one name per class, or empty
     floor         the value that stands for nothing at all (a filter without energy), or None
@@ -99,6 +99,6 @@ class FrameData:
         for index in range(len(self)):
             if not np.isfinite(self.sample(index)).all():
                 raise DataError(
-                    f"{self.name}: sample {index}: it holds a value that is not finite; mend or remove the sample"
+                    f"{self.name}: sample {index}: it holds a value that is not finite; correct or remove the sample"
                 )
         return self

@@ -1,4 +1,4 @@
-"""Real numbers to the small integers that a network reads: frames that are trained on, exported and verified alike."""
+"""Real numbers to the small integers that a network reads in training, export and verification."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from delaytool.datasets.frames import FrameData
 from delaytool.datasets.memory import new_frames
 from delaytool.errors import DataError
 
-# What share of the training part's values lies below the lowest integer and above the highest. The quieter half is
-# silence: a network of spikes pays for every value that is not 0, and biases have to make up for a mean.
+# The shares of the training part's values that lie below the lowest integer and above the highest. The quieter half
+# becomes 0: every other value costs synaptic events, and biases would have to compensate a mean.
 BELOW, ABOVE = 0.5, 0.001
 DEFAULT_BITS = 4
 
@@ -86,8 +86,8 @@ def _refuse_other_values(data: FrameData, encoding: InputEncoding) -> None:
     if encoding.values != "graded":
         raise DataError(
             f"{data.name}: its values are real numbers, which data.values {encoding.values!r} cannot hold; "
-            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), or set data.values to "
-            "'graded' and data.channel_bins to 1"
+            "build on a preset for recordings (gsc-3l-1kc or hd-1l-1kc, with --data FOLDER), set data.ear to true "
+            "for spikes of recordings, or data.values to 'graded' and data.channel_bins to 1"
         )
 
 

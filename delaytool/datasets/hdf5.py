@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -18,9 +19,9 @@ EXTENSIONS = (".h5", ".hdf5")
 SPLIT_STEMS = {"train": ("train",), "validation": ("valid", "validation"), "test": ("test",)}
 FAMILIES = ("", "shd_", "ssc_")
 
-# Seconds. A sample that spans more is taken for one whose times are not seconds, unless data.time_unit says so.
+# Seconds. A sample that spans more is taken for one whose times are not seconds, unless data.time_unit names them.
 LONGEST_SAMPLE = 60.0
-# Seconds. Where all samples are shorter, data.time_unit is for other data: of a second as ms or us this is left.
+# Seconds. Where all samples are shorter, data.time_unit is wrong: times in seconds were read as ms or us.
 SHORTEST_LONGEST_SAMPLE = 2e-3
 
 _LAYOUT = "SHD's layout has spikes/times, spikes/units and labels"
@@ -37,7 +38,7 @@ def read_file(
 ) -> EventData:
     """Read one HDF5 file of SHD's layout.
 
-    n_units        units of the recording; None: what the file says (an attribute or dataset `n_units`), else 700
+    n_units        units of the recording; None: as the file states (an attribute or dataset `n_units`), else 700
     n_classes      classes; None: as many as `extra/keys` names, else the largest label + 1
     name           what messages call the data; None: the path
     time_unit      of the file's times: 's', 'ms' or 'us', as floats or integers. None: seconds, as floats, of which a
@@ -118,7 +119,7 @@ def find_files(path: str | os.PathLike[str], needed: str | None = "train") -> di
         names = several or [file.name for files in found.values() for file in files]
         raise DataError(
             f"{folder}: it is ambiguous which data set to read, there are {', '.join(names)}; "
-            "keep one data set's files with one file a split, or give one file"
+            "keep one data set's files with one file per split, or give one file"
         )
     if needed is not None and needed not in found:
         looked = ", ".join(f"{family}{stem}.h5" for stem in SPLIT_STEMS[needed] for family in FAMILIES)
@@ -151,7 +152,7 @@ def _read(
             raise DataError(f"{where}; unit numbers must be integers")
         if key == "times" and kind in "iu" and time_unit is None:
             raise DataError(
-                f'{where}; whole numbers are seldom seconds: say what they are with data.time_unit = "ms" or "us" '
+                f'{where}; whole numbers are seldom seconds; state their unit with data.time_unit = "ms" or "us" '
                 '(or "s"), or write seconds as floats'
             )
         if key == "times" and kind not in "fiu":
@@ -169,7 +170,7 @@ def _read(
     stated = _stated_units(file, name) if n_units is None else None
     if network_units is not None and stated not in (None, network_units):
         raise DataError(
-            f"{name}: it says that it has {stated} units, the network reads {network_units}; give data of the kind "
+            f"{name}: it states {stated} units, the network reads {network_units}; give data of the kind "
             "that the network was trained on"
         )
     guessed = n_units is None and stated is None
@@ -185,7 +186,7 @@ def _read(
                 f"the network was trained on, or, if they are, write the attribute n_units = {n_units} into the file"
             )
         warnings = (
-            f"{name} does not say how many units it has, so {n_units} are taken, but its highest unit is {highest}; "
+            f"{name} does not state its number of units, so {n_units} are assumed, but its highest unit is {highest}; "
             f"set data.n_units (to {highest + 1}?)",
         )
     return EventData(
@@ -199,11 +200,20 @@ def _read(
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
         warnings=warnings,
+        ear=_ear(file),
     ).check()
 
 
+def _ear(file: h5py.File) -> str | None:
+    """Which form of the ear made the spikes, as `ear.spike_file` writes it."""
+    try:
+        return "causal" if json.loads(file.attrs["ear"])["causal"] else "whole"
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
-    """Raise DataError where a sample is too long for seconds that nobody named, or all too short for a named unit."""
+    """Raise DataError where a sample is too long for seconds, or all are too short for the given unit."""
     longest, at = 0.0, 0
     for low, high in runs(offsets):
         filled = low + np.flatnonzero(np.diff(offsets[low : high + 1]))
@@ -216,15 +226,15 @@ def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_
     if time_unit in ("ms", "us") and 0 < longest < SHORTEST_LONGEST_SAMPLE:
         raise DataError(
             f'{name}: with data.time_unit = "{time_unit}" its longest sample lasts {longest:.3g} s, under the '
-            f"{SHORTEST_LONGEST_SAMPLE:g} s that are taken for a mistake; give times in {time_unit}, or, if it is "
+            f"{SHORTEST_LONGEST_SAMPLE:g} s that are taken for an error; give times in {time_unit}, or, if it is "
             "right, write them as seconds"
         )
     if time_unit is None and longest > LONGEST_SAMPLE:
         likely = "ms" if longest * 1e-3 <= LONGEST_SAMPLE else "us"
         raise DataError(
             f"{name}: sample {at}: its times span {longest:,.6g}, which as seconds is over the {LONGEST_SAMPLE:g} s "
-            f'that a sample is taken to last; they are likely {likely}: set data.time_unit = "{likely}", or "s" if '
-            "they are seconds indeed"
+            f'that a sample may last; they are likely {likely}: set data.time_unit = "{likely}", or "s" if '
+            "they are seconds"
         )
 
 
@@ -278,7 +288,7 @@ def _numbers(file: h5py.File, key: str, name: str) -> np.ndarray:
     dataset = _dataset(file, key, name)
     if dataset.ndim != 1 or dataset.dtype.kind not in "iu":
         raise DataError(
-            f"{name}: {key} has shape {dataset.shape} and type {dataset.dtype}; it must hold one integer a sample"
+            f"{name}: {key} has shape {dataset.shape} and type {dataset.dtype}; it must hold one integer per sample"
         )
     return dataset[()].astype(np.int64)
 
@@ -302,7 +312,7 @@ def _stated_units(file: h5py.File, name: str) -> int | None:
     value = np.asarray(stated)
     if value.size != 1 or value.dtype.kind not in "iu" or not 1 <= value.item() <= MAX_UNITS:
         raise DataError(
-            f"{name}: its n_units {stated!r} is not an integer in 1..{MAX_UNITS:,}; mend it, or set data.n_units"
+            f"{name}: its n_units {stated!r} is not an integer in 1..{MAX_UNITS:,}; correct it, or set data.n_units"
         )
     return int(value.item())
 

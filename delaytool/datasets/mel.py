@@ -9,7 +9,7 @@ import numpy as np
 from delaytool.contract.encoding import MelSpectrogram
 from delaytool.errors import MissingExtraError
 
-# Power below this counts as this: decibels start at FLOOR_DB.
+# Smaller powers count as this, so that decibels start at FLOOR_DB.
 SMALLEST_POWER = 1e-10
 FLOOR_DB = 10 * math.log10(SMALLEST_POWER)
 
@@ -24,13 +24,13 @@ MELS = {
     "gsc-corrected": MelSpectrogram(
         sample_rate=8000, window=256, n_fft=512, n_mels=140, f_min=50.0, f_max=4000.0, seconds=1.0
     ),
-    # 40 channels, as in arXiv 2407.18917, which does not say more: windows of 25 ms at 16 kHz.
+    # 40 channels, as in arXiv 2407.18917, which gives no more settings; windows of 25 ms at 16 kHz.
     "hd": MelSpectrogram(sample_rate=16000, window=400, n_fft=512, n_mels=40, f_min=50.0, f_max=8000.0),
 }
 
 
 def filterbank(mel: MelSpectrogram) -> np.ndarray:
-    """(n_fft // 2 + 1, n_mels) float64: what each line of the power spectrum gives to each filter.
+    """(n_fft // 2 + 1, n_mels) float64: the weight of each line of the power spectrum in each filter.
 
     Triangles between neighboring points, n_mels + 2 of them spaced evenly on the scale 2595 log10(1 + f / 700)
     (D. O'Shaughnessy 1987), not normalized.
@@ -41,11 +41,6 @@ def filterbank(mel: MelSpectrogram) -> np.ndarray:
     left, center, right = points[:-2], points[1:-1], points[2:]
     rising, falling = (lines - left) / (center - left), (right - lines) / (right - center)
     return np.maximum(0, np.minimum(rising, falling))
-
-
-def empty_filters(mel: MelSpectrogram) -> np.ndarray:
-    """Numbers of the filters that no line of the spectrum reaches, (n_empty,) int64."""
-    return np.flatnonzero(~filterbank(mel).any(axis=0))
 
 
 def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: float) -> np.ndarray:
@@ -70,7 +65,7 @@ def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: 
 def resample(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """(samples,) at `rate` Hz to (ceil(samples * wanted / rate),) at `wanted` Hz.
 
-    Band-limited interpolation (J. O. Smith, ccrma.stanford.edu/~jos/resample) with a sinc of six zero crossings a
+    Band-limited interpolation (J. O. Smith, ccrma.stanford.edu/~jos/resample) with a sinc of six zero crossings per
     side under a Hann window, cut off at 99 % of the lower rate's half: the defaults of torchaudio's Resample.
     Raises MissingExtraError without scipy.
     """

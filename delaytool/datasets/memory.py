@@ -1,4 +1,4 @@
-"""Frames take their memory at once: what there is not room for is refused before it is asked for."""
+"""Memory for frames, allocated at once; more than the machine has is refused before."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def new_frames(name: str, n_samples: int, n_steps: int, n_channels: int) -> np.n
         return np.zeros(shape, np.uint8)
     except MemoryError:
         raise DataError(
-            f"{name}: its frames {shape} need {size / 1e9:.1f} GB, more than there is; {smaller}, or give fewer samples"
+            f"{name}: its frames {shape} need {size / 1e9:.1f} GB, more than this machine has; {smaller}, "
+            f"or give fewer samples"
         ) from None
 
 
 def _physical_memory() -> int | None:
-    """Bytes, or None where the system does not say."""
+    """Bytes, or None where the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

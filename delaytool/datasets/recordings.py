@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import numpy as np
 from delaytool.errors import DataError, MissingExtraError, first_line
 
 FORMATS = (".wav", ".flac")
-# Recordings all the same: a folder of them must not pass for an empty one.
+# Also recordings: a folder that holds only these must not be taken for an empty one.
 OTHER_FORMATS = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".webm", ".wma")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One sample: a file, what it says and who says it.
+    """One sample: a file, its label and its speaker, None where that is not known.
 
     excerpt   None: the file from its start. Else (place, volume): the stretch of the file that begins at `place`,
               0..1 of the room that the sample's length leaves, times `volume`
@@ -25,7 +26,7 @@ class Recording:
 
     path: Path
     label: int
-    speaker: int
+    speaker: int | None
     excerpt: tuple[float, float] | None = None
 
 
@@ -33,8 +34,8 @@ class Recording:
 class Listing:
     """The recordings of a folder.
 
-    parts         'train', 'validation' and 'test' as far as the folder's lists tell them, or 'all'
-    class_names   one a label
+    parts         'train', 'validation' and 'test' as far as the folder's lists name them, or 'all'
+    class_names   one per label
     mel           the name of the frames (`mel.MELS`) that this kind of data is made into by default
     warnings      sentences about the folder that a user should read
     """
@@ -44,6 +45,12 @@ class Listing:
     class_names: tuple[str, ...]
     mel: str
     warnings: tuple[str, ...] = ()
+
+
+def speakers_of(recordings: Sequence[Recording]) -> np.ndarray | None:
+    """(n_samples,) int64, or None where one recording's speaker is not known."""
+    speakers = [recording.speaker for recording in recordings if recording.speaker is not None]
+    return np.array(speakers, np.int64) if len(speakers) == len(recordings) else None
 
 
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:
@@ -60,12 +67,12 @@ def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray,
         sound, rate = soundfile.read(str(recording.path), dtype="float64", always_2d=True)
     except (OSError, RuntimeError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
         raise DataError(
-            f"{recording.path}: cannot be read as a recording ({first_line(error)}); mend or remove the file"
+            f"{recording.path}: cannot be read as a recording ({first_line(error)}); correct or remove the file"
         ) from None
     sound = sound.mean(axis=1)
     if sound.size == 0 or not np.isfinite(sound).all():
         what = "is empty" if sound.size == 0 else "holds a value that is not finite"
-        raise DataError(f"{recording.path}: the recording {what}; mend or remove the file")
+        raise DataError(f"{recording.path}: the recording {what}; correct or remove the file")
     if recording.excerpt is not None and seconds is not None:
         place, volume = recording.excerpt
         length = round(seconds * rate)
@@ -87,7 +94,7 @@ def sounds_in(folder: Path) -> list[Path]:
     if others:
         raise DataError(
             f"{folder}: it holds {len(others)} recording{'s' * (len(others) > 1)} that are not {' or '.join(FORMATS)} "
-            f"({others[0].name}); convert or remove them, for they would not be read"
+            f"({others[0].name}); convert or remove them, because they would not be read"
         )
     return [path for path in files if path.suffix.lower() in FORMATS]
 
@@ -99,5 +106,7 @@ def read_list(path: Path) -> list[str] | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({first_line(error)}); give a text file with a name a line") from None
+        raise DataError(
+            f"{path}: cannot be read ({first_line(error)}); give a text file with one name per line"
+        ) from None
     return [line.strip() for line in lines if line.strip()]

@@ -17,11 +17,10 @@ from delaytool.datasets.events import EventData
 from delaytool.datasets.frame_cache import mel_frame_data
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
-from delaytool.datasets.heidelberg import is_heidelberg, list_heidelberg
+from delaytool.datasets.listings import list_recordings
 from delaytool.datasets.mel import MELS
-from delaytool.datasets.recordings import Listing, sounds_in
+from delaytool.datasets.recordings import Listing
 from delaytool.datasets.spec import DIGITS, DOWNLOADS, MEMORY, RECORDINGS, TONIC, DataSpec
-from delaytool.datasets.speech_commands import is_speech_commands, list_speech_commands
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
@@ -38,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 class Splits:
     """The three parts of a data set, all of one kind.
 
-    description   says in one sentence how they were made
+    description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
     """
 
@@ -51,7 +50,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A spec with what else reading goes by."""
+    """A spec, and further settings for reading."""
 
     spec: DataSpec
     root: Path | None
@@ -72,14 +71,14 @@ def load(
     Parts that the source has are used as they are. A missing test part is `test_fraction` of every class, cut
     off the training part with a fixed seed; of recordings it is whole speakers, unless split_by is 'stratified'.
     A missing validation part is `validation_fraction` of what is left, chosen with `seed` as `split_validation`
-    says (`split_by`).
+    describes (`split_by`).
 
     protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
-    serves as validation too, which is how accuracies on SHD have been published.
+    serves as validation too, as published accuracies on SHD have been measured.
 
     held_out_speaker: one fold of leave-one-speaker-out over the training part's speakers. held_out_as 'validation':
     the speaker's samples are the validation part, and the test part stays what it is. 'test': they are the test part
-    in place of the source's own, which is set aside, and validation is cut off the other speakers as ever.
+    in place of the source's own, which is set aside, and validation is cut off the other speakers as usual.
 
     root       where downloads and the frames of recordings are kept (see `fetch`)
     progress   called with (what, done, of how many) while recordings or tonic's samples are read
@@ -114,8 +113,9 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         test_origin = f"{_short(test)} ({len(test)} samples)"
     else:
         whole = train
-        # Recordings without lists: a test part is worth more where it holds voices that were never heard.
-        method = resolve_method(whole, spec.split_by) if isinstance(whole, FrameData) else "stratified"
+        # Recordings without lists are split by speaker: the test part then measures speakers not seen in training.
+        of_recordings = isinstance(whole, FrameData) or whole.ear is not None
+        method = resolve_method(whole, spec.split_by) if of_recordings else "stratified"
         train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
         test_origin = _describe(method, test, whole, origin)
         origin = f"the rest of {origin}"
@@ -175,14 +175,14 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
         replaced = spec.held_out_speaker is not None and split in ("train", spec.held_out_as)
         if split in files and not replaced and (split != "train" or len(files) == len(SPLIT_NAMES)):
             return _file(reader, files[split], n_classes)
-        listing = None if files else _listing(Path(source), spec)
+        listing = None if files else list_recordings(Path(source), spec.classes)
         if (
             listing is not None
             and split in listing.parts
             and not replaced
             and (split != "train" or len(listing.parts) == 3)
         ):
-            return _frames(reader, listing, split)
+            return _of_recordings(reader, listing, split)
     splits = _load(reader)
     chosen: EventData | FrameData = getattr(splits, split)
     return replace(chosen, warnings=splits.warnings)
@@ -190,7 +190,9 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
 
 def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:
     spec = reader.spec
-    return read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+    data = read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+    _refuse_other_ear(spec, data)
+    return data
 
 
 def _checked(data: EventData | FrameData, n_units: int | None, n_classes: int | None) -> EventData | FrameData:
@@ -211,7 +213,7 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> li
     present = np.unique(train.labels)
     if present.size < 2:
         raise DataError(
-            f"{name}: all {len(train)} samples are of class {present[0]}, so there is nothing to tell apart; give "
+            f"{name}: all {len(train)} samples are of class {present[0]}, so there is nothing to learn; give "
             "samples of at least 2 classes"
         )
     if present.size == n_classes:
@@ -239,6 +241,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         if spec.n_units not in (None, DIGITS_UNITS):
             raise DataError(f"digits: data.n_units {spec.n_units} is not its {DIGITS_UNITS} pixels; leave it out")
         _refuse_time_unit(spec)
+        _refuse_ear(spec)
         return {"all": digits_events()}
     if spec.source == MEMORY:
         raise DataError(
@@ -248,6 +251,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
     source = _downloaded(spec.source, reader.root)
     if str(source).startswith(TONIC):
         _refuse_time_unit(spec)
+        _refuse_ear(spec)
         folder = default_root() if reader.root is None else reader.root
         return read_tonic(
             str(source),
@@ -258,8 +262,7 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         )
     if source in RECORDINGS:
         raise DataError(
-            f"{source}: its recordings are not downloaded; give {RECORDINGS[str(source)]} with --data FOLDER "
-            "(or data.source)"
+            f"{source}: its recordings are not here; give {RECORDINGS[str(source)]} with --data FOLDER (or data.source)"
         )
     if not os.path.exists(source):
         raise DataError(
@@ -267,16 +270,15 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
             "train.h5 or with recordings, or one HDF5 file that exists"
         )
     if os.path.isdir(source) and not find_files(source, needed=None):
-        listing = _listing(Path(source), spec)
+        listing = list_recordings(Path(source), spec.classes)
         if listing is not None:
-            return {part: _frames(reader, listing, part) for part in listing.parts}
-        loose = sounds_in(Path(source))
-        if loose:
-            raise DataError(
-                f"{source}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a "
-                f"folder per class in it and move them there, as in {Path(source).name}/yes/{loose[0].name}"
-            )
-    return read_folder(source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units)
+            return {part: _of_recordings(reader, listing, part) for part in listing.parts}
+    parts = read_folder(
+        source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units
+    )
+    for part in parts.values():
+        _refuse_other_ear(spec, part)
+    return parts
 
 
 def _refuse_time_unit(spec: DataSpec) -> None:
@@ -287,16 +289,43 @@ def _refuse_time_unit(spec: DataSpec) -> None:
         )
 
 
-def _listing(folder: Path, spec: DataSpec) -> Listing | None:
-    """The recordings of a folder, or None where it is no folder of recordings."""
-    if is_heidelberg(folder):
-        return list_heidelberg(folder)
-    return list_speech_commands(folder, spec.classes) if is_speech_commands(folder) else None
+def _refuse_ear(spec: DataSpec) -> None:
+    if spec.ear:
+        raise DataError(
+            f"{spec.source}: data.ear is for recordings and for spikes that encode made of them; leave it out, or give "
+            "recordings"
+        )
+
+
+def _refuse_other_ear(spec: DataSpec, data: EventData) -> None:
+    """Raise DataError where data.ear is set and the file's spikes are not those of that form of the ear."""
+    if spec.ear and data.ear is None:
+        _refuse_ear(spec)
+    wanted = "causal" if spec.ear == "causal" else "whole"
+    if spec.ear and data.ear != wanted:
+        raise DataError(
+            f"{data.name}: its spikes are those of the {data.ear} ear, data.ear is the {wanted} one; encode the "
+            f"recordings again {'with' if wanted == 'causal' else 'without'} --causal, or set data.ear"
+        )
+
+
+def _of_recordings(reader: _Reader, listing: Listing, part: str) -> EventData | FrameData:
+    """Recordings as frames of a spectrum, or as spikes of the ear."""
+    spec = reader.spec
+    _refuse_time_unit(spec)
+    if not spec.ear:
+        return _frames(reader, listing, part)
+    if spec.mel is not None:
+        raise DataError(f"{listing.folder}: data.mel and data.ear are two ways to read recordings; set one of them")
+    from delaytool.datasets.ear.cache import ear_event_data  # its compiler takes long to import
+    from delaytool.datasets.ear.model import EarModel
+
+    model = EarModel(n_channels=spec.n_units or EarModel.n_channels, causal=spec.ear == "causal")
+    return ear_event_data(listing, part, model, root=reader.root, progress=reader.progress)
 
 
 def _frames(reader: _Reader, listing: Listing, part: str) -> FrameData:
     spec = reader.spec
-    _refuse_time_unit(spec)
     mel = spec.mel or listing.mel
     if not isinstance(mel, MelSpectrogram):
         if mel not in MELS:

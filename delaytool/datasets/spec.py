@@ -17,9 +17,9 @@ DIGITS = "digits"
 DOWNLOADS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 TONIC = "tonic:"
 MEMORY = "in-memory"  # of data that a program gave: see `delaytool.datasets.in_memory`
-# Recordings that have a name of their own as presets' sources, but are not downloaded.
+# Recordings that have a name of their own as presets' sources; which folder they are in is for the user to say.
 RECORDINGS = {
-    "gsc": "the unpacked folder of Speech Commands",
+    "gsc": "the folder of Speech Commands (get it with: delaytool data speech-commands -o FOLDER)",
     "hd": "the folder of the Heidelberg Digits' recordings",
 }
 # Seconds that a time unit of event files stands for.
@@ -55,12 +55,14 @@ class DataSpec:
     seed                 of the draw of the validation part
     protocol             'honest', or 'paper': the test part serves as validation where the source has none
 
-    n_units              units of the data; None: what the file says, else 700; of recordings, the number of filters
+    n_units              units of the data; None: as the file states, else 700; of recordings, the number of filters
     time_step_ms         of recordings: from one frame to the next
     time_unit            of event files: 's', 'ms' or 'us'; None: seconds, which must be floats and look like seconds
+    ear                  of recordings: True for the spikes of the ear behind SHD in place of mel frames, 'causal' for
+                         those of its form for live sound; n_units is then its number of channels, 700 unless set
     mel                  of recordings: settings, or the name of some (`mel.MELS`); None: the kind of data's own
-    classes              how many classes there are; of Speech Commands see `list_speech_commands`; None: what the data
-                         say
+    classes              how many classes there are; of Speech Commands see `list_speech_commands`; None: as the data
+                         have
     pixel_bins           of tonic's two-dimensional sensors, and polarity 'keep' or 'merge': see `read_tonic`
 
     validation_fraction, test_fraction   of the samples, where the source has no such part
@@ -79,6 +81,7 @@ class DataSpec:
     n_units: int | None = None
     time_step_ms: float = 10.0
     time_unit: str | None = None
+    ear: bool | str = False
     mel: MelSpectrogram | str | None = None
     classes: int | None = None
     pixel_bins: int = 1
@@ -117,6 +120,8 @@ class DataSpec:
                 raise DataError(f"{key} {value} is outside 0..1 (both excluded); choose for example 0.2")
             if value <= 0:
                 raise DataError(f"{key} {value} is not a positive number of milliseconds")
+        if name == "ear" and value not in (True, False, "causal"):
+            raise DataError(f"{key} {value!r} is unknown; choose true, false or 'causal'")
         if name == "mel" and not isinstance(value, (str, MelSpectrogram)):
             raise DataError(f"{key} {value!r} is not the name of mel settings")
 
@@ -127,7 +132,7 @@ class DataSpec:
         """The spec of a recipe's plain values, as a checkpoint or a network file's provenance holds them.
 
         encoding   what the data's training part has decided already: time step and mel settings
-        source     other data, read and cut as the recipe says
+        source     other data, read and cut as the recipe states
         Keys that the values lack have their defaults. Raises DataError where no source is named.
         """
         recipe = recipe if isinstance(recipe, Mapping) else {}
@@ -151,7 +156,7 @@ def is_name(source: str) -> bool:
 
 
 def absolute_source(source: str, beside: Path | None = None) -> str:
-    """A source that means the same from every working directory: names as they are, paths absolute.
+    """A source that is the same from every working directory: names unchanged, paths absolute.
 
     beside: the folder of the file that names the source. A relative path is looked for there, and, where nothing is
     there, in the working directory. None: in the working directory alone.

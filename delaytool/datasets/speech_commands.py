@@ -1,4 +1,4 @@
-"""Google Speech Commands (P. Warden, arXiv 1804.03209) as its archive unpacks: a folder of recordings a word."""
+"""Google Speech Commands (P. Warden, arXiv 1804.03209) as its archive unpacks: one folder of recordings per word."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from delaytool.errors import DataError
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 BACKGROUND = "_background_noise_"
+SPEAKER_ENDS = "_nohash_"
 # The task of 12 classes: these ten, everything else, and nothing.
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
@@ -20,12 +21,12 @@ TWELVE = (SILENCE, UNKNOWN, *KEYWORDS)
 PERCENT = 10
 # Which words are drawn as unknown and which stretches of noise are silence: the same in every run.
 SEED = 59185
-# A stretch of noise is nobody's, so that a split by speaker may put it anywhere.
+# A stretch of noise has no speaker, so a split by speaker may put it anywhere.
 NOBODY = 1 << 40
 
 
 def is_speech_commands(folder: Path) -> bool:
-    """Whether a folder has the lists, or a folder of recordings a word."""
+    """Whether a folder has the lists, or one folder of recordings per word."""
     return any((folder / name).is_file() for name in LISTS.values()) or bool(_words(folder))
 
 
@@ -35,9 +36,11 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
     classes None: every word is a class, in alphabetical order (35 in version 2). 12: the ten keywords, '_unknown_'
     and '_silence_' as the data's paper and its TensorFlow code define them: of each part, for every 100 recordings
     of the ten words, 10 of other words and 10 one-second stretches of the background noise at a random volume.
-    Another number: as None, but it must be the folder's number of words.
+    10: the ten keywords alone, in alphabetical order. Another number: as None, but it must be the folder's number of
+    words.
 
-    A recording's speaker is its name up to '_nohash_'. Raises DataError.
+    A recording's speaker is its name up to '_nohash_'; where one name is without it, no speaker is known. Raises
+    DataError.
     """
     words = _words(folder)
     if not words:
@@ -47,20 +50,20 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
         )
     if sounds_in(folder):
         raise DataError(
-            f"{folder}: {sounds_in(folder)[0].name} and {len(words)} folders of recordings lie side by side; the "
+            f"{folder}: {sounds_in(folder)[0].name} and {len(words)} folders of recordings both lie in it; the "
             "folder of a recording is its class, so move those that lie outside into one"
         )
     names = _class_names(folder, words, classes)
     parts = _parts(folder, words)
-    speakers = {
-        name: number for number, name in enumerate(sorted({_speaker(path) for part in parts.values() for path in part}))
-    }
+    if classes == 10:
+        parts = {part: [path for path in paths if path.parent.name in names] for part, paths in parts.items()}
+    speakers = _speakers([path for paths in parts.values() for path in paths])
     listed = {}
     for part, paths in parts.items():
         if classes == 12:
             listed[part] = _twelve(folder, part, paths, speakers)
         else:
-            listed[part] = [Recording(path, names.index(path.parent.name), speakers[_speaker(path)]) for path in paths]
+            listed[part] = [Recording(path, names.index(path.parent.name), speakers[path]) for path in paths]
     return Listing(folder, listed, names, mel="gsc-paper", warnings=_empty_folders(folder, words))
 
 
@@ -92,10 +95,12 @@ def _class_names(folder: Path, words: list[str], classes: int | None) -> tuple[s
                 "leave out data.classes to take every word there is"
             )
         return TWELVE
+    if classes == 10 and all(word in words for word in KEYWORDS):
+        return tuple(sorted(KEYWORDS))
     if classes is not None and classes != len(words):
         raise DataError(
             f"{folder}: {classes} classes were asked for, there are {len(words)} words; complete the folder, set "
-            "data.classes to 12 for ten keywords, or leave it out to take every word there is"
+            "data.classes to 10 or 12 for ten keywords, or leave it out to take every word there is"
         )
     return tuple(words)
 
@@ -120,10 +125,10 @@ def _parts(folder: Path, words: list[str]) -> dict[str, list[Path]]:
     return {part: parts[part] for part in ("train", "validation", "test")}
 
 
-def _twelve(folder: Path, part: str, paths: list[Path], speakers: dict[str, int]) -> list[Recording]:
+def _twelve(folder: Path, part: str, paths: list[Path], speakers: dict[Path, int | None]) -> list[Recording]:
     generator = np.random.default_rng([SEED, ("train", "validation", "test", "all").index(part)])
     chosen = [
-        Recording(path, TWELVE.index(path.parent.name), speakers[_speaker(path)])
+        Recording(path, TWELVE.index(path.parent.name), speakers[path])
         for path in paths
         if path.parent.name in KEYWORDS
     ]
@@ -137,7 +142,7 @@ def _twelve(folder: Path, part: str, paths: list[Path], speakers: dict[str, int]
         )
     count = math.ceil(len(chosen) * PERCENT / 100)
     for index in sorted(generator.permutation(len(others))[:count]):
-        chosen.append(Recording(others[index], TWELVE.index(UNKNOWN), speakers[_speaker(others[index])]))
+        chosen.append(Recording(others[index], TWELVE.index(UNKNOWN), speakers[others[index]]))
     for number in range(count):
         noise = noises[generator.integers(len(noises))]
         excerpt = (float(generator.random()), float(generator.random()))
@@ -145,5 +150,10 @@ def _twelve(folder: Path, part: str, paths: list[Path], speakers: dict[str, int]
     return chosen
 
 
-def _speaker(path: Path) -> str:
-    return path.stem.partition("_nohash_")[0]
+def _speakers(paths: list[Path]) -> dict[Path, int | None]:
+    """Each recording's speaker, numbered in the order of their names."""
+    if not all(SPEAKER_ENDS in path.stem for path in paths):
+        return dict.fromkeys(paths)
+    names = {path: path.stem.partition(SPEAKER_ENDS)[0] for path in paths}
+    numbers = {name: number for number, name in enumerate(sorted(set(names.values())))}
+    return {path: numbers[name] for path, name in names.items()}

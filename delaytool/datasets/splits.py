@@ -33,7 +33,7 @@ def split_validation(train: Data, fraction: float, seed: int, by: str = "auto") 
 
 
 def split_test(data: Data, fraction: float, seed: int, by: str = "stratified") -> tuple[Data, Data]:
-    """(rest, test), about `fraction` in the second, chosen with `seed` as `split_validation` says; raises alike."""
+    """(rest, test), about `fraction` in the second, chosen with `seed` as by `split_validation`; raises alike."""
     _check_fraction("test_fraction", fraction)
     how = _stratified if resolve_method(data, by) == "stratified" else _by_speaker
     return _cut(data, how(data, fraction, seed))
@@ -42,8 +42,8 @@ def split_test(data: Data, fraction: float, seed: int, by: str = "stratified") -
 def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
     """(rest, all samples of one speaker), both in the samples' order: one fold of leave-one-speaker-out.
 
-    Raises DataError where the data name no speakers or not this one, and where a class is the speaker's alone, which
-    the rest could not learn.
+    Raises DataError where the data name no speakers or not this one, and where only this speaker has samples of a
+    class, which could not be learned from the rest.
     """
     if data.speakers is None:
         raise DataError(
@@ -56,10 +56,10 @@ def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
         way_out = "leave data.held_out_speaker out" if speakers.size == 1 else "choose one of them"
         raise DataError(f"{data.name}: data.held_out_speaker {speaker} cannot be held out, {has}; {way_out}")
     rest, held_out = _cut(data, np.asarray(data.speakers) == speaker)
-    alone = np.setdiff1d(held_out.labels, rest.labels)
-    if alone.size:
+    lost = np.setdiff1d(held_out.labels, rest.labels)
+    if lost.size:
         raise DataError(
-            f"{data.name}: without speaker {speaker} no sample of class {alone[0]} is left to learn from; "
+            f"{data.name}: without speaker {speaker} no sample of class {lost[0]} is left to learn from; "
             "hold another speaker out"
         )
     return rest, held_out
@@ -114,11 +114,11 @@ def _by_speaker(data: EventData | FrameData, fraction: float, seed: int) -> np.n
     generator = np.random.default_rng(seed)
     speakers, who, sizes = np.unique(np.asarray(data.speakers), return_inverse=True, return_counts=True)
     _, label = np.unique(data.labels, return_inverse=True)
-    said = np.zeros((speakers.size, int(label.max()) + 1), bool)  # (speaker, class)
-    said[who, label] = True
+    has_class = np.zeros((speakers.size, int(label.max()) + 1), bool)  # (speaker, class)
+    has_class[who, label] = True
     for _ in range(SPEAKER_TRIES):
         chosen = _near(sizes, generator.permutation(speakers.size), fraction * len(data))
-        if said[chosen].any(axis=0).all() and said[~chosen].any(axis=0).all():
+        if has_class[chosen].any(axis=0).all() and has_class[~chosen].any(axis=0).all():
             return chosen[who]
     raise DataError(
         f"{data.name}: none of {SPEAKER_TRIES} sets of its {speakers.size} speakers leaves every class in both parts; "

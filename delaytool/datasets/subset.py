@@ -1,4 +1,4 @@
-"""Which samples stand for all of them."""
+"""A subset of samples that represents all of them."""
 
 from __future__ import annotations
 

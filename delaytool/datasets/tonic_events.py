@@ -48,12 +48,12 @@ def read_tonic(
                 recorded = kind(save_to=str(root), **arguments)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise DataError(
-                f"{source}: tonic cannot give it ({first_line(error)}); check the network, or put its files where "
+                f"{source}: tonic cannot load it ({first_line(error)}); check the network, or put its files where "
                 f"tonic keeps them, in {root / name}"
             ) from None
-        told = f"{source} {part}"
-        n_units, units_of = flattening(told, recorded.sensor_size, pixel_bins, polarity)
-        read[part] = told, n_units, *_samples(recorded, told, units_of, progress)
+        label = f"{source} {part}"
+        n_units, units_of = flattening(label, recorded.sensor_size, pixel_bins, polarity)
+        read[part] = label, n_units, *_samples(recorded, label, units_of, progress)
     labels, class_names = _numbered({part: targets for part, (_, _, _, targets) in read.items()})
     return {
         part: EventData.from_samples(
@@ -61,10 +61,10 @@ def read_tonic(
             labels[part],
             n_units=n_units,
             n_classes=len(class_names),
-            name=told,
+            name=label,
             class_names=class_names,
         )
-        for part, (told, n_units, samples, _) in read.items()
+        for part, (label, n_units, samples, _) in read.items()
     }
 
 
@@ -84,7 +84,7 @@ def _class_of(name: str) -> Any:
 
 
 def _arguments(kind: Any) -> dict[str, dict[str, Any]]:
-    """The parts of a data set, and what tonic is to be asked for each."""
+    """The parts of a data set, and tonic's arguments for each."""
     parameters = inspect.signature(kind.__init__).parameters
     needed = [
         name

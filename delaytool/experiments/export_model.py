@@ -23,10 +23,10 @@ from delaytool.experiments.run import Run
 from delaytool.exporter.compile import export as export_delay_network
 from delaytool.exporter.compile_program import export_stages
 from delaytool.hw_configs import Target, load_target
-from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.stages import Staged, stages_of
 from delaytool.quantization.float_simulation import simulate_float
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program_of_stages import program_of_stages
 from delaytool.quantization.round_delays import round_delays
@@ -86,7 +86,7 @@ def export(
         raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")
     encoding = _resolved(encoding, frames, time_step_ms)
     names = tuple(map(str, class_names))
-    if isinstance(model, DelayNetwork):
+    if isinstance(model, TrainedNetwork):
         was_training = model.training
         try:
             return export_delay_network(

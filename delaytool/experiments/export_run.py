@@ -25,7 +25,7 @@ class ExportOptions:
 
     checkpoint            'best' or 'last'
     clip_delays           cut delays over the target's limit, and count them
-    data                  where the run's data are now; None: where its recipe says
+    data                  where the run's data are now; None: where its recipe states
     calibration_samples   of validation, evenly spaced, on which scales are chosen
     """
 
@@ -43,7 +43,7 @@ def export_run(
     progress: Callable[[str, int, int], None] | None = None,
     splits: Splits | None = None,
 ) -> Export:
-    """Compile a run's checkpoint for a chip, with what the float network answers on the test samples.
+    """Compile a run's checkpoint for a chip, with the float network's predictions on the test samples.
 
     Calibrated on evenly spaced validation samples of the run's data; on training samples where the protocol is 'paper',
     as validation may then be the test part. output None: the network is made in memory only. splits: the run's data,
@@ -78,7 +78,7 @@ def checkpoint_path(run: Path, checkpoint: str) -> Path:
 
 
 def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
-    """Where the network came from, and what the float network answers on the test samples."""
+    """Where the network came from, and the float network's predictions on the test samples."""
     test, batch = loaded.test, saved.recipe.trainer.batch_size
     trained, rounded = evaluate_both(saved.network(), test.frames, test.labels, batch, saved.sigma)
     checkpoint_sha256 = sha256_of(source)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 from delaytool.digests import read_signed_json, write_signed_json
-from delaytool.errors import BackendError, ExportError
+from delaytool.errors import BackendError, CheckpointError, ExportError
 from delaytool.experiments.export_run import export_run
 from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import (
@@ -18,15 +20,16 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
+from delaytool.printable import printable
 from delaytool.trainer.recipe import Recipe
 
-# Has no limits but the contract's own: what a chip cannot hold can still be counted there.
+# It has no limits but the contract's own, so the cost of a network that the chip cannot hold is still measured.
 FALLBACK = "ideal"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the integers of one run are worth and what they cost; means a sample.
+    """Accuracy of the integers of one run, and their cost; spikes and events are means per sample.
 
     target         the chip that was asked for
     why_not        why it cannot hold the network; '' where it can
@@ -57,11 +60,33 @@ class Measured:
 
     @staticmethod
     def read(run: Path) -> Measured:
-        return Measured(**read_signed_json(Measured.path(run))[0])
+        """Raises CheckpointError for a file that is damaged, lacks a value or holds one of a wrong type."""
+        path = Measured.path(run)
+        values, _ = read_signed_json(path)
+        types = get_type_hints(Measured)
+        lacking = sorted({"target", "why_not"} - set(values))
+        wrong = [name for name, value in values.items() if name not in types or not _fits(value, types[name])]
+        if lacking or wrong:
+            what = (
+                f"lacks {lacking[0]!r}" if lacking else f"{printable(wrong[0])} is {printable(values[wrong[0]])[:60]}"
+            )
+            raise CheckpointError(f"{path}: {what}, which cannot be; delete it and give the same command again")
+        return Measured(**values)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value has the type of a field; an integer will do for a float, NaN and infinity will not."""
+    types = get_args(hint) or (hint,)
+    if type(value) is float and not math.isfinite(value):
+        return False
+    return type(value) in types or (type(value) is int and float in types)
 
 
 class Measure(Train):
-    """Training and what comes after it. samples: how many the bits are compared on; accuracies take all."""
+    """Training, export and verification.
+
+    samples   how many the bits are compared on; accuracies are of all test samples
+    """
 
     def __init__(self, target: str, samples: int) -> None:
         self.target, self.samples = target, samples
@@ -102,7 +127,7 @@ def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Meas
             # The run was trained on these data just now, so its own record may be read.
             request = VerifyRequest(path, SampleChoice(RECORDED), max_drop=None)
             verification = verify_in_two_parts(request, samples)
-        except BackendError as error:  # a layer that never fires, say
+        except BackendError as error:  # for example, a layer never fires
             return Measured(target, why_not, no_integers=str(error))
         return _of(verification, done, target, name, why_not)
     return Measured(target, why_not, no_integers=no_integers)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from delaytool.trainer.checkpoint import Checkpoint
 
 Progress = Callable[[str, int, int], None]
-# The word with which a user allows the data that a file names to be read.
+# The value of --data with which a user allows the data that a file names to be read.
 RECORDED = "recorded"
 # Data that come with the package's own dependencies: nothing is read or downloaded that a file could choose.
 BUILT_IN = ("digits",)
@@ -112,7 +112,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict, and what it was reached on.
+    """The verdict, and the network and samples that it is about.
 
     why_no_floats   why no float accuracy counts; '' where one does
     """
@@ -144,12 +144,12 @@ class TwoPartVerification:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it does not pass. An unknown drop is no reason: the page says that it is not known."""
+        """Why it does not pass. An unknown drop is no reason: the page states that it is not known."""
         return tuple(dict.fromkeys((*self.bits.reasons, *drop_reasons(self.whole, self.max_drop))))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What stands beside the verdict wherever it is shown."""
+        """Sentences that are shown beside the verdict."""
         return self.whole.warnings
 
     @property
@@ -214,13 +214,13 @@ def verify_in_two_parts(
         network, samples.frames, samples.labels, first, backends[first], floats=floats, progress=progress
     )  # fmt: skip
     few = samples.subset(bit_samples)
-    # Float accuracies on these samples alone would stand beside those on all, and confuse.
+    # Float accuracies on these few samples would be mistaken for those on all.
     bits = verify(network, few.frames, few.labels, backends, max_drop=None, binding=binding, progress=progress)
     return TwoPartVerification(network, whole, bits, samples, request.max_drop, why_not)
 
 
 def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Checkpoint]:
-    """Compile the run's checkpoint again, as the network's record says, and compare every integer.
+    """Compile the run's checkpoint again as the network's record states, and compare every integer.
 
     Scales, clipping and the checkpoint's name are read from the file, so that no calibration data are needed. Raises
     VerificationError where the file has no such record, CheckpointError where the run has no such checkpoint.
@@ -275,7 +275,7 @@ def chosen_source(recorded: object, path: Path, data: str | None) -> str:
     if data is not None and data != RECORDED:
         return data
     if not isinstance(recorded, str) or not recorded:
-        raise DataError(f"{path}: the network does not say what data it was trained on; give samples with --data")
+        raise DataError(f"{path}: the file does not record its training data; give samples with --data")
     if data is None and recorded not in BUILT_IN:
         raise DataError(
             f"{path}: the file names its data as {recorded!r}, which is not built in; read that with --data recorded, "
@@ -301,7 +301,7 @@ def _check(request: VerifyRequest) -> None:
     first, *others = request.backends
     if first in others:
         raise VerificationError(
-            f"backend {first} cannot be compared with itself: that says nothing; name another with --against"
+            f"backend {first} cannot be compared with itself, which would prove nothing; name another with --against"
         )
     if not others and not request.with_torch:
         raise VerificationError(f"backend {first} would be compared with nothing; name another with --against")

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.limits import placements
 from delaytool.errors import ExportError
-from delaytool.exporter.compile import Export
+from delaytool.exporter.check_limits import check_limits
+from delaytool.exporter.compile import Export, passes_in_integers
 from delaytool.exporter.count_spikes import count_spikes
-from delaytool.exporter.passes.check_limits import check_limits
+from delaytool.exporter.layer_summary import layer_summaries
 from delaytool.exporter.record import ExportRecord
-from delaytool.exporter.report import layer_reports
 from delaytool.hw_configs import Target
 from delaytool.models.stages import NamedStage
 from delaytool.quantization.choose_scale import choose_scale
@@ -22,7 +23,6 @@ from delaytool.quantization.choose_storage import choose_storage
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program_of_stages import program_of_stages
-from delaytool.quantization.quantize import quantize
 from delaytool.quantization.round_delays import round_delays
 from delaytool.version import __version__
 
@@ -54,11 +54,10 @@ def export_stages(
     program = round_delays(program, target, clip=clip_delays)
     program = merge_taps(program)
     program = choose_scale(program, target, calibration, progress)
-    network = choose_storage(quantize(program, target), target)
-    layers = layer_reports(program, network, check_limits(network, target), target)
+    network = passes_in_integers(program, target)
+    layers = layer_summaries(program, network, placements(network, target), target)
     if program.layers[-1].threshold is not None:
-        network = choose_storage(count_spikes(network, target), target)
-        check_limits(network, target)
+        network = check_limits(choose_storage(count_spikes(network, target), target), target)
     else:
         network = replace(network, readout=replace(network.readout, method=readout))
     scales = tuple(layer.scale for layer in program.layers if layer.scale is not None)

@@ -9,7 +9,7 @@ The layout is what `lava.lib.dl.netx.hdf5` of lava-dl 0.6.0 reads:
     layer/<i>/bias      (n_out,) mantissas; the exponent is always 6
     layer/<i>/neuron/   type 'LOIHI' or 'CUBA', iDecay (du + 1), vDecay (dv), vThMant (threshold)
 
-It has no place for weight exponents, several taps a synapse, other sources than the layer before,
+It has no place for weight exponents, several taps per synapse, other sources than the layer before,
 payloads, the length of a sample or how the input was made. What cannot be said is refused, never rounded.
 """
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from delaytool.models.synapse_settings import SynapseSettings
 
-# Neurons of a layer and layers of a network, beyond which a number is a slip of the keyboard.
+# Neurons of a layer and layers of a network, beyond which a number is taken for a typing error.
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
 
 
@@ -29,13 +29,13 @@ class RecipeSection(BaseModel):
 
 
 class ModelConfig(RecipeSection):
-    """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward unless said otherwise."""
+    """A network of spiking layers with a delay per synapse (arXiv 2306.17670), feed-forward by default."""
 
     hidden: tuple[Annotated[int, Field(ge=1, le=MAX_NEURONS)], ...] = Field(
         default=(256, 256), max_length=MAX_LAYERS, description="neurons of each hidden layer"
     )
     kernel_count: int = Field(
-        default=1, ge=1, le=64, description="taps a synapse (m in nL-mKC), where delays are learned or random"
+        default=1, ge=1, le=64, description="taps per synapse (m in nL-mKC), where delays are learned or random"
     )
     max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
     delays: Literal["learned", "fixed-random", "none", "dense"] = Field(
@@ -45,7 +45,7 @@ class ModelConfig(RecipeSection):
     )
     delays_per: Literal["synapse", "presynaptic", "postsynaptic"] = Field(
         default="synapse",
-        description="what has a delay of its own: each synapse, each sender, each receiver of a layer",
+        description="what has a delay of its own: each synapse, each presynaptic or each postsynaptic neuron",
     )
     interpolation: Literal["gauss", "triangle", "max", "laplace"] = "gauss"
     sparsity: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of each layer's taps that do not exist")
@@ -59,7 +59,7 @@ class ModelConfig(RecipeSection):
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
     neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
         default="lif",
-        description="'plif': tau is learned, one a layer; 'cuba': a current with a decay of its own before the "
+        description="'plif': tau is learned, one per layer; 'cuba': a current with a decay of its own before the "
         "membrane; 'adaptive': the threshold rises with every spike (no chip's contract holds it)",
     )
     tau_current: float = Field(
@@ -70,10 +70,10 @@ class ModelConfig(RecipeSection):
         default=10.0, ge=1.0, description="of 'adaptive': time constant in steps with which that passes"
     )
     recurrent: bool | tuple[bool, ...] = Field(
-        default=False, description="hidden layers also hear themselves, with delays; or one value a hidden layer"
+        default=False, description="recurrent hidden layers, with delays; or one value per hidden layer"
     )
     recurrent_max_delay: int | None = Field(
-        default=None, ge=0, le=4095, description="longest delay from a layer to itself; default: max_delay"
+        default=None, ge=0, le=4095, description="longest delay of recurrent synapses; default: max_delay"
     )
     threshold: float = Field(default=1.0, gt=0)
     surrogate_alpha: float = Field(default=5.0, gt=0, description="sharpness of the arctan surrogate")
@@ -122,7 +122,7 @@ class ModelConfig(RecipeSection):
 
     @field_validator("recurrent")
     @classmethod
-    def _one_value_a_hidden_layer(
+    def _one_value_per_hidden_layer(
         cls, recurrent: bool | tuple[bool, ...], info: ValidationInfo
     ) -> bool | tuple[bool, ...]:
         hidden = info.data.get("hidden")
@@ -159,12 +159,12 @@ class ModelConfig(RecipeSection):
         return self.tau_current if self.neuron == "cuba" else 1.0
 
     def is_recurrent(self, layer: int) -> bool:
-        """Whether a hidden layer (0 the first) hears itself."""
+        """Whether a hidden layer (0 the first) is recurrent."""
         return self.recurrent if isinstance(self.recurrent, bool) else self.recurrent[layer]
 
     @property
     def recurrent_synapses(self) -> ModelConfig:
-        """The same network's recipe as synapses from a layer to itself are to read it."""
+        """The recipe as it holds for recurrent synapses: their own longest delay, no bias."""
         longest = self.max_delay if self.recurrent_max_delay is None else self.recurrent_max_delay
         return self.model_copy(update={"max_delay": longest, "bias": False})
 

@@ -1,7 +1,7 @@
 """Which taps exist: drawn once and for all, or rewired while training (`trainer.rewiring`).
 
 A rewired tap has a fixed sign s and a connectivity theta >= 0; its weight is w = s theta, and it exists where
-theta > 0. What is stored is w: as s is +1 or -1, w and theta say the same, Adam moves both alike, bit for bit, and the
+theta > 0. What is stored is w: as s is +1 or -1, w and theta hold the same, Adam moves both alike, bit for bit, and the
 gradient by theta is s times that by w.
 """
 
@@ -39,8 +39,8 @@ def distinct_delays(like: Tensor, size: int) -> Tensor:
 def connected(weight: Tensor, exists: Tensor, dense_gradient: bool) -> Tensor:
     """The weights where taps exist, 0 elsewhere.
 
-    dense_gradient: a tap that does not exist gets the gradient that its weight would have at 0, which is what
-    rewiring by gradient asks for; else it gets none.
+    dense_gradient: a tap that does not exist gets the gradient that its weight would have at 0, which
+    rewiring by gradient needs; else it gets none.
     """
     masked = torch.where(exists, weight, 0.0)
     return weight + (masked - weight).detach() if dense_gradient else masked

@@ -16,8 +16,6 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
 from delaytool.models.neurons import Population
 from delaytool.models.synapse_settings import SynapseSettings
-from delaytool.quantization import integer_training as quantized
-from delaytool.quantization.scales import Grid
 
 
 def delayed_linear(n_in: int, n_out: int, synapses: SynapseSettings) -> DelayedLinear:
@@ -40,7 +38,7 @@ class HiddenLayer(nn.Module):
         self.norm = nn.BatchNorm1d(synapses.out_features) if config.batch_norm else None
         self.neurons = Population(config)
         self.recurrent = recurrent
-        self.checkpointed = False  # make again for the gradient what was between the layer's input and its spikes
+        self.checkpointed = False  # whether what is between input and spikes is computed again for the gradient
         self.share: tuple[slice, int] | None = None
 
     def current(self, x: Tensor, n_steps: int, sigma: float | Unset | None) -> Tensor:
@@ -58,7 +56,7 @@ class HiddenLayer(nn.Module):
         return self._spikes(x, n_steps, sigma, mask)
 
     def dropout_mask(self, x: Tensor) -> Tensor | None:
-        """(batch, neuron), drawn for the whole batch of which this may be a share."""
+        """(batch, neuron); drawn for the whole batch where the input is a share of one (see `share_of_batch`)."""
         if not self.training or self.config.dropout == 0:
             return None
         rows, total = self.share or (slice(None), x.shape[1])
@@ -88,8 +86,7 @@ class DelayNetwork(nn.Module):
     """Hidden layers and a readout that never fires.
 
     sigma, the width of every layer's taps in steps, is an attribute that a schedule lowers; None means rounded delays
-    and single taps, which is how the network is evaluated and exported. A forward pass may be given another one. With
-    a `grid` it computes in that grid's integers, and has single taps.
+    and single taps, which is how the network is evaluated and exported. A forward pass may be given another one.
     """
 
     def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:
@@ -110,7 +107,6 @@ class DelayNetwork(nn.Module):
         )
         self.readout = readout
         self.readout_neurons = Population(config)
-        self.grid: Grid | None = None
 
     @property
     def sigma(self) -> float | Unset | None:
@@ -138,7 +134,7 @@ class DelayNetwork(nn.Module):
 
     @contextmanager
     def share_of_batch(self, rows: slice, total: int) -> Iterator[None]:
-        """What is fed meanwhile is these rows of a batch of `total`: dropout draws the whole batch's masks."""
+        """Within it, input is these rows of a batch of `total`: dropout draws the masks of the whole batch."""
         for layer in self.hidden_layers():
             layer.share = (rows, total)
         try:
@@ -185,9 +181,6 @@ class DelayNetwork(nn.Module):
 
     def traced(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
-        if self.grid is not None:
-            assert sigma is None or sigma is UNSET, "a network on a grid has single taps"
-            return quantized.traced(self, frames)
         x = frames.to(self.readout.weight.dtype).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []
@@ -198,7 +191,7 @@ class DelayNetwork(nn.Module):
         return spikes, self.readout_neurons.membrane(out)
 
     def sent(self, x: Tensor) -> Tensor:
-        """Spikes as the next layer hears them: in chip time each takes one step besides its delay."""
+        """Spikes as they reach the next layer: in chip time each takes one step besides its delay."""
         return functional.pad(x, (0, 0, 0, 0, 1, 0)) if self.config.timing == "chip" else x
 
 

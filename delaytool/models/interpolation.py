@@ -7,7 +7,7 @@ those of the package dcls 0.1.1, written in delays rather than in its positions:
     'triangle'   K[j] ~ max(0, 1 - |j - d|): linear between the two neighbors (dcls 'v1'), sigma unused
     'max'        K[j] ~ max(0, 1 + |sigma| - |j - d|)
     'laplace'    K[j] ~ exp(-|j - d| / (|sigma| + 0.27)): not one of dcls'; its tails are heavier than the gauss', so a
-                 delay hears of steps farther off while it is wide
+                 wide tap gets a gradient from steps farther off
 
 scaled to a sum of 1 over the kernel, but for NORMALIZATION.
 """
@@ -24,15 +24,11 @@ from torch import Tensor
 from delaytool.models.differentiable import DifferentiableFunction
 
 SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches zero
-# The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
-# which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
-FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
 NORMALIZATION = 1e-7
 # No height is lower: it would carry nothing, but denormal numbers make the convolution 7 to 9 times slower.
 NEGLIGIBLE = 1e-30
 _NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE)
 
-INTERPOLATIONS = tuple(FINAL_SIGMA)
 # Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU.
 _AT_A_TIME = {"cpu": 1 << 17}
 
@@ -66,7 +62,7 @@ def half_width(sigma: float, interpolation: str, discarded: float) -> float:
         width = abs(sigma) + SIGMA_OFFSET
         return math.sqrt(0.25 - 2 * width**2 * math.log(discarded))
     if interpolation == "laplace":
-        # Beside d heights fall by one factor a step, so what is left out is to what is kept as their first ones are,
+        # Beside d heights fall by one factor per step, so what is left out is to what is kept as their first ones are,
         # and the first one kept stands at most one step from d.
         return 1.0 - (abs(sigma) + SIGMA_OFFSET) * math.log(discarded)
     return 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
@@ -103,15 +99,15 @@ class _Taps(DifferentiableFunction):
         grad_weight = torch.empty_like(weight)
         grad_delay = torch.empty_like(delay) if ctx.needs_input_grad[1] else None
         for rows, distance in _distances(delay, first, width):
-            given = grad[rows].unsqueeze(2) if first is None else grad[rows]
+            grad_rows = grad[rows].unsqueeze(2) if first is None else grad[rows]
             height = _height(distance, sigma, name)
             slope = None if grad_delay is None else _slope(height, distance, sigma, name)
             norm = height.sum(-1) + NORMALIZATION
-            by_weight = height.mul_(given).sum(-1) / norm
+            by_weight = height.mul_(grad_rows).sum(-1) / norm
             grad_weight[rows] = by_weight
             if grad_delay is not None and slope is not None:
                 turning = slope.sum(-1)
-                by_delay = slope.mul_(given).sum(-1) - by_weight * turning
+                by_delay = slope.mul_(grad_rows).sum(-1) - by_weight * turning
                 grad_delay[rows] = weight[rows] / norm * by_delay
         return grad_weight, grad_delay, None, None, None, None
 

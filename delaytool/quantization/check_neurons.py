@@ -1,4 +1,4 @@
-"""Neurons that the integer contract does not have are refused before anything is done."""
+"""The first pass: neurons that the integer contract does not have are refused."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from delaytool.models.config import ModelConfig
 
 
 def check_neurons(config: ModelConfig) -> None:
-    """Raise ExportError saying what the contract lacks for the neurons of a recipe."""
+    """Raise ExportError that names what the contract lacks for the neurons of a recipe."""
     if config.neuron == "adaptive":
         raise ExportError(
-            "network: model.neuron is 'adaptive', and the integer contract has one constant threshold a layer, no "
+            "network: model.neuron is 'adaptive', and the integer contract has one constant threshold per layer, no "
             "state that raises it; train with model.neuron 'lif', 'plif' or 'cuba', or evaluate the float network"
         )

@@ -1,4 +1,4 @@
-"""How many integer units 1.0 is worth, a layer at a time, by measured agreement."""
+"""How many integer units 1.0 is worth, layer by layer, by measured agreement."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from delaytool.contract.layer import IntegerLayer, Readout
-from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.reach import check_accumulators
 from delaytool.errors import ExportError, NetworkError
 from delaytool.hw_configs import Target
 from delaytool.quantization.float_simulation import simulate_float
@@ -39,12 +38,12 @@ def choose_scale(
     """Give every layer the scale whose integers follow the float network best on calibration frames.
 
     frames     (sample, time, channel): samples that were not trained on
-    progress   told (layer, scales tried, scales to try)
+    progress   called with (layer, scales tried, scales to try)
     headroom   the factor by which sums may grow, in training that follows, before a proof is lost
 
-    From the input on, each layer is simulated in integers on what the integer layers before it sent, and compared
-    with the rounded float network's spikes (of the readout: its membrane) in the same steps. Only scales are tried
-    at which, for any input, no current can wrap and the readout cannot reach its threshold, wherever there are such.
+    From the input on, each layer is simulated in integers on the spikes of the integer layers before it, and compared
+    with the rounded float network's spikes (of the readout: its membrane) in the same steps. Where there are scales at
+    which, for any input, no current can wrap and the readout cannot reach its threshold, only those are tried.
     Raises ExportError where not even the smallest scale fits the target, and where a layer never fires.
     """
     wanted = simulate_float(program, frames)
@@ -52,15 +51,10 @@ def choose_scale(
     chosen: list[FloatLayer] = []
     sent = [padded_frames(torch.from_numpy(frames), program.chip_steps)]
     for index in range(len(program.layers)):
-        best = _choose(program, index, target, sent, wanted[index], progress or _tell_nobody, headroom)
+        best = _choose(program, index, target, sent, wanted[index], progress, headroom)
         chosen.append(best)
-        built = integer_layer(best, index, target)
-        sent.append(run_layer(_enclosing(program, index, built), index, sent).spikes.float())
+        sent.append(run_layer(integer_layer(best, index, target), sent, program.payloads).spikes.float())
     return replace(program, layers=tuple(chosen))
-
-
-def _tell_nobody(layer: str, done: int, total: int) -> None:
-    pass
 
 
 def _choose(
@@ -69,7 +63,7 @@ def _choose(
     target: Target,
     sent: list[Tensor],
     wanted: Tensor,
-    progress: Callable[[str, int, int], None],
+    progress: Callable[[str, int, int], None] | None,
     headroom: float,
 ) -> FloatLayer:
     layer = program.layers[index]
@@ -83,7 +77,8 @@ def _choose(
 
     def measured(scale: Scale) -> FloatLayer:
         tried.append(_measured(program, index, target, sent, wanted, scale))
-        progress(layer.name, len(tried), total)
+        if progress is not None:
+            progress(layer.name, len(tried), total)
         return tried[-1]
 
     tried: list[FloatLayer] = []
@@ -93,7 +88,8 @@ def _choose(
     if layer.threshold is not None:
         for threshold in _thresholds(best.scale, target):
             measured(replace(best.scale, threshold=threshold))
-    progress(layer.name, total, total)
+    if progress is not None:
+        progress(layer.name, total, total)
     return min(tried, key=_disagreement)
 
 
@@ -102,11 +98,11 @@ def _disagreement(layer: FloatLayer) -> float:
 
 
 def _candidates(program: Program, index: int, target: Target, headroom: float) -> Iterator[Scale]:
-    """One scale a stretch: the finest that is proven safe, or else the coarsest that fits the target."""
+    """One scale per stretch: the finest that is proven safe, or else the coarsest that fits the target."""
     layer, limits = program.layers[index], target.limits
     largest = float(np.abs(layer.weight).max())
     if largest == 0:
-        raise ExportError(f"layer {layer.name}: every weight is 0, so it hears nothing; train longer")
+        raise ExportError(f"layer {layer.name}: every weight is 0, so it has no input; train longer")
     for stretch in STRETCHES:
         fitting = []
         for power in range(limits.weight_exponent_max, -COARSER, -1):
@@ -118,9 +114,10 @@ def _candidates(program: Program, index: int, target: Target, headroom: float) -
             scale = Scale(per_unit, exponent, wish)
             try:
                 built = integer_layer(replace(layer, scale=scale), index, target)
-                bounds = state_bounds(_enclosing(program, index, built), built).grown(headroom)
+                check_accumulators(built, program.payloads)
             except (ExportError, NetworkError):  # a bias beyond the target's, a sum beyond 32 bits
                 continue
+            bounds = state_bounds(built, program.payloads).grown(headroom)
             fitting.append(scale)
             if bounds.no_wrap and (layer.threshold is not None or bounds.never_fires):
                 break
@@ -139,8 +136,7 @@ def _measured(
 ) -> FloatLayer:
     """The layer with this scale, and how far its integers are from the float layer."""
     layer = replace(program.layers[index], scale=scale)
-    built = integer_layer(layer, index, target)
-    trace = run_layer(_enclosing(program, index, built), index, sent)
+    trace = run_layer(integer_layer(layer, index, target), sent, program.payloads)
     late = program.late[index]
     if layer.threshold is not None:
         spikes = trace.spikes[:, late : late + wanted.shape[1]].float()
@@ -158,12 +154,3 @@ def _refuse_silence(program: Program, wanted: list[Tensor]) -> None:
                 f"layer {layer.name}: it never fires on the calibration samples, so nothing reaches the readout; "
                 "train longer, or check that the data is the one that it was trained on"
             )
-
-
-def _enclosing(program: Program, index: int, built: IntegerLayer) -> IntegerNetwork:
-    """A network in which the layer stands at its place, so that its input bounds can be asked for."""
-    before = tuple(
-        IntegerLayer(name=layer.name, n_neurons=layer.n_neurons, synapses=(), dv=0, threshold=0)
-        for layer in program.layers[:index]
-    )
-    return IntegerNetwork(program.encoding, (*before, built), Readout("sum", 1.0, 0, 1), n_steps=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from delaytool.contract.limits import synapse_bytes
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, Synapses
-from delaytool.exporter.passes.check_limits import synapse_bytes
 from delaytool.hw_configs import Target
 
 

@@ -1,4 +1,4 @@
-"""The grid that a network is to be trained through, chosen as the exporter chooses."""
+"""The scales that a network is to be trained through, chosen as the exporter chooses."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program import FloatLayer, program_of
 from delaytool.quantization.round_delays import round_delays
-from delaytool.quantization.scales import Grid, Scale, bias_exponent_for
+from delaytool.quantization.scales import IntegerScales, Scale, bias_exponent_for
 
-# Training goes on: sums may grow so much, and biases, before they leave what was proven or held. A scale is a power of
-# two of the next, so that more room would cost a whole bit more often.
+# Training goes on: by these factors sums and biases may grow before they leave what was proven, or what the target
+# holds. Each scale tried is twice the next, so that more room would cost a whole bit more often.
 SUM_HEADROOM = 1.25
 BIAS_HEADROOM = 1.5
 
 
-def grid_for(
+def choose_training_scales(
     model: DelayNetwork,
     encoding: InputEncoding,
     target: Target,
     frames: np.ndarray,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Grid:
+) -> IntegerScales:
     """Scales of every layer as `choose_scale` finds them for the float network as it stands, to be kept from now on.
 
     frames (sample, time, channel): to calibrate on. Raises ExportError where the target cannot hold the network.
@@ -40,7 +40,7 @@ def grid_for(
     program = round_delays(program, target)
     program = merge_taps(program)
     program = choose_scale(program, target, frames, progress, headroom=SUM_HEADROOM)
-    return Grid(target.name, tuple(_with_bias_exponent(layer, target) for layer in program.layers))
+    return IntegerScales(target.name, tuple(_with_bias_exponent(layer, target) for layer in program.layers))
 
 
 def _with_bias_exponent(layer: FloatLayer, target: Target) -> Scale:

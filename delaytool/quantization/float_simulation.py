@@ -1,4 +1,4 @@
-"""The float network with rounded delays and folded batch norm: what the integers are measured against."""
+"""The float network with rounded delays and folded batch norm: what the integers are compared with."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _run(layer: FloatLayer, x: Tensor, steps: int) -> Tensor:
     constants = LifConstants(
         leak_of(layer.tau), layer.threshold, alpha=5.0, detach_reset=True, current_leak=leak_of(layer.current_tau)
     )
-    within = None if layer.recurrent is None else whole(_kernel(layer.recurrent.weight, layer.recurrent.delay))
-    return spiking(current, constants, recurrent=within)
+    recurrent = None if layer.recurrent is None else whole(_kernel(layer.recurrent.weight, layer.recurrent.delay))
+    return spiking(current, constants, recurrent=recurrent)
 
 
 def _kernel(weight: np.ndarray, delay: np.ndarray) -> Tensor:

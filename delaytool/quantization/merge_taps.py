@@ -29,7 +29,7 @@ def _merged(layer: FloatLayer) -> FloatLayer:
 def _merge(weight: np.ndarray, delay: np.ndarray) -> tuple[np.ndarray, int]:
     """(weights, taps merged)."""
     ordered = np.sort(delay, axis=2)
-    if (ordered[..., 1:] != ordered[..., :-1]).all():  # so with one tap, and with one on every delay
+    if (ordered[..., 1:] != ordered[..., :-1]).all():  # also with one tap per synapse, and with one on every delay
         return weight, 0
     merged = merged_taps(torch.from_numpy(weight), torch.from_numpy(delay))[0].numpy()
     return merged, int(np.count_nonzero(weight) - np.count_nonzero(merged))

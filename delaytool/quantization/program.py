@@ -1,13 +1,14 @@
-"""What the passes hand on: a float network as plain arrays, ever nearer to integers."""
+"""What the passes take and return: a float network as plain arrays, in each pass nearer to integers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor, nn
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.models.delay_network import DelayNetwork
+from delaytool.quantization.integer_training import TrainedNetwork, float_network, integer_scales, normalization_of
 from delaytool.quantization.scales import Scale
 
 
@@ -21,10 +22,22 @@ class BatchNorm:
     variance: np.ndarray
     eps: float
 
+    @staticmethod
+    def of(norm: nn.BatchNorm1d) -> BatchNorm:
+        """With its running statistics."""
+        at_rest = normalization_of(norm)
+        return BatchNorm(
+            gamma=_array(at_rest.gamma),
+            beta=_array(at_rest.beta),
+            mean=_array(at_rest.mean),
+            variance=_array(at_rest.variance),
+            eps=at_rest.eps,
+        )
+
 
 @dataclass(frozen=True)
 class Recurrence:
-    """Synapses from a layer to itself, past batch norm: as a FloatLayer's; spikes take a step besides their delay."""
+    """Recurrent synapses, past batch norm: arrays as a FloatLayer's; spikes take one step besides their delay."""
 
     weight: np.ndarray
     delay: np.ndarray
@@ -38,9 +51,9 @@ class FloatLayer:
     bias            (n_out,) float64
     tau, current_tau   time constants of membrane and current in steps; 1: none
     threshold       None for the readout, which never fires
-    recurrent       what the layer hears of itself
-    clipped_delays, merged_taps   what passes did, for the report
-    disagreement    of the scale chosen: what share of the spikes differ on the calibration samples, or, for the
+    recurrent       its recurrent synapses
+    clipped_delays, merged_taps   how many taps passes changed, for the summary
+    disagreement    of the scale chosen: the share of the spikes that differ on the calibration samples, or, for the
                     readout, its membrane's error relative to its size
     """
 
@@ -67,33 +80,39 @@ class FloatLayer:
 class Program:
     """A whole float network on its way to integers.
 
-    steps   time steps that each layer runs (see ModelConfig.steps_of)
-    late    the chip's step in which a layer does what it does in step 0 here
-    trained_for   the target through whose integers the network was trained: its layers have their scales
+    steps           time steps that each layer runs (see ModelConfig.steps_of)
+    late            the chip's step in which a layer does what it does in step 0 here
+    quantized_for   the target through whose integers the network was trained: its layers have their scales
     """
 
     encoding: InputEncoding
     layers: tuple[FloatLayer, ...]
     steps: tuple[int, ...]
     late: tuple[int, ...]
-    trained_for: str | None = None
+    quantized_for: str | None = None
 
     @property
     def chip_steps(self) -> int:
         """Chip steps of a whole run."""
         return self.steps[-1] + self.late[-1]
 
+    @property
+    def payloads(self) -> tuple[int, ...]:
+        """Largest value that a spike of each population carries: of the input, then of every layer."""
+        return (self.encoding.max_payload, *(1 for _ in self.layers))
 
-def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
+
+def program_of(model: TrainedNetwork, encoding: InputEncoding) -> Program:
     """A trained network as arrays. The encoding's n_steps must be decided."""
-    config = model.config
+    network, scales = float_network(model), integer_scales(model)
+    config = network.config
     n_frames = encoding.n_steps
     assert n_frames is not None, "a trained network's encoding is resolved"
     layers = []
-    names = model.layer_names()
-    taus = model.time_constants()
-    stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in model.hidden_layers()]
-    stages.append((model.readout, None, None))
+    names = network.layer_names()
+    taus = network.time_constants()
+    stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in network.hidden_layers()]
+    stages.append((network.readout, None, None))
     for index, (synapses, norm, recurrent) in enumerate(stages):
         weight = _array(synapses.connected_weight())
         layers.append(
@@ -102,19 +121,11 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
                 weight=weight,
                 delay=_array(synapses.delays),
                 bias=np.zeros(len(weight)) if synapses.bias is None else _array(synapses.bias),
-                batch_norm=None
-                if norm is None
-                else BatchNorm(
-                    gamma=_array(norm.weight),
-                    beta=_array(norm.bias),
-                    mean=_array(norm.running_mean),
-                    variance=_array(norm.running_var),
-                    eps=norm.eps,
-                ),
+                batch_norm=None if norm is None else BatchNorm.of(norm),
                 tau=taus[names[index]],
                 current_tau=config.current_tau,
-                threshold=config.threshold if index < len(model.hidden) else None,
-                scale=None if model.grid is None else model.grid.scales[index],
+                threshold=config.threshold if index < len(network.hidden) else None,
+                scale=None if scales is None else scales.scales[index],
                 recurrent=None
                 if recurrent is None
                 else Recurrence(_array(recurrent.connected_weight()), _array(recurrent.delays)),
@@ -122,8 +133,8 @@ def program_of(model: DelayNetwork, encoding: InputEncoding) -> Program:
         )
     steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))
     late = tuple(config.lateness_on_chip(index) for index in range(len(layers)))
-    return Program(encoding, tuple(layers), steps, late, None if model.grid is None else model.grid.target)
+    return Program(encoding, tuple(layers), steps, late, None if scales is None else scales.target)
 
 
-def _array(tensor) -> np.ndarray:
+def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().double().numpy()

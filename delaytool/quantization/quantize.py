@@ -49,8 +49,8 @@ def integer_layer(layer: FloatLayer, index: int, target: Target) -> IntegerLayer
     mantissa, exponent = quantized_bias(layer, scale, target)
     groups = [_group(layer.weight, layer.delay, index, scale, limits)]
     if layer.recurrent is not None:
-        own = _scale_within(layer.recurrent, scale, limits)
-        groups.append(_group(layer.recurrent.weight, layer.recurrent.delay, index + 1, own, limits))
+        recurrent_scale = _recurrent_scale(layer.recurrent, scale, limits)
+        groups.append(_group(layer.recurrent.weight, layer.recurrent.delay, index + 1, recurrent_scale, limits))
     return IntegerLayer(
         name=layer.name,
         n_neurons=layer.n_neurons,
@@ -104,8 +104,8 @@ def _group(
     )
 
 
-def _scale_within(recurrent: Recurrence, scale: Scale, limits: Limits) -> Scale:
-    """The layer's scale with the smallest exponent at which no weight is clipped: every group has its own."""
+def _recurrent_scale(recurrent: Recurrence, scale: Scale, limits: Limits) -> Scale:
+    """The layer's scale with the smallest exponent at which no recurrent weight is clipped."""
     largest, exponent = float(np.abs(recurrent.weight).max()) * scale.per_unit, 0
     while largest > limits.weight_max << exponent and exponent < limits.weight_exponent_max:
         exponent += 1
@@ -131,10 +131,10 @@ def quantization_of(layer: FloatLayer, target: Target) -> Quantization:
     weights, errors, clipped = [], [], []
     groups = [(layer.weight, scale)]
     if layer.recurrent is not None:
-        groups.append((layer.recurrent.weight, _scale_within(layer.recurrent, scale, limits)))
-    for given, group_scale in groups:
+        groups.append((layer.recurrent.weight, _recurrent_scale(layer.recurrent, scale, limits)))
+    for floats, group_scale in groups:
         unit = group_scale.per_unit / (1 << group_scale.exponent)
-        part = given[given != 0]
+        part = floats[floats != 0]
         weights.append(part)
         errors.append(quantized_weight(part, group_scale, limits) / unit - part)
         clipped.append((part * unit > limits.weight_max + 0.5) | (part * unit < limits.weight_min - 0.5))

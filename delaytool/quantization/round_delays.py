@@ -1,4 +1,4 @@
-"""Delays become whole steps, within what the target can wait."""
+"""Delays become whole steps, at most the target's longest."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ def round_delays(program: Program, target: Target, clip: bool = False) -> Progra
 
 
 def _rounded(layer: FloatLayer, target: Target, clip: bool) -> FloatLayer:
-    delay, clipped = _whole(layer.name, layer.weight, layer.delay, target, clip)
+    delay, clipped = _rounded_delays(layer.name, layer.weight, layer.delay, target, clip)
     recurrent = layer.recurrent
     if recurrent is not None:
-        within, more = _whole(f"{layer.name} (from itself)", recurrent.weight, recurrent.delay, target, clip)
+        within, more = _rounded_delays(f"{layer.name} (recurrent)", recurrent.weight, recurrent.delay, target, clip)
         recurrent = replace(recurrent, delay=within)
         clipped += more
     return replace(layer, delay=delay, recurrent=recurrent, clipped_delays=clipped)
 
 
-def _whole(name: str, weight: np.ndarray, delay: np.ndarray, target: Target, clip: bool) -> tuple[np.ndarray, int]:
+def _rounded_delays(
+    name: str, weight: np.ndarray, delay: np.ndarray, target: Target, clip: bool
+) -> tuple[np.ndarray, int]:
     """(whole delays, how many were clipped)."""
     limit = target.limits.delay_max
-    # In float32, as trained: a delay must not round otherwise here than in the trainer's evaluation.
+    # In float32, as trained: a delay must round here as it does in the trainer's evaluation.
     delay = np.round(delay.astype(np.float32)).astype(np.float64)
-    over = (delay > limit) & (weight != 0)  # what no spike goes through needs no room
+    over = (delay > limit) & (weight != 0)  # a tap that does not exist takes no room
     if over.any() and not clip:
         raise ExportError(
             f"layer {name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "

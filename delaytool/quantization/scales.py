@@ -39,8 +39,8 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The integers that a network is trained through: a target's name, and a scale for every layer."""
+class IntegerScales:
+    """The integers that a network is trained through: a target's name, and a scale for every layer, in order."""
 
     target: str
     scales: tuple[Scale, ...]
@@ -53,8 +53,8 @@ class Grid:
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> Grid:
-        return Grid(values["target"], tuple(Scale(**scale) for scale in values["scales"]))
+    def from_dict(values: dict[str, Any]) -> IntegerScales:
+        return IntegerScales(values["target"], tuple(Scale(**scale) for scale in values["scales"]))
 
 
 class Normalization(NamedTuple):
@@ -89,7 +89,7 @@ def merged_taps(weight: Tensor, delay: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Nearest(DifferentiableFunction):
-    """The nearest integer (half to even) within low..high; the gradient passes, but for what would push further out."""
+    """The nearest integer (half to even) within low..high; the gradient passes, unless it would push further out."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from delaytool.contract.layer import IntegerLayer
-from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.reach import input_bounds
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class StateBounds:
         )
 
 
-def state_bounds(network: IntegerNetwork, layer: IntegerLayer) -> StateBounds:
+def state_bounds(layer: IntegerLayer, payloads: Sequence[int]) -> StateBounds:
     """The exact bounds of one step's input, summed over time as geometric series of the two decays.
 
-    Rounding is toward zero, so it only makes states smaller.
+    payloads: the largest value that a spike of each population carries, as for `contract.reach`. Rounding is toward
+    zero, so it only makes states smaller.
     """
-    low, high = network.input_bounds(layer)
+    low, high = input_bounds(layer, payloads)
     gain = (1 << STATE_SHIFT) * DECAY_UNITY / (layer.du + 1)
     leak = DECAY_UNITY / layer.dv if layer.dv else float("inf")
     top = float(max((high * gain + layer.bias).max(), 0.0)) * leak

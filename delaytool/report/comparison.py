@@ -1,4 +1,4 @@
-"""Methods side by side, gathered from a comparison's folder before anything is drawn or written."""
+"""Methods side by side, gathered from the folder of a comparison."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_se
 from delaytool.experiments.measure_run import Measured
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
-from delaytool.experiments.sweep.setting import flat, format_value
+from delaytool.experiments.sweep.setting import format_value
+from delaytool.trainer.recipe import all_values
 
 METHOD = "method"
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Test accuracy, 0..1: over runs, and what the size of the test set alone makes uncertain."""
+    """Test accuracy, 0..1: mean over runs, and the binomial standard error that the test set's size causes."""
 
     over_runs: SeedMean
     binomial: float
@@ -25,7 +26,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Method:
-    """One recipe over its seeds and speakers. What is None could not be had; means are over runs that have a figure."""
+    """One recipe over its seeds and speakers. None: not available. Means are over the runs that have a figure."""
 
     name: str
     result: SettingResult
@@ -68,7 +69,7 @@ class Method:
 
     @property
     def spikes(self) -> SeedMean | None:
-        """A sample, of all layers: the integers' where there are, else the float network's with rounded delays."""
+        """Per sample, over all layers: of the integers, else of the float network with rounded delays."""
         integer = self.mean(lambda one: one.spikes)
         if integer is not None or not self.finished:
             return integer
@@ -116,7 +117,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """differences: (key, value of each method), of the recipes' keys that are not the same in all."""
 
     target: str
@@ -134,17 +135,17 @@ class Comparison:
         return list(dict.fromkeys(f"{one['protocol']}; {one['split']}" for one in summaries))
 
 
-def comparison_of(folder: SweepFolder, target: str) -> Comparison:
+def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
     """What is finished so far, methods in the order in which they were first asked for."""
     methods = []
     for result in gather(folder).settings:
         done = [run for run in result.runs if run.state == "finished"]
         measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
         methods.append(Method(str(result.values[METHOD]), result, measured))
-    return Comparison(target, tuple(methods), _differences(methods))
+    return MethodComparison(target, tuple(methods), _differences(methods))
 
 
 def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:
-    recipes: list[dict[str, Any]] = [flat(method.result.runs[0].setting.recipe) for method in methods]
+    recipes: list[dict[str, Any]] = [all_values(method.result.runs[0].setting.recipe) for method in methods]
     rows = [(key, [format_value(recipe[key]) for recipe in recipes]) for key in (recipes[0] if recipes else ())]
     return [(key, values) for key, values in rows if key not in (*REPEATS, "name") and len(set(values)) > 1]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from delaytool.figure_style import BLUE, FAINT, SERIES, VERMILLION, new_figure, styled, unclutter
-from delaytool.report.comparison import Comparison
+from delaytool.report.comparison import MethodComparison
 
 MARKERS = "os^Dv<>P"
 
 
 @styled
-def accuracies(comparison: Comparison) -> Figure:
-    """A row a method: float with rounded delays and integers, with standard errors over runs on the test set's own."""
+def accuracies(comparison: MethodComparison) -> Figure:
+    """One row per method: float with rounded delays, and integers. Error bars are over runs, bands the test set's."""
     methods = [method for method in comparison.methods if method.rounded]
     figure = new_figure(5.4, 1.2 + 0.5 * len(methods))
     axes = figure.subplots()
@@ -41,8 +41,8 @@ def accuracies(comparison: Comparison) -> Figure:
 
 
 @styled
-def accuracy_against_events(comparison: Comparison) -> Figure | None:
-    """What accuracy costs; None where no method has integers."""
+def accuracy_against_events(comparison: MethodComparison) -> Figure | None:
+    """Accuracy of the integers over their synaptic events per sample; None where no method has integers."""
     known = [
         (method, method.integer, events)
         for method in comparison.methods
@@ -62,7 +62,7 @@ def accuracy_against_events(comparison: Comparison) -> Figure | None:
     if least > 0 and most / least > 5:
         axes.set_xscale("log")
     figure.legend(loc="outside lower center", ncols=min(3, len(known)))
-    axes.set_xlabel("synaptic events a sample")
+    axes.set_xlabel("synaptic events per sample")
     axes.set_ylabel("test accuracy of the integers (%)")
     unclutter(axes)
     return figure

@@ -8,19 +8,19 @@ from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.report import comparison_figures as figures
 from delaytool.report import comparison_tables as tables
-from delaytool.report.comparison import Comparison
+from delaytool.report.comparison import MethodComparison
 from delaytool.report.page import template_named
 from delaytool.version import __version__
 
 
-def write_page(comparison: Comparison, output: Path) -> None:
+def write_page(comparison: MethodComparison, output: Path) -> None:
     """Compose the page and write it, whole or not at all."""
     page = compose(comparison)
     with atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def compose(comparison: Comparison) -> str:
+def compose(comparison: MethodComparison) -> str:
     """The page as text."""
     shown = []
     if any(method.rounded for method in comparison.methods):
@@ -37,7 +37,7 @@ def compose(comparison: Comparison) -> str:
         headings=tables.headings(comparison),
         rows=tables.rows(comparison),
         accuracies=tables.ACCURACIES,
-        told=tables.HEADINGS_TOLD,
+        notes=tables.HEADING_NOTES,
         reasons=tables.reasons(comparison),
         compared=sum(method.compared for method in comparison.methods),
         differing=sum(method.differing or 0 for method in comparison.methods),

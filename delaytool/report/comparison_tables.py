@@ -9,34 +9,35 @@ from delaytool.accuracy_errors import SeedMean
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
-from delaytool.report.comparison import Accuracy, Comparison, Method
+from delaytool.report.comparison import Accuracy, Method, MethodComparison
 
-ACCURACIES = "Accuracies are mean ± standard error over runs, in per cent; in brackets the test set's binomial error."
+ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
 
 
-def headings(comparison: Comparison) -> tuple[str, ...]:
+def headings(comparison: MethodComparison) -> tuple[str, ...]:
+    """Of all columns; the last one names the target."""
     return (
         "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
         "drop", "values differ", "spikes", "synaptic events", f"on {comparison.target}",
     )  # fmt: skip
 
 
-HEADINGS_TOLD = {
-    "runs": "seeds, times the speakers where they are left out in turn",
+HEADING_NOTES = {
+    "runs": "seeds, times the speakers where each is held out in turn",
     "validation": "accuracy of the chosen epoch; the other accuracies are on the test part",
     "parameters": "that training moves: weights, delays where they are learned, batch norm",
     "synapses": "of nonzero weight in the exported network, mean over runs",
     "float, rounded": "the trained network with whole delays, which the integers should reproduce",
     "integer": "the exported network on the whole test part; for a target without limits where the chip cannot hold it",
-    "drop": "points of accuracy that integers cost against the float network with rounded delays",
+    "drop": "points of accuracy that the integers cost against the float network with rounded delays",
     "values differ": "spikes, currents and membranes in which engine and reference differ, all runs together",
     "spikes": "that the network fires for one sample, mean; without integers, the float network's",
-    "synaptic events": "synapses that take up a spike for one sample, mean: what energy on a chip is counted from",
+    "synaptic events": "synapses that take up a spike for one sample, mean; a chip's energy is estimated from them",
 }
 
 
-def rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """One a method, in the order of `headings`."""
+def rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
+    """One per method, in the order of `headings`."""
     return [
         (
             method.name,
@@ -44,20 +45,20 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
             _count(method.parameters),
             _mean(method.mean(lambda one: one.synapses)),
             _percent(method.validation),
-            accuracy_told(method.as_trained),
-            accuracy_told(method.rounded),
-            accuracy_told(method.integer),
+            format_test_accuracy(method.as_trained),
+            format_test_accuracy(method.rounded),
+            format_test_accuracy(method.integer),
             _drop(method.drop),
             _count(method.differing),
             _mean(method.spikes),
             _mean(method.mean(lambda one: one.synaptic_events)),
-            fit_told(method),
+            format_fit(method),
         )
         for method in comparison.methods
     ]
 
 
-def accuracy_told(accuracy: Accuracy | None) -> str:
+def format_test_accuracy(accuracy: Accuracy | None) -> str:
     """'96.84 ± 0.40 (0.92)'."""
     if accuracy is None:
         return "-"
@@ -70,7 +71,7 @@ def _percent(mean: SeedMean | None) -> str:
     return f"{100 * mean.mean:.2f}" + ("" if mean.standard_error is None else f" ± {100 * mean.standard_error:.2f}")
 
 
-def fit_told(method: Method) -> str:
+def format_fit(method: Method) -> str:
     """Whether the chip holds it, and in how much of it."""
     if not method.measured:
         return "-"
@@ -103,12 +104,26 @@ def _drop(mean: SeedMean | None) -> str:
     return f"{mean.mean:+.2f}" if mean.standard_error is None else f"{mean.mean:+.2f} ± {mean.standard_error:.2f}"
 
 
-def reasons(comparison: Comparison) -> list[str]:
+ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
+_NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
+
+
+def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Headings and rows of two tables, accuracies and costs, because one would be too wide for a terminal."""
+    names, lines = headings(comparison), rows(comparison)
+    tables = []
+    for columns in (ACCURACY_COLUMNS, tuple(name for name in names if name not in _NOT_COSTS)):
+        places = [names.index(name) for name in columns]
+        tables.append((columns, [tuple(line[place] for place in places) for line in lines]))
+    return tables
+
+
+def reasons(comparison: MethodComparison) -> list[str]:
     """Why methods did not fit or failed."""
     return [f"{method.name} {reason}" for method in comparison.methods for reason in method.reasons]
 
 
-def as_markdown(comparison: Comparison) -> str:
+def as_markdown(comparison: MethodComparison) -> str:
     """The table, what its figures are, and the reasons."""
     names = headings(comparison)
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
@@ -118,7 +133,7 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
     """comparison.md, and comparison.csv with accuracies as shares (0..1), the drop in points."""
     markdown, table = folder / "comparison.md", folder / "comparison.csv"
     with atomic_path(markdown) as temporary:

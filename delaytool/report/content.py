@@ -1,4 +1,4 @@
-"""What a page shows, gathered from a run or a network file before anything is drawn."""
+"""All that a page shows, gathered from a run or a network file before anything is drawn."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Content:
 class PageRequest:
     """What a page is made of.
 
-    samples    how many, evenly spaced, the backends are compared on bit for bit; accuracies take all
-    data       a source or a path; 'recorded': what the network file names; None: that too, where it is built in
+    samples    how many, evenly spaced, are compared bit for bit; accuracies are of all
+    data       a source or a path; 'recorded': what the network file names; None: the same, where that is built in
     sample     the one that is shown spike by spike
     with_torch, max_drop   as for `verify`
     """
@@ -90,8 +90,8 @@ Progress = Callable[[str, int, int], None]
 def gather(path: Path, request: PageRequest | None = None, progress: Progress | None = None) -> Content:
     """From a run folder or a network file to what the page shows.
 
-    progress: called with (what, done, of how many). Raises DelaytoolError. Where no data are known that belong to the
-    network, or may be read, it stays unverified.
+    progress: called with (what, done, of how many). Raises DelaytoolError. Without data that belong to the network and
+    may be read, the network is not verified.
     """
     request = request or PageRequest()
     check_max_drop(request.max_drop)
@@ -159,19 +159,19 @@ def _float_delays(run: RunFolder | None, file: NetworkFile | None) -> tuple[Floa
         return FloatDelays(None, why_not="PyTorch, which reads the float checkpoint, is not installed"), None
     from delaytool.trainer.checkpoint import Checkpoint
 
-    model = Checkpoint.load(checkpoint).network()
+    model = Checkpoint.load(checkpoint).float_network()
     if not any(layer.config.learns_delays for layer in model.delayed_layers()):
-        return FloatDelays(None, why_not="they were whole from the start, never learned"), checkpoint
+        return FloatDelays(None, why_not="they are integers from the start and are not learned"), checkpoint
     delays: dict[str, np.ndarray] = {}
     for name, layer in zip(model.layer_names(), model.delayed_layers(), strict=True):
-        # An exported layer holds all that it hears, what it says to itself too.
+        # An exported layer holds all synapses to it, recurrent ones too.
         place, own = name.removesuffix("-recurrent"), layer.delays.detach().numpy().ravel()
         delays[place] = np.concatenate([delays[place], own]) if place in delays else own
     return FloatDelays(delays, checkpoint.name), checkpoint
 
 
 def _analyzed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis | None:
-    """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` says why."""
+    """The structure of the first layer's receptive fields; None where `FloatDelays.why_not` gives the reason."""
     if checkpoint is None:
         return None
     from delaytool.analysis.run_analysis import analyze_run
@@ -180,7 +180,7 @@ def _analyzed(checkpoint: Path | None, progress: Progress | None) -> RunAnalysis
 
 
 def _comparable(run: RunFolder | None, file: NetworkFile, checkpoint: Path | None) -> Path | None:
-    """The run whose checkpoint the network can be compared with; None where there is none, or no record to do it by."""
+    """The run whose checkpoint the network is compared with; None without one, or without a record of the export."""
     if run is None or checkpoint is None:
         return None
     from delaytool.exporter.record import ExportRecord

@@ -1,4 +1,4 @@
-"""Figures, one function each. They draw what they are given and know nothing of files or pages."""
+"""Figures, one function each. They draw their arguments and know neither files nor pages."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from delaytool.report.content import SampleTrace
 
 HALF = (5.4, 2.9)
 FULL_WIDTH = 11.2
-# Beyond this many marks a drawing is a picture rather than a list of shapes: a page stays small.
+# With more marks than this, a raster image keeps the page small.
 MANY_MARKS = 4000
 
 
 @styled
-def loss(metrics: Sequence[Mapping[str, Any]], judged_on: str, best: int | None) -> Figure:
+def loss(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | None) -> Figure:
     """Cross-entropy over epochs, in training and on the part that the epoch was chosen on."""
     figure, axes = _over_epochs(metrics, "Loss (cross-entropy)", best)
     epochs = [line["epoch"] for line in metrics]
     axes.plot(epochs, [line["train_loss"] for line in metrics], color=BLUE, label="train")
-    axes.plot(epochs, [line["validation_loss"] for line in metrics], color=VERMILLION, label=judged_on)
+    axes.plot(epochs, [line["validation_loss"] for line in metrics], color=VERMILLION, label=chosen_on)
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
     return figure
 
 
 @styled
-def accuracy(metrics: Sequence[Mapping[str, Any]], judged_on: str, best: int | None) -> Figure:
+def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | None) -> Figure:
     """Accuracy over epochs; the chosen epoch is marked."""
     figure, axes = _over_epochs(metrics, "Accuracy (%)", best)
     epochs = [line["epoch"] for line in metrics]
-    judged = [100 * line["validation_accuracy"] for line in metrics]
+    validation = [100 * line["validation_accuracy"] for line in metrics]
     axes.plot(epochs, [100 * line["train_accuracy"] for line in metrics], color=BLUE, label="train")
-    axes.plot(epochs, judged, color=VERMILLION, label=judged_on)
+    axes.plot(epochs, validation, color=VERMILLION, label=chosen_on)
     if best is not None and best in epochs:
-        value = judged[epochs.index(best)]
+        value = validation[epochs.index(best)]
         axes.plot([best], [value], "o", color=VERMILLION, markersize=5.5, markeredgecolor="white", zorder=4)
         late = best > np.mean(epochs)
         axes.annotate(
@@ -83,7 +83,7 @@ def sigma(metrics: Sequence[Mapping[str, Any]], best: int | None) -> Figure:
 @styled
 def delay_movement(metrics: Sequence[Mapping[str, Any]], best: int | None) -> Figure:
     """Mean distance that a layer's delays moved in each epoch."""
-    figure, axes = _over_epochs(metrics, "Mean movement of a delay (steps an epoch)", best)
+    figure, axes = _over_epochs(metrics, "Mean movement of a delay (steps per epoch)", best)
     epochs = [line["epoch"] for line in metrics]
     for index, name in enumerate(metrics[0]["delay_moved"]):
         moved = [line["delay_moved"][name] for line in metrics]
@@ -95,7 +95,7 @@ def delay_movement(metrics: Sequence[Mapping[str, Any]], best: int | None) -> Fi
 
 @styled
 def delays(layers: Sequence[IntegerLayer], before: Mapping[str, np.ndarray] | None) -> Figure:
-    """Delay histograms, a panel a layer: integers of the network as bars, the checkpoint's floats as a line."""
+    """Delay histograms, one panel per layer: integers of the network as bars, the checkpoint's floats as a line."""
     figure = new_figure(HALF[0] * len(layers), HALF[1])
     for axes, layer in zip(np.ravel(figure.subplots(1, len(layers))), layers, strict=True):
         _delay_panel(axes, layer, None if before is None else before.get(layer.name))
@@ -118,7 +118,7 @@ def _delay_panel(axes: Axes, layer: IntegerLayer, before: np.ndarray | None) -> 
     axes.set_xlim(-0.7, largest + 0.7)
     axes.set_title(f"{layer.name}: {len(after):,} synapses")
     axes.set_xlabel("delay (steps)", labelpad=2)
-    axes.set_ylabel("synapses a step")
+    axes.set_ylabel("synapses per step")
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     unclutter(axes)

@@ -1,4 +1,4 @@
-"""Composes the page: figures and words into one HTML file that needs no other."""
+"""Composes the page: figures and sentences in one HTML file that needs no other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.printable import printable
-from delaytool.report import figures, rows, words
+from delaytool.report import figures, rows, sentences
 from delaytool.report.content import Content
 from delaytool.version import __version__
 
@@ -37,11 +37,11 @@ def compose(content: Content) -> str:
     return template.render(
         fonts=FONTS,
         version=__version__,
-        title=words.title(content),
-        subtitle=words.subtitle(content),
-        status=words.status(content),
-        key_figures=words.key_figures(content),
-        measured=words.measured(content),
+        title=sentences.page_title(content),
+        subtitle=sentences.page_subtitle(content),
+        verdict=sentences.describe_verdict(content),
+        key_figures=sentences.key_figures(content),
+        measured=sentences.describe_measurement(content),
         training=_training(content),
         delays=_delays(content),
         fields=_fields(content.analysis),
@@ -55,7 +55,7 @@ def compose(content: Content) -> str:
 
 
 def template_named(name: str) -> jinja2.Template:
-    """A template of this folder; a name that it uses and is not given is an error."""
+    """A template of this folder; a name that it uses without a value is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
@@ -75,10 +75,10 @@ def _training(content: Content) -> dict[str, Any] | None:
     if run is None or not metrics:
         return None
     best = run.best_epoch()
-    judged_on = "test, chosen on" if run.chosen_on_test else "validation"
+    chosen_on = "test, chosen on" if run.chosen_on_test else "validation"
     shown = [
-        ("Loss over epochs", figures.loss(metrics, judged_on, best)),
-        ("Accuracy over epochs", figures.accuracy(metrics, judged_on, best)),
+        ("Loss over epochs", figures.loss(metrics, chosen_on, best)),
+        ("Accuracy over epochs", figures.accuracy(metrics, chosen_on, best)),
     ]
     if run.learns_delays:
         shown.append(("Kernel width sigma over epochs", figures.sigma(metrics, best)))
@@ -87,7 +87,7 @@ def _training(content: Content) -> dict[str, Any] | None:
         "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
         "epochs": len(metrics),
         "best": best,
-        "judged_on": "test" if run.chosen_on_test else "validation",
+        "chosen_on": "test" if run.chosen_on_test else "validation",
         "learns_delays": run.learns_delays,
         "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,
         "finished": bool(run.read_summary()),
@@ -103,7 +103,7 @@ def _delays(content: Content) -> dict[str, Any] | None:
             {"alt": f"Delays of layer {layer.name}", "uri": as_data_uri(figures.delays([layer], before))}
             for layer in content.file.network.layers
         ],
-        "rounding": "" if before is None else words.rounding(before),
+        "rounding": "" if before is None else sentences.describe_rounding(before),
     }
 
 
@@ -159,7 +159,7 @@ def _confusion(content: Content) -> dict[str, Any] | None:
     matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
     return {
         "uri": as_data_uri(figures.confusion(matrix, whole.class_names)),
-        "rows": words.confusions(matrix, class_names=whole.class_names),
+        "rows": rows.confusion_rows(matrix, class_names=whole.class_names),
         "wrong": int(matrix.sum() - np.trace(matrix)),
         "samples": int(matrix.sum()),
     }
@@ -178,8 +178,8 @@ def _verification(verification: TwoPartVerification | None) -> dict[str, Any] | 
         ],
         "cost_headings": rows.COST_HEADINGS,
         "cost_rows": rows.cost_rows(verification.whole),
-        "compared": words.compared(verification),
-        "divergences": words.divergences(verification.bits),
+        "compared": sentences.describe_comparison(verification),
+        "divergences": sentences.describe_divergences(verification.bits),
         "unbound": [] if verification.bits.binding is None else verification.bits.binding.named_differences(),
     }
 
@@ -188,11 +188,10 @@ def _export(content: Content) -> dict[str, Any] | None:
     layers = [] if content.file is None else content.file.network.provenance.get("layers") or []
     if not layers:
         return None
-    told = [(heading, words.HEADINGS_TOLD.get(heading, "")) for heading in rows.EXPORT_HEADINGS]
     return {
         "headings": rows.EXPORT_HEADINGS,
         "rows": rows.export_rows(layers),
-        "told": [(heading, text) for heading, text in told if text],
+        "notes": list(rows.EXPORT_HEADING_NOTES.items()),
         "clipped": [(layer["name"], layer["clipped_delays"]) for layer in layers if layer["clipped_delays"]],
     }
 
@@ -219,8 +218,12 @@ def _provenance(content: Content) -> dict[str, Any]:
         recipe, environment = content.run.read_recipe(), content.run.read_environment()
         if unsigned := content.run.unsigned_files():
             rows.append(("files without a SHA-256", ", ".join(unsigned)))
-    return {"rows": rows, "recipe": recipe, "environment": [(key, _told(value)) for key, value in environment.items()]}
+    return {
+        "rows": rows,
+        "recipe": recipe,
+        "environment": [(key, _format_setting(value)) for key, value in environment.items()],
+    }
 
 
-def _told(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     return "none" if value is None else str(value)

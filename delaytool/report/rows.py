@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from delaytool.accuracy_errors import format_seed_mean
+from delaytool.printable import printable
 from delaytool.verification.verdict import Figures, Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
+    from delaytool.experiments.sweep.results import Results
 
 EXPORT_HEADINGS = (
     "layer", "synapses", "unit", "exp", "threshold", "error", "clipped", "differ", "|u|", "|v|",
 )  # fmt: skip
 
+EXPORT_HEADING_NOTES = {
+    "synapses": "those of nonzero weight",
+    "unit": "integer units (weight · 2^exp) that a weight of 1.0 became",
+    "exp": "exponent that all weights of the layer share",
+    "threshold": "mantissa; the neuron fires where v > threshold · 2⁶",
+    "error": "root mean square error of the weights, relative to theirs",
+    "clipped": "share of the weights beyond the range",
+    "differ": "share of the spikes that differ from the float network's on the calibration samples; "
+    "of the readout, its membrane's relative error",
+    "|u|": "largest current that any input could cause, as a share of the 24-bit range; below 100 % it cannot wrap",
+    "|v|": "the same of the membrane if the layer never reset; of the readout, as a share of its threshold, "
+    "below which it never fires",
+}
+
 
 def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row a layer of an export's report (`exporter.report.LayerReport` as a dictionary)."""
+    """One row per layer of an export (`exporter.layer_summary.LayerSummary` as a dictionary)."""
     return [
         (
             layer["name"],
@@ -61,7 +80,7 @@ COST_HEADINGS = ("layer", "spikes", "synaptic events", "neuron updates")
 
 
 def cost_rows(figures: Figures) -> list[tuple[str, ...]]:
-    """Means a sample, by layer: what energy on a chip is counted from."""
+    """Means per sample, by layer; a chip's energy is estimated from them."""
     counters = figures.counters
     rows: list[tuple[str, ...]] = [("input", f"{counters.input_spikes.mean():,.1f}", "", "")]
     for index, name in enumerate(figures.layer_names):
@@ -74,7 +93,7 @@ STRUCTURE_HEADINGS = ("part", "training", "Moran's I", "cells", "p < 5 %", "weig
 
 
 def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]]:
-    """Moran's I of a layer's receptive fields, a row for each part and stage of training."""
+    """Moran's I of a layer's receptive fields, one row for each part and stage of training."""
     summaries = {stage: structure.summary() for stage, structure in stages.items()}
     rows: list[tuple[str, ...]] = []
     for part in next(iter(summaries.values())):
@@ -90,4 +109,40 @@ def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]
                 shuffled = figures[f"{null}_shuffled"]
                 row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]
             rows.append(tuple(row))
+    return rows
+
+
+def sweep_headings(results: Results) -> tuple[str, ...]:
+    """Of `sweep_rows`; the first column has none where runs are only repeated."""
+    from delaytool.experiments.sweep.setting import short_names
+
+    names = short_names(list(results.keys)).values() if results.keys else ("",)
+    return (*names, "runs", "validation", "test, rounded", "test set's error")
+
+
+def sweep_rows(results: Results) -> list[tuple[str, ...]]:
+    """One row per setting: validation and test accuracy, with their means and standard errors over repeats."""
+    from delaytool.experiments.sweep.setting import format_value
+
+    rows: list[tuple[str, ...]] = []
+    for setting in results.settings:
+        cells = [format_value(value) for value in setting.values.values()] or ["all runs"]
+        done = setting.count("finished")
+        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
+        binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
+        accuracies = ("-" if mean is None else format_seed_mean(mean) for mean in (setting.validation, setting.test))
+        rows.append((*cells, runs, *accuracies, binomial))
+    return rows
+
+
+def confusion_rows(matrix: np.ndarray, most: int = 8, class_names: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by name, if any."""
+    names = [printable(name) for name in class_names] or [str(number) for number in range(len(matrix))]
+    misses = matrix * ~np.eye(len(matrix), dtype=bool)
+    order = np.argsort(-misses, axis=None, kind="stable")[:most]
+    rows = []
+    for label, prediction in zip(*np.unravel_index(order, matrix.shape), strict=True):
+        if misses[label, prediction]:
+            share = f"{misses[label, prediction]:,} of {matrix[label].sum():,}"
+            rows.append((names[label], names[prediction], share))
     return rows

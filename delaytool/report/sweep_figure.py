@@ -1,4 +1,4 @@
-"""A sweep as one picture: test accuracy over the key that takes most values, a line for each setting of the others."""
+"""A sweep as one picture: test accuracy over the key with the most values, a line for each setting of the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from delaytool.experiments.sweep.setting import format_value
 from delaytool.figure_style import MUTED, SERIES, new_figure, save_png, styled, unclutter
 from delaytool.files import atomic_path
 
-# More lines than this cannot be told apart; the rest is in the table, and the title says so.
+# More lines than this cannot be distinguished; the others are in the table, and the title states how many.
 MOST_LINES = 8
 MARKERS = "os^Dv<>P"
 # A key whose values span more than this is drawn on a logarithmic axis: learning rates are.

@@ -1,8 +1,8 @@
 """A trace as one number for each sample, layer and kind, to compare whole test sets without keeping their traces.
 
 The digest of an array x (step, neuron) is the sum of x * key(step, neuron) modulo 2^64, with fixed odd pseudo-random
-keys (splitmix64). One wrong value always changes it; several escape with a chance of about 2^-64 unless somebody
-wanted them to. The order of summing is free, so any backend can compute it.
+keys (splitmix64). One wrong value always changes it; several escape with a chance of about 2^-64, unless they
+were chosen to. The order of summing is free, so any backend can compute it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The integer contract in code: slow, obvious, and the judge of every other backend.
+"""The integer contract in code: slow, obvious, and the reference that every other backend must equal.
 
 Read beside `docs/integer-contract.md`. One sample at a time, one step at a time, one layer at a time, in
 64-bit integers that cannot overflow; no cleverness that would need a proof of its own.

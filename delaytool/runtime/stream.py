@@ -1,4 +1,4 @@
-"""The engine as a stream: one frame in, one step's spikes out, without an end; its state can be put away and resumed.
+"""The engine as a stream: one frame in, one step's spikes out, without an end; its state can be saved and resumed.
 
 Step by step it gives the bits of a run over the same frames, and it goes on where a run would stop. Memory is the
 network and its pending input, however long the stream.
@@ -31,7 +31,7 @@ MAX_STREAM_STEPS = 1 << 48
 
 @dataclass(frozen=True)
 class StreamStep:
-    """What one step did.
+    """The result of one step.
 
     spikes    for each layer (neuron,) bool
     readout   (class,) int32: the last layer's membrane

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Trace:
-    """One array a layer, in the network's order.
+    """One array per layer, in the network's order.
 
     spikes   (sample, step, neuron) bool
     u, v     (sample, step, neuron) int32: after the step's update; v after the reset

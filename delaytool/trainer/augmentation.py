@@ -1,7 +1,7 @@
-"""What training frames go through before the network sees them; validation and test never do.
+"""Augmentation of training frames; validation and test frames are not augmented.
 
 Every function maps frames (sample, time, channel) uint8 to frames of the same shape and type, on any device, with
-PyTorch's generator of that device, and never waits for the device: what is drawn stays in tensors.
+PyTorch's generator of that device, and never waits for the device, as random numbers stay in tensors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TIME, CHANNEL = 1, 2
 
 
 def augmented(frames: Tensor, labels: Tensor, n_classes: int, config: TrainerConfig) -> tuple[Tensor, Tensor]:
-    """Frames and targets as the recipe's trainer section wants them, in this order: jitter, masks, CutMix.
+    """Frames and targets as the recipe's trainer section sets them, in this order: jitter, masks, CutMix.
 
     labels are (sample,) int64. Targets are the labels themselves, or with CutMix (sample, n_classes) float32
     probabilities; `cross_entropy` takes either.
@@ -35,7 +35,7 @@ def augmented(frames: Tensor, labels: Tensor, n_classes: int, config: TrainerCon
 def time_jitter(frames: Tensor, deviation: float) -> Tensor:
     """Shift every channel of every sample by its own whole number of steps, normal with `deviation` steps, rounded.
 
-    What would leave the run gathers at its edge: no spike is lost (see `moved`).
+    Spikes that would leave the run stay in its first or last step, so that none is lost (see `moved`).
     """
     if deviation == 0:
         return frames
@@ -65,7 +65,7 @@ def channel_jitter(frames: Tensor, deviation: float) -> Tensor:
 
 
 def moved(frames: Tensor, shift: Tensor, dim: int) -> Tensor:
-    """Every value `shift` places further along `dim`, held at the first and the last one; what meets there is added.
+    """Every value `shift` places further along `dim`, held at the first and the last one; values that meet are added.
 
     shift is int64 and broadcasts to the frames' shape. Sums saturate at 255 and never wrap.
     """
@@ -126,7 +126,7 @@ def cut_mix(
 def pasted(
     frames: Tensor, labels: Tensor, n_classes: int, start: Tensor, length: Tensor, weight: Literal["time", "spikes"]
 ) -> tuple[Tensor, Tensor]:
-    """What `cut_mix` does with blocks of `length` steps from `start`, both (sample,) int64."""
+    """`cut_mix` with the given blocks of `length` steps from `start`, both (sample,) int64."""
     block = _block(frames, start, length, TIME)
     mixed = torch.where(block, frames.roll(-1, 0), frames)
     share = length / frames.shape[TIME]
@@ -147,7 +147,7 @@ def _masked(frames: Tensor, longest: int, probability: float, dim: int) -> Tenso
 
 
 def _drawn(samples: int, size: int, longest: int, probability: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(start, length) of a block in each sample, (sample,) int64; its length is 0 where there is to be none."""
+    """(start, length) of a block in each sample, (sample,) int64; its length is 0 in samples without a block."""
     chosen, how_long, where = torch.rand(3, samples, device=device)
     length = (how_long * (longest + 1)).long().clamp_(max=longest) * (chosen < probability)
     return torch.minimum((where * (size - length + 1)).long(), size - length), length

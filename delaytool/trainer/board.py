@@ -20,9 +20,9 @@ PREFIX = "events.out.tfevents."
 class Board:
     """Scalars for TensorBoard, one per number of an epoch's metrics.
 
-    It is made anew from the metrics of earlier epochs whenever training begins or goes on: so it holds what the metrics
-    hold, whatever a killed run had left there. It writes in this thread, where an error is the caller's to handle; the
-    writer that comes with PyTorch has a thread of its own, which prints a traceback.
+    It is made anew from the metrics of earlier epochs whenever training begins or goes on, so it always agrees with the
+    metrics, also after a killed run. It writes in this thread, so that the caller can handle an error; the writer that
+    comes with PyTorch has a thread of its own, which prints a traceback.
     """
 
     def __init__(self, folder: Path, earlier: Iterable[dict[str, Any]] = ()) -> None:
@@ -41,10 +41,10 @@ class Board:
         for name, value in metrics.items():
             if isinstance(value, dict):
                 for layer, number in value.items():
-                    # TensorBoard's scalars take no histogram's counts, and no words.
+                    # TensorBoard's scalars hold neither a histogram's counts nor texts.
                     if not isinstance(number, (list, str)):
                         self._add_scalar(f"{name}/{layer}", number, metrics["epoch"])
-            elif value is not None and name != "epoch":
+            elif isinstance(value, (int, float)) and name != "epoch":
                 self._add_scalar(name, value, metrics["epoch"])
         self._file.flush()
 

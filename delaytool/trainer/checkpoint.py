@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on to the same bits, and all that the exporter needs.
 
 The file is what `torch.save` writes, a ZIP archive, with the SHA-256 of all that stands before it as the archive's
-comment: any program that reads PyTorch's files or ZIP archives reads it, and no byte of it can change unnoticed.
+comment: any program that reads PyTorch's files or ZIP archives reads it, and every changed byte is found.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 import torch
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.errors import CheckpointError, NetworkError, first_line
-from delaytool.files import os_reason, way_out, write_bytes_atomically
+from delaytool.errors import CheckpointError, ModelError, NetworkError, first_line
+from delaytool.files import write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.quantization.scales import Grid
+from delaytool.models.torch_file import read_file, refuse_nan, unpickled
+from delaytool.quantization.integer_training import IntegerTraining, TrainedNetwork
+from delaytool.quantization.scales import IntegerScales
 from delaytool.trainer.recipe import Recipe, validated
 
 SCHEMA = "delaytool-checkpoint"
@@ -37,8 +39,8 @@ class Checkpoint:
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
     optimizers  state dicts of the optimizers and their schedules; empty where only the network was kept
-    progress    the best validation accuracy so far, what the width goes by and the like (plain values)
-    grid        the integers that the network is trained through; None: floats
+    progress    the best validation accuracy so far, the state of the sigma schedule and more (plain values)
+    scales      of the integers that the network is trained through; None: floats
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
     """
 
@@ -51,7 +53,7 @@ class Checkpoint:
     optimizers: list[dict[str, Any]]
     progress: dict[str, Any]
     split: str
-    grid: Grid | None = None
+    scales: IntegerScales | None = None
     is_signed: bool = True
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -65,7 +67,8 @@ class Checkpoint:
             "schema_version": SCHEMA_VERSION,
             "recipe": self.recipe.model_dump_json(),
             "encoding": json.dumps(self.encoding.as_dict()),
-            "grid": None if self.grid is None else json.dumps(self.grid.as_dict()),
+            # Under the key of every version: one that found none would take the network for a float network.
+            "grid": None if self.scales is None else json.dumps(self.scales.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
         }
         return signed_archive(content)
@@ -73,9 +76,9 @@ class Checkpoint:
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Checkpoint:
         """Raises CheckpointError for a file that is missing, foreign, damaged or holds NaN."""
-        archive = _read(path)
+        archive = read_file(path)
         is_signed = _is_signed(archive, path)
-        content = _unpickled(archive, path)
+        content = unpickled(archive, path)
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise CheckpointError(f"{path}: not a delaytool checkpoint; give a run folder that `delaytool train` made")
         version = content.get("schema_version")
@@ -88,12 +91,12 @@ class Checkpoint:
             raise CheckpointError(f"{path}: lacks the SHA-256 at its end; {_DAMAGED}")
         if "optimisers" in content:  # the spelling of versions up to 0.1
             content["optimizers"] = content.pop("optimisers")
-        grid = content.get("grid")
+        scales = content.get("grid")
         try:
             checkpoint = Checkpoint(
                 recipe=validated(json.loads(content["recipe"]), str(path)),
                 encoding=InputEncoding(**json.loads(content["encoding"])),
-                grid=None if grid is None else Grid.from_dict(json.loads(grid)),
+                scales=None if scales is None else IntegerScales.from_dict(json.loads(scales)),
                 is_signed=is_signed,
                 **{name: content[name] for name in _PLAIN},
             )
@@ -102,11 +105,25 @@ class Checkpoint:
         except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
         _check_plain(checkpoint, path)
+        _refuse_stretched((checkpoint.model, checkpoint.optimizers), path)
         refuse_nan(checkpoint.model, path)
         return checkpoint
 
-    def network(self) -> DelayNetwork:
-        """The float network with the checkpoint's parameters and grid, in evaluation mode, on the CPU.
+    def network(self) -> TrainedNetwork:
+        """The network as it was trained, in evaluation mode, on the CPU: in floats, or in a chip's integers.
+
+        Raises CheckpointError where the parameters or the scales do not fit the recipe.
+        """
+        model = self.float_network()
+        if self.scales is None:
+            return model
+        try:
+            return IntegerTraining(model, self.scales).eval()
+        except ModelError as error:
+            raise CheckpointError(f"the checkpoint's scales do not fit its recipe ({error})") from None
+
+    def float_network(self) -> DelayNetwork:
+        """The float network with the checkpoint's parameters, in evaluation mode, on the CPU.
 
         Raises CheckpointError where the parameters do not fit the recipe.
         """
@@ -117,11 +134,10 @@ class Checkpoint:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"the checkpoint's parameters do not fit its recipe ({reason})") from None
-        model.grid = self.grid
         return model.eval()
 
     def _refuse_other_sizes(self) -> None:
-        """Before a network of the recipe's size is made, which may be a size that no memory holds."""
+        """Refuse them before a network of the recipe's size is made, which may be too large for any memory."""
         sizes = (self.encoding.n_channels, *self.recipe.model.hidden, self.n_classes)
         names = [f"hidden.{index}.synapses.weight" for index in range(len(sizes) - 2)] + ["readout.weight"]
         for name, n_in, n_out in zip(names, sizes, sizes[1:], strict=False):
@@ -157,9 +173,9 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     }
     for name, (description, fits) in wanted.items():
         if not fits:
-            shown = repr(getattr(checkpoint, name))
-            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
-            raise CheckpointError(f"{path}: {name} is {shown}, not {description}; {_DAMAGED}")
+            value = repr(getattr(checkpoint, name))
+            value = value if len(value) <= 40 else f"{value[:40]}…"
+            raise CheckpointError(f"{path}: {name} is {value}, not {description}; {_DAMAGED}")
     for name, fits in (
         ("accuracy", _is_number(progress.get("accuracy", 0.0))),
         ("loss", isinstance(progress.get("loss", 0.0), float)),  # infinite before the first epoch
@@ -167,7 +183,26 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         ("sigma", _is_dictionary(progress.get("sigma", {}), (int, float))),
     ):
         if not fits:
-            raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which cannot be; {_DAMAGED}")
+            raise CheckpointError(f"{path}: progress.{name} is {progress[name]!r}, which is impossible; {_DAMAGED}")
+
+
+def _refuse_stretched(value: Any, path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError for a tensor that claims more values than the file holds for it (a stride of 0, say).
+
+    A file of kilobytes would take gigabytes as soon as such a tensor is computed with.
+    """
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, torch.Tensor) and (
+            item.layout is not torch.strided or item.untyped_storage().nbytes() < item.numel() * item.element_size()
+        ):
+            shape = tuple(item.shape)
+            raise CheckpointError(f"{path}: a tensor of shape {shape} is not stored value by value; {_DAMAGED}")
 
 
 def _is_integer(value: object, least: int) -> bool:
@@ -183,7 +218,7 @@ def _is_dictionary(value: object, of: type | tuple[type, ...] = object) -> bool:
 
 
 def signed_archive(content: Any) -> bytes:
-    """What `torch.save` writes for a value, with its SHA-256 as the comment of the ZIP archive."""
+    """The bytes that `torch.save` writes for a value, with its SHA-256 as the comment of the ZIP archive."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     archive = bytearray(buffer.getvalue())
@@ -202,39 +237,3 @@ def _is_signed(archive: bytes, path: str | os.PathLike[str]) -> bool:
     if archive[end + len(COMMENT) :] != digest.encode():
         raise CheckpointError(f"{path}: is not what was written (its SHA-256 differs); {_DAMAGED}")
     return True
-
-
-def read_torch_file(path: str | os.PathLike[str]) -> Any:
-    """What a file written by torch.save holds, read without running code. Raises CheckpointError."""
-    return _unpickled(_read(path), path)
-
-
-def _read(path: str | os.PathLike[str]) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint; give a run folder that `delaytool train` made") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({os_reason(error)}); {way_out(error)}") from None
-
-
-def _unpickled(archive: bytes, path: str | os.PathLike[str]) -> Any:
-    try:
-        return torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
-    except Exception as error:  # there is hardly a kind that damaged pickles and archives do not raise
-        raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({first_line(error)[:120]}); it is damaged or cut short: "
-            "copy it again, take another checkpoint, or train again"
-        ) from None
-
-
-def refuse_nan(parameters: dict[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
-    """Raise CheckpointError where a parameter is not finite."""
-    for name, tensor in parameters.items():
-        bad = int((~torch.isfinite(tensor)).sum()) if tensor.is_floating_point() else 0
-        if bad:
-            raise CheckpointError(
-                f"{path}: {name} has {bad} values that are NaN or infinite; "
-                "training diverged: train again with a lower trainer.lr, or take an earlier checkpoint"
-            )

@@ -30,9 +30,9 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The three parts, how they were made in words, and the encoding that made frames of events.
+    """The three parts, a sentence on how they were made, and the encoding that made frames of events.
 
-    class_names   one per class, or empty where the data do not say
+    class_names   one per class, or empty where the data have no names
     warnings      sentences about the data that a user should read
     """
 
@@ -52,7 +52,7 @@ def load_data(
     progress: Callable[[str, int, int], None] | None = None,
     splits: datasets.Splits | None = None,
 ) -> TrainingData:
-    """Read, split and bin what the recipe names; `encoding` overrides the recipe's (a checkpoint's, already resolved).
+    """Read, split and bin the recipe's data; `encoding` (a checkpoint's, already resolved) overrides the recipe's.
 
     progress: called with (what, done, of how many) where reading takes long. splits: what is taken instead of reading
     (`datasets.in_memory`). Raises DataError.
@@ -67,7 +67,7 @@ def load_data(
         samples = getattr(splits, name)
         frames = datasets.frames_of(samples, encoding)
         if not frames.any():
-            raise DataError(f"{samples.name}: not one spike falls into the {name} frames; check data.time_step_ms")
+            raise DataError(f"{samples.name}: the {name} frames hold no spike; check data.time_step_ms")
         parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))
     return TrainingData(
         **parts,

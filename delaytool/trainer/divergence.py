@@ -1,4 +1,4 @@
-"""Numbers that are no longer numbers, found before anything that holds them is saved."""
+"""NaN and infinite values, found before anything that holds them is saved."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def refuse_nonfinite_state(model: nn.Module, epoch: int, config: TrainerConfig) 
     A neuron whose membrane is NaN does not fire, so that the loss of a network with NaN in a hidden layer is finite.
     epoch: the one that has just been trained, from 1; the checkpoints of those before it are left as they are.
     """
-    # One number per tensor, brought from a GPU in one go.
+    # One number per tensor, copied from a GPU at once.
     state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     bad = torch.stack([(~torch.isfinite(tensor)).sum() for tensor in state.values()]).tolist()
     for (name, tensor), count in zip(state.items(), bad, strict=True):
         if count:
             kept = "; the checkpoints of the epochs before it are kept" if epoch > 1 else ""
             raise RecipeError(
-                f"training diverged in epoch {epoch}: {_in_words(name)} has {count} of {tensor.numel()} values that "
+                f"training diverged in epoch {epoch}: {_format_name(name)} has {count} of {tensor.numel()} values that "
                 f"are NaN or infinite; {_way_out(config)}{kept}"
             )
 
@@ -37,7 +37,7 @@ def _way_out(config: TrainerConfig) -> str:
     return f"lower trainer.lr (now {config.lr}) or trainer.delay_lr (now {config.delay_lr})"
 
 
-def _in_words(name: str) -> str:
+def _format_name(name: str) -> str:
     """'hidden.0.norm.running_var' as 'layer hidden1: norm.running_var'."""
     first, *rest = name.split(".")
     if first == "hidden" and len(rest) > 1 and rest[0].isdigit():

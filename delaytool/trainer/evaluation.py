@@ -1,4 +1,4 @@
-"""How a float network does on frames."""
+"""Accuracy, loss and spikes of a trained network on frames."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.models.delay_network import class_scores
+from delaytool.quantization.integer_training import TrainedNetwork
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """loss: mean cross-entropy; spikes: mean spikes a sample, one number a hidden layer."""
+    """loss: mean cross-entropy; spikes: mean spikes per sample, one number per hidden layer."""
 
     loss: float
     predictions: np.ndarray
@@ -46,17 +47,17 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None = None
+    model: TrainedNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None = None
 ) -> Evaluation:
     """Frames (sample, time, channel) through the network; sigma None: rounded delays and single taps.
 
-    The network's mode (training or evaluation) is left as it was. No samples, as a process of several may have: loss
-    and spikes are 0, and `joined` leaves them out.
+    The network's mode (training or evaluation) is left as it was. Without samples, which a process of several may get,
+    loss and spikes are 0, and `joined` leaves them out.
     """
     was_training = model.training
     model.eval()
     predictions, losses = [], []
-    spikes = torch.zeros(len(model.hidden), dtype=torch.float64, device=labels.device)
+    spikes = torch.zeros(len(model.config.hidden), dtype=torch.float64, device=labels.device)
     for start in range(0, max(1, len(frames)), batch_size):
         batch, truth = frames[start : start + batch_size], labels[start : start + batch_size]
         layers, membrane = model.traced(batch, sigma)
@@ -75,8 +76,8 @@ def evaluate(
 
 
 def evaluate_both(
-    model: DelayNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
+    model: TrainedNetwork, frames: Tensor, labels: Tensor, batch_size: int, sigma: float | None
 ) -> tuple[Evaluation, Evaluation]:
-    """(as trained, with rounded delays); one and the same where training ended on single taps."""
+    """(as trained, with rounded delays); the same evaluation twice where training ended on single taps."""
     rounded = evaluate(model, frames, labels, batch_size)
     return rounded if sigma is None else evaluate(model, frames, labels, batch_size, sigma), rounded

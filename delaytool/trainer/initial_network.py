@@ -1,4 +1,4 @@
-"""The network before its first epoch, which the recipe's seed decides: it need not be stored to be had again."""
+"""The network before its first epoch, which follows from the recipe's seed and so need not be stored."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from delaytool.trainer.recipe import Recipe
 
 
 def initial_network(recipe: Recipe, n_channels: int, n_classes: int) -> DelayNetwork:
-    """What training of the recipe starts from, on the CPU; seeds PyTorch's generator.
+    """The network that training of the recipe starts from, on the CPU. PyTorch's generator is left as it was.
 
     The same bits every time on one version of PyTorch; another version may draw other numbers.
     """
-    torch.manual_seed(recipe.seed)
-    return DelayNetwork(n_channels, n_classes, recipe.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)
+        return DelayNetwork(n_channels, n_classes, recipe.model)

@@ -11,8 +11,8 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import load_target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.quantization.choose_training_scales import grid_for
-from delaytool.quantization.scales import Grid
+from delaytool.quantization.choose_training_scales import choose_training_scales
+from delaytool.quantization.scales import IntegerScales
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import Recipe
 
@@ -20,7 +20,7 @@ CALIBRATION_SAMPLES = 128
 
 
 def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
-    """Raise RecipeError, before anything is trained, for what no training can mend."""
+    """Raise RecipeError, before anything is trained, for what the chip can never hold."""
     if recipe.trainer.quantize is None:
         return
     target = load_target(recipe.trainer.quantize)
@@ -37,7 +37,7 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
         )
     if any(recipe.model.is_recurrent(index) for index in range(len(recipe.model.hidden))):
         raise RecipeError(
-            "model.recurrent: layers that hear themselves are not trained through integers; train without "
+            "model.recurrent: recurrent layers are not trained through integers; train without "
             "trainer.quantize and export afterwards"
         )
     if encoding.max_payload > payload:
@@ -47,15 +47,15 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
         )
 
 
-def begin_integers(
+def scales_to_train_through(
     recipe: Recipe,
     model: DelayNetwork,
     encoding: InputEncoding,
     frames: Tensor,
     team: Team,
     progress: Callable[[str, int, int], None],
-) -> Grid:
-    """Settle batch norm on single taps and choose the grid that the rest of training keeps.
+) -> IntegerScales:
+    """Settle batch norm on single taps and choose the integer scales that the rest of training keeps.
 
     frames (sample, time, channel): the training part; some of it calibrates, so that validation stays unseen.
     """
@@ -64,8 +64,8 @@ def begin_integers(
     order = torch.randperm(len(frames)).to(frames.device)
     _settle(model, frames, order, recipe.trainer.batch_size, team)
     calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
-    grid = grid_for(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
-    return team.gather(grid)[0]  # should processes' last bits differ, their grids do not
+    scales = choose_training_scales(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
+    return team.gather(scales)[0]  # should processes' last bits differ, their scales do not
 
 
 @torch.no_grad()

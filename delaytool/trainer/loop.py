@@ -16,13 +16,21 @@ from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.quantization.integer_training import (
+    IntegerTraining,
+    TrainedNetwork,
+    float_network,
+    integer_scales,
+    quantized_for,
+)
+from delaytool.quantization.scales import IntegerScales
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.integer_training import begin_integers, refuse_what_the_chip_lacks
+from delaytool.trainer.integer_training import refuse_what_the_chip_lacks, scales_to_train_through
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
@@ -34,7 +42,7 @@ from delaytool.trainer.step import make_step
 
 
 class Reporter:
-    """Is told how training goes. This one tells nobody; the command line's draws it."""
+    """Callbacks of a training, which do nothing here; the command line's show progress."""
 
     def reading(self, what: str, done: int, total: int) -> None: ...
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None: ...
@@ -44,7 +52,7 @@ class Reporter:
     def calibrating(self, layer: str, tried: int, count: int) -> None: ...
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None: ...
     def warning(self, sentence: str) -> None:
-        """What the user should know of the run's results; it is in the summary, too."""
+        """A sentence about the run's results that the user should read; the summary holds it too."""
 
     def end(self, summary: dict[str, Any]) -> None: ...
 
@@ -81,7 +89,8 @@ def train(
 
     splits: what is learned from instead of the data that the recipe names.
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
-    KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written.
+    KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
+    threads and precision are restored afterwards (see `processor_state`).
     Raises RecipeError, DataError, CheckpointError.
     """
     run = RunFolder(folder)
@@ -100,15 +109,18 @@ def train(
         if recipe is None:
             raise RecipeError("no recipe was given; name a preset or a TOML file")
         device = _device(recipe.trainer.device)
-        tell = reporter.reading if reporter is not None and is_first_process() else None
-        data = load_data(recipe, saved.encoding if saved else None, tell, splits)
+        progress = reporter.reading if reporter is not None and is_first_process() else None
+        data = load_data(recipe, saved.encoding if saved else None, progress, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe)
-        with processor_state(recipe.trainer.threads, recipe.trainer.precision), team(device) as processes:
-            heard = reporter if reporter is not None and processes.is_first else Reporter()
-            return _Training(recipe, run, data, device, heard, processes).run(saved)
+        held.enter_context(processor_state(recipe.trainer.threads, recipe.trainer.precision))
+        held.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        processes = held.enter_context(team(device))
+        if reporter is None or not processes.is_first:
+            reporter = Reporter()
+        return _Training(recipe, run, data, device, reporter, processes).run(saved)
 
 
 def _device(name: str) -> torch.device:
@@ -139,6 +151,7 @@ class _Training:
         self.device = device
         self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
+        self.trained: TrainedNetwork = self.model  # what batches go through: the model in floats, or in integers
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.optimizers = Optimizers(self.model, recipe.trainer)
@@ -152,7 +165,8 @@ class _Training:
             with refusing_what_does_not_fit(self.run_folder.path):
                 self.model.load_state_dict(saved.model)
                 self.optimizers.restore(saved.optimizers)
-                self.model.grid = saved.grid
+                if saved.scales is not None:
+                    self._train_through(saved.scales)
                 progress = dict(saved.progress)
                 state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
                 if "final" not in progress:  # written when any epoch could be chosen
@@ -179,7 +193,7 @@ class _Training:
                 is_best = self.best.improved_by(metrics, self.widths.is_final)
                 self.widths.step(metrics["train_accuracy"])
                 if board is not None:
-                    # In this order: whoever goes on from a checkpoint finds its epoch's line (docs/reliability.md).
+                    # In this order: a run that goes on from a checkpoint finds its epoch's line (docs/reliability.md).
                     self.run_folder.append_metrics(metrics)
                     self._keep(epoch + 1, is_best, metrics["sigma"])
                     board.add(metrics)
@@ -201,20 +215,30 @@ class _Training:
 
     def _no_final_epoch(self) -> str:
         sigma = self.widths.sigma  # after the last epoch it is still that epoch's
+        if sigma is None:  # of a run that version 0.1.0 has trained
+            return (
+                f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
+                "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
+            )
         return (
-            "no epoch has reached the width of a tap that the recipe ends with: the last one, which counts, has sigma "
-            f"{sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
+            "no epoch has reached the final width of taps that the recipe sets: the last epoch, which was chosen, has "
+            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
             f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
             f"{self.recipe.trainer.sigma_epochs})"
         )
 
     def _begin_integers(self) -> None:
-        """From here on the network is the chip's; what was best before is another network."""
+        """From here on training goes through the chip's integers; earlier epochs are of another network."""
         frames = self.parts["train"].frames
-        self.model.grid = begin_integers(
+        scales = scales_to_train_through(
             self.recipe, self.model, self.data.encoding, frames, self.team, self.reporter.calibrating
         )
+        self._train_through(scales)
         self.best = _Best()
+
+    def _train_through(self, scales: IntegerScales) -> None:
+        self.trained = IntegerTraining(self.model, scales)
+        self.step.train_through(self.trained)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -227,9 +251,9 @@ class _Training:
         train = self.parts["train"]
         order = torch.randperm(len(train)).to(self.device)
         batches = order.split(config.batch_size)
-        # Loss and correct answers add up on the device: a GPU is not waited for before the epoch ends.
+        # Loss and correct predictions are summed on the device, so that the GPU is waited for only once per epoch.
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self.model.train()
+        self.trained.train()
         self.step.begin_epoch()
         for index, chosen in enumerate(batches):
             loss, hits = self.step.run(chosen)
@@ -243,7 +267,7 @@ class _Training:
         refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
         self.optimizers.next_epoch()
-        judged = self._judged(self.parts["validation"])
+        validation = self._evaluated(self.parts["validation"])
         moved = [
             float((layer.delay.detach() - old).abs().mean())
             for layer, old in zip(self.model.delayed_layers(), before, strict=True)
@@ -252,10 +276,10 @@ class _Training:
             "epoch": epoch + 1,
             "train_loss": loss_sum / len(train),
             "train_accuracy": correct / len(train),
-            "validation_loss": judged.loss,
-            "validation_accuracy": judged.accuracy,
+            "validation_loss": validation.loss,
+            "validation_accuracy": validation.accuracy,
             "sigma": sigma,
-            "in_integers": self.model.grid is not None,
+            "quantized_for": quantized_for(self.trained),
             **rates,
             "convolution": forms,
             **self._structure(),
@@ -264,19 +288,19 @@ class _Training:
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
             ),
             **({"tau": self.model.time_constants()} if self.recipe.model.neuron == "plif" else {}),
-            "spikes": dict(zip(self.model.layer_names(), judged.spikes, strict=False)),
+            "spikes": dict(zip(self.model.layer_names(), validation.spikes, strict=False)),
             "seconds": time.perf_counter() - started,
         }
 
     def _structure(self) -> dict[str, Any]:
-        """What rewiring did in an epoch."""
+        """Taps that rewiring has grown in an epoch, by layer."""
         grown = self.step.rewiring.grown()
         return {"grown": dict(zip(self.model.layer_names(), grown, strict=True))} if grown else {}
 
-    def _judged(self, part: Part) -> Evaluation:
+    def _evaluated(self, part: Part) -> Evaluation:
         rows = self.team.rows(len(part))
         batch = self.recipe.trainer.batch_size
-        own = evaluate(self.model, part.frames[rows], part.labels[rows], batch)
+        own = evaluate(self.trained, part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
@@ -290,18 +314,19 @@ class _Training:
             optimizers=self.optimizers.state(),
             progress={**vars(self.best), "sigma": self.widths.state_dict()},
             split=self.data.split,
-            grid=self.model.grid,
+            scales=integer_scales(self.trained),
         )
         content = checkpoint.as_bytes()
-        # Best before last: whoever resumes from `last` finds the best that it knows of.
+        # Best before last: a run that resumes from `last` finds the best epoch that `last` names.
         if is_best:
             write_bytes_atomically(self.run_folder.best, content)
         write_bytes_atomically(self.run_folder.last, content)
 
     def _summary(self) -> dict[str, Any]:
-        """The chosen epoch's network on the test part, which nothing before this looked at (but 'paper' chose on)."""
+        """The chosen epoch's network on the test part, which was not used before (except to choose, with 'paper')."""
         chosen = Checkpoint.load(self.run_folder.best)
         model = chosen.network().to(self.device)
+        network, target = float_network(model), quantized_for(model)
         batch = self.recipe.trainer.batch_size
         test = self.data.test.to(self.device)
         trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
@@ -318,10 +343,10 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
-            "parameters": model.n_parameters(),
-            "synapses": model.n_synapses(),
-            **({} if model.grid is None else {"quantized_for": model.grid.target}),
-            "spikes": dict(zip(model.layer_names(), rounded.spikes, strict=False)),
+            "parameters": network.n_parameters(),
+            "synapses": network.n_synapses(),
+            **({} if target is None else {"quantized_for": target}),
+            "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,
         }
 

@@ -13,7 +13,7 @@ from delaytool.trainer.recipe import TrainerConfig
 
 
 class Optimizers:
-    """Weights with weight decay, all else but delays without, delays on their own; schedules step once an epoch."""
+    """Adam for weights (with decay) and all other parameters, Adam for delays; schedules step once per epoch."""
 
     def __init__(self, model: DelayNetwork, config: TrainerConfig) -> None:
         layers = model.delayed_layers()
@@ -24,7 +24,7 @@ class Optimizers:
         groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": config.weight_decay}]
         if others:
             groups.append({"params": others, "weight_decay": 0.0})
-        # On a GPU the count of steps lives there too, so that a step can be recorded.
+        # On a GPU the count of steps is there too, so that a step can be recorded.
         on_gpu = weights[0].device.type == "cuda"
         self._weights = Adam(groups, lr=config.lr, capturable=on_gpu)
         self._all: list[tuple[Optimizer, LRScheduler]] = [(self._weights, _schedule(self._weights, config))]
@@ -71,7 +71,7 @@ class Optimizers:
 
 def _schedule(optimizer: Optimizer, config: TrainerConfig) -> LRScheduler:
     if config.lr_schedule == "one-cycle":
-        # The reference steps it once an epoch; it begins at lr / 25 and also moves Adam's first beta.
+        # The reference code steps it once per epoch; it begins at lr / 25 and also moves Adam's first beta.
         return OneCycleLR(optimizer, max_lr=config.lr, total_steps=max(2, config.epochs))
     if config.lr_schedule == "cosine":
         return CosineAnnealingLR(optimizer, config.epochs)

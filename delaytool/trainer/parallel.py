@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.delay_network import HiddenLayer
 from delaytool.models.synchronized_norm import SynchronizedBatchNorm
 
 T = TypeVar("T")
@@ -57,27 +57,30 @@ class Team:
         if self.size > 1:
             dist.barrier()
 
-    def joined(self, model: DelayNetwork, all_learn: bool = True) -> nn.Module:
+    def joined(self, model: nn.Module, all_learn: bool = True) -> nn.Module:
         """The network with batch norm over all processes and gradients averaged; alone, the network itself.
 
         all_learn: whether every parameter gets a gradient; rounded delays get none.
         """
         if self.size == 1:
             return model
-        for layer in model.hidden_layers():
+        for layer in [module for module in model.modules() if isinstance(module, HiddenLayer)]:
             if layer.norm is not None and not isinstance(layer.norm, SynchronizedBatchNorm):
                 layer.norm = SynchronizedBatchNorm.of(layer.norm)
         return DistributedDataParallel(model, find_unused_parameters=not all_learn)
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the run, before and while it runs."""
+    """Whether this process writes and reports for the run."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager
 def team(device: torch.device) -> Iterator[Team]:
-    """The processes that torchrun started, joined while this is open; alone where it did not."""
+    """The processes that torchrun started, joined while this is open; a team of one without torchrun.
+
+    Of torchrun's processes each takes the GPU of its local rank, and keeps it as its current device afterwards.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Team()

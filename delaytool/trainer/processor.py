@@ -13,14 +13,19 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = 2**31 - 1
 
 
-# What PyTorch calls them. On a CPU 'medium' is bfloat16 where the processor multiplies it, on NVIDIA GPUs TF32.
+# PyTorch's names for them. On a CPU 'medium' is bfloat16 where the processor multiplies it, on NVIDIA GPUs TF32.
 PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "medium"}
 
 
 @contextmanager
 def processor_state(threads: int | None, precision: str = "float32") -> Iterator[None]:
-    """PyTorch's threads and precision as the recipe says, and no denormal numbers: they only slow a CPU down."""
+    """Set PyTorch's threads and precision, flush denormal numbers, and restore all three afterwards.
+
+    Denormal numbers only slow a CPU down. All settings are the whole process's. `keep_freed_memory` is called too, and
+    that is not undone.
+    """
     before, precision_before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    flushed_before = flushes_denormals()
     torch.set_float32_matmul_precision(PRECISIONS[precision])
     if threads is not None:
         torch.set_num_threads(threads)
@@ -28,14 +33,24 @@ def processor_state(threads: int | None, precision: str = "float32") -> Iterator
     keep_freed_memory()
     try:
         yield
-    finally:  # all are the whole process's, and the caller's own arithmetic is none of our business
-        torch.set_flush_denormal(False)
+    finally:
+        torch.set_flush_denormal(flushed_before)
         torch.set_num_threads(before)
         torch.set_float32_matmul_precision(precision_before)
 
 
+def flushes_denormals() -> bool:
+    """Whether this thread's arithmetic turns denormal numbers into 0; PyTorch can set but not report this."""
+    smallest = torch.finfo(torch.float32).smallest_normal
+    return float(torch.full((1,), smallest) * 0.5) == 0.0
+
+
 def keep_freed_memory() -> None:
-    """Let glibc reuse the large blocks that every step frees: to fetch them anew from the kernel takes 10 to 20 %."""
+    """Let glibc reuse the large blocks that every step frees; fetching them from the kernel takes 10 to 20 % of a step.
+
+    glibc has no way to read or restore these settings: they hold for the rest of the process. The memory that a process
+    has freed is then not returned to the system before the process ends.
+    """
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -33,13 +33,13 @@ PRESET_OF_EXAMPLES = "digits"
 # Of a recipe's file, of a run's name.
 MAX_BYTES = 1_000_000
 LONGEST_NAME = 100
-# Beyond these a number is a slip of the keyboard, and would be met with only when memory is full.
+# A larger number is a typing error, which would show only when memory is full.
 MAX_STEPS = 1_000_000
 MAX_COUNT = 1_000_000_000
 
 
 class DataConfig(RecipeSection):
-    """What is learned from, and how events become frames. What decides the samples is `datasets.DataSpec`'s."""
+    """The data, and how events become frames. `datasets.DataSpec` has all that decides the samples."""
 
     source: str = Field(
         default="digits",
@@ -57,6 +57,10 @@ class DataConfig(RecipeSection):
     input_range: tuple[float, float] | None = Field(
         default=None, description="real numbers that the integer 0 and the highest stand for; default: training's"
     )
+    ear: bool | Literal["causal"] = Field(
+        default=False,
+        description="of recordings: true for spikes of the ear behind SHD, 'causal' for its form for live sound",
+    )
     mel: Literal["gsc-paper", "gsc-corrected", "hd"] | None = Field(
         default=None, description="how recordings become frames; default: 'gsc-paper' or 'hd', by the kind of data"
     )
@@ -64,14 +68,14 @@ class DataConfig(RecipeSection):
         default=None,
         ge=2,
         le=MAX_CLASSES,
-        description="how many there are; default: what the data say. Of Speech Commands 12 is ten keywords, unknown "
-        "and silence, and the default all words",
+        description="how many there are; default: as the data have. Of Speech Commands, 10 means ten keywords, 12 for "
+        "these, unknown and silence, and the default is all words",
     )
     pixel_bins: int = Field(
         default=DataSpec.pixel_bins,
         ge=1,
         le=MAX_UNITS,
-        description="tonic's sensors: so many pixels a side become one unit",
+        description="tonic's sensors: squares of so many pixels per side become one unit",
     )
     polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
     start: Literal["first-spike", "zero"] = "first-spike"
@@ -82,7 +86,7 @@ class DataConfig(RecipeSection):
         default=None, ge=1, le=255, description="counts saturate; default: training's largest"
     )
     n_units: int | None = Field(
-        default=None, ge=1, le=MAX_UNITS, description="units of the data; default: what the file says"
+        default=None, ge=1, le=MAX_UNITS, description="units of the data; default: as the file states"
     )
     validation_fraction: float = Field(default=DataSpec.validation_fraction, gt=0, lt=1)
     test_fraction: float = Field(default=DataSpec.test_fraction, gt=0, lt=1)
@@ -92,7 +96,7 @@ class DataConfig(RecipeSection):
     )
     held_out_as: Literal["validation", "test"] = Field(
         default="validation",
-        description="'validation': chosen on, test stays what it is; 'test': tested on, in place of the source's own",
+        description="'validation': they are chosen on, test is unchanged; 'test': they replace the source's test part",
     )
 
     @field_validator("source")
@@ -106,6 +110,8 @@ class DataConfig(RecipeSection):
     def _graded(self) -> DataConfig:
         if self.values != "graded" and (self.input_bits is not None or self.input_range is not None):
             raise ValueError(f"input_bits and input_range are for values 'graded', not {self.values!r}")
+        if self.ear and (self.values == "graded" or self.mel is not None):
+            raise ValueError("the ear makes spikes: with ear, leave out mel, and set values to 'count' or 'binary'")
         if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
             raise ValueError(f"input_range {list(self.input_range)} must rise")
         if self.values == "graded" and (self.channel_bins != 1 or self.max_count is not None):
@@ -135,11 +141,11 @@ class DataConfig(RecipeSection):
         return {"input_bits": bits, "offset": low, "scale": (high - low) / ((1 << bits) - 1)}
 
 
-SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless the recipe says
+SINGLE_TAP_SHARE = 0.3  # of the epochs, with the schedule 'single-tap', unless the recipe sets it
 
 
 class TrainerConfig(RecipeSection):
-    """How it is learned. The defaults are the recipe of arXiv 2306.17670 for SHD."""
+    """How the network is trained. The defaults are the recipe of arXiv 2306.17670 for SHD."""
 
     epochs: int = Field(default=150, ge=1, le=MAX_COUNT)
     batch_size: int = Field(default=256, ge=1, le=MAX_COUNT)
@@ -187,7 +193,7 @@ class TrainerConfig(RecipeSection):
         default="time", description="the other label's share: of the time, or of the spikes, that come from it"
     )
     quantize: str | None = Field(
-        default=None, description="a chip, 'loihi2' say, through whose integers the last epochs are trained"
+        default=None, description="a chip, such as 'loihi2', through whose integers the last epochs are trained"
     )
     quantize_epochs: float = Field(
         default=0.2, gt=0, le=1, description="share of the epochs, at the end, trained through the integers"
@@ -197,9 +203,9 @@ class TrainerConfig(RecipeSection):
         default="float32", description="of matrix products: fewer bits are faster where the device has them"
     )
     gradient_checkpointing: bool = Field(
-        default=False, description="keep only the spikes of each layer and make the rest again for the gradient"
+        default=False, description="keep only the spikes of each layer and compute the rest again for the gradient"
     )
-    cuda_graphs: bool = Field(default=True, description="record a step once an epoch and replay it, on one NVIDIA GPU")
+    cuda_graphs: bool = Field(default=True, description="record a step once per epoch and replay it, on one NVIDIA GPU")
     threads: int | None = Field(
         default=None, ge=1, le=4096, description="CPU threads, on which the last bits depend; default: PyTorch's choice"
     )
@@ -243,7 +249,9 @@ class Recipe(RecipeSection):
         kernel = self.model.max_delay + 1
         frames = self.data.n_steps
         if frames is not None and kernel > 64 * frames:
-            raise ValueError(f"model.max_delay: {self.model.max_delay} steps dwarfs data.n_steps {frames}")
+            raise ValueError(
+                f"model.max_delay: {self.model.max_delay} steps are over 64 times data.n_steps {frames}; choose fewer"
+            )
         self._consistent_structure()
         return self
 
@@ -251,19 +259,19 @@ class Recipe(RecipeSection):
         model = self.model
         if model.dale and model.rewiring == "none":
             raise ValueError(
-                "model.dale: true needs taps of fixed sign, which model.rewiring 'none' has not; "
+                "model.dale: true needs taps of fixed sign, which model.rewiring 'none' does not have; "
                 "choose 'deep-r', 'rigl' or 'rigl-signed'"
             )
         within = model.recurrent_synapses
         if model.recurrent and within.distinct_delays and within.kernel_count > within.kernel_size:
             raise ValueError(
-                f"model.kernel_count: {within.kernel_count} fixed candidate delays a synapse are more than the "
-                f"{within.kernel_size} that model.recurrent_max_delay {within.max_delay} has; choose at most that many"
+                f"model.kernel_count: {within.kernel_count} fixed candidate delays per synapse are more than "
+                f"the {within.kernel_size} of model.recurrent_max_delay {within.max_delay}; choose at most that many"
             )
         if model.distinct_delays and model.kernel_count > model.kernel_size:
             raise ValueError(
-                f"model.kernel_count: {model.kernel_count} fixed candidate delays a synapse are more than the "
-                f"{model.kernel_size} that model.max_delay {model.max_delay} has; choose at most that many"
+                f"model.kernel_count: {model.kernel_count} fixed candidate delays per synapse are more than "
+                f"the {model.kernel_size} of model.max_delay {model.max_delay}; choose at most that many"
             )
 
     def to_toml(self) -> str:
@@ -283,7 +291,7 @@ def preset_names() -> list[str]:
 def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
     """A preset's name or a TOML file, with `section.key=value` overrides, to a validated recipe.
 
-    `none` unsets a key that may be unset, unless it is one of the key's own values (model.delays, model.rewiring).
+    `none` unsets a key that may be unset, unless 'none' is one of the key's own values (model.delays, model.rewiring).
     A relative data.source is meant from the file that names it, and one of `overrides` from the working directory;
     the recipe has it absolute. Raises RecipeError: one line that names the key, its value and what is possible.
     """
@@ -329,12 +337,14 @@ def recipe_of_run(text: str, origin: str) -> Recipe:
 
 
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a recipe and of those that it extends. `seen`: what has led here."""
+    """The values of a recipe and of those that it extends. `seen`: the recipes that have led here."""
     is_preset = name_or_path in preset_names()
-    # However a file is spelled it is one file: ../a/x.toml beside a/x.toml must not pass for another.
+    # Two spellings of a path are one file: ../a/x.toml in a/x.toml is a/x.toml itself.
     identity = name_or_path if is_preset else os.path.realpath(_without_nul(name_or_path))
     if identity in seen:
-        raise RecipeError(f"recipe {name_or_path}: extends itself, over {len(seen)} file(s); break the circle")
+        raise RecipeError(
+            f"recipe {name_or_path}: extends itself, over {len(seen)} file(s); remove one of these extends"
+        )
     values = _parsed(name_or_path, _text(name_or_path, is_preset))
     if not is_preset:
         _place_source(values, Path(name_or_path).parent)
@@ -374,7 +384,7 @@ def _parsed(name_or_path: str, text: str) -> dict[str, Any]:
         reason = "nested too deeply"
     except ValueError as error:  # TOMLDecodeError is one, and so is a number of more than 4,300 digits
         reason = str(error).partition(";")[0]
-    raise RecipeError(f"recipe {name_or_path}: not valid TOML ({reason}); mend that line")
+    raise RecipeError(f"recipe {name_or_path}: not valid TOML ({reason}); correct that line")
 
 
 def _is_file(path: Path) -> bool:
@@ -385,7 +395,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _without_nul(name: str) -> str:
-    """A name that the system takes; one with a zero byte is no file's."""
+    """A name without zero bytes, which no file's name holds and the system refuses."""
     return name.replace("\0", "\ufffd")
 
 
@@ -411,7 +421,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a string, so that a shell needs no second pair of quotes
+        value = text.strip()  # a bare word is a string, so that no second pair of quotes is needed in a shell
     except (ValueError, RecursionError):
         raise RecipeError(f"--set {key.strip()}: its value is too long a number, or nested too deeply") from None
     *sections, last = key.strip().split(".")
@@ -441,8 +451,8 @@ def _unset(values: Mapping[str, Any], section: type[BaseModel] = Recipe) -> dict
 def admits_unset(annotation: Any) -> bool:
     """Whether `none` unsets a key of this type: it admits None, and 'none' is not one of its values."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    return type(None) in kinds and "none" not in words
+    values = [value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)]
+    return type(None) in kinds and "none" not in values
 
 
 def _refuse_path(name: str) -> None:
@@ -465,6 +475,18 @@ def all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]:
         else:
             keys.append(prefix + name)
     return keys
+
+
+def all_values(recipe: Recipe) -> dict[str, Any]:
+    """Every key of a recipe, dotted, and its value as JSON has it."""
+    values: dict[str, Any] = {}
+    dumped = recipe.model_dump(mode="json")
+    for key in all_keys():
+        place: Any = dumped
+        for part in key.split("."):
+            place = place[part]
+        values[key] = place
+    return values
 
 
 def keys_named(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a run goes on: what its folder holds, and whether that fits together."""
+"""Resuming a run: its recipe and checkpoint, and whether they belong together."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.recipe import Recipe, recipe_of_run
+from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -23,7 +22,7 @@ class Begun:
 
 
 def begun_run(run: RunFolder) -> Begun:
-    """What an interrupted run goes on from. Raises CheckpointError where it cannot, RecipeError.
+    """The state that an interrupted run goes on from. Raises CheckpointError without a usable one, RecipeError.
 
     last.pt is the latest state. A run that was killed in its first epoch, between the two checkpoints, has best.pt
     alone, which is the same state.
@@ -33,32 +32,26 @@ def begun_run(run: RunFolder) -> Begun:
     if saved is None:
         return Begun(recipe)
     if not saved.optimizers:
-        raise CheckpointError(f"{run.path}: an imported run, which has no training to go on with; train a new one")
+        raise CheckpointError(f"{run.path}: an imported run, whose training cannot be resumed; train a new one")
     if recipe is not None:
         _refuse_another_recipe(run, recipe, saved.recipe)
     return Begun(saved.recipe, saved)
 
 
 def _refuse_another_recipe(run: RunFolder, written: Recipe, begun: Recipe) -> None:
-    now, before = _flat(written.model_dump()), _flat(begun.model_dump())
+    now, before = all_values(written), all_values(begun)
     for key in before:
-        if now.get(key) != before[key]:
+        if now[key] != before[key]:
             raise CheckpointError(
-                f"{run.recipe}: {key} is {now.get(key)!r}, but the run began with {before[key]!r}, and goes on as it "
-                f"began; undo that, or train a run of its own: delaytool train {run.recipe} -o OTHER"
+                f"{run.recipe}: {key} is {now[key]!r}, but the run began with {before[key]!r}, "
+                "and a run is resumed with its own recipe; undo that, or train a new run: "
+                f"delaytool train {run.recipe} -o OTHER"
             )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 @contextmanager
 def refusing_what_does_not_fit(folder: Path) -> Iterator[None]:
-    """Turn what PyTorch raises for a state that is not this recipe's into CheckpointError."""
+    """Turn PyTorch's errors for a state that is not this recipe's into CheckpointError."""
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:

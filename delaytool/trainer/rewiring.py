@@ -26,7 +26,7 @@ GROWN_THETA = 1e-12
 
 
 def growth_score(grad: Tensor | None, sign: Tensor, rule: str) -> Tensor:
-    """How much each tap asks to be grown, from the gradient by its weight; the same for all where none is asked."""
+    """Each tap's score for growing, from the gradient by its weight; 0 for all with 'deep-r' or without a gradient."""
     if rule == "deep-r" or grad is None:
         return torch.zeros_like(sign, dtype=torch.float32)
     return grad.abs() if rule == "rigl" else -grad * sign
@@ -38,7 +38,7 @@ def highest(score: Tensor, count: Tensor) -> Tensor:
 
 
 def by_selection(score: Tensor, count: Tensor) -> Tensor:
-    """`highest` without sorting everything; reads the count, for which a device would have to be waited."""
+    """`highest` without sorting everything; reads the count, which would make a device wait."""
     chosen = torch.zeros(score.numel(), dtype=torch.bool, device=score.device)
     chosen[score.flatten().topk(int(count)).indices] = True
     return chosen.view_as(score)
@@ -70,8 +70,8 @@ def rewire(weight: Tensor, sign: Tensor, existed: Tensor, score: Tensor, n_exist
     """One rewiring, in place on weight: (which taps have existed before and after, which were grown).
 
     weight      after the optimizer's step
-    existed     which taps there were before it
-    n_existing  how many there are to be
+    existed     which taps existed before it
+    n_existing  how many must exist afterwards
     """
     survives = existed & (sign * weight > 0)
     grown = choose(score, ~survives, n_existing - survives.sum())
@@ -80,7 +80,7 @@ def rewire(weight: Tensor, sign: Tensor, existed: Tensor, score: Tensor, n_exist
 
 
 class Rewiring:
-    """The taps of a network and what is known of them between the backward pass and the end of a step.
+    """The taps of a network, and their state between the backward pass and the end of a step.
 
     Nothing here waits for the device, and it may be recorded with the step; nothing happens where nothing is rewired.
     """
@@ -97,7 +97,7 @@ class Rewiring:
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """After the backward pass: keep what rewiring needs of the gradients, and hide it from the optimizer."""
+        """After the backward pass: keep the scores that rewiring needs, and zero the gradients of absent taps."""
         self._existed = [layer.exists() for layer in self.layers]
         self._score = []
         for layer, exists in zip(self.layers, self._existed, strict=True):

@@ -1,6 +1,6 @@
 """A run is a folder: recipe, environment, metrics, checkpoints, summary. Reading it needs no PyTorch.
 
-In which order its files are written, and why no crash parts them, is in docs/reliability.md.
+In which order its files are written, and why a crash cannot separate them, is in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class RunFolder:
         return [line.value for line in self._metrics_lines()]
 
     def read_summary(self) -> dict[str, Any]:
-        """What the finished run recorded; empty while it has not ended."""
+        """The finished run's summary; empty while it has not ended."""
         return self._read_json(self.summary)[0]
 
     def read_environment(self) -> dict[str, Any]:
-        """What the run was made with; empty where the folder has no record of it."""
+        """Versions, machine and seed of the run; empty where the folder has no record of them."""
         return self._read_json(self.environment)[0]
 
     def unsigned_files(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class RunFolder:
 
     @property
     def chosen_on_test(self) -> bool:
-        """Whether the test part served as validation, which curves must show."""
+        """Whether the test part served as validation, which curves must state."""
         return self._recipe_holds('protocol = "paper"')
 
     @property
@@ -137,9 +137,9 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process alone. The lock goes with its process, however that ends.
+        """Hold the folder for this process alone. The lock ends with its process.
 
-        What a killed writer left half-made is removed. Raises CheckpointError at once where another process holds it.
+        Half-written files of a killed process are removed. Raises CheckpointError where another process holds it.
         """
         from filelock import FileLock, Timeout  # comes with PyTorch
 
@@ -202,7 +202,7 @@ class RunFolder:
                 return {}, True
 
     def _recipe_holds(self, line: str) -> bool:
-        """Whether the recipe holds this line: the trainer writes every key, always in the same form."""
+        """Whether the recipe holds this line; the trainer writes every key, always in the same form."""
         return line in self.read_recipe().splitlines()
 
     def _remove_leftovers(self) -> None:
@@ -224,7 +224,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def environment(recipe: Recipe) -> dict[str, Any]:
-    """What the run's bits depend on besides its recipe."""
+    """Versions, machine and threads, on which the run's bits depend besides its recipe."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""How wide a tap is in each epoch: from half the kernel, where a delay learns from every step, to nearly its own step.
+"""The width of taps in each epoch: from half the kernel, where a delay learns from every step, to nearly one step.
 
     exponential   start (end / start)^s, the schedule of arXiv 2306.17670
     linear        start + (end - start) s
@@ -23,7 +23,7 @@ from torch import nn
 
 from delaytool.errors import ModelError
 from delaytool.models.delayed_linear import delayed_layers
-from delaytool.models.interpolation import FINAL_SIGMA
+from delaytool.models.synapse_settings import FINAL_SIGMA
 from delaytool.trainer.recipe import SINGLE_TAP_SHARE, Recipe
 
 
@@ -51,7 +51,7 @@ SCHEDULES = (*_DECAYS, "plateau", "constant")
 
 @dataclass
 class _Plateau:
-    """What 'plateau' remembers: the narrowing so far, the best accuracy at this width, and epochs without a better."""
+    """State of 'plateau': the width so far, the best accuracy at this width, and the epochs since then."""
 
     width: float = math.inf
     best: float = -1.0
@@ -59,11 +59,11 @@ class _Plateau:
 
 
 class SigmaSchedule:
-    """Sets the sigma of every DelayedLinear within any module, epoch by epoch; the trainer's runs go by it too.
+    """Sets the sigma of every DelayedLinear within any module, epoch by epoch; the trainer uses it too.
 
     model             the module; its layers get the first epoch's sigma at once
     epochs            of the training
-    kind              one of SCHEDULES, which this module's text defines
+    kind              one of SCHEDULES, which this module's docstring defines
     start             width of the first epoch, in steps; default: half the longest kernel
     end               width that it falls to; default: 0.23 with 'gauss', 0.2 with 'laplace', 0.16 with 'max'
     decay_epochs      epochs in which it falls there; default: a quarter of all
@@ -179,7 +179,7 @@ class SigmaSchedule:
     def is_final(self) -> bool:
         """Whether the present epoch has the width that training is to end with: single taps if there are any.
 
-        The network of an earlier epoch is another one than the last's, and rounding its delays costs more.
+        Rounding the delays of an earlier epoch, whose taps are wider, costs more.
         """
         sigma = self.sigma
         if not self._spreads or self._spread_epochs < self.epochs:
@@ -190,11 +190,11 @@ class SigmaSchedule:
         """End the present epoch and set the next one's width.
 
         train_accuracy: over the epoch's batches, so at its width; any number that is higher where training is better.
-        Only 'plateau' needs it. Raises ModelError where that has none.
+        Only 'plateau' needs it. Raises ModelError where it is missing.
         """
         if self.kind == "plateau":
             if train_accuracy is None:
-                raise ModelError("sigma schedule 'plateau' goes by training accuracy; call step(accuracy)")
+                raise ModelError("sigma schedule 'plateau' needs the training accuracy; call step(accuracy)")
             self._narrow(train_accuracy)
         self.epoch += 1
         self._set()
@@ -208,7 +208,7 @@ class SigmaSchedule:
             return
         seen.waited += 1
         if seen.waited >= self._patience:
-            # Another width is another network: its accuracy starts anew.
+            # With another width the network differs, so its best accuracy starts anew.
             self._plateau = _Plateau(width=max(min(sigma, self._end), sigma * self._factor))
 
     def _set(self) -> None:
@@ -216,7 +216,7 @@ class SigmaSchedule:
             layer.sigma = self.sigma
 
     def state_dict(self) -> dict[str, Any]:
-        """What going on needs: the epoch, and what 'plateau' remembers."""
+        """The epoch, and the state of 'plateau'."""
         return {"epoch": self.epoch, **(vars(self._plateau) if self.kind == "plateau" else {})}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

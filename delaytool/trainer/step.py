@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from delaytool.models.delay_network import DelayNetwork, class_scores
+from delaytool.quantization.integer_training import IntegerTraining
 from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
 from delaytool.trainer.optimizers import Optimizers
@@ -28,11 +29,18 @@ class Step:
     ) -> None:
         self.model, self.optimizers, self.part, self.config, self.team = model, optimizers, part, config, team
         self.rewiring = Rewiring(model, optimizers)
+        self._trained: nn.Module = model
         self._joined: nn.Module = team.joined(model)
         self._moves_delays = True
 
     def begin_epoch(self) -> None:
         """Rates and widths may change now."""
+
+    def train_through(self, integers: IntegerTraining) -> None:
+        """From the next batch on, train the model through a chip's integers. Call it before `begin_epoch`."""
+        self._trained = integers
+        self._moves_delays = False
+        self._joined = self.team.joined(integers, all_learn=False)
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
@@ -43,7 +51,7 @@ class Step:
         moves_delays = self.model.sigma is not None
         if moves_delays != self._moves_delays:
             self._moves_delays = moves_delays
-            self._joined = self.team.joined(self.model, all_learn=moves_delays)
+            self._joined = self.team.joined(self._trained, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
         labels = self.part.labels[chosen]
         frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)
@@ -61,13 +69,13 @@ class Step:
 
 
 class RecordedStep(Step):
-    """The same, recorded once an epoch and replayed: thousands of small launches become one.
+    """The same, recorded once per epoch and replayed: thousands of small launches become one.
 
     `record` takes a function whose work is the same every time and returns what repeats that work. It may run the
     function never or once while it records, but it must not do its work then. Rates and sigma are written into the
     record, so each epoch makes its own. The first batches of a run, the first of every epoch, and any batch of another
-    size are launched one by one, which also makes what only a first call makes. Where recording fails, with
-    RuntimeError, a warning says why and the run goes on launching.
+    size are launched one by one, which also makes the buffers that only a first call makes. Where recording fails with
+    a RuntimeError, a warning gives the reason, and the run goes on launching.
     """
 
     WARM_UP = 3
@@ -99,7 +107,7 @@ class RecordedStep(Step):
             return super().run(chosen)
         self._chosen.copy_(chosen)
         if self._replay is None:
-            # Gradients are made anew inside the record, where every replay finds them at the same place.
+            # Gradients are made anew inside the record, so that every replay has them at the same address.
             self.optimizers.zero_grad()
             try:
                 self._replay = self._record(self._work)
@@ -130,7 +138,7 @@ def cuda_recorder() -> Recorder:
 
 
 def make_step(model: DelayNetwork, optimizers: Optimizers, part: Part, config: TrainerConfig, team: Team) -> Step:
-    """Recorded on one NVIDIA GPU, unless the recipe says otherwise; launched one by one elsewhere."""
+    """Recorded on one NVIDIA GPU, unless the recipe sets cuda_graphs to false; launched one by one elsewhere."""
     if part.labels.device.type == "cuda" and config.cuda_graphs and team.size == 1:
         return RecordedStep(model, optimizers, part, config, team, cuda_recorder())
     return Step(model, optimizers, part, config, team)

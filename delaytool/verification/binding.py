@@ -43,7 +43,7 @@ class Binding:
         )
 
     def describe(self) -> str:
-        """What is so, in a sentence."""
+        """The result of the comparison, in a sentence."""
         note = f"; {self.other_checkpoint}" if self.other_checkpoint else ""
         if self.comparison is None:
             return f"the integers are not those of {self.checkpoint}, which does not compile: {self.failure}{note}"

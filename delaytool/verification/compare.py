@@ -47,7 +47,7 @@ class Divergence:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TraceComparison:
     """mismatches: for each layer's name and quantity, how many values differ; first: None where all agree."""
 
     samples: int
@@ -66,7 +66,7 @@ class Comparison:
         """Values of 'spikes', 'u' or 'v' that differ, over all layers."""
         return sum(counts[quantity] for counts in self.mismatches.values())
 
-    def joined(self, later: Comparison, offset: int) -> Comparison:
+    def joined(self, later: TraceComparison, offset: int) -> TraceComparison:
         """This comparison and that of the samples from `offset` on, as one."""
         mismatches = {
             name: {quantity: counts[quantity] + later.mismatches[name][quantity] for quantity in QUANTITIES}
@@ -75,13 +75,13 @@ class Comparison:
         first = self.first
         if first is None and later.first is not None:
             first = Divergence(**{**vars(later.first), "sample": later.first.sample + offset})
-        return Comparison(self.samples + later.samples, mismatches, first)
+        return TraceComparison(self.samples + later.samples, mismatches, first)
 
 
-def compare(network: IntegerNetwork, frames: np.ndarray, left: Trace, right: Trace) -> Comparison:
+def compare(network: IntegerNetwork, frames: np.ndarray, left: Trace, right: Trace) -> TraceComparison:
     """Compare two full traces of the same frames (sample, time, channel), bit for bit.
 
-    Raises BackendError where their shapes differ, so that nothing passes for want of values to compare.
+    Raises BackendError where their shapes differ, so that a comparison of no values cannot pass.
     """
     differs: dict[str, list[np.ndarray]] = {quantity: [] for quantity in QUANTITIES}
     for quantity in QUANTITIES:
@@ -97,7 +97,7 @@ def compare(network: IntegerNetwork, frames: np.ndarray, left: Trace, right: Tra
         layer.name: {quantity: int(differs[quantity][index].sum()) for quantity in QUANTITIES}
         for index, layer in enumerate(network.layers)
     }
-    return Comparison(len(frames), mismatches, _first(network, frames, left, right, differs))
+    return TraceComparison(len(frames), mismatches, _first(network, frames, left, right, differs))
 
 
 def _first(

@@ -1,9 +1,9 @@
 """Where samples run: in this process, or in chunks over a cluster (Dask distributed).
 
-A chunk's work is one function of the network, its frames and the backends; it is the same function everywhere, and the
-results come back in the samples' order. To a cluster, backends travel by name and options. Everything that a task needs
-comes with it or from another task, nothing is left on a worker only: so the scheduler can run again what a lost worker
-had, the network included.
+A chunk's work is one function of the network, its frames and the backends. It is the same function everywhere, and the
+results come back in the samples' order. Backends are sent to a cluster as names and options. A task gets everything
+that it needs from its arguments or from another task, and nothing exists on one worker only. So the scheduler can run
+again what a lost worker had, the network included.
 
 Every wait is bounded by one of the constants below: for a scheduler that does not answer, a cluster without workers, a
 worker that is silent, and a chunk that does not end. Workers that answer may compute as long as CHUNK_SECONDS.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import queue
 import threading
 import time
@@ -28,12 +27,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from delaytool.contract.network import IntegerNetwork
+from delaytool.cores import available_cores
 from delaytool.errors import BackendError, DataError, DelaytoolError, MissingExtraError, first_line
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.counters import Counters, count
 from delaytool.runtime.decode import decode
 from delaytool.runtime.trace import Trace
-from delaytool.verification.compare import Comparison, compare
+from delaytool.verification.compare import TraceComparison, compare
 from delaytool.version import __version__
 
 EXECUTORS = ("local", "dask")
@@ -45,7 +45,7 @@ WORKERS_SECONDS = 30
 SILENT_SECONDS = 60
 # So long one chunk of samples may take.
 CHUNK_SECONDS = 3600
-# How often the cluster is looked at while a chunk is waited for.
+# How often the cluster is checked while a chunk is waited for.
 LOOK_SECONDS = 1.0
 # Closing takes no longer: what does not answer is left alone.
 CLOSE_SECONDS = 5
@@ -55,20 +55,20 @@ WAITING = 2
 _RUN_AGAIN = "run again"
 _LOGGERS = ("distributed", "tornado.application", "asyncio")
 
-# Told (backend, samples) whenever a backend has run so many more.
+# Called with (backend, samples) whenever a backend has run that many more samples.
 Finished = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)
-class JudgedChunk:
+class ChunkResult:
     """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend.
 
-    methods   how a backend that has several ways ran, where it says so
+    methods   by backend, for those that have several methods: which one ran
     """
 
     predictions: dict[str, np.ndarray]
     seconds: dict[str, float]
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, TraceComparison]
     counters: Counters
     methods: dict[str, str]
 
@@ -82,25 +82,23 @@ class Executor(Protocol):
     @property
     def n_slots(self) -> int: ...
 
-    def judged(
-        self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished
-    ) -> Iterator[JudgedChunk]:
-        """One result a chunk, in the order of the chunks."""
+    def run(self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished) -> Iterator[ChunkResult]:
+        """One result per chunk, in the order of the chunks."""
         ...
 
 
-def judge_chunk(
+def run_chunk(
     network: IntegerNetwork,
     frames: np.ndarray,
     backends: Mapping[str, Backend],
     finished: Finished | None = None,
-) -> JudgedChunk:
+) -> ChunkResult:
     """Run every backend on the frames and compare each with the first, bit for bit."""
     predictions: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
-    comparisons: dict[str, Comparison] = {}
+    comparisons: dict[str, TraceComparison] = {}
     methods: dict[str, str] = {}
-    judged: Trace | None = None
+    first: Trace | None = None
     counters: Counters | None = None
     for name, run in backends.items():
         begun = time.perf_counter()
@@ -109,19 +107,19 @@ def judge_chunk(
         predictions[name] = decode(network, trace.readout)[0]
         if method := getattr(trace, "method", None):  # an EngineTrace's
             methods[name] = method
-        if judged is None:
-            judged, counters = trace, count(network, frames, trace)
+        if first is None:
+            first, counters = trace, count(network, frames, trace)
         else:
-            comparisons[name] = compare(network, frames, judged, trace)
+            comparisons[name] = compare(network, frames, first, trace)
         if finished is not None:
             finished(name, len(frames))
     if counters is None:
         raise BackendError("no backend was named; name at least one")
-    return JudgedChunk(predictions, seconds, comparisons, counters, methods)
+    return ChunkResult(predictions, seconds, comparisons, counters, methods)
 
 
 class InProcess:
-    """Chunk after chunk, here."""
+    """Runs chunk after chunk in this process."""
 
     n_slots = 1
 
@@ -132,11 +130,9 @@ class InProcess:
     def names(self) -> tuple[str, ...]:
         return tuple(self.backends)
 
-    def judged(
-        self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished
-    ) -> Iterator[JudgedChunk]:
+    def run(self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished) -> Iterator[ChunkResult]:
         for frames in chunks:
-            yield judge_chunk(network, frames, self.backends, finished)
+            yield run_chunk(network, frames, self.backends, finished)
 
 
 class DaskExecutor:
@@ -145,8 +141,8 @@ class DaskExecutor:
         with DaskExecutor(("engine", "reference"), workers=4) as executor:
             verdict = verify(network, frames, labels, executor)
 
-    names     backends, as in `runtime.backends`; the first is judged
-    options   theirs; the engine runs on one thread a chunk, because a worker runs a chunk on each of its threads
+    names     backends, as in `runtime.backends`; every other one is compared with the first
+    options   theirs; the engine runs on one thread per chunk, because a worker runs a chunk on each of its threads
     address   of a scheduler ('tcp://host:8786'), whose workers must have this version of delaytool
     workers   local processes where no address is given; None: one for each core that this process may use
 
@@ -162,7 +158,7 @@ class DaskExecutor:
         workers: int | None = None,
     ) -> None:
         self.names = tuple(dict.fromkeys(names))
-        # A function that prints does not travel.
+        # A function that prints cannot be sent to a worker.
         self._options = replace(options or BackendOptions(), announce=None, threads=1)
         for name in self.names:
             backend_named(name, self._options)  # an unknown one is refused here, before a cluster starts
@@ -179,14 +175,14 @@ class DaskExecutor:
         return max(1, sum(worker["nthreads"] for worker in self._workers_now().values()))
 
     def __enter__(self) -> DaskExecutor:
-        # What they log of a lost connection, as tracebacks, is raised here as one error.
+        # They log a lost connection as tracebacks; here it is raised as one error.
         self._levels = {name: logging.getLogger(name).level for name in _LOGGERS}
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             if self._address is None:
                 self._cluster = self._distributed.LocalCluster(
-                    n_workers=self._workers or _cores(),
+                    n_workers=self._workers or available_cores(),
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address="127.0.0.1:0",  # None is its usual port, which may be taken
@@ -209,7 +205,7 @@ class DaskExecutor:
         return self
 
     def _connected(self) -> Any:
-        """A client. Raises TimeoutError where what listens at the address answers nothing.
+        """A client. Raises TimeoutError where what listens at the address does not answer.
 
         Dask bounds the connection but not the first question, so that waits in a thread of its own.
         """
@@ -235,35 +231,33 @@ class DaskExecutor:
     ) -> None:
         for opened in (self._client, self._cluster):
             if opened is not None:
-                # A scheduler that is gone or silent takes no farewell.
+                # A scheduler that is gone or does not answer cannot be closed in order.
                 with suppress(OSError, asyncio.TimeoutError, RuntimeError):
                     opened.close(timeout=CLOSE_SECONDS)
         self._client = self._cluster = None
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
 
-    def judged(
-        self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished
-    ) -> Iterator[JudgedChunk]:
+    def run(self, network: IntegerNetwork, chunks: Iterable[np.ndarray], finished: Finished) -> Iterator[ChunkResult]:
         if self._client is None:
             raise BackendError("executor: it is not open; use it in a with statement")
         run, room = uuid.uuid4().hex, (1 + WAITING) * self.n_slots
-        # A task's result, not scattered data: that would be gone with the worker that holds it.
-        shared = self._client.submit(_received, network, key=f"delaytool-network-{run}")
+        # A task's result, not scattered data, which would be lost with the worker that holds it.
+        shared = self._client.submit(_held_by_cluster, network, key=f"delaytool-network-{run}")
         waiting: deque[tuple[range, Any]] = deque()
         begin = 0
         for frames in chunks:
             samples = range(begin, begin + len(frames))
             arguments = (shared, frames, self.names, self._options, __version__)
             key = f"delaytool-samples-{samples.start}-{run}"
-            waiting.append((samples, self._client.submit(_judge_there, *arguments, key=key)))
+            waiting.append((samples, self._client.submit(_run_chunk_on_worker, *arguments, key=key)))
             begin = samples.stop
             if len(waiting) >= room:
                 yield self._result(*waiting.popleft(), finished)
         while waiting:
             yield self._result(*waiting.popleft(), finished)
 
-    def _result(self, samples: range, future: Any, finished: Finished) -> JudgedChunk:
+    def _result(self, samples: range, future: Any, finished: Finished) -> ChunkResult:
         where = f"executor: samples {samples.start}..{samples.stop - 1}"
         try:
             result = self._awaited(future, where)
@@ -284,14 +278,14 @@ class DaskExecutor:
             finished(name, len(samples))
         return result
 
-    def _awaited(self, future: Any, where: str) -> JudgedChunk:
+    def _awaited(self, future: Any, where: str) -> ChunkResult:
         """The future's result, or its error. Raises BackendError where nothing more can be expected of the cluster."""
         begun = with_workers = time.monotonic()
         seen: dict[str, tuple[float, float]] = {}  # by worker: its last sign of life by its clock, and by this one
         while True:
             try:
                 self._distributed.wait(future, timeout=LOOK_SECONDS)
-                result: JudgedChunk = future.result(timeout=CONNECT_SECONDS)
+                result: ChunkResult = future.result(timeout=CONNECT_SECONDS)
                 return result
             except asyncio.TimeoutError:
                 if future.status == "error":  # the chunk's own
@@ -336,14 +330,14 @@ class DaskExecutor:
         return workers
 
 
-def _judge_there(
+def _run_chunk_on_worker(
     network: IntegerNetwork, frames: np.ndarray, names: tuple[str, ...], options: BackendOptions, version: str
-) -> JudgedChunk:
-    """`judge_chunk` on a worker."""
+) -> ChunkResult:
+    """`run_chunk` on a worker."""
     if version != __version__:
         raise BackendError(f"a worker has delaytool {__version__}, this is {version}; install the same version there")
     try:
-        return judge_chunk(network, frames, {name: backend_named(name, options) for name in names})
+        return run_chunk(network, frames, {name: backend_named(name, options) for name in names})
     except DataError as error:
         raise DataError(str(error)) from None
     except DelaytoolError as error:
@@ -351,12 +345,8 @@ def _judge_there(
         raise BackendError(str(error)) from None
 
 
-def _received(network: IntegerNetwork) -> IntegerNetwork:
+def _held_by_cluster(network: IntegerNetwork) -> IntegerNetwork:
     return network
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _distributed() -> Any:

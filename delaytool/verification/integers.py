@@ -14,7 +14,10 @@ from delaytool.contract.network import IntegerNetwork
 
 @dataclass(frozen=True)
 class IntegerDifference:
-    """One value that differs. place: 'layer hidden1, synapse from input[3] to neuron 5', say; None: not there."""
+    """One value that differs. None for left or right: that side has none.
+
+    place   for example 'layer hidden1, synapse from input[3] to neuron 5'
+    """
 
     place: str
     quantity: str
@@ -66,7 +69,7 @@ def compare_integers(left: IntegerNetwork, right: IntegerNetwork) -> IntegerComp
                 both = int(layer.bias[neuron]), int(other.bias[neuron])
                 found.append(IntegerDifference(f"{where}, neuron {neuron}", "bias", *both))
         ours_sorted, theirs_sorted = _synapses(layer), _synapses(other)
-        compared += 2 * max(len(ours_sorted), len(theirs_sorted))  # a delay and a weight each
+        compared += 2 * max(len(ours_sorted), len(theirs_sorted))  # a delay and a weight per synapse
         if not np.array_equal(ours_sorted, theirs_sorted):
             found += _synapse_differences(left, where, ours_sorted, theirs_sorted)
     return IntegerComparison(compared, tuple(found))

@@ -16,7 +16,7 @@ from delaytool.printable import html_table
 from delaytool.runtime.backends import Backend
 from delaytool.runtime.counters import Counters
 from delaytool.verification.binding import Binding
-from delaytool.verification.compare import Comparison
+from delaytool.verification.compare import TraceComparison
 from delaytool.verification.executor import Executor, InProcess
 from delaytool.verification.float_figures import FloatFigures
 
@@ -40,13 +40,13 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What backends did with the samples: no verdict, because nothing need have been compared.
+    """What backends did with the samples. It is no verdict, because nothing need have been compared.
 
     backend       the one whose accuracy counts, the first
     accuracy      0..1, by backend; seconds, summed over workers, likewise
     predictions   (sample,) of `backend`; labels (sample,)
     floats        the float network's accuracies on the same samples; None: not known
-    methods       how a backend that has several ways ran, where it says so
+    methods       by backend, for those that have several methods: which one ran
     class_names   one for each class, or empty
     """
 
@@ -87,7 +87,7 @@ class Figures:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What stands beside a verdict wherever it is shown, because it means little without."""
+        """Sentences that are shown beside the verdict, because it means little without them."""
         return self.chance.warnings
 
     def error(self, accuracy: float) -> float:
@@ -103,7 +103,7 @@ class Verdict(Figures):
     binding    the comparison of the file's integers with the trained checkpoint; None: there was none
     """
 
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, TraceComparison]
     max_drop: float | None
     binding: Binding | None = None
 
@@ -275,8 +275,8 @@ def check_different(names: tuple[str, ...], functions: list[Backend]) -> None:
         for earlier in range(index):
             if functions[earlier] is function:
                 raise VerificationError(
-                    f"backends {names[earlier]} and {names[index]} are the same function, whose agreement says "
-                    "nothing; name different ones"
+                    f"backends {names[earlier]} and {names[index]} are the same function, so their "
+                    "agreement would prove nothing; name different ones"
                 )
     if len(set(names)) < 2:
         raise VerificationError(
@@ -309,11 +309,11 @@ def _run(
     executor: Executor,
     floats: FloatFigures | None,
     progress: Progress | None,
-) -> tuple[Figures, dict[str, Comparison]]:
+) -> tuple[Figures, dict[str, TraceComparison]]:
     _check(network, frames, labels)
     chunk = _samples_at_once(network)
     if executor.n_slots > 1:
-        # Several chunks a slot: backends differ in speed, and so do machines.
+        # Several chunks per slot: backends differ in speed, and so do machines.
         chunk = min(chunk, -(-len(frames) // (4 * executor.n_slots)))
     done = dict.fromkeys(executor.names, 0)
 
@@ -323,7 +323,7 @@ def _run(
             progress(name, done[name], len(frames))
 
     parts = (frames[start : start + chunk] for start in range(0, len(frames), chunk))
-    results = list(executor.judged(network, parts, finished))
+    results = list(executor.run(network, parts, finished))
     first_name = executor.names[0]
     comparisons = dict(results[0].comparisons)
     begin = results[0].counters.spikes.shape[0]
@@ -357,7 +357,7 @@ def _check(network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray) -> N
     if len(frames) == 0:
         raise DataError("the data hold no samples; give at least one")
     if len(frames) != len(labels):
-        raise DataError(f"{len(frames)} samples have {len(labels)} labels; give one label a sample")
+        raise DataError(f"{len(frames)} samples have {len(labels)} labels; give one label per sample")
     if labels.max() >= network.n_classes or labels.min() < 0:
         worst = int(labels.max() if labels.max() >= network.n_classes else labels.min())
         raise DataError(
@@ -365,7 +365,7 @@ def _check(network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray) -> N
             "give the data that the network was trained for"
         )
     if not frames.any():
-        raise DataError("not one spike falls into the input frames; check that the data is the network's kind")
+        raise DataError("the input frames hold no spike; check that the data are of the network's kind")
 
 
 def _refuse_silence(network: IntegerNetwork, counters: Counters) -> None:
@@ -373,14 +373,14 @@ def _refuse_silence(network: IntegerNetwork, counters: Counters) -> None:
         if not counters.spikes[:, index].any():
             raise BackendError(
                 f"layer {layer.name}: it never fires on these samples, so the verdict would mean nothing; "
-                "check that the data is the network's kind, or train longer"
+                "check that the data are of the network's kind, or train longer"
             )
 
 
 def _samples_at_once(network: IntegerNetwork) -> int:
     neurons = sum(layer.n_neurons for layer in network.layers)
-    bytes_a_sample = network.n_steps * neurons * 9  # spikes 1, u 4, v 4
-    return max(1, CHUNK_BYTES // bytes_a_sample)
+    bytes_per_sample = network.n_steps * neurons * 9  # spikes 1, u 4, v 4
+    return max(1, CHUNK_BYTES // bytes_per_sample)
 
 
 def _joined(parts: list[dict[str, str]]) -> dict[str, str]:

@@ -5,9 +5,10 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional
 
-from delaytool.adapters.snn_delays import checkpoint_of, read_snn_delays, recipe_of
+from delaytool.adapters.snn_delays import read_snn_delays
 from delaytool.cli import main
 from delaytool.errors import CheckpointError, RecipeError
+from delaytool.experiments.import_run import checkpoint_of, recipe_of
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.recipe import load_recipe

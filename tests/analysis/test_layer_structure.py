@@ -1,4 +1,4 @@
-"""What a layer's structure says of fields whose structure is known."""
+"""The structure of layers whose fields have a known structure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_layer_without_synapses_has_nothing_to_measure() -> None:
 
 
 def test_progress_rises_to_the_end(fields: np.ndarray) -> None:
-    told: list[int] = []
-    layer_structure(fields[:3], MoranSettings(permutations=5), lambda done, total: told.append(done * 100 // total))
-    assert told == sorted(told)
-    assert told[-1] == 100
+    calls: list[int] = []
+    layer_structure(fields[:3], MoranSettings(permutations=5), lambda done, total: calls.append(done * 100 // total))
+    assert calls == sorted(calls)
+    assert calls[-1] == 100

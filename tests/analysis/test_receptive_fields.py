@@ -52,7 +52,7 @@ def test_excitation_and_inhibition_are_the_two_signs() -> None:
         part_of(fields, "both")
 
 
-def test_what_a_layer_hears_of_itself_is_a_field_of_its_own() -> None:
+def test_synapses_of_a_layer_to_itself_are_a_field_of_their_own() -> None:
     config = ModelConfig(hidden=(4, 3), max_delay=5, recurrent=(False, True), recurrent_max_delay=7, neuron="adaptive")
     model = DelayNetwork(3, 2, config)
     fields = receptive_fields(model, InputEncoding(n_units=3, n_steps=10))

@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from delaytool.digests import read_signed_json, write_signed_json
+
 pytest.importorskip("matplotlib")
 
 
@@ -36,17 +38,17 @@ def test_it_writes_figures_and_pictures(written):
 
 def test_the_figures_are_those_of_the_run(written, run):
     folder, _ = written
-    told = json.loads((folder / "analysis.json").read_text())
-    assert told["test"] == {
+    record = json.loads((folder / "analysis.json").read_text())
+    assert record["test"] == {
         "contiguity": "queen", "permutations": 99, "seed": 0, "alternative": "greater", "significant_at": 0.05,
     }  # fmt: skip
-    assert set(told["layers"]["hidden1"]) == {"before", "after"}
+    assert set(record["layers"]["hidden1"]) == {"before", "after"}
     rows = list(csv.DictReader((folder / "neurons.csv").open()))
-    assert len(rows) == len(told["neurons"]) == 2 * 3 * 40
+    assert len(rows) == len(record["neurons"]) == 2 * 3 * 40
     after = [float(row["morans_i"]) for row in rows if (row["stage"], row["part"]) == ("after", "signed")]
-    mean = told["layers"]["hidden1"]["after"]["signed"]["morans_i_mean"]
+    mean = record["layers"]["hidden1"]["after"]["signed"]["morans_i_mean"]
     assert sum(after) / len(after) == pytest.approx(mean)
-    histograms = told["delay_histograms"]
+    histograms = record["delay_histograms"]
     assert set(histograms) == {"hidden1", "readout"}
     for layer, synapses in (("hidden1", 64 * 40), ("readout", 40 * 10)):
         assert sum(histograms[layer]["before"]) == sum(histograms[layer]["after"]) == synapses
@@ -77,11 +79,11 @@ def test_a_run_without_a_past_is_analyzed_as_it_is(call, run, tmp_path):
     assert "receptive-fields-readout-before.png" not in names
 
 
-def test_another_version_of_pytorch_is_told(call, run, tmp_path):
+def test_another_version_of_pytorch_is_noted(call, run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    environment = json.loads((copy / "environment.json").read_text())
-    (copy / "environment.json").write_text(json.dumps({**environment, "torch": "1.0"}))
+    environment, _ = read_signed_json(copy / "environment.json")
+    write_signed_json(copy / "environment.json", {**environment, "torch": "1.0"})
     result = call("analyze", copy, "--permutations", 9, "--neurons", 2)
     assert "the run's by 1.0: another version may draw other numbers" in result.output
 

@@ -15,6 +15,7 @@ from click.testing import Result
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
+from delaytool.files import sha256_of
 
 Call = Callable[..., Result]
 SMALL = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=3")
@@ -160,7 +161,9 @@ def test_a_file_of_version_1_is_compared_by_its_report(run: Path, network: Path,
     code, found = verdict(call, net, run, "--samples", 20)
     assert code == 0
     assert found["binding"]["bound"]
-    assert found["binding"]["checkpoint"] == str(run / "last.pt")
+    recorded = IntegerNetwork.load(net).provenance["checkpoint_sha256"]
+    assert recorded == sha256_of(run / "last.pt")  # which may be best.pt's, too
+    assert sha256_of(found["binding"]["checkpoint"]) == recorded
 
 
 @pytest.mark.parametrize("model", MODELS)

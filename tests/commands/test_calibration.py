@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from delaytool.commands.exporting import export_run
 
+from delaytool.experiments.export_run import export_run
 from delaytool.hw_configs import load_target
 from delaytool.trainer.data import load_data
 from delaytool.trainer.loop import train

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def read(out, method, seed, name):
 
 
 def test_the_table_has_the_mean_and_the_error_of_every_method(compared):
-    out, told = compared
+    out, output = compared
     rows = table(out)
     assert list(rows) == ["digits", "fixed"]
     for method, row in rows.items():
@@ -62,21 +63,21 @@ def test_the_table_has_the_mean_and_the_error_of_every_method(compared):
         assert float(row["drop_points"]) == pytest.approx(np.mean(drops), abs=1e-6)
         assert (row["differing_values"], row["runs_that_fit"], row["reasons"]) == ("0", "2", "")
     assert int(rows["fixed"]["parameters"]) < int(rows["digits"]["parameters"])
-    assert "fits: 2 cores" in told
+    assert "fits: 2 cores" in output
 
 
 def test_the_integers_figures_are_those_of_verify(compared, call):
     out, _ = compared
     measured = read(out, "fixed", 1, "measured.json")
     network = out / "runs" / "method=fixed,seed=1" / "network-loihi2.h5"
-    told = json.loads(call("verify", network, "--json", "--max-drop", "30").output)
-    assert measured["accuracy"] == told["accuracy"]["engine"]
-    assert measured["drop"] == pytest.approx(told["drop_points"])
+    verdict = json.loads(call("verify", network, "--json", "--max-drop", "30").output)
+    assert measured["accuracy"] == verdict["accuracy"]["engine"]
+    assert measured["drop"] == pytest.approx(verdict["drop_points"])
     for name in ("spikes", "synaptic_events"):
-        assert measured[name] == pytest.approx(sum(told["per_sample"][name]), abs=0.01)
+        assert measured[name] == pytest.approx(sum(verdict["per_sample"][name]), abs=0.01)
 
 
-def test_the_page_and_the_markdown_say_the_same(compared, call):
+def test_the_page_and_the_markdown_agree(compared, call):
     out, _ = compared
     page, markdown = (out / "comparison.html").read_text(), (out / "comparison.md").read_text()
     lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("| ")]
@@ -92,7 +93,7 @@ def test_the_page_and_the_markdown_say_the_same(compared, call):
     assert (out / "comparison.html").read_text() == page
 
 
-def test_what_is_done_is_not_done_again_and_what_does_not_fit_says_why(compared, recipes, call, tmp_path):
+def test_what_is_done_is_not_done_again_and_what_does_not_fit_has_a_reason(compared, recipes, call, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(compared[0], out)
     run = out / "runs" / "method=digits,seed=0"
@@ -112,10 +113,10 @@ def test_what_is_done_is_not_done_again_and_what_does_not_fit_says_why(compared,
 
 def test_each_speaker_is_left_out_in_turn(call, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("delaytool.commands.sweeping.load_data", lambda recipe: None)
+    monkeypatch.setattr("delaytool.experiments.sweep.prepare.load_data", lambda recipe: SimpleNamespace(warnings=()))
     monkeypatch.setattr(
-        "delaytool.commands.sweeping.work_in_processes",
-        lambda path, job, tell, jobs: asked.extend(SweepFolder(path, job).journal.settings()),
+        "delaytool.commands.sweep_progress.work_in_processes",
+        lambda path, job, on_update, jobs: asked.extend(SweepFolder(path, job).journal.settings()),
     )
     call("compare", "shd-2l-1kc", "--seeds", 2, "--speakers", "0..3", "-o", tmp_path / "out")
     assert [(one.recipe.seed, one.recipe.data.held_out_speaker) for one in asked] == [

@@ -46,8 +46,8 @@ def test_a_bar_of_any_name_is_drawn(name: str) -> None:
     bars = StepBars()
     bars.progress.disable = False
     bars.progress.live.console.file = io.StringIO()
-    with bars as tell:
-        tell(name, 1, 2)
+    with bars as progress:
+        progress(name, 1, 2)
     bars.progress.refresh()
 
 

@@ -22,12 +22,12 @@ def test_the_integers_go_through_export_and_verify_without_a_difference(run, cal
     assert "these are the integers of loihi2 that training ended on: none was rounded for this" in result.output
     result = call("verify", run / "network-loihi2.h5", "--torch", "--max-drop", "0", "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.output)
-    assert told["drop_points"] == 0
-    assert told["mismatches"] == {name: {"spikes": 0, "u": 0, "v": 0} for name in ("reference", "torch")}
+    verdict = json.loads(result.output)
+    assert verdict["drop_points"] == 0
+    assert verdict["mismatches"] == {name: {"spikes": 0, "u": 0, "v": 0} for name in ("reference", "torch")}
 
 
-def test_a_checkpoint_from_before_the_integers_says_so(call, tmp_path):
+def test_export_names_a_checkpoint_from_before_the_integers(call, tmp_path):
     from delaytool.trainer.loop import Reporter, train
     from delaytool.trainer.recipe import load_recipe
 

@@ -140,7 +140,7 @@ def raised(error: BaseException) -> BaseException:
     [
         (OSError(28, "No space left on device", "a/b.pt"), "a/b.pt: no space left on device; free space there, or"),
         (PermissionError(13, "Permission denied", b"a"), "a: permission denied; give a place where you may write"),
-        (OSError("odd"), "a file: odd; mend that, or give another place, and run again"),
+        (OSError("odd"), "a file: odd; correct that, or give another place, and run again"),
         (MemoryError("Unable to allocate 3 TiB"), "memory ran out (Unable to allocate 3 TiB); free memory, or take"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory ran out (DefaultCPUAllocator:"),
         (RecursionError("maximum recursion depth exceeded"), "raised: values are nested too deep (maximum recursion"),

@@ -35,12 +35,12 @@ def test_a_network_trained_on_recordings_is_bit_exact(
         encoding = network.encoding
         assert (encoding.values, encoding.input_bits, encoding.max_payload) == ("graded", 4, 15)
         assert encoding.mel == datasets.mel.MELS["gsc-paper" if preset == "gsc-3l-1kc" else "hd"]
-        result = call("verify", run / f"network-{target}.h5", "--torch", "--no-drop", "--json")
+        result = call("verify", run / f"network-{target}.h5", "--torch", "--no-drop", "--json", "--data", "recorded")
         assert result.exit_code == 0, result.output
         verdict = json.loads(result.stdout)
         assert verdict["passed"] is True
         assert set(verdict["accuracy"]) >= {"engine", "reference", "torch"}
-    # The network file alone says how other recordings become its frames.
+    # The network file alone defines how other recordings become its frames.
     again = tmp_path / "other"
     chirps.write_chirp(again / "up" / "1_nohash_0.wav", 400, 2000)
     chirps.write_chirp(again / "up" / "2_nohash_0.wav", 400, 1000)

@@ -32,7 +32,7 @@ def test_a_sweep_trains_goes_on_extends_and_shows_its_table(call, tmp_path):
     assert call("verify", run / "network-loihi2.h5", "--no-drop", "--samples", 20).exit_code == 0
 
 
-def test_a_run_that_diverges_is_told_and_the_others_are_trained(call, tmp_path):
+def test_a_run_that_diverges_is_listed_and_the_others_are_trained(call, tmp_path):
     out = tmp_path / "sweep"
     result = call("sweep", *TINY, "--over", "trainer.lr=1e30,5e-3", "-o", out)
     assert result.exit_code == 1

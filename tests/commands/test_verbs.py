@@ -16,7 +16,7 @@ from delaytool.runtime.backends import BACKENDS
 from delaytool.verification.float_figures import FloatFigures
 
 
-def test_train_says_what_it_did_and_what_is_next(run, call):
+def test_train_prints_its_results_and_the_next_command(run, call):
     result = call("train", "digits", "-o", run)
     assert result.exit_code == 2
     assert "a run is there already; go on with it by --resume" in result.output
@@ -35,22 +35,24 @@ def test_verify_passes_with_every_backend_of_this_installation(network, call):
 
 def test_verify_as_json(network, call):
     result = call("verify", network, "--json", "--samples", 50, "--max-drop", "20")
-    told = json.loads(result.output)
+    verdict = json.loads(result.output)
     assert result.exit_code == 0
-    assert told["passed"]
-    assert told["samples"] == 50
-    assert told["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
-    assert told["accuracy"]["float_rounded"] - told["accuracy"]["engine"] == pytest.approx(told["drop_points"] / 100)
-    assert len(told["per_sample"]["synaptic_events"]) == 2
+    assert verdict["passed"]
+    assert verdict["samples"] == 50
+    assert verdict["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
+    assert verdict["accuracy"]["float_rounded"] - verdict["accuracy"]["engine"] == pytest.approx(
+        verdict["drop_points"] / 100
+    )
+    assert len(verdict["per_sample"]["synaptic_events"]) == 2
 
 
 @pytest.mark.parametrize("method", ["event", "batched"])
-def test_the_engines_method_can_be_forced_and_is_told(network, call, method):
+def test_the_engines_method_can_be_forced_and_is_named(network, call, method):
     result = call("verify", network, "--samples", 20, "--no-drop", "--engine-method", method)
     assert result.exit_code == 0, result.output
     assert f"integer, engine ({method})" in result.output
-    told = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").output)
-    assert told["methods"]["engine"] in ("event", "batched")
+    verdict = json.loads(call("verify", network, "--samples", 5, "--no-drop", "--json").output)
+    assert verdict["methods"]["engine"] in ("event", "batched")
 
 
 def test_verify_in_lava(network, call):
@@ -83,7 +85,7 @@ def test_a_netx_file_goes_out_and_comes_back(run, call, tmp_path):
         assert np.array_equal(ours.synapses[0].weight, theirs.synapses[0].weight)
 
 
-def test_what_netx_cannot_say_is_told_and_no_old_file_is_left(run, call, tmp_path):
+def test_what_netx_cannot_hold_is_named_and_no_old_file_is_left(run, call, tmp_path):
     (tmp_path / "net.net").write_text("of an earlier export")
     result = call("export", run, "-o", tmp_path / "net.h5")
     assert result.exit_code == 0, result.output
@@ -114,7 +116,7 @@ def test_a_drop_that_is_too_large_fails(network, call, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-inf", "-0.5"])
-def test_a_limit_that_says_nothing_is_refused(network, call, limit):
+def test_a_meaningless_limit_is_refused(network, call, limit):
     for verb in ("verify", "report"):
         result = call(verb, network, f"--max-drop={limit}")
         assert result.exit_code == 2, result.output

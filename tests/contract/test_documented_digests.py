@@ -1,4 +1,4 @@
-"""The digests are what docs/file-formats.md says, computed by the example that stands there."""
+"""The digests are those of docs/file-formats.md, computed by its example."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from delaytool.datasets import EventData
 
 
 def random_data(n_samples: int = 40, n_units: int = 20, n_classes: int = 4, n_speakers: int = 5, seed: int = 0):
-    """Every speaker says every class; some samples are silent."""
+    """Every speaker has samples of every class; some samples are silent."""
     generator = np.random.default_rng(seed)
     samples = []
     for index in range(n_samples):

@@ -145,7 +145,7 @@ def test_frames_beyond_memory(data: EventData, monkeypatch: pytest.MonkeyPatch) 
         bin_events(data, InputEncoding(n_units=20, n_steps=10))
 
 
-def test_digest_tells_values_shape_and_type_apart() -> None:
+def test_digest_depends_on_values_shape_and_type() -> None:
     frames = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
     labels = np.array([0, 1])
     given = digest(frames, labels)

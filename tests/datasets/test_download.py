@@ -1,101 +1,114 @@
-"""fetch, with a stand-in for tonic: no test touches the network."""
+"""fetch, from a server of this machine: no test touches the network."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
+import socket
 import sys
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 
-from delaytool.datasets import default_root, fetch, load
+from delaytool.datasets import default_root, download, fetch, load
+from delaytool.datasets.spec import DOWNLOADS
 from delaytool.errors import DataError, MissingExtraError
 
 Writer = Callable[..., Path]
 
 
-class FakeTonic:
-    """A server of zipped HDF5 files and the two tonic modules that fetch uses."""
+class Server:
+    """Zipped HDF5 files on a local HTTP server. requests: the paths asked for; status: what it answers with."""
 
-    def __init__(self, write: Writer, server: Path) -> None:
-        self.server, self.calls = server, []
-        self.error: Exception | None = None
-        sources = {}
-        for name, splits in (("SHD", ("train", "test")), ("SSC", ("train", "valid", "test"))):
-            source: dict[str, Any] = {"base_url": "https://example.invalid/datasets/"}
+    def __init__(self, write: Writer, folder: Path) -> None:
+        self.folder, self.requests, self.status, self.body = folder, [], 200, None
+        self.sums = {}
+        for name, splits in DOWNLOADS.items():
             for split in splits:
-                file = write(f"made/{name.lower()}_{split}.h5")
-                archive = server / f"{file.name}.zip"
+                file = write(f"made/{name}_{split}.h5")
+                archive = folder / f"{file.name}.zip"
                 with zipfile.ZipFile(archive, "w") as zipped:
                     zipped.write(file, file.name)
-                source[f"{split}_zip"] = archive.name
-                source[f"{split}_md5"] = hashlib.md5(archive.read_bytes()).hexdigest()
-            sources[name] = SimpleNamespace(**source)
-        self.datasets, self.utils = ModuleType("tonic.datasets"), ModuleType("tonic.download_utils")
-        vars(self.datasets).update(sources)
-        vars(self.utils)["download_and_extract_archive"] = self.download
+                self.sums[archive.name] = hashlib.md5(archive.read_bytes()).hexdigest()
+        server = self
 
-    def download(self, url: str, download_root: str, extract_root: str, filename: str, md5: str) -> None:
-        self.calls.append(url)
-        print("Downloading", url)
-        if self.error:
-            raise self.error
-        archive = Path(download_root) / filename
-        shutil.copy(self.server / filename, archive)
-        if hashlib.md5(archive.read_bytes()).hexdigest() != md5:
-            raise RuntimeError("File not found or corrupted.")
-        with zipfile.ZipFile(archive) as zipped:
-            zipped.extractall(extract_root)
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.requests.append(self.path)
+                self.send_response(server.status)
+                content = (server.folder / Path(self.path).name).read_bytes()
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: server.body])
+
+            def log_message(self, *arguments: object) -> None: ...
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}/datasets/"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
 
 
 @pytest.fixture
-def tonic(write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTonic:
+def server(write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    pytest.importorskip("pooch")
     (tmp_path / "server").mkdir()
-    fake = FakeTonic(write, tmp_path / "server")
-    monkeypatch.setitem(sys.modules, "tonic", ModuleType("tonic"))
-    monkeypatch.setitem(sys.modules, "tonic.datasets", fake.datasets)
-    monkeypatch.setitem(sys.modules, "tonic.download_utils", fake.utils)
-    return fake
+    server = Server(write, tmp_path / "server")
+    monkeypatch.setattr(download, "BASE_URL", server.url)
+    monkeypatch.setattr(download, "MD5_SUMS", server.sums)
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def no_tonic(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("tonic", "tonic.datasets", "tonic.download_utils"):
-        monkeypatch.setitem(sys.modules, module, None)
+def no_pooch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)
+
+
+def test_every_file_has_a_published_sum() -> None:
+    names = {f"{name}_{split}.h5.zip" for name, splits in DOWNLOADS.items() for split in splits}
+    assert set(download.MD5_SUMS) == names
+    assert all(re.fullmatch("[0-9a-f]{32}", value) for value in download.MD5_SUMS.values())
+
+
+def test_the_sums_are_those_of_tonic() -> None:
+    datasets = pytest.importorskip("tonic.datasets")
+    for archive, md5 in download.MD5_SUMS.items():
+        name, split = archive.partition(".")[0].split("_")
+        assert getattr(getattr(datasets, name.upper()), f"{split}_md5") == md5
 
 
 @pytest.mark.parametrize(("name", "count"), [("shd", 2), ("ssc", 3)])
-def test_downloads_once(tonic: FakeTonic, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, count: int) -> None:
+def test_downloads_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, count: int) -> None:
     root = tmp_path / "root"
     folder = fetch(name, root)
     assert folder == root / name.upper()
-    assert len(tonic.calls) == count
-    assert capsys.readouterr().out == ""  # tonic's chatter must not reach a program's output
+    assert len(server.requests) == count
+    assert capsys.readouterr().out == ""  # messages about downloads must not reach a program's output
     assert len(json.loads((folder / "delaytool-sha256.json").read_text())) == count
     assert not list(folder.glob(".*"))
-    # Without the archives tonic itself would download again.
-    for archive in folder.glob("*.zip"):
-        archive.unlink()
+    assert sorted(path.suffix for path in folder.iterdir()) == [".h5"] * count + [".json"]
     assert fetch(name, root) == folder
-    assert len(tonic.calls) == count
+    assert len(server.requests) == count
     splits = load(name, root=root)
     assert len(splits.test) == 40
 
 
-def test_cached_files_need_no_tonic(tonic: FakeTonic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_files_need_no_pooch(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch("shd", tmp_path / "root")
-    for module in ("tonic", "tonic.datasets", "tonic.download_utils"):
-        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "pooch", None)
     fetch("shd", tmp_path / "root")
 
 
-@pytest.mark.usefixtures("no_tonic")
+@pytest.mark.usefixtures("no_pooch")
 def test_files_put_there_by_hand(write: Writer, tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(f"root/SHD/shd_{split}.h5")
@@ -103,7 +116,7 @@ def test_files_put_there_by_hand(write: Writer, tmp_path: Path) -> None:
     assert len(json.loads((folder / "delaytool-sha256.json").read_text())) == 2
 
 
-@pytest.mark.usefixtures("no_tonic")
+@pytest.mark.usefixtures("no_pooch")
 def test_a_half_file_put_there_by_hand(write: Writer, tmp_path: Path) -> None:
     path = write("root/SHD/shd_train.h5")
     path.write_bytes(path.read_bytes()[:-100])
@@ -112,58 +125,68 @@ def test_a_half_file_put_there_by_hand(write: Writer, tmp_path: Path) -> None:
     assert not (path.parent / "delaytool-sha256.json").exists()
 
 
-def test_a_changed_file_is_refused(tonic: FakeTonic, tmp_path: Path) -> None:
+def test_a_changed_file_is_refused(server: Server, tmp_path: Path) -> None:
     file = fetch("shd", tmp_path / "root") / "shd_test.h5"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(DataError, match=r"shd_test.h5: its SHA-256 .* it has changed"):
         fetch("shd", tmp_path / "root")
     file.unlink()
     fetch("shd", tmp_path / "root")  # the way out that the message names
-    assert len(tonic.calls) == 3
+    assert len(server.requests) == 3
 
 
-@pytest.mark.usefixtures("no_tonic")
-def test_without_tonic(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("no_pooch")
+def test_without_pooch(tmp_path: Path) -> None:
     with pytest.raises(MissingExtraError, match=r"put shd_train.h5 into .*SHD by hand.*\[datasets\]"):
         fetch("shd", tmp_path)
 
 
-@pytest.mark.parametrize("error", [OSError("Name or service not known"), RuntimeError("corrupted"), TimeoutError("x")])
-def test_without_network(tonic: FakeTonic, tmp_path: Path, error: Exception) -> None:
-    tonic.error = error
-    with pytest.raises(
-        DataError, match=r"could not download https://example.invalid/datasets/shd_train.h5.zip"
-    ) as caught:
+@pytest.mark.parametrize("fault", ["no server", "404", "cut short"])
+def test_a_failed_download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    if fault == "no server":
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            monkeypatch.setattr(download, "BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/datasets/")
+    server.status = 404 if fault == "404" else 200
+    server.body = 100 if fault == "cut short" else None
+    with pytest.raises(DataError, match=r"could not download http://127.0.0.1:\d+/datasets/shd_train.h5.zip") as caught:
         fetch("shd", tmp_path / "root")
-    assert str(error) in str(caught.value)
     assert f"put shd_train.h5 into {tmp_path / 'root' / 'SHD'}" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "root" / "SHD").iterdir())
-    tonic.error = None
+    monkeypatch.setattr(download, "BASE_URL", server.url)
+    server.status, server.body = 200, None
     fetch("shd", tmp_path / "root")
 
 
-def test_a_corrupt_archive(tonic: FakeTonic, tmp_path: Path) -> None:
-    (tonic.server / "shd_train.h5.zip").write_bytes(b"no zip")
-    with pytest.raises(DataError, match="File not found or corrupted"):
+def test_a_changed_archive_is_refused(server: Server, tmp_path: Path) -> None:
+    (server.folder / "shd_train.h5.zip").write_bytes(b"no zip")
+    with pytest.raises(DataError, match=r"could not download .*hash"):
         fetch("shd", tmp_path / "root")
+    assert not list((tmp_path / "root" / "SHD").iterdir())
 
 
-def test_a_root_that_cannot_be_made(tonic: FakeTonic, tmp_path: Path) -> None:
+def test_a_download_leaves_the_socket_timeout_alone(server: Server, tmp_path: Path) -> None:
+    before = socket.getdefaulttimeout()
+    fetch("shd", tmp_path / "root")
+    assert socket.getdefaulttimeout() == before
+
+
+def test_a_root_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="set DELAYTOOL_DATA to a folder that can"):
         fetch("shd", tmp_path / "file")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"shd_train.h5": 3}'])
-def test_an_unreadable_list_of_checksums(tonic: FakeTonic, tmp_path: Path, text: str) -> None:
+def test_an_unreadable_list_of_checksums(server: Server, tmp_path: Path, text: str) -> None:
     sums = fetch("shd", tmp_path / "root") / "delaytool-sha256.json"
     sums.write_text(text)
     with pytest.raises(DataError, match="delete it to record them anew"):
         fetch("shd", tmp_path / "root")
 
 
-def test_root_from_the_environment(tonic: FakeTonic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_from_the_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELAYTOOL_DATA", str(tmp_path / "elsewhere"))
     assert fetch("shd") == tmp_path / "elsewhere" / "SHD"
     monkeypatch.delenv("DELAYTOOL_DATA")

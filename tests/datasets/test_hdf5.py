@@ -107,7 +107,7 @@ def test_damage_found_while_reading(write: Writer, monkeypatch: pytest.MonkeyPat
         ({"units": None}, "no dataset spikes/units"),
         ({"labels": None}, "no dataset labels"),
         ({"labels": np.zeros(39, np.uint16)}, "spikes/times has 40 samples, labels has 39"),
-        ({"labels": np.zeros(40)}, "labels has shape .* type float64; it must hold one integer a sample"),
+        ({"labels": np.zeros(40)}, "labels has shape .* type float64; it must hold one integer per sample"),
         ({"labels": np.zeros((40, 1), int)}, "labels has shape"),
         ({"labels": np.full(40, 4)}, r"sample 0: label 4 is outside 0\.\.3"),
         ({"labels": np.full(40, -1)}, "label -1"),

@@ -156,16 +156,16 @@ def test_heidelberg_names_and_lists(heidelberg_folder: Path, tmp_path: Path) -> 
 
 def test_frames_are_made_once(speech_folder: Path, counted: list[str], cache: Path) -> None:
     first = load(speech_folder).train
-    told: list[tuple[str, int, int]] = []
-    again = load(speech_folder, progress=lambda *news: told.append(news)).train
+    calls: list[tuple[str, int, int]] = []
+    again = load(speech_folder, progress=lambda *news: calls.append(news)).train
     assert len(counted) == 24
-    assert not told
+    assert not calls
     assert np.array_equal(first.values, again.values)
     assert {path.name for path in cache.rglob("*") if path.is_file()} == {"values.npy", "steps.npy", "seconds.npy"}
-    load(DataSpec(speech_folder, mel="gsc-corrected"), progress=lambda *news: told.append(news))
+    load(DataSpec(speech_folder, mel="gsc-corrected"), progress=lambda *news: calls.append(news))
     assert len(counted) == 48
-    assert told[-1] == ("frames of test", 4, 4)
-    assert {what for what, _, _ in told} == {"frames of train", "frames of validation", "frames of test"}
+    assert calls[-1] == ("frames of test", 4, 4)
+    assert {what for what, _, _ in calls} == {"frames of train", "frames of validation", "frames of test"}
 
 
 def test_a_changed_recording_is_made_anew(speech_folder: Path, tmp_path: Path, counted: list[str]) -> None:
@@ -211,12 +211,12 @@ def test_n_units_and_the_time_step_are_the_frames_own(heidelberg_folder: Path) -
     assert data.steps.max() > 60
 
 
-def test_what_is_wrong_is_told(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_what_is_wrong(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(expected: str, folder: Path | str, **reading: Any) -> None:
         with pytest.raises(DataError, match=expected):
             load(DataSpec(folder, **reading))
 
-    refused("its recordings are not downloaded; give the unpacked folder", "gsc")
+    refused("its recordings are not here; give the folder of Speech Commands", "gsc")
     refused("12 classes need the ten words yes, no, .* there is no yes", speech_folder, classes=12)
     refused("5 classes were asked for, there are 4 words", speech_folder, classes=5)
     refused("'mel' is unknown; choose one of gsc-paper, gsc-corrected, hd", speech_folder, mel="mel")
@@ -240,7 +240,7 @@ def test_what_is_wrong_is_told(speech_folder: Path, tmp_path: Path, monkeypatch:
     refused("cannot be kept there .* set DELAYTOOL_DATA to a folder with room", speech_folder)
 
 
-def test_damaged_frames_are_told(speech_folder: Path, cache: Path) -> None:
+def test_damaged_frames_are_refused(speech_folder: Path, cache: Path) -> None:
     load(speech_folder)
     for path in cache.rglob("values.npy"):
         path.write_bytes(b"nonsense")

@@ -11,7 +11,7 @@ from delaytool.errors import DataError
 
 
 def labeled(labels: list[int], speakers: list[int] | None = None) -> EventData:
-    """Sample i's only event is at i ms, so that it can be told which samples a part holds."""
+    """Sample i's only event is at i ms, which shows the samples that a part holds."""
     samples = [([index / 1000], [0]) for index in range(len(labels))]
     return EventData.from_samples(samples, labels, n_units=1, speakers=speakers, name="some")
 
@@ -144,6 +144,6 @@ def test_an_unknown_speaker_is_named_with_those_that_there_are() -> None:
         hold_out_speaker(labeled([0, 0]), 0)
 
 
-def test_a_class_that_only_one_speaker_says_keeps_that_speaker_in_training() -> None:
+def test_a_class_of_only_one_speaker_keeps_that_speaker_in_training() -> None:
     with pytest.raises(DataError, match="without speaker 1 no sample of class 1 is left to learn from"):
         hold_out_speaker(labeled([0, 0, 1], [0, 1, 1]), 1)

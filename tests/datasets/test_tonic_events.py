@@ -114,12 +114,12 @@ def test_parts_by_split_and_classes_by_name() -> None:
 
 
 def test_a_data_set_of_one_part_is_cut() -> None:
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     splits = load(
-        DataSpec("tonic:Whole", test_fraction=0.5, protocol="paper"), progress=lambda *news: told.append(news)
+        DataSpec("tonic:Whole", test_fraction=0.5, protocol="paper"), progress=lambda *news: calls.append(news)
     )
     assert (len(splits.train), len(splits.test)) == (3, 3)
-    assert told[-1] == ("events of tonic:Whole all", 6, 6)
+    assert calls[-1] == ("events of tonic:Whole all", 6, 6)
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ def test_a_data_set_of_one_part_is_cut() -> None:
         ("Recordings", r"it is not one data set of labeled samples \(tonic asks for recording\)"),
         ("NoSize", "its samples have no common sensor size"),
         ("NoLabels", "sample 0: its target is a ndarray, not a label"),
-        ("Offline", r"tonic cannot give it \(File not found or corrupted.\)"),
+        ("Offline", r"tonic cannot load it \(File not found or corrupted.\)"),
     ],
 )
-def test_what_cannot_be_read_is_told(name: str, expected: str) -> None:
+def test_unreadable_data_are_refused(name: str, expected: str) -> None:
     with pytest.raises(DataError, match=expected):
         load(f"tonic:{name}")
 
 
-def test_impossible_settings_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"data.pixel_bins 0 is not a whole number in 1"):
         load(DataSpec("tonic:Gestures", pixel_bins=0))
     with pytest.raises(DataError, match=r"data.polarity 'drop' is unknown; choose one of 'keep', 'merge'"):

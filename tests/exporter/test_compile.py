@@ -49,6 +49,6 @@ def test_a_refused_export_leaves_nothing_behind(make_model, frames, tmp_path):
 
 def test_an_adaptive_threshold_is_refused_with_what_is_missing(make_model, frames, tmp_path):
     model, encoding = make_model(neuron="adaptive")
-    with pytest.raises(ExportError, match="one constant threshold a layer, no state that raises it; train with"):
+    with pytest.raises(ExportError, match="one constant threshold per layer, no state that raises it; train with"):
         export(model, encoding, load_target("ideal"), tmp_path / "net.h5", frames)
     assert not list(tmp_path.iterdir())

@@ -8,9 +8,10 @@ import torch
 
 from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.limits import placements, synapse_bytes
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import ExportError
-from delaytool.exporter.passes.check_limits import check_limits, synapse_bytes
+from delaytool.exporter.check_limits import check_limits
 from delaytool.hw_configs import load_target, target_names
 from delaytool.quantization.choose_scale import choose_scale
 from delaytool.quantization.choose_storage import choose_storage
@@ -109,7 +110,7 @@ def test_state_bounds_hold_for_any_input(random_network):
         network, frames = random_network(np.random.default_rng(seed), other_sources=False)
         trace = reference.run(network, frames)
         for index, layer in enumerate(network.layers):
-            bounds = state_bounds(network, layer)
+            bounds = state_bounds(layer, network.payloads)
             if bounds.no_wrap:
                 assert np.abs(trace.u[index]).max() <= bounds.current < STATE_LIMIT
             if bounds.never_fires:
@@ -146,7 +147,7 @@ def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, f
     model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=90)
     model.hidden[1].recurrent.delay.data.clamp_(0, 60)[0, 0] = 80
     program = program_of(model, encoding)
-    with pytest.raises(ExportError, match=r"layer hidden2 \(from itself\): delay 80 exceeds loihi2's 62"):
+    with pytest.raises(ExportError, match=r"layer hidden2 \(recurrent\): delay 80 exceeds loihi2's 62"):
         round_delays(program, LOIHI2)
 
 
@@ -203,7 +204,7 @@ def test_loihi2_refuses_what_it_cannot_hold(exported):
     ):
         with pytest.raises(ExportError, match=expected):
             check_limits(with_group(exported, **changes), LOIHI2)
-    assert check_limits(exported, LOIHI2)
+    assert check_limits(exported, LOIHI2) is exported
 
 
 def test_too_many_cores_are_an_error(exported):
@@ -213,7 +214,7 @@ def test_too_many_cores_are_an_error(exported):
 
 
 def test_memory_is_counted_in_64_bit_units(exported):
-    first = check_limits(exported, LOIHI2)[0]
+    first = placements(exported, LOIHI2)[0]
     delay_bits = int(exported.layers[0].max_delay).bit_length()
     assert first.synapse_bytes == 8 * -(-16 * 12 * (8 + delay_bits) // 64)
 

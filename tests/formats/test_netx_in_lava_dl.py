@@ -17,7 +17,7 @@ from delaytool.contract.synapses import DenseSynapses
 from delaytool.formats.netx import write_netx
 from delaytool.runtime import reference
 
-SHIM = Path(delaytool.__file__).parent / "runtime" / "lavaworker" / "shim.py"
+SHIM = Path(delaytool.__file__).parent / "runtime" / "backends" / "lava_worker" / "shim.py"
 WORKER = Path(__file__).parent / "netx_in_lava_dl.py"
 
 

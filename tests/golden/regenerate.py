@@ -2,7 +2,7 @@
 
     python tests/golden/regenerate.py [--check] [--lava-python PYTHON] [CASE ...]
 
---check compares what Lava says now with the stored files and writes nothing. Needs delaytool, and an interpreter
+--check compares Lava's present traces with the stored files and writes nothing. Needs delaytool, and an interpreter
 with lava-nc 0.10.0 (this one, or the one given). See README.md beside this file.
 """
 

@@ -15,7 +15,7 @@ from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALIZATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import LifConstants, leak_of, surrogate_gradient
 from delaytool.quantization.integer_training import normalization_of
-from delaytool.quantization.scales import Grid
+from delaytool.quantization.scales import IntegerScales
 
 
 def spread(delay: Tensor, sigma: Tensor | float, size: int, interpolation: str) -> Tensor:
@@ -88,8 +88,6 @@ def leaky_integrator(x: Tensor, tau: float | Tensor) -> Tensor:
 def forward(network: DelayNetwork, frames: Tensor, sigma: float | None) -> Tensor:
     """What `network(frames, sigma)` returns, gradients included."""
     config = network.config
-    if network.grid is not None:
-        return forward_in_integers(network, frames, network.grid)
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
     n_frames = x.shape[0]
     for index, layer in enumerate(network.hidden_layers()):
@@ -137,7 +135,7 @@ def straight_through(exact: Tensor, rounded: Tensor) -> Tensor:
     return exact + (rounded - exact).detach()
 
 
-def on_grid(exact: Tensor, low: int, high: int) -> Tensor:
+def rounded_within(exact: Tensor, low: int, high: int) -> Tensor:
     """Nearest integers within low..high; beyond them only a gradient that leads back passes."""
     if exact.requires_grad:
         beyond = (exact - exact.clamp(low, high)).detach()
@@ -172,13 +170,13 @@ def integer_neurons(
     return torch.stack(spikes or membrane), torch.stack(membrane)
 
 
-def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Tensor:
-    """The network in its grid's integers, in chip time; see `quantized`."""
-    config, limits, last = network.config, grid.limits, len(network.hidden)
+def forward_in_integers(network: DelayNetwork, frames: Tensor, scales: IntegerScales) -> Tensor:
+    """What `IntegerTraining(network, scales)(frames)` returns, gradients included."""
+    config, limits, last = network.config, scales.limits, len(network.hidden)
     n_steps = config.steps_of(last, frames.shape[1]) + config.lateness_on_chip(last)
     norms = [*(layer.norm for layer in network.hidden_layers()), None]
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
-    for index, (layer, norm, scale) in enumerate(zip(network.delayed_layers(), norms, grid.scales, strict=True)):
+    for index, (layer, norm, scale) in enumerate(zip(network.delayed_layers(), norms, scales.scales, strict=True)):
         weight = _weight(layer)
         bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
         if norm is not None:
@@ -187,7 +185,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
             weight, bias = weight * factor[:, None, None], (bias - at_rest.mean) * factor + at_rest.beta
         size, step = config.kernel_size, limits.weight_step
         to_steps = scale.per_unit / 2**scale.exponent / step
-        taps = on_grid(
+        taps = rounded_within(
             single_tap_kernel(weight, layer.delay.expand_as(weight), size) * to_steps,
             limits.weight_min // step,
             limits.weight_max // step,
@@ -196,7 +194,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, grid: Grid) -> Te
         arriving = delayed_sum(heard, taps, n_steps, "direct") * (step * 2**scale.exponent)
         unit = scale.per_unit * 64
         bias_step = 2 ** (scale.bias_exponent or 0)
-        mantissa = on_grid(bias * unit / bias_step, limits.bias_mantissa_min, limits.bias_mantissa_max)
+        mantissa = rounded_within(bias * unit / bias_step, limits.bias_mantissa_min, limits.bias_mantissa_max)
         dv = min(round(4096 / config.tau), limits.decay_max)
         x, v = integer_neurons(
             arriving, mantissa * bias_step, dv, scale.threshold, unit, config.surrogate_alpha, config.detach_reset,

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.models.interpolation import INTERPOLATIONS
+from delaytool.models.synapse_settings import INTERPOLATIONS
 from oracles import plain
 
 

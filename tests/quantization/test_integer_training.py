@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer
+from delaytool.errors import ModelError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
 from delaytool.models.config import ModelConfig
@@ -20,18 +21,18 @@ from delaytool.models.neurons.loops import IntegerLifConstants
 from delaytool.models.neurons.stepwise import integer_lif_forward
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
-from delaytool.quantization.integer_training import layer_integers
+from delaytool.quantization.integer_training import IntegerTraining, layer_integers
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program import program_of
 from delaytool.quantization.quantize import quantize
 from delaytool.quantization.round_delays import round_delays
-from delaytool.quantization.scales import Grid, Scale
+from delaytool.quantization.scales import IntegerScales, Scale, weight_steps
 from delaytool.runtime.backends.torch import integrate, simulate
 
 LOIHI2 = load_target("loihi2")
 
 
-def random_grid(config: ModelConfig, seed: int, target: str = "loihi2") -> Grid:
+def random_scales(config: ModelConfig, seed: int, target: str = "loihi2") -> IntegerScales:
     """Scales at which a freshly made network clips some weights, wraps seldom and fires."""
     rng = np.random.default_rng(seed)
     scales = []
@@ -40,10 +41,10 @@ def random_grid(config: ModelConfig, seed: int, target: str = "loihi2") -> Grid:
         per_unit = float(rng.uniform(100, 400)) * 2**exponent
         threshold = 131071 if layer == config.n_layers - 1 else round(per_unit * config.threshold)
         scales.append(Scale(per_unit, exponent, threshold, bias_exponent=int(rng.integers(1, 4))))
-    return Grid(target, tuple(scales))
+    return IntegerScales(target, tuple(scales))
 
 
-def random_network_on_grid(seed: int, **options):
+def random_network_in_integers(seed: int, **options):
     torch.manual_seed(seed)
     config = ModelConfig(**{"hidden": (9, 8), "max_delay": 5, "tau": 1.7, "timing": "chip", **options})
     model = DelayNetwork(7, 4, config)
@@ -57,9 +58,9 @@ def random_network_on_grid(seed: int, **options):
         for layer in model.delayed_layers():
             if layer.bias is not None:
                 layer.bias.normal_(0, 0.2)
-    model.grid = random_grid(config, seed)
     frames = torch.poisson(torch.full((6, 11, 7), 0.4)).clamp(max=3)
-    return model.eval(), InputEncoding(n_units=7, n_steps=11, max_count=3, start="zero"), frames
+    training = IntegerTraining(model, random_scales(config, seed)).eval()
+    return training, InputEncoding(n_units=7, n_steps=11, max_count=3, start="zero"), frames
 
 
 OPTIONS = {
@@ -83,14 +84,14 @@ def integers_of(model, encoding):
 def test_float32_evaluation_is_the_integer_network_to_the_bit(
     form, seed, taps, max_delay, bias, norm, delays, timing, tau, structure
 ):
-    model, encoding, frames = random_network_on_grid(
+    model, encoding, frames = random_network_in_integers(
         seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
         convolution=form, **structure,
     )  # fmt: skip
     network = integers_of(model, encoding)
     with torch.no_grad():
         spikes, membrane = model.traced(frames)
-    traces = simulate(network, frames)
+    traces = simulate(network, frames.to(torch.uint8))
     for ours, trace in zip(spikes, traces[:-1], strict=True):
         assert torch.equal(ours.transpose(0, 1) > 0, trace.spikes)
     window = traces[-1].v[:, network.readout.start : network.readout.stop]
@@ -101,14 +102,14 @@ def test_float32_evaluation_is_the_integer_network_to_the_bit(
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
 def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias, norm, delays, timing, tau, structure):
-    model, encoding, _ = random_network_on_grid(
+    model, encoding, _ = random_network_in_integers(
         seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
         **structure,
     )  # fmt: skip
     network = integers_of(model, encoding)
-    norms = [*(layer.norm for layer in model.hidden_layers()), None]
+    norms = [*(layer.norm for layer in model.network.hidden_layers()), None]
     for built, synapses, norm_, scale in zip(
-        network.layers, model.delayed_layers(), norms, model.grid.scales, strict=True
+        network.layers, model.network.delayed_layers(), norms, model.scales.scales, strict=True
     ):
         whole = layer_integers(synapses, norm_, scale, LOIHI2.limits)
         steps = whole.steps.detach().numpy()
@@ -128,13 +129,13 @@ def test_the_exporters_integers_are_the_trained_ones(seed, taps, max_delay, bias
 def test_the_network_and_every_gradient_equal_the_plain_form(
     form, seed, detach, training, taps, max_delay, bias, norm, delays, timing, tau, structure
 ):  # fmt: skip
-    model, _, frames = random_network_on_grid(
+    model, _, frames = random_network_in_integers(
         seed, kernel_count=taps, max_delay=max_delay, bias=bias, batch_norm=norm, delays=delays, timing=timing, tau=tau,
         detach_reset=detach, convolution=form, **structure,
     )  # fmt: skip
     model = model.double().train(training)
     results = []
-    for forward in (model, lambda given: plain.forward(model, given, None)):
+    for forward in (model, lambda frames: plain.forward_in_integers(model.network, frames, model.scales)):
         model.zero_grad()
         membrane = forward(frames)
         functional.cross_entropy(class_scores(membrane), torch.arange(6) % 4).backward()
@@ -177,19 +178,17 @@ def test_noise_of_the_transform_does_not_reach_the_neurons():
 
 
 def test_a_weight_beyond_the_range_comes_back_but_goes_no_further():
-    grid = Scale(per_unit=100.0, exponent=0, threshold=100, bias_exponent=0)
-    from delaytool.quantization.scales import weight_steps
-
+    scale = Scale(per_unit=100.0, exponent=0, threshold=100, bias_exponent=0)
     for sign, expected in ((1.0, [0.0, 50.0, 50.0]), (-1.0, [-50.0, -50.0, 0.0])):
         weight = torch.tensor([-3.0, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
-        steps = weight_steps(weight, grid, LOIHI2.limits)
+        steps = weight_steps(weight, scale, LOIHI2.limits)
         assert steps.tolist() == [-128.0, 25.0, 127.0]
         (sign * steps).sum().backward()
         assert weight.grad.tolist() == expected
 
 
 def test_an_export_reports_that_nothing_differs(tmp_path):
-    model, encoding, frames = random_network_on_grid(3)
+    model, encoding, frames = random_network_in_integers(3)
     done = export(model, encoding, LOIHI2, tmp_path / "net.h5", frames.to(torch.uint8).numpy())
     assert [layer.disagreement for layer in done.layers] == [0.0, 0.0, 0.0]
     assert [layer.weight_error for layer in done.layers] == [0.0, 0.0, 0.0]
@@ -197,7 +196,7 @@ def test_an_export_reports_that_nothing_differs(tmp_path):
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_shortened_products_do_not_reach_the_sums(precision):
-    model, _, frames = random_network_on_grid(5, convolution="fft")
+    model, _, frames = random_network_in_integers(5, convolution="fft")
     wanted = model(frames)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
@@ -211,12 +210,30 @@ def test_shortened_products_do_not_reach_the_sums(precision):
 def test_gradients_made_again_are_the_same_gradients():
     grads = []
     for again in (False, True):
-        model, _, frames = random_network_on_grid(6, dropout=0.4)
+        model, _, frames = random_network_in_integers(6, dropout=0.4)
         if again:
-            model.checkpoint_gradients()
+            model.network.checkpoint_gradients()
         torch.manual_seed(1)
         class_scores(model.train()(frames))[:, 0].sum().backward()
         grads.append([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
     assert len(grads[0]) == len(grads[1]) == 7
     for one, other in zip(*grads, strict=True):
         assert torch.equal(one, other)
+
+
+def test_the_wrapped_network_still_computes_in_floats():
+    model, _, frames = random_network_in_integers(7)
+    alone = DelayNetwork(7, 4, model.config)
+    alone.load_state_dict(model.network.state_dict())
+    assert torch.equal(model.network(frames), alone.eval()(frames))
+    assert not torch.equal(model.network(frames).double(), model(frames))
+    assert [id(parameter) for parameter in model.parameters()] == [id(each) for each in model.network.parameters()]
+
+
+def test_a_width_or_too_few_scales_are_refused():
+    model, _, frames = random_network_in_integers(8)
+    with pytest.raises(ModelError, match=r"sigma 1\.5: a network in integers has single taps; leave it out"):
+        model(frames, 1.5)
+    short = dataclasses.replace(model.scales, scales=model.scales.scales[1:])
+    with pytest.raises(ModelError, match=r"2 integer scales for 3 layers of neurons; give one each"):
+        IntegerTraining(model.network, short)

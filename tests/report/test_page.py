@@ -41,7 +41,7 @@ def test_nothing_is_fetched(page: str, figures_of: Callable[[str], dict[str, str
         assert "@import" not in svg
 
 
-def test_figures_say_what_they_show(page: str, figures_of: Callable[[str], dict[str, str]]) -> None:
+def test_figures_have_a_description(page: str, figures_of: Callable[[str], dict[str, str]]) -> None:
     figures = figures_of(page)
     assert "single taps" in figures["Kernel width sigma over epochs"]
     assert "validation" in figures["Accuracy over epochs"]
@@ -52,9 +52,9 @@ def test_figures_say_what_they_show(page: str, figures_of: Callable[[str], dict[
 
 
 def test_figures_agree_with_verify(run: Path, page: str, delaytool: Callable[..., Result]) -> None:
-    told = json.loads(delaytool("verify", run / "network-loihi2.h5", "--json", "--max-drop", 100).output)
+    verdict = json.loads(delaytool("verify", run / "network-loihi2.h5", "--json", "--max-drop", 100).output)
     for name in ("float_as_trained", "float_rounded", "engine"):
-        assert f"{100 * told['accuracy'][name]:.2f} %" in page
+        assert f"{100 * verdict['accuracy'][name]:.2f} %" in page
     assert '<dd class="value good">0</dd>' in page
 
 
@@ -72,7 +72,9 @@ def test_a_network_in_a_run_has_the_runs_curves(run: Path, tmp_path: Path, delay
     assert "Accuracy over epochs" in (tmp_path / "page.html").read_text()
 
 
-def test_a_network_alone_says_what_is_missing(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
+def test_the_page_of_a_network_alone_names_what_is_missing(
+    run: Path, tmp_path: Path, delaytool: Callable[..., Result]
+) -> None:
     shutil.copy(run / "network-loihi2.h5", tmp_path / "net.h5")
     result = delaytool("report", tmp_path / "net.h5", "--samples", 5, "--max-drop", 100)
     assert result.exit_code == 0, result.output
@@ -94,7 +96,7 @@ def test_a_network_whose_data_are_unknown_stays_unverified(
     page = (tmp_path / "report.html").read_text()
     assert "give samples with --data" in page
     assert "Delays of layer readout" in page
-    assert "keeps no report of its export" in page
+    assert "does not record how its layers were exported" in page
 
 
 def test_unknown_float_accuracies_are_no_failure(run: Path, tmp_path: Path, delaytool: Callable[..., Result]) -> None:
@@ -133,7 +135,7 @@ def test_what_an_unfinished_run_with_fixed_delays_chose_on(
     assert delaytool("report", other).exit_code == 0
     page = (other / "report.html").read_text()
     assert "the run has not ended" in page
-    assert "never trained" in page
+    assert "are not learned" in page
     figures = figures_of(page)
     assert set(figures) == {"Loss over epochs", "Accuracy over epochs"}
     assert "test, chosen on" in figures["Accuracy over epochs"]

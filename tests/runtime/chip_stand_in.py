@@ -1,4 +1,4 @@
-"""Run a network as `lavaworker.chip` would on a chip, in simulation; test_loihi.py starts it, it is not a test.
+"""Run a network as `lava_worker.chip` would on a chip, in simulation; test_loihi.py starts it, it is not a test.
 
     python chip_stand_in.py PACKAGE FOLDER
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from delaytool.runtime.executor import DaskExecutor
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError
-from delaytool.runtime import executor as executor_module
+from delaytool.verification import executor as executor_module
+from delaytool.verification.executor import DaskExecutor
 
 pytest.importorskip("distributed", reason="the extra 'cluster' (Dask distributed) is not installed")
 
@@ -106,7 +106,7 @@ def test_an_outage_in_the_middle(
     scheduler, worker, address = processes
     chunks = (np.ones((4, 5, 3), np.uint8) for _ in range(500))
     with DaskExecutor(("reference",), address=address) as executor:
-        results = executor.judged(network(), chunks, lambda *what: None)
+        results = executor.run(network(), chunks, lambda *what: None)
         next(results)
         outage(scheduler, worker)
         with pytest.raises(BackendError, match=rf"^executor: samples \d+\.\.\d+: {words}") as caught:
@@ -124,7 +124,7 @@ def test_a_chunk_that_does_not_end(
         DaskExecutor(("reference",), address=processes[2]) as executor,
         pytest.raises(BackendError, match=r"samples 0\.\.9999: have not ended within 0 s"),
     ):
-        list(executor.judged(network(), [np.ones((10_000, 5, 3), np.uint8)], lambda *what: None))
+        list(executor.run(network(), [np.ones((10_000, 5, 3), np.uint8)], lambda *what: None))
 
 
 def test_a_server_that_takes_connections_and_does_not_answer() -> None:

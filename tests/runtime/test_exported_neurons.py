@@ -18,11 +18,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 KINDS = {
     "plif": {"neuron": "plif"},
     "cuba": {"neuron": "cuba", "tau_current": 3.0, "bias": True},
-    "a delay a sender": {"delays_per": "presynaptic"},
-    "a delay a receiver, two taps": {"delays_per": "postsynaptic", "kernel_count": 2},
+    "a delay per sender": {"delays_per": "presynaptic"},
+    "a delay per receiver, two taps": {"delays_per": "postsynaptic", "kernel_count": 2},
     "recurrent": {"recurrent": True, "recurrent_max_delay": 11},
     "recurrent, every delay": {"recurrent": True, "recurrent_max_delay": 3, "delays": "dense"},
-    "recurrent cuba, two taps, a delay a sender": {
+    "recurrent cuba, two taps, a delay per sender": {
         "recurrent": (False, True), "neuron": "cuba", "kernel_count": 2, "delays_per": "presynaptic",
     },
 }  # fmt: skip
@@ -70,12 +70,12 @@ def test_engine_and_torch_equal_the_reference(exported, kind):
         assert np.array_equal(trace.v.numpy(), expected.v[index])
 
 
-def test_what_a_layer_hears_of_itself_matters(exported):
-    for kind in ("recurrent", "recurrent cuba, two taps, a delay a sender"):
+def test_the_synapses_of_a_layer_to_itself_matter(exported):
+    for kind in ("recurrent", "recurrent cuba, two taps, a delay per sender"):
         network = exported[kind]
         layer = network.layers[1]
-        deaf = replace(layer, synapses=layer.synapses[:1])
-        other = replace(network, layers=(network.layers[0], deaf, network.layers[2]))
+        without = replace(layer, synapses=layer.synapses[:1])
+        other = replace(network, layers=(network.layers[0], without, network.layers[2]))
         assert (reference.run(network, FRAMES).v[1] != reference.run(other, FRAMES).v[1]).any()
 
 

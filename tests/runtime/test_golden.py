@@ -46,7 +46,7 @@ def test_the_engine_reproduces_it(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_the_file_holds_what_the_case_says(path):
+def test_the_file_holds_what_the_case_defines(path):
     network, frames = CASES[path.stem]()
     stored, stored_frames, _ = regenerate.load(path)
     np.testing.assert_array_equal(frames, stored_frames)
@@ -70,7 +70,7 @@ def test_the_readme_speaks_of_every_file():
     assert [name for name in NAMES if name not in text] == []
 
 
-def test_a_file_says_why_it_is_there_and_what_made_it():
+def test_a_file_states_its_purpose_and_its_origin():
     for path in FILES:
         with h5py.File(path, "r") as file:
             assert file["extensions/golden/about"][()]

@@ -128,7 +128,7 @@ def edge_cases() -> dict[str, tuple[IntegerNetwork, np.ndarray]]:
             network(layer("first", full), layer("last", bias_mantissa=[70, 3])),
             frames(2, 8),
         ),
-        "a layer that nobody hears": (network(layer("first", full), layer("second", full)), frames(1, 8)),
+        "a layer without outgoing synapses": (network(layer("first", full), layer("second", full)), frames(1, 8)),
     }
 
 

@@ -76,7 +76,7 @@ def test_an_unknown_variant_is_refused():
     assert "choose 'stock' or 'cached'" in refusal(network(), FRAMES, variant="fast")
 
 
-def test_without_lava_the_error_says_how_to_get_it(monkeypatch):
+def test_without_lava_the_error_names_how_to_install_it(monkeypatch):
     monkeypatch.delenv(lava.PYTHON_VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     text = refusal(network(), FRAMES)
@@ -177,9 +177,10 @@ def run_python(python: str, code: str, folder: Path) -> str:
     return done.stdout.strip()
 
 
+SHIM = PACKAGE / "runtime" / "backends" / "lava_worker" / "shim.py"
 LOAD_SHIM = f"""
 import dataclasses, importlib.util
-spec = importlib.util.spec_from_file_location("shim", {str(PACKAGE / "runtime" / "lavaworker" / "shim.py")!r})
+spec = importlib.util.spec_from_file_location("shim", {str(SHIM)!r})
 shim = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shim)
 untouched = dataclasses.dataclass

@@ -1,4 +1,4 @@
-"""Augmentation keeps every spike, or silences and mixes exactly what it says."""
+"""Augmentation keeps every spike, or silences and mixes exactly what it is set to."""
 
 import pytest
 import torch
@@ -170,7 +170,7 @@ def test_cut_mix_labels_are_the_shares_that_were_taken(size, seed, weight):
 
 def test_cut_mix_falls_on_the_stated_share_of_samples():
     torch.manual_seed(0)
-    frames = torch.arange(3000)[:, None, None].expand(3000, 40, 1).clone()  # every value tells its sample
+    frames = torch.arange(3000)[:, None, None].expand(3000, 40, 1).clone()  # every value is its sample's number
     mixed, targets = cut_mix(frames, torch.arange(3000) % 7, 7, 0.25)
     foreign = mixed != frames
     chosen = foreign.any(1).sum().item()

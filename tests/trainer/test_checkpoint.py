@@ -159,6 +159,19 @@ def test_plain_values_of_a_wrong_type_or_range(saved, field, values):
         assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("place", ["model", "optimizers"])
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(1).expand(2**20, 2**12), torch.zeros(3, 3).to_sparse()], ids=["stretched", "sparse"]
+)
+def test_a_tensor_that_is_not_stored_value_by_value_is_refused(saved, place, tensor):
+    """A few kilobytes took 16 GiB as soon as it was computed with."""
+    content = torch.load(saved, weights_only=True)
+    (content["model"] if place == "model" else content["optimizers"][0])["x"] = tensor
+    saved.write_bytes(signed_archive(content))
+    with pytest.raises(CheckpointError, match="is not stored value by value"):
+        Checkpoint.load(saved)
+
+
 @pytest.mark.parametrize("field", ["n_classes", "model", "recipe", "split", "progress"])
 def test_a_missing_field_is_named(saved, field):
     content = torch.load(saved, weights_only=True)

@@ -1,14 +1,18 @@
 """Training through a chip's integers: what is trained is what is exported."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from delaytool.errors import ExportError, RecipeError
+from delaytool.errors import CheckpointError, ExportError, RecipeError
 from delaytool.exporter.compile import export
 from delaytool.hw_configs import load_target
+from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_linear import DelayedLinear
-from delaytool.quantization.integer_training import layer_integers
+from delaytool.quantization.integer_training import IntegerTraining, layer_integers
 from delaytool.runtime import decode, reference
 from delaytool.runtime.backends.torch import simulate
 from delaytool.trainer.checkpoint import Checkpoint
@@ -27,45 +31,43 @@ QUANTIZED = [
 
 
 class Watches(Reporter):
-    """Keeps the integers that each epoch ended on, and interrupts one on request."""
+    """Keeps the integers that each epoch ended on (None before there are any), and interrupts one on request."""
 
-    def __init__(self, interrupt=None):
-        self.interrupt, self.seen = interrupt, []
-
-    def begin(self, recipe, data, model, epochs_done):
-        self.model = model
+    def __init__(self, folder, interrupt=None):
+        self.folder, self.interrupt, self.seen = RunFolder(folder), interrupt, []
 
     def batch(self, epoch, index, count, loss):
         if epoch == self.interrupt and index == 2:
             raise KeyboardInterrupt
 
     def epoch(self, metrics, is_best):
-        grid = self.model.grid
-        self.seen.append(None if grid is None else (grid, integers(self.model)))
+        saved = Checkpoint.load(self.folder.last)
+        assert metrics["quantized_for"] == (None if saved.scales is None else saved.scales.target)
+        self.seen.append(None if saved.scales is None else (saved.scales, integers(saved.network())))
 
 
 def integers(model):
-    norms = [*(layer.norm for layer in model.hidden_layers()), None]
+    norms = [*(layer.norm for layer in model.network.hidden_layers()), None]
     return [
-        tuple(whole.detach().clone() for whole in layer_integers(synapses, norm, scale, model.grid.limits))
-        for synapses, norm, scale in zip(model.delayed_layers(), norms, model.grid.scales, strict=True)
+        tuple(whole.detach().clone() for whole in layer_integers(synapses, norm, scale, model.limits))
+        for synapses, norm, scale in zip(model.network.delayed_layers(), norms, model.scales.scales, strict=True)
     ]
 
 
 @pytest.fixture(scope="module")
 def quantized_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quantized") / "run"
-    watches = Watches()
+    watches = Watches(folder)
     summary = train(load_recipe("digits", QUANTIZED), folder, reporter=watches)
     return folder, watches.seen, summary
 
 
-def test_the_last_epochs_move_the_integers_of_one_grid(quantized_run):
+def test_the_last_epochs_move_the_integers_at_the_same_scales(quantized_run):
     _, seen, summary = quantized_run
     assert seen[:2] == [None, None]
-    (grid, before), (kept, after) = seen[2:]
-    assert grid == kept
-    assert grid.target == summary["quantized_for"] == "loihi2"
+    (scales, before), (kept, after) = seen[2:]
+    assert scales == kept
+    assert scales.target == summary["quantized_for"] == "loihi2"
     assert all((old != new).any() for (old, _), (new, _) in zip(before, after, strict=True))
     assert summary["best_epoch"] > 2, "what was best before the integers is another network"
 
@@ -74,39 +76,39 @@ def test_the_last_epochs_move_the_integers_of_one_grid(quantized_run):
 def test_exported_integers_are_the_trained_ones_value_by_value(quantized_run, tmp_path, checkpoint):
     folder, seen, summary = quantized_run
     saved = Checkpoint.load(getattr(RunFolder(folder), checkpoint))
-    grid, trained = seen[saved.epoch - 1]
+    scales, trained = seen[saved.epoch - 1]
     data = load_data(saved.recipe, saved.encoding)
     network = export(
         saved.network(), saved.encoding, load_target("loihi2"), tmp_path / "net.h5", data.validation.frames[:20].numpy()
     ).network
-    for layer, scale, (steps, mantissas) in zip(network.layers, grid.scales, trained, strict=True):
+    for layer, scale, (steps, mantissas) in zip(network.layers, scales.scales, trained, strict=True):
         assert np.array_equal(layer.synapses[0].weight, 2 * steps[..., 0].numpy())
         assert np.array_equal(layer.bias_mantissa, mantissas.numpy())
         assert layer.synapses[0].exponent == scale.exponent
         assert (layer.threshold, layer.bias_exponent) == (scale.threshold, scale.bias_exponent)
 
-    # The network as the trainer judges it, and the contract's slow reference: one and the same, spike by spike.
+    # The network as the trainer evaluates it, and the contract's slow reference: one and the same, spike by spike.
     frames, labels = data.test.frames, data.test.labels
     model = saved.network()
-    judged = evaluate(model, frames, labels, 64)
+    evaluation = evaluate(model, frames, labels, 64)
     trace = reference.run(network, frames.numpy())
-    assert np.array_equal(judged.predictions, decode.decode(network, trace.v[-1])[0])
+    assert np.array_equal(evaluation.predictions, decode.decode(network, trace.v[-1])[0])
     with torch.no_grad():
         spikes, _ = model.traced(frames)
     for ours, theirs in zip(spikes, trace.spikes[:-1], strict=True):
         assert np.array_equal(ours.transpose(0, 1).numpy() > 0, theirs)
     if checkpoint == "best":
-        assert judged.accuracy == summary["test_accuracy_rounded"] == summary["test_accuracy_as_trained"]
+        assert evaluation.accuracy == summary["test_accuracy_rounded"] == summary["test_accuracy_as_trained"]
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])
 def test_a_run_interrupted_round_the_change_resumes_to_the_same_integers(epoch, quantized_run, tmp_path):
     whole, seen, summary = quantized_run
     with pytest.raises(KeyboardInterrupt):
-        train(load_recipe("digits", QUANTIZED), tmp_path / "cut", reporter=Watches(epoch))
-    resumed = Watches()
+        train(load_recipe("digits", QUANTIZED), tmp_path / "cut", reporter=Watches(tmp_path / "cut", epoch))
+    resumed = Watches(tmp_path / "cut")
     assert train(None, tmp_path / "cut", resume=True, reporter=resumed) == summary
-    assert resumed.seen[-1][0] == seen[-1][0], "the grid is the same"
+    assert resumed.seen[-1][0] == seen[-1][0], "the scales are the same"
     for ours, theirs in zip(resumed.seen[-1][1], seen[-1][1], strict=True):
         assert torch.equal(ours[0], theirs[0])
         assert torch.equal(ours[1], theirs[1])
@@ -130,9 +132,9 @@ def test_other_networks_are_as_exact(options, tmp_path):
         data.validation.frames[:20].numpy(),
     )  # fmt: skip
     assert [layer.disagreement for layer in done.layers] == [0.0, 0.0, 0.0]
-    judged = evaluate(saved.network(), frames, data.test.labels[:60], 60)
+    evaluation = evaluate(saved.network(), frames, data.test.labels[:60], 60)
     v = simulate(done.network, frames)[-1].v.numpy()
-    assert np.array_equal(judged.predictions, decode.decode(done.network, v)[0])
+    assert np.array_equal(evaluation.predictions, decode.decode(done.network, v)[0])
 
 
 def test_without_the_key_nothing_changes(tiny_recipe):
@@ -156,7 +158,7 @@ def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, shar
         (["trainer.quantize=abacus"], r"trainer\.quantize: value 'abacus' is not possible; choose one of ideal, loih"),
         (["trainer.quantize=loihi2", "model.max_delay=63"], r"model\.max_delay: 63 exceeds loihi2's 62.*-max-delay 62"),
         (["trainer.quantize=loihi2", "model.neuron=plif"], r"model\.neuron: 'plif' is not trained through integers"),
-        (["trainer.quantize=loihi2", "model.recurrent=true"], r"model\.recurrent: layers that hear themselves are not"),
+        (["trainer.quantize=loihi2", "model.recurrent=true"], r"model\.recurrent: recurrent layers are not trained"),
         (
             ["trainer.quantize=loihi2-netx", "data.time_step_ms=9"],
             r"input: a value can reach \d, loihi2-netx sends 1; .*smaller data\.max_count .* without trainer\.quantize",
@@ -183,3 +185,22 @@ def test_another_target_is_given_the_trained_integers_or_refused(quantized_run, 
     with pytest.raises(ExportError, match=message):
         export(saved.network(), saved.encoding, load_target("loihi2-netx"), tmp_path / "netx.h5", frames)
     assert not (tmp_path / "netx.h5").exists()
+
+
+def test_a_checkpoint_keeps_the_scales_as_earlier_versions_wrote_them(quantized_run, tmp_path):
+    saved = Checkpoint.load(RunFolder(quantized_run[0]).last)
+    content = torch.load(RunFolder(quantized_run[0]).last, weights_only=True)
+    written = {
+        "target": "loihi2",
+        "scales": [
+            {name: getattr(scale, name) for name in ("per_unit", "exponent", "threshold", "bias_exponent")}
+            for scale in saved.scales.scales
+        ],
+    }
+    assert json.loads(content["grid"]) == written
+    assert isinstance(saved.network(), IntegerTraining)
+    assert isinstance(saved.float_network(), DelayNetwork)
+    short = dataclasses.replace(saved, scales=dataclasses.replace(saved.scales, scales=saved.scales.scales[1:]))
+    short.save(tmp_path / "short.pt")
+    with pytest.raises(CheckpointError, match=r"scales do not fit its recipe \(2 integer scales for 3 lay"):
+        Checkpoint.load(tmp_path / "short.pt").network()

@@ -88,7 +88,7 @@ def test_a_rewired_run_resumes_to_the_same_bits(rule, tiny_recipe, tmp_path):
     assert any(sum(line["grown"].values()) > 0 for line in RunFolder(tmp_path / "whole").read_metrics()[2:])
 
 
-def test_other_neurons_and_recurrence_resume_to_the_same_bits_and_tell_what_moved(tmp_path):
+def test_other_neurons_and_recurrence_resume_to_the_same_bits_and_record_what_moved(tmp_path):
     keys = [
         "model.neuron=plif", "model.recurrent=[true,false]", "model.delays_per=presynaptic", "model.hidden=[12,10]",
         "trainer.epochs=2", "trainer.batch_size=256", "data.validation_fraction=0.5", "model.dropout=0",
@@ -132,7 +132,7 @@ def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["seed"] == 0
 
 
-def test_the_papers_protocol_validates_on_test_and_says_so(tiny_recipe, tmp_path):
+def test_the_papers_protocol_validates_on_test_and_states_it(tiny_recipe, tmp_path):
     recipe = tiny_recipe.model_copy(update={"protocol": "paper"})
     summary = train(recipe, tmp_path / "run")
     assert "on the test set" in summary["protocol"]
@@ -194,7 +194,7 @@ def test_missing_data_leaves_no_folder_behind(tiny_recipe, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_diverging_run_says_so(tiny_recipe, tmp_path):
+def test_a_diverging_run_ends_in_an_error(tiny_recipe, tmp_path):
     trainer = tiny_recipe.trainer.model_copy(update={"lr": 1e30, "lr_schedule": "constant", "epochs": 30})
     model = tiny_recipe.model.model_copy(update={"batch_norm": False})
     with pytest.raises(RecipeError, match=r"the loss is NaN; lower trainer\.lr"):
@@ -232,9 +232,7 @@ def test_the_best_epoch_is_one_with_the_final_width(settings, best, tmp_path, wo
     assert summary["warnings"] == []
 
 
-def test_where_no_epoch_has_the_final_width_the_last_one_counts_and_a_warning_says_so(
-    tiny_recipe, tmp_path, worse_each_epoch
-):
+def test_where_no_epoch_has_the_final_width_the_last_one_counts_with_a_warning(tiny_recipe, tmp_path, worse_each_epoch):
     trainer = tiny_recipe.trainer.model_copy(update={"single_tap_epochs": 0.0, "sigma_epochs": 1.0})
     recipe = tiny_recipe.model_copy(update={"trainer": trainer})
     summary = train(recipe, tmp_path / "run")

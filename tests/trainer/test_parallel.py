@@ -50,13 +50,13 @@ def runs(tmp_path_factory):
 
 
 def test_two_processes_have_the_loss_curve_of_one(runs):
-    folder, said = runs
+    folder, output = runs
     one, two = (RunFolder(folder / name) for name in ("one", "two"))
     # A sum that rounds otherwise turns a spike over now and then, and every step adds to that.
     for alone, together, tolerance in zip(one.read_metrics(), two.read_metrics(), (1e-4, 5e-3, 2e-2), strict=True):
         assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=tolerance)
         assert together["validation_loss"] == pytest.approx(alone["validation_loss"], rel=2e-2)
-    assert said.count("epoch 3 ") == 1  # one process speaks
+    assert output.count("epoch 3 ") == 1  # one process prints
     assert two.read_summary()["test_accuracy_rounded"] == pytest.approx(
         one.read_summary()["test_accuracy_rounded"], abs=0.03
     )
@@ -129,7 +129,7 @@ def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
         assert torch.equal(tensor, cut[name]), name
 
 
-def test_an_error_of_the_user_is_told(tmp_path):
+def test_an_error_of_the_user_is_one_line(tmp_path):
     done = torchrun("train", "digits", "-o", str(tmp_path / "run"), "--set", "trainer.device=nonsense")
     assert done.returncode != 0
     assert done.stderr.count("error: trainer.device: 'nonsense'") >= 1

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
-from delaytool.experiments.sweep.combinations import grid
+from delaytool.experiments.sweep.combinations import combinations
 from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
 
 if sys.version_info >= (3, 11):
@@ -184,7 +184,7 @@ def test_there_are_keys_of_both_kinds():
 def test_none_is_the_value_where_a_key_has_it(key, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(toml_of(key, '"none"'))
-    (swept, other) = grid("digits", [f"{key}=none,{next(word for word in WORDS[key] if word != 'none')}"])
+    (swept, other) = combinations("digits", [f"{key}=none,{next(word for word in WORDS[key] if word != 'none')}"])
     assert value_of(other.recipe, key) != "none"
     for recipe in (
         load_recipe("digits", [f"{key}=none"]),
@@ -207,7 +207,7 @@ def test_none_unsets_a_key_that_can_be_unset(key, tmp_path):
     assert value_of(load_recipe("digits", [*graded, f"{key}={value}"]), key) is not None
     path = tmp_path / "mine.toml"
     path.write_text(toml_of(key, '"none"'))
-    swept = grid("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], graded)[0].recipe
+    swept = combinations("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], graded)[0].recipe
     for recipe in (load_recipe("digits", [*graded, f"{key}={value}", f"{key}=none"]), load_recipe(str(path)), swept):
         assert value_of(recipe, key) is None
         assert written(recipe, key) is None
@@ -270,7 +270,7 @@ def test_impossible_numbers_are_one_line(key, value):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("model.hidden=64", r"it is a list with a number per hidden layer: model.hidden=\[64\]"),
         ("model.hidden=[0]", r"model.hidden.0: value 0"),
@@ -288,11 +288,11 @@ def test_impossible_numbers_are_one_line(key, value):
         ('"a\\nb"=3', r"unknown key"),
     ],
 )
-def test_what_cannot_be_says_what_can(override, says):
-    if says is None:
+def test_an_impossible_value_is_answered_with_the_possible_ones(override, message):
+    if message is None:
         load_recipe("digits", [override])
         return
-    with pytest.raises(RecipeError, match=says) as caught:
+    with pytest.raises(RecipeError, match=message) as caught:
         load_recipe("digits", [override])
     assert "\n" not in str(caught.value)
 
@@ -310,10 +310,10 @@ def test_a_circle_that_is_spelled_anew_each_time_is_named(tmp_path, monkeypatch)
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "one.toml").write_text('extends = "../d/two.toml"')
     (tmp_path / "d" / "two.toml").write_text('extends = "../d/one.toml"')
-    with pytest.raises(RecipeError, match=r"extends itself, over 2 file\(s\); break the circle"):
+    with pytest.raises(RecipeError, match=r"extends itself, over 2 file\(s\); remove one of these extends"):
         load_recipe(str(tmp_path / "d" / "one.toml"))
     monkeypatch.chdir(tmp_path / "d")
-    with pytest.raises(RecipeError, match="break the circle"):
+    with pytest.raises(RecipeError, match="remove one of these extends"):
         load_recipe("one.toml")
 
 

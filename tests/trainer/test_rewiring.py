@@ -256,7 +256,7 @@ def test_training_equals_the_papers_loops_over_theta(rule):
     [
         (["model.dale=true"], "model.dale: true needs taps of fixed sign"),
         (["model.rewiring=rigl", "model.delays=fixed", "model.max_delay=3", "model.kernel_count=5"],
-         "model.kernel_count: 5 fixed candidate delays a synapse are more than the 4"),
+         "model.kernel_count: 5 fixed candidate delays per synapse are more than the 4"),
         (["model.sparsity=1"], "model.sparsity"),
         (["model.rewiring=set"], "model.rewiring"),
     ],

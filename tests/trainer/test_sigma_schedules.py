@@ -101,7 +101,7 @@ def test_every_schedule_can_close_with_single_taps(schedule):
     assert [sigma is None for sigma in found] == [False] * 6 + [True] * 4
 
 
-def test_single_tap_closes_so_without_being_told_how_long():
+def test_single_tap_closes_so_without_a_given_length():
     found = widths(10, sigma_schedule="single-tap")
     assert [sigma is None for sigma in found] == [False] * 7 + [True] * 3
     assert found[:7] == widths(10)[:7]

@@ -57,7 +57,7 @@ def case() -> Case:
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Two worker processes, or as many as the test says; when they die they are started again as new ones."""
+    """Two worker processes, or as many as the test sets; when they die they are started again as new ones."""
     # This module cannot be imported by the workers; what it sends them goes by value.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with (
@@ -119,7 +119,7 @@ def test_local_workers_give_the_verdict_of_this_process(case: Case) -> None:
     assert_same(found, expected)
 
 
-def test_samples_are_spread_and_progress_is_told(case: Case, cluster: Any, tmp_path: Path) -> None:
+def test_samples_are_spread_and_progress_is_reported(case: Case, cluster: Any, tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def leaves_its_name(network: IntegerNetwork, frames: np.ndarray) -> Any:
@@ -130,14 +130,14 @@ def test_samples_are_spread_and_progress_is_told(case: Case, cluster: Any, tmp_p
         return reference.run(network, frames)
 
     cluster.run(install, "again", leaves_its_name)
-    told: list[tuple[str, int, int]] = []
-    found = there(case, cluster, progress=lambda *what: told.append(what))
+    calls: list[tuple[str, int, int]] = []
+    found = there(case, cluster, progress=lambda *what: calls.append(what))
     assert_same(found, here(case, again))
     left = [path.name.split("-") for path in tmp_path.iterdir()]
     assert len({process for _, process in left}) == 2
     assert {int(size) for size, _ in left} == {4, 3}  # 27 samples in chunks of 4
-    assert told[-1] == ("again", N_SAMPLES, N_SAMPLES)
-    assert [done for name, done, _ in told if name == "reference"] == [4, 8, 12, 16, 20, 24, 27]
+    assert calls[-1] == ("again", N_SAMPLES, N_SAMPLES)
+    assert [done for name, done, _ in calls if name == "reference"] == [4, 8, 12, 16, 20, 24, 27]
 
 
 def test_a_difference_keeps_its_sample_number(case: Case, cluster: Any) -> None:

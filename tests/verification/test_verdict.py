@@ -57,9 +57,9 @@ def test_agreement_passes(case):
     assert verdict.passed
     assert verdict.accuracy == {"engine": 8 / 9, "reference": 8 / 9}
     assert verdict.comparisons["reference"].total == 0
-    told = verdict.as_dict()
-    assert told["passed"]
-    assert told["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
+    record = verdict.as_dict()
+    assert record["passed"]
+    assert record["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
 
 
 def test_one_bit_fails_and_is_found(case):
@@ -90,7 +90,7 @@ def test_an_unknown_float_accuracy_is_neither_a_pass_nor_a_failure(case):
 
 
 @pytest.mark.parametrize("max_drop", [float("nan"), float("inf"), -0.1])
-def test_a_limit_that_says_nothing_is_refused(case, max_drop):
+def test_a_meaningless_limit_is_refused(case, max_drop):
     with pytest.raises(VerificationError, match="max_drop"):
         verify(*case, BOTH, floats=FloatFigures(1.0, 1.0, "x"), max_drop=max_drop)
 
@@ -151,7 +151,7 @@ def test_chunks_give_what_the_whole_gives(case, monkeypatch):
     assert np.array_equal(parts.counters.synaptic_events, whole.counters.synaptic_events)
 
 
-def test_what_says_nothing_is_refused(case):
+def test_a_verdict_without_meaning_is_refused(case):
     network, frames, labels = case
     with pytest.raises(DataError, match="label 7 is beyond the network's 3 outputs"):
         verify(network, frames, labels * 0 + 7, BOTH)
@@ -159,11 +159,11 @@ def test_what_says_nothing_is_refused(case):
         verify(network, frames[:0], labels[:0], BOTH)
     with pytest.raises(DataError, match="9 samples have 3 labels"):
         verify(network, frames, labels[:3], BOTH)
-    with pytest.raises(DataError, match="not one spike"):
+    with pytest.raises(DataError, match="the input frames hold no spike"):
         verify(network, frames * 0, labels, BOTH)
-    deaf = replace(network, layers=(replace(network.layers[0], threshold=131071), network.layers[1]))
+    silent = replace(network, layers=(replace(network.layers[0], threshold=131071), network.layers[1]))
     with pytest.raises(BackendError, match="layer hidden1: it never fires"):
-        verify(deaf, frames, labels, BOTH)
+        verify(silent, frames, labels, BOTH)
 
 
 def test_unknown_backends_are_named():

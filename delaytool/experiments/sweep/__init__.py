@@ -1,1 +1,1 @@
-"""Many runs of one plan: which they are, who trains which, what came out. Optuna keeps the queue. Needs PyTorch."""
+"""Sweeps: the runs to train, the processes that train them, the results. Optuna keeps the queue. Needs PyTorch."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from delaytool.errors import RecipeError, SweepError
-from delaytool.experiments.sweep.setting import Setting, flat, refuse_twins
-from delaytool.trainer.recipe import load_recipe
+from delaytool.experiments.sweep.setting import Setting, refuse_twins
+from delaytool.trainer.recipe import all_values, load_recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,7 +51,7 @@ def combinations(recipe: str, over: Sequence[str], overrides: Sequence[str] = ()
             loaded = load_recipe(recipe, [*overrides, *words])
         except RecipeError as error:
             raise RecipeError(f"{error} (with {', '.join(words)})") from None
-        known = flat(loaded)
+        known = all_values(loaded)
         for key in axes:
             if key not in known:
                 raise SweepError(f"--over {key}: a section, not a key; name one of its keys, as in {key}.KEY=VALUES")

@@ -1,4 +1,4 @@
-"""A sweep is a folder: the journal, one lock a run, the runs."""
+"""A sweep is a folder: the journal, one lock per run, the runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SweepFolder:
         if not retry_failed:
             queued |= set(self.journal.errors())
         for setting in settings:
-            # A finished run that the journal does not know (it was deleted, say) is queued to be known again.
+            # A finished run that is not in the journal, which may have been deleted, is queued to enter it again.
             if setting.name not in queued and not (setting.name in known and self.is_done(setting)):
                 self.journal.queue(setting)
 

@@ -2,10 +2,10 @@
 
 A trial is a request to train a setting. Optuna's journal file gives each waiting trial to one process only, on network
 file systems too, with no server. It has no heartbeat, so a lock on a file (`folder.py`), which the operating system
-drops with the process, tells whether a trial's process still lives.
+drops with the process, shows whether a trial's process still runs.
 
-A run's results are in its own folder and nowhere else. One request too many therefore does no harm: the process that
-takes it finds the run finished, or locked.
+A run's results are in its own folder and nowhere else. A request too many does no harm: the process that takes it
+finds the run finished or locked.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from delaytool.errors import SweepError
@@ -28,6 +29,24 @@ from delaytool.trainer.recipe import validated
 
 STUDY = "delaytool"
 SHOWN = 3
+
+
+class _Lock(JournalFileOpenLock):
+    """Held while a line is written. The operating system drops it with its process.
+
+    Optuna's own are links and files, which outlive a killed process: whoever comes next waits half a minute, or, with a
+    link whose path is relative, for ever.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
 
 
 class Journal:
@@ -39,8 +58,8 @@ class Journal:
         try:
             # The sampler is never used: every trial is queued with its whole recipe.
             self.study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))), study_name=STUDY, load_if_exists=True,
-                direction="maximize", sampler=RandomSampler(seed=0),
+                storage=JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path.with_name("journal.lock")))),
+                study_name=STUDY, load_if_exists=True, direction="maximize", sampler=RandomSampler(seed=0),
             )  # fmt: skip
             there = self.study.user_attrs.get("purpose")
         except (OSError, ValueError, KeyError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import signal
 import threading
@@ -15,6 +14,7 @@ from types import FrameType
 
 import torch
 
+from delaytool.cores import available_cores
 from delaytool.errors import SweepError
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Job
@@ -22,7 +22,7 @@ from delaytool.experiments.sweep.worker import OnUpdate, RunUpdate, work
 
 
 def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> None:
-    """Train in `jobs` processes until nothing is left; one: in this very process.
+    """Train in `jobs` processes until nothing is left; one: in this process.
 
     Where a recipe leaves trainer.threads open, the machine's cores are shared out evenly; several GPUs are taken in
     turn. KeyboardInterrupt stops all processes after their last whole epoch. Raises SweepError.
@@ -32,7 +32,7 @@ def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> N
         return
     context = multiprocessing.get_context("spawn")  # PyTorch's threads and CUDA do not survive a fork
     updates: Queue[RunUpdate] = context.Queue()
-    threads = max(1, cores() // jobs)
+    threads = max(1, available_cores() // jobs)
     workers = [
         context.Process(target=_worker, args=(path, job, updates, index, threads), daemon=True) for index in range(jobs)
     ]
@@ -69,7 +69,7 @@ def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> N
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C from their first moment on, before their own code runs."""
+    """Processes that start meanwhile ignore Ctrl-C from the beginning, before their own code runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -80,17 +80,12 @@ def ignore_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _worker(path: Path, job: Job, updates: Queue[RunUpdate], index: int, threads: int) -> None:
     parent = multiprocessing.parent_process()
 
     def send(item: RunUpdate) -> None:
         if parent is not None and not parent.is_alive():
-            raise KeyboardInterrupt  # nobody is left who could stop this process
+            raise KeyboardInterrupt  # the parent alone could stop this process
         updates.put(item)
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What came out of a sweep: a row a run, and a row a setting with its repeats averaged."""
+"""What came out of a sweep: one row per run, and one row per setting with its repeats averaged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ State = Literal["finished", "failed", "running", "waiting"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run. summary: what the finished run says of itself, else empty; error: why it failed, else ''."""
+    """One run. summary: the finished run's summary.json, else empty; error: why it failed, else ''."""
 
     setting: Setting
     state: State
@@ -36,7 +36,7 @@ class RunResult:
 class SettingResult:
     """One setting without its seed and held-out speaker; means over finished runs (0..1), None where none is.
 
-    binomial   standard error of the test accuracy that comes of the test set's size alone
+    binomial   standard error of the test accuracy that the test set's size alone causes
     """
 
     values: dict[str, Any]
@@ -124,7 +124,7 @@ def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
-    """results.csv, a row a setting, and runs.csv, a row a run. Accuracies are shares, 0..1."""
+    """results.csv, one row per setting, and runs.csv, one row per run. Accuracies are shares, 0..1."""
     settings, runs = folder / "results.csv", folder / "runs.csv"
     write_csv(settings, _setting_rows(results))
     write_csv(runs, _run_rows(results))

@@ -1,4 +1,4 @@
-"""One run of a sweep: a name, what is swept, a recipe."""
+"""One run of a sweep: its name, the values of the swept keys, its recipe."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from delaytool.errors import SweepError
-from delaytool.trainer.recipe import Recipe, all_keys
+from delaytool.trainer.recipe import Recipe, all_values
 
-# A file system takes 255 bytes; the run's own files come on top.
+# A file system takes names of up to 255 bytes, and files of the run have longer ones.
 LONGEST_NAME = 100
 
 
@@ -20,7 +20,7 @@ LONGEST_NAME = 100
 class Setting:
     """A run that is asked for.
 
-    values   what is swept, by key, as the recipe has it; other names than a recipe's keys only sort runs
+    values   what is swept, by key, as the recipe has it; names that are no keys of a recipe only sort runs
     family   runs of one family have the same recipe but for the swept keys
     """
 
@@ -35,19 +35,7 @@ class Setting:
 
     def kept(self) -> dict[str, Any]:
         """The recipe's other keys, dotted, and their values: what may not change while a sweep goes on."""
-        return {key: value for key, value in flat(self.recipe).items() if key not in self.values}
-
-
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """Every key of a recipe, dotted, and its value as JSON has it."""
-    values: dict[str, Any] = {}
-    dumped = recipe.model_dump(mode="json")
-    for key in all_keys():
-        place: Any = dumped
-        for part in key.split("."):
-            place = place[part]
-        values[key] = place
-    return values
+        return {key: value for key, value in all_values(self.recipe).items() if key not in self.values}
 
 
 def format_value(value: Any) -> str:
@@ -62,7 +50,7 @@ def short_names(keys: list[str]) -> dict[str, str]:
 
 
 def run_name(values: Mapping[str, Any]) -> str:
-    """A folder's name that any file system takes; what it cannot say is format_value apart by a digest."""
+    """A folder's name that any file system takes; a digest is added where characters had to be replaced or cut."""
     short = short_names(list(values))
     plain = ",".join(f"{short[key]}={format_value(value)}" for key, value in values.items())
     name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", plain)
@@ -72,9 +60,9 @@ def run_name(values: Mapping[str, Any]) -> str:
 
 
 def refuse_twins(settings: list[Setting]) -> None:
-    """Raise SweepError where two settings are one: the same run would be trained twice."""
+    """Raise SweepError where two settings are the same recipe, which would be trained twice."""
     seen: dict[tuple[str, str], Setting] = {}
     for setting in settings:
         twin = seen.setdefault((setting.family, setting.recipe.digest()), setting)
         if twin is not setting:
-            raise SweepError(f"{twin.name} and {setting.name} are one and the same recipe; name each value once")
+            raise SweepError(f"{twin.name} and {setting.name} are the same recipe; name each value once")

@@ -15,7 +15,7 @@ from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.recipe import Recipe
 
-# Runs that fail one after another before their first batch: it is the machine, not the recipes.
+# After so many runs in a row that failed before their first batch, the machine is at fault and not the recipes.
 MOST_FALSE_STARTS = 3
 SECONDS_BETWEEN_UPDATES = 0.2
 
@@ -59,7 +59,7 @@ def work(path: Path, job: Job, on_update: OnUpdate, worker: int = 0) -> None:
             reporter.send("failed", reason)
             if false_starts == MOST_FALSE_STARTS:
                 raise SweepError(
-                    f"{false_starts} runs in a row failed before they began, the last with: {reason}; mend that, and "
+                    f"{false_starts} runs in a row failed before they began, the last with: {reason}; repair that, and "
                     "give the same command again with --retry-failed"
                 ) from None
         else:

@@ -20,8 +20,8 @@ EVENT_NS = (0.7, 0.11)  # an event and output: at least, and for every tap of th
 LONG_EVENT_NS = 0.2  # a tap of windows so wide that they come from memory
 INPUT_NS, OUTPUT_NS = 3.5, 1.5  # finding the events among the input's values, laying out the output's
 COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the wait
-# Between a layer and itself (`benchmarks/recurrent.py`): events miss the cache more often, products are plain ones.
-OWN_EVENT_NS = (1.0, 0.16)
+# In recurrent layers (`benchmarks/recurrent.py`): events miss the cache more often, products are plain ones.
+RECURRENT_EVENT_NS = (1.0, 0.16)
 PRODUCT_NS = 1 / 64
 STEP_NS = 1.5e5  # PyTorch's calls of one step
 
@@ -59,24 +59,24 @@ def density(x: Tensor) -> float:
 
     On a GPU counting would make the host wait.
     """
-    looked_at = x.detach()[:, ::8]
-    return float(looked_at.count_nonzero()) / max(1, looked_at.numel())
+    some = x.detach()[:, ::8]
+    return float(some.count_nonzero()) / max(1, some.numel())
 
 
 def events_are_cheaper(spikes: float, rows: int, steps: int, shape: tuple[int, ...], size: int) -> bool:
-    """Of a sum over kernels of `size`, a step at a time: adding windows, or one matrix product a step.
+    """Whether, for a sum over kernels of `size` step by step, adding windows costs less than a matrix product per step.
 
     spikes   (or an estimate) in `rows` = time * batch rows of input
     steps    products that it would take
     shape    of the windows, (n_out, n_in, taps, width)
     """
     n_out, n_in, taps, width = shape
-    events = spikes * n_out * taps * (OWN_EVENT_NS[0] + OWN_EVENT_NS[1] * width)
+    events = spikes * n_out * taps * (RECURRENT_EVENT_NS[0] + RECURRENT_EVENT_NS[1] * width)
     return events < rows * n_in * n_out * size * PRODUCT_NS + steps * STEP_NS
 
 
 def choose(work: Work) -> str:
-    """'direct', 'fft' or 'windowed', whichever the counts say is fastest."""
+    """'direct', 'fft' or 'windowed', whichever is fastest by these counts."""
     if work.device != "cpu":
         return "fft"
     counted = costs(work)
@@ -105,8 +105,8 @@ def _events(work: Work) -> float:
     events = work.density * min(work.time, work.n_steps) * work.batch * work.n_in
     least, per_tap = EVENT_NS
     width = laid_out_width(work.window)
-    a_window = least + width * (per_tap if width <= WIDTHS[-1] else LONG_EVENT_NS)
-    a_pass = events * work.n_out * work.taps * a_window
-    a_pass += work.batch * (INPUT_NS * work.time * work.n_in + OUTPUT_NS * work.n_steps * work.n_out)
+    per_window = least + width * (per_tap if width <= WIDTHS[-1] else LONG_EVENT_NS)
+    per_pass = events * work.n_out * work.taps * per_window
+    per_pass += work.batch * (INPUT_NS * work.time * work.n_in + OUTPUT_NS * work.n_steps * work.n_out)
     passes = 1 + work.training
-    return a_pass * passes + _transform(work) * work.input_grad
+    return per_pass * passes + _transform(work) * work.input_grad

@@ -1,11 +1,11 @@
 """Spikes through windows of taps, one event at a time: the loops behind `events.py`, compiled.
 
 A synapse (i, o, m) holds `width` taps from delay `start` on, zero beyond the window. Taps lie side by side in memory
-and so do the steps of one neuron's current, so an event adds a whole window with one or two vector instructions,
-said outright because no compiler can know that the two arrays are apart. Every width has its own compiled loops.
+and so do the steps of one neuron's current, so an event adds a whole window with one or two vector instructions.
+They are written out because no compiler can know that the two arrays do not overlap. Every width has its own loops.
 
-Sums run in one order whatever the number of threads: batch entries are apart in the forward pass, inputs in the
-backward pass.
+Sums run in one order whatever the number of threads: batch entries are independent in the forward pass, inputs
+in the backward pass.
 """
 
 from __future__ import annotations

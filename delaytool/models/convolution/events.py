@@ -31,8 +31,8 @@ class Windows(NamedTuple):
     def kernel(self) -> Tensor:
         """The whole kernels (n_out, n_in, size) with zeros outside the windows; gradients flow back to the taps."""
         room = self.size + self.taps.shape[-1]
-        whole = self.taps.new_zeros(*self.taps.shape[:2], room)
-        return whole.scatter_add(2, self.places().flatten(2), self.taps.flatten(2))[..., : self.size]
+        kernels = self.taps.new_zeros(*self.taps.shape[:2], room)
+        return kernels.scatter_add(2, self.places().flatten(2), self.taps.flatten(2))[..., : self.size]
 
     def places(self) -> Tensor:
         """The delay of every tap, as `taps`."""
@@ -88,18 +88,18 @@ def _laid_out(taps: Tensor, start: Tensor) -> tuple[Tensor, np.ndarray, int]:
 def taps_gradient(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
     """The gradient to the windows' taps from that of the convolution's output.
 
-    x (time, batch, n_in), grad_y (n_steps, batch, n_out). Products over all of x, a tap at a time, or, on a CPU where
+    x (time, batch, n_in), grad_y (n_steps, batch, n_out). Products over all of x, tap by tap, or, on a CPU where
     that is less, work for what is not zero in x.
     """
     if x.device.type == "cpu":
         rows, spikes = x[..., 0].numel(), int(torch.count_nonzero(x))
         if events_are_cheaper(spikes, rows, windows.size, windows.taps.shape, windows.size):
             return _gathered(x, grad_y, windows)
-    whole = x.new_zeros(*windows.taps.shape[:2], windows.size)
-    for late in range(min(windows.size, len(grad_y))):
-        reached = min(len(x), len(grad_y) - late)
-        whole[..., late] = grad_y[late : late + reached].flatten(0, 1).t() @ x[:reached].flatten(0, 1)
-    room = functional.pad(whole, (0, windows.taps.shape[-1]))  # a window may reach beyond the kernel
+    grad_kernel = x.new_zeros(*windows.taps.shape[:2], windows.size)
+    for delay in range(min(windows.size, len(grad_y))):
+        reached = min(len(x), len(grad_y) - delay)
+        grad_kernel[..., delay] = grad_y[delay : delay + reached].flatten(0, 1).t() @ x[:reached].flatten(0, 1)
+    room = functional.pad(grad_kernel, (0, windows.taps.shape[-1]))  # a window may reach beyond the kernel
     return room.gather(2, windows.places().flatten(2)).view_as(windows.taps)
 
 

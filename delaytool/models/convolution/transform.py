@@ -2,12 +2,12 @@
 
 A block of L steps through a kernel of S taps is a polynomial product, which N = L + S - 1 values at the N-th roots of
 unity determine. A (rows, L) and B (rows, S) evaluate block and kernel there, C (N, rows) interpolates the product; in
-between stands one matrix product over the neurons a row. Roots come in conjugate pairs, and a product of two complex
+between stands one matrix product over the neurons per row. Roots come in conjugate pairs, and a product of two complex
 numbers takes three real ones (Gauss), so there are about 1.5 N rows: 1.5 (L + S - 1) / L products for every step,
 input and output, where the plain form takes S.
 
 Everything is a matrix product on tensors that keep time outermost, so nothing is ever permuted, and the transforms'
-O(L) a value stays small beside the products because L is chosen by counting (`block_length`): long inputs are cut
+O(L) per value stays small beside the products because L is chosen by counting (`block_length`): long inputs are cut
 into blocks whose tails overlap and add up, so the cost grows linearly with time.
 """
 
@@ -32,7 +32,7 @@ class Transform(NamedTuple):
 
 
 def n_rows(length: int, size: int) -> int:
-    """Real products that a block of `length` steps and a kernel of `size` taps take: 1 a real root, 3 a pair."""
+    """Real products that a block of `length` steps and a kernel of `size` taps take: 1 per real root, 3 per pair."""
     n = length + size - 1
     pairs = (n - 1) // 2
     return n + pairs
@@ -90,12 +90,12 @@ class _Convolution(DifferentiableFunction):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
         plan = _Plan(x, kernel, n_steps)
-        seen = plan.of_kernel(kernel)
+        kernel_spectrum = plan.of_kernel(kernel)
         y = x.new_zeros(n_steps, plan.batch * plan.n_out)
         kept = None
         for group in plan.groups():
             spectrum = plan.of_blocks(x, group)
-            product = torch.bmm(spectrum, seen.transpose(1, 2)).view(plan.rows, len(group), -1)
+            product = torch.bmm(spectrum, kernel_spectrum.transpose(1, 2)).view(plan.rows, len(group), -1)
             for place, block in enumerate(group):
                 y[block.reached].addmm_(plan.matrices.back[: block.n_reached], product[:, place])
             if len(group) == len(plan.blocks):
@@ -109,9 +109,9 @@ class _Convolution(DifferentiableFunction):
         x, kernel, kept = ctx.saved_tensors
         needs_x, needs_kernel, _ = ctx.needs_input_grad
         plan = _Plan(x, kernel, ctx.n_steps)
-        seen = plan.of_kernel(kernel) if needs_x else None
+        kernel_spectrum = plan.of_kernel(kernel) if needs_x else None
         grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needs_x else None
-        grad_seen = None
+        grad_kernel_spectrum = None
         grad_y = grad_y.reshape(plan.n_steps, -1)
         for group in plan.groups():
             grad_product = grad_y.new_empty(plan.rows, len(group), plan.batch * plan.n_out)
@@ -121,18 +121,18 @@ class _Convolution(DifferentiableFunction):
             grad_product = grad_product.view(plan.rows, -1, plan.n_out)
             if needs_kernel:
                 spectrum = plan.of_blocks(x, group) if kept is None else kept
-                if grad_seen is None:
-                    grad_seen = torch.bmm(grad_product.transpose(1, 2), spectrum)
+                if grad_kernel_spectrum is None:
+                    grad_kernel_spectrum = torch.bmm(grad_product.transpose(1, 2), spectrum)
                 else:
-                    grad_seen.baddbmm_(grad_product.transpose(1, 2), spectrum)
-            if grad_x is not None and seen is not None:
-                grad_spectrum = torch.bmm(grad_product, seen).view(plan.rows, len(group), -1)
+                    grad_kernel_spectrum.baddbmm_(grad_product.transpose(1, 2), spectrum)
+            if grad_x is not None and kernel_spectrum is not None:
+                grad_spectrum = torch.bmm(grad_product, kernel_spectrum).view(plan.rows, len(group), -1)
                 for place, block in enumerate(group):
                     into = plan.matrices.block[:, : block.n_steps]
                     torch.mm(into.t(), grad_spectrum[:, place], out=grad_x[block.steps].flatten(1))
         grad_kernel = None
-        if grad_seen is not None:
-            grad_kernel = (grad_seen.flatten(1).t() @ plan.matrices.kernel).view_as(kernel)
+        if grad_kernel_spectrum is not None:
+            grad_kernel = (grad_kernel_spectrum.flatten(1).t() @ plan.matrices.kernel).view_as(kernel)
         return grad_x, grad_kernel, None
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "recurrent_backward", "recurrent_forward",
 ]  # fmt: skip
 
-USUAL_RATE = 0.15  # spikes a neuron and step, before they are known
+USUAL_RATE = 0.15  # spikes per neuron and step, assumed before they are known
 recurrent_backward = stepwise.recurrent_backward  # all of its time is in matrix products
 
 
@@ -69,8 +69,8 @@ def _lif_backward(grad, v, mask, leak, threshold, peak, sharpness, detach_reset,
                 through_reset = one if distance < zero else zero
                 if not detach_reset:
                     through_reset -= v[t, n] * slope
-                given = grad[t, n] * mask[n] if mask.size else grad[t, n]
-                total = given * slope + carried[n - first] * (through_reset * leak)
+                by_spike = grad[t, n] * mask[n] if mask.size else grad[t, n]
+                total = by_spike * slope + carried[n - first] * (through_reset * leak)
                 out[t, n] = total
                 carried[n - first] = total
 
@@ -115,11 +115,11 @@ def _adaptive_backward(  # type: ignore[no-untyped-def]
                 at = n - first
                 distance = v[t, n] - (threshold + adaptation * left[t, n])
                 scaled = sharpness * distance
-                given = grad[t, n] * mask[n] if mask.size else grad[t, n]
-                given += by_left[at]
+                by_spike = grad[t, n] * mask[n] if mask.size else grad[t, n]
+                by_spike += by_left[at]
                 if not detach_reset:
-                    given -= by_after[at] * v[t, n]
-                by_distance = given * (peak / (one + scaled * scaled))
+                    by_spike -= by_after[at] * v[t, n]
+                by_distance = by_spike * (peak / (one + scaled * scaled))
                 total = by_distance + (by_after[at] if distance < zero else zero)
                 out[t, n] = total
                 by_after[at] = leak * total
@@ -132,7 +132,7 @@ def _recurrent_forward(width: int) -> Callable[..., None]:
 
     x, v, spikes (time, batch, neuron); left the same, or of no steps without adaptation; taps (pre, post, m, width);
     start (pre, post, m) int32; slack: width + the largest start. As in `event_kernels`, taps and the steps of one
-    neuron's current lie side by side, and a spike adds whole windows; batch entries are apart.
+    neuron's current lie side by side, and a spike adds whole windows; batch entries are independent.
     """
     add_scaled = add_scaled_of(width)
 
@@ -147,13 +147,13 @@ def _recurrent_forward(width: int) -> Callable[..., None]:
         flat_start = start.reshape(-1)
         zero, one = x.dtype.type(0), x.dtype.type(1)
         for b in prange(batch):
-            heard = np.zeros(neurons * row, dtype=x.dtype)
+            received = np.zeros(neurons * row, dtype=x.dtype)
             after = np.zeros(neurons, dtype=x.dtype)
             passed = np.zeros(neurons, dtype=x.dtype)
             own = np.zeros(neurons, dtype=x.dtype)
             for t in range(time):
                 for n in range(neurons):
-                    own[n] = current_leak * own[n] + heard[n * row + t]
+                    own[n] = current_leak * own[n] + received[n * row + t]
                     before = x[t, b, n] + own[n] + leak * after[n]
                     fires = before >= threshold + adaptation * passed[n]
                     v[t, b, n] = before
@@ -168,7 +168,7 @@ def _recurrent_forward(width: int) -> Callable[..., None]:
                         for post in range(neurons):
                             for _ in range(per_synapse):
                                 at = post * row + t + 1 + flat_start[synapse]
-                                add_scaled(heard, at, flat_taps, synapse * width, one)
+                                add_scaled(received, at, flat_taps, synapse * width, one)
                                 synapse += 1
 
     return run
@@ -237,7 +237,7 @@ def adaptive_backward(grad: Tensor, v: Tensor, left: Tensor, mask: Tensor | None
 
 
 def recurrent_forward(x: Tensor, windows: Windows, constants: LifConstants) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Event by event; stepwise where many neurons, a large batch and wide windows make a product a step the cheaper."""
+    """Event by event; stepwise where many neurons, a large batch and wide windows make a product per step cheaper."""
     if not events_are_cheaper(USUAL_RATE * x.numel(), x[..., 0].numel(), len(x), windows.taps.shape, windows.size):
         return stepwise.recurrent_forward(x, windows, constants)
     return events_forward(x, windows, constants)

@@ -1,4 +1,4 @@
-"""Neurons that integrate and fire, alone or hearing their own layer, and leaky integrators that never fire."""
+"""Neurons that integrate and fire, feed-forward or recurrent, and leaky integrators that never fire."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Spiking(DifferentiableFunction):
 
 
 class _Recurrent(DifferentiableFunction):
-    """The same, with what its own spikes bring along delays of at least a step."""
+    """The same, with recurrent input: the layer's own spikes, after their delays and one step."""
 
     @staticmethod
     def forward(
@@ -72,7 +72,7 @@ class _Recurrent(DifferentiableFunction):
         fires = _fires(v, left, constants)
         grad_taps = grad_leak = None
         if ctx.needs_input_grad[1]:
-            # What is sent in a step is heard in the next one at the earliest.
+            # A spike arrives in the next step at the earliest.
             grad_taps = taps_gradient(fires[:-1].to(v.dtype), grad_sums[1:], windows)
         if ctx.needs_input_grad[4]:
             grad_leak = _leak_gradient(grad_x, v.masked_fill(fires, 0.0))
@@ -125,9 +125,9 @@ def spiking(x: Tensor, constants: LifConstants, mask: Tensor | None = None, recu
     """Input currents (time, batch, neuron) to spikes (time, batch, neuron), 0.0 or 1.0; see `loops.Loops`.
 
     constants   its leak may be a tensor that gets a gradient
-    mask        (batch, neuron), no gradient: spikes count that much (dropout with one mask for all time steps); what
-                the layer itself hears is not masked
-    recurrent   kernels (neuron, neuron, size) from the layer to itself: K[j] acts j + 1 steps after a spike
+    mask        (batch, neuron), no gradient: spikes count that much (dropout with one mask for all time steps); its
+                recurrent input is not masked
+    recurrent   kernels (neuron, neuron, size) within the layer: K[j] acts j + 1 steps after a spike
     """
     leak = constants.leak if isinstance(constants.leak, Tensor) else None
     constants = constants._replace(leak=_detached(constants.leak))

@@ -18,7 +18,7 @@ class LifConstants(NamedTuple):
     alpha             sharpness of the surrogate gradient
     adaptation        what a spike adds to the threshold from the next step on; 0: nothing
     adaptation_leak   what a step leaves of that
-    current_leak      what a step leaves of the current from the layer to itself
+    current_leak      what a step leaves of the recurrent current
     """
 
     leak: float | Tensor
@@ -39,9 +39,9 @@ class LifConstants(NamedTuple):
 
 
 class IntegerLifConstants(NamedTuple):
-    """A layer's neurons.
+    """What the integer contract's neurons of a layer have in common.
 
-    dv, threshold   of the contract
+    dv, threshold   as in `contract.layer.IntegerLayer`
     unit            of v, that 1 of the sums is worth
     state_unit      what 1.0 as trained is worth in units of v
     """
@@ -93,7 +93,7 @@ class Loops(Protocol):
     def recurrent_forward(
         self, x: Tensor, windows: Windows, constants: LifConstants
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(spikes, membrane, left) of a layer that hears itself; left is None without adaptation.
+        """(spikes, membrane, left) of a recurrent layer; left is None without adaptation.
 
         Its input is x[t] + r[t], with r[t] = current_leak r[t - 1] + sum over j of K[j] spike[t - 1 - j]; the windows
         are those of K (neuron, neuron, size).

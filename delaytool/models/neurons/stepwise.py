@@ -51,8 +51,8 @@ def adaptive_backward(grad: Tensor, v: Tensor, left: Tensor, mask: Tensor | None
     out = torch.empty_like(grad)
     after = by_left = torch.zeros_like(grad[0])
     for step in range(len(grad) - 1, -1, -1):
-        given = grad[step] if mask is None else grad[step] * mask
-        out[step], after, by_left = _step_back(given, v[step], left[step], after, by_left, constants)
+        by_spike = grad[step] if mask is None else grad[step] * mask
+        out[step], after, by_left = _step_back(by_spike, v[step], left[step], after, by_left, constants)
     return out
 
 
@@ -89,10 +89,10 @@ def recurrent_backward(
     none = torch.zeros_like(grad[0])
     for step in range(time - 1, -1, -1):
         # K[j] of a spike acts j + 1 steps later. A view: rows lie apart, each is one stretch.
-        heard = sums[:, step + 1 : step + 1 + size]
-        given = torch.addmm(grad[step], heard.as_strided((batch, size * neurons), (sums.stride(0), 1)), to_sender)
+        later = sums[:, step + 1 : step + 1 + size]
+        by_spike = torch.addmm(grad[step], later.as_strided((batch, size * neurons), (sums.stride(0), 1)), to_sender)
         passed = none if left is None else left[step]
-        out[step], after, by_left = _step_back(given, v[step], passed, after, by_left, constants)
+        out[step], after, by_left = _step_back(by_spike, v[step], passed, after, by_left, constants)
         own = out[step] + constants.current_leak * own
         sums[:, step] = own
     if not constants.current_leak:

@@ -1,4 +1,4 @@
-"""The loops of `loops.Loops` on NVIDIA GPUs, in Triton: one kernel a pass, whatever the number of steps.
+"""The loops of `loops.Loops` on NVIDIA GPUs, in Triton: one kernel per pass, whatever the number of steps.
 
 A program runs a block of neurons through all of time with its state in registers.
 """

@@ -17,14 +17,14 @@ Backend = Callable[[IntegerNetwork, np.ndarray], Trace]
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """What some backends need to know.
+    """Options of some backends.
 
-    announce      told a line of text before something that takes long
+    announce      called with a line of text before something that takes long
     engine_method 'auto', 'event' or 'batched' (see `runtime.engine`)
     threads       of the engine; None: one for each core that this process may use
     lava_python   an interpreter that has Lava; None: $DELAYTOOL_LAVA_PYTHON, else the present one
     lava_timeout  seconds; None: the backend's own
-    loihi_host    keywords of `runtime.loihi.Host`
+    loihi_host    keywords of `runtime.backends.loihi.Host`
     """
 
     announce: Callable[[str], None] | None = None

@@ -5,7 +5,7 @@ for every population, and on some errors it hangs instead of raising. So the net
 what Lava drops, wraps or hangs on in silence, and the child has a time limit.
 
 Two variants:
-  'stock'    Lava's DelayDense, DelaySparse and LIF untouched, one fresh process graph a sample. The judge.
+  'stock'    Lava's DelayDense, DelaySparse and LIF untouched, one fresh process graph per sample. The reference.
   'cached'   DelayDense and DelaySparse rebuild an expanded weight matrix every step; ours, subclasses of Lava's,
              make it once. All samples in one run. For whole test sets; certified against 'stock' by the tests.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-import delaytool
+from delaytool import version
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
@@ -102,7 +102,7 @@ def run_many(
 def in_worker(
     jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], variant: str, interpreter: str, timeout: float
 ) -> list[Trace]:
-    """Run checked jobs in a child process. `variant` is what `lavaworker.worker` takes."""
+    """Run checked jobs in a child process. `variant` is that of `lava_worker.worker`."""
     with tempfile.TemporaryDirectory(prefix="delaytool-lava-") as name:
         folders = [Path(name) / str(number) for number in range(len(jobs))]
         for folder, (network, frames) in zip(folders, jobs, strict=True):
@@ -161,7 +161,7 @@ def find_python(python: str | os.PathLike[str] | None = None) -> str:
 
 
 def _package_folder() -> Path:
-    return Path(delaytool.__file__).resolve().parent
+    return Path(version.__file__).resolve().parent
 
 
 def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
@@ -200,8 +200,8 @@ def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
 def _end(process: subprocess.Popen) -> None:
     """End the worker and the processes that Lava forked.
 
-    Politely first: Python's resource tracker, in the same group, outlives the signal and gives back the shared
-    memory that the others held.
+    First by SIGTERM: Python's resource tracker, in the same group, outlives it and frees the shared memory that the
+    others held.
     """
     if not hasattr(os, "killpg"):
         process.kill()
@@ -220,7 +220,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _explained(log: str, interpreter: str, code: int) -> str:
-    """One line for a worker that failed: what its log says first and last about an error."""
+    """One line for a worker that failed: the first and the last line of its log about an error."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in lines:
         if line.startswith("delaytool-lava: "):

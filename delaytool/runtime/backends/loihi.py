@@ -1,7 +1,7 @@
 """Run a network on a Loihi 2 chip, through Lava and Intel's extension for it.
 
 The graph is the one that `runtime.backends.lava` runs, under Lava's `Loihi2HwCfg`. Written against Lava's public
-API and tried with stand-ins for the chip's adapters; it has not run on a chip. `docs/loihi2.md` says what to do first.
+API and tried with stand-ins for the chip's adapters; it has not run on a chip. `docs/loihi2.md` lists what to do first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Host:
     address          of a host on the network (`use_ethernet_host`); None: through SLURM (`use_slurm_host`)
     board, partition for SLURM; give at most one
     generation       of the chip: N3B2, N3B3, N3C1 or N3D1
-    input_latency    steps from a frame's sending to the step at which the contract says that it was sent
+    input_latency    steps from a frame's sending to the step at which it is sent by the contract
     output_latency   steps from a spike on the chip to its arrival at the host
     """
 

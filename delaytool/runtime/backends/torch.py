@@ -1,6 +1,6 @@
-"""The trainer's own simulation of an integer network, in PyTorch and independent of the runtime's engines.
+"""A simulation of integer layers and networks in PyTorch, independent of the runtime's engines.
 
-It works a layer at a time over the whole run, by matrix products in floating point that are exact because every
+It works layer by layer over the whole run, by matrix products in floating point that are exact because every
 partial sum is an integer below the format's integer limit.
 """
 
@@ -17,8 +17,11 @@ from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.reach import largest_input
 from delaytool.contract.synapses import Synapses
 from delaytool.errors import BackendError
+
+_NOT_IN_ORDER = "which comes after it; PyTorch's simulation runs one layer at a time, use --backend engine or reference"
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,24 @@ def arriving_input(synapses: Synapses, sent: Tensor, exact: torch.dtype) -> Tens
     total = torch.zeros(samples, steps, n_out, dtype=exact)
     spikes = sent.to(exact)
     for value in torch.unique(delay).tolist():
-        late = 1 + value
-        if late >= steps:
+        arrival = 1 + value
+        if arrival >= steps:
             continue
         chosen = delay == value
         matrix = torch.zeros(n_in, n_out, dtype=exact)
         matrix.index_put_((pre[chosen], target[chosen]), weight[chosen].to(exact), accumulate=True)
-        total[:, late:] += spikes[:, : steps - late] @ matrix
+        total[:, arrival:] += spikes[:, : steps - arrival] @ matrix
     return total.to(torch.int64) << synapses.exponent
 
 
-def exact_format(network: IntegerNetwork, layer: IntegerLayer) -> torch.dtype:
+def exact_format(layer: IntegerLayer, payloads: Sequence[int]) -> torch.dtype:
     """The smallest floating format that holds every partial sum of a step's input to a layer."""
-    low, high = network.input_bounds(layer)
-    largest = int(max(high.max(initial=0), -low.min(initial=0)))
-    return torch.float32 if largest < 1 << 24 else torch.float64
+    return torch.float32 if largest_input(layer, payloads) < 1 << 24 else torch.float64
 
 
 @dataclass(frozen=True)
 class _Feedback:
-    """One group of synapses from a layer to itself: matrix (neuron, delays * neuron), a block a delay from 0 on."""
+    """One recurrent group of synapses: matrix (neuron, delays * neuron), one block per delay from 0 on."""
 
     matrix: Tensor
     delays: int
@@ -87,24 +88,22 @@ class _Feedback:
         pending[:, step + 1 : last] += brought.unflatten(1, (self.delays, fired.shape[1]))[:, : last - step - 1]
 
 
-def run_layer(network: IntegerNetwork, index: int, sent: list[Tensor]) -> LayerTrace:
-    """A layer's trace from what the input (0) and the layers before it sent, (sample, step, neuron) each.
+def run_layer(layer: IntegerLayer, sent: Sequence[Tensor], payloads: Sequence[int]) -> LayerTrace:
+    """A layer's trace from what the input and the layers before it sent, (sample, step, neuron) each, in their order.
 
-    Raises BackendError for a layer that hears a later one.
+    payloads: as for `contract.reach`. The layer's own number as a source is `len(sent)`: from there it is recurrent.
+    Raises BackendError for synapses from a later layer.
     """
-    layer = network.layers[index]
-    exact = exact_format(network, layer)
+    own = len(sent)
+    exact = exact_format(layer, payloads)
     arriving = torch.zeros(*sent[0].shape[:2], layer.n_neurons, dtype=torch.int64)
     feedback = []
     for group in layer.synapses:
-        if group.source > index + 1:
-            raise BackendError(
-                f"layer {layer.name}: it listens to {network.name_of(group.source)}, which comes after it; "
-                "PyTorch's simulation runs one layer at a time, use --backend engine or reference"
-            )
-        if group.source == index + 1 and group.n_synapses:
+        if group.source > own:
+            raise BackendError(f"layer {layer.name}: it has synapses from population {group.source}, {_NOT_IN_ORDER}")
+        if group.source == own and group.n_synapses:
             feedback.append(_Feedback.of(group, exact))
-        elif group.source <= index:
+        elif group.source < own:
             arriving += arriving_input(group, sent[group.source], exact)
     return integrate(layer, arriving, feedback)
 
@@ -112,7 +111,7 @@ def run_layer(network: IntegerNetwork, index: int, sent: list[Tensor]) -> LayerT
 def integrate(layer: IntegerLayer, arriving: Tensor, feedback: Sequence[_Feedback] = ()) -> LayerTrace:
     """The contract's neuron over a whole run: input sums (sample, step, neuron) int64 to the layer's trace.
 
-    What the layer hears of itself is added to `arriving` as it goes.
+    What a recurrent layer sends itself is added to `arriving` as it goes.
     """
     bias = torch.from_numpy(layer.bias)
     u = torch.zeros_like(arriving[:, 0])
@@ -143,14 +142,24 @@ def padded_frames(frames: Tensor, steps: int) -> Tensor:
 def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
 
-    Raises DataError for frames that the network's encoding does not admit, BackendError for a layer that hears a later
-    one: a layer at a time needs every source before its target.
+    Raises DataError for frames that the network's encoding does not admit, BackendError for a layer with synapses from
+    a later one: layers are run in order, so every source must come before its target.
     """
+    _check_order(network)
     checked = torch.from_numpy(checked_frames(network.encoding, frames.cpu().numpy()))
     sent: list[Tensor] = [padded_frames(checked, network.n_steps)]
     traces = []
-    for index in range(len(network.layers)):
-        trace = run_layer(network, index, sent)
+    for layer in network.layers:
+        trace = run_layer(layer, sent, network.payloads)
         traces.append(trace)
         sent.append(trace.spikes.to(torch.float32))
     return traces
+
+
+def _check_order(network: IntegerNetwork) -> None:
+    for number, layer in enumerate(network.layers, start=1):
+        for group in layer.synapses:
+            if group.source > number:
+                raise BackendError(
+                    f"layer {layer.name}: it has synapses from {network.name_of(group.source)}, {_NOT_IN_ORDER}"
+                )

@@ -1,6 +1,6 @@
 """The batched engine: 1024 lanes of one-bit spikes in a word, summed by full adders.
 
-A population's spikes lie in memory as one row of bits a neuron, step after step, and in each step one bit for each of
+A population's spikes lie in memory as one row of bits per neuron, step after step, and in each step one bit for each of
 G samples. So the spikes that a synapse with delay d delivers in a block of 1024 / G steps are one 1024-bit word, which
 begins 1 + d steps earlier in the row of its sender: the delay is an address.
 
@@ -9,7 +9,7 @@ on, so an address is the same number in every block, and the spikes of a word st
 
 The input of a neuron is then a sum of words, each with a power of two from the synapse's weight (in signed digits:
 +1, 0 and -1 at each power, which are few). Full adders reduce three words at one power to one there and a carry at
-the next, 1024 lanes at a time, until one word a power is left: the sum in two's complement, modulo the power that
+the next, 1024 lanes at a time, until one word per power is left: the sum in two's complement, modulo the power that
 holds every sum that can occur. A digit of -1 adds the complement of its word, and the missing constant is in the word
 that the adders begin with. Graded input is one row for each binary digit of the value.
 
@@ -68,8 +68,14 @@ def _push(heap, waiting, size, power, word):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _add_digits(rows, place, digits, first, last, inverted, ones, twos, fours, heap, waiting, size, power):
-    """Add the words of digits first..last, an even number, at one power."""
+def _add_digits(rows, place, digits, span, ones, twos, fours, heap, waiting, level):
+    """Add the words of digits first..last, an even number, at one power.
+
+    span    (first, last, whether the words' complements are added)
+    level   (size, power) of the heap, as in `_sum_words`
+    """
+    first, last, inverted = span
+    size, power = level
     at = first
     while at + 8 <= last:
         ones, twos, fours, carry = _eight(
@@ -150,12 +156,11 @@ def _sum_words(rows, place, digits, first_digit, segment, constant, width, heap,
         middle = first_digit[segment + 1]
         last = first_digit[segment + 2]
         segment += 2
-        ones, twos, fours = _add_digits(
-            rows, place, digits, first, middle, False, ones, twos, fours, heap, waiting, size, power
-        )
-        ones, twos, fours = _add_digits(
-            rows, place, digits, middle, last, True, ones, twos, fours, heap, waiting, size, power
-        )
+        level = (size, power)
+        span = (first, middle, False)
+        ones, twos, fours = _add_digits(rows, place, digits, span, ones, twos, fours, heap, waiting, level)
+        span = (middle, last, True)
+        ones, twos, fours = _add_digits(rows, place, digits, span, ones, twos, fours, heap, waiting, level)
         several = middle - first >= 8 or last - middle >= 8 or waiting[power] >= 8
         ones, twos, fours = _add_carries(ones, twos, fours, heap, waiting, size, power)
         if several:
@@ -185,14 +190,18 @@ def _spread(planes, width, sums):
 
 
 @njit(nogil=True, cache=True)
-def _update(kept, threshold, bias, sums, first_sum, n_block, samples, u, v, counted, at, rows, row, traced):
-    """Run one neuron over a block of `n_block` steps, for 32 of the `samples` samples of a word.
+def _update(constants, block, place, sums, u, v, counted, rows):
+    """Run one neuron over a block, for 32 of the samples of a word; returns whether it fired.
 
-    Its state and spike counts are at `at`, its first sums at `first_sum`; its spikes go to byte `row` of the rows. If
-    `traced`, u and v of each step take the place of its sums: u in the first half of `sums`, v in the second. Returns
-    whether it fired.
+    constants   (keep_u, keep_v, threshold, bias)
+    block       (n_block, samples, traced): steps of the block, samples of a word, and whether u and v of each step take
+                the place of the sums, u in the first half of `sums` and v in the second
+    place       (first_sum, at, row): places of the neuron's first sums in `sums`, of its state in `u`, `v` and
+                `counted`, and of the byte in `rows` to which its spikes go
     """
-    keep_u, keep_v = kept
+    keep_u, keep_v, threshold, bias = constants
+    n_block, samples, traced = block
+    first_sum, at, row = place
     current, membrane = lanes.lanes_load(u, at), lanes.lanes_load(v, at)
     count = lanes.lanes_load(counted, at)
     any_fired = np.uint32(0)
@@ -350,9 +359,9 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
         )
         for layer in tables.order:
             width, place = tables.sum_bits[layer], (base_of[layer], shift)
-            kept, bound = (keep_u[layer], keep_v[layer]), threshold[layer]
             recorded = kept_of[0, layer] >= 0 or kept_of[1, layer] >= 0 or kept_of[2, layer] >= 0
             traced = recorded or keys.size > 0
+            block = (n_block, samples, traced)
             begin, end = neuron_start[layer], neuron_start[layer + 1]
             quiet = _is_quiet(reach, active, layer, first_step, block_steps)
             fires = False
@@ -367,12 +376,10 @@ def _run_word(tables, frames, first, last, recording, input_spikes, spikes, even
                     for lane in range(WORD_BITS):
                         sums[lane] = 0
                 row = row_of[neuron] * stride + lead
+                constants = (keep_u[layer], keep_v[layer], threshold[layer], bias[neuron])
                 for lane in range(0, min(samples, last - first), N_LANES):
-                    at = neuron * samples + lane
-                    to = row + lane // 8
-                    fires |= _update(
-                        kept, bound, bias[neuron], sums, lane, n_block, samples, u, v, counted, at, rows, to, traced
-                    )
+                    at = (lane, neuron * samples + lane, row + lane // 8)
+                    fires |= _update(constants, block, at, sums, u, v, counted, rows)
                 if keys.size:
                     key = begin * n_steps + first_step * (end - begin) + neuron - begin
                     _digest(digests, layer, first, last, n_block, keys, key, end - begin, sums, rows, row, samples)

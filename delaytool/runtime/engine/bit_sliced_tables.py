@@ -1,4 +1,4 @@
-"""An IntegerNetwork as what the batched engine (`bit_sliced.py`) adds up: signed digits and the words they read."""
+"""The tables of the batched engine (`bit_sliced.py`): synapses as signed digits, and the words they read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILLED_FROM = 16
 
 
 class Tables(NamedTuple):
-    """An IntegerNetwork as sums of spike words, for G samples a word. Neurons are numbered through all layers.
+    """An IntegerNetwork as sums of spike words, for G samples per word. Neurons are numbered through all layers.
 
     order          (L,) int64: layers in the order in which they run within a block
     neuron_start   (L + 1,) int64
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
     powers         the largest of sum_bits
     fan_out        (sending neuron, L) int64, inputs first
     n_channels, n_planes   input rows are plane after plane
-    row_of         (N,) int64: the neuron's row; one that nobody reads shares the last row with others
+    row_of         (N,) int64: the neuron's row; one that no synapse reads shares the last row with others
     samples, n_steps, lead, stride, n_rows   the layout of rows: G, steps that run, bytes before the block that runs,
                    bytes from row to row, number of rows
     input_row      first row of the input; before it, and before each layer's rows, lies one that is always silent
@@ -151,7 +151,7 @@ def rows_bytes(network: IntegerNetwork, samples: int, n_planes: int) -> int:
 
 
 def build(network: IntegerNetwork, samples: int, n_planes: int) -> Tables:
-    """Turn a network's synapses into digits, for `samples` samples a word and input values below 2^n_planes."""
+    """Turn a network's synapses into digits, for `samples` samples per word and input values below 2^n_planes."""
     layers = network.layers
     step_bytes = samples // 8
     lead, stride = row_layout(network, samples)
@@ -238,7 +238,7 @@ def _by_neuron(
     """Word numbers sorted by neuron, power and sign, each range filled up to an even length with a silent word.
 
     Also the ranges' beginnings, and for each neuron the constant that its complemented words (fillers too) lack: the
-    complement of x at power b adds 2^b - 1 - x in each lane's place value, modulo the width, hence minus 2^b a word.
+    complement of x at power b adds 2^b - 1 - x in each lane's place value, modulo the width, hence minus 2^b per word.
     """
     counts = np.zeros(n_neurons * 2 * powers, np.int64)
     for part in parts:

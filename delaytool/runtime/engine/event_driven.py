@@ -1,6 +1,6 @@
 """The event-driven engine: a spike scatters its synapses' weights into the steps where they arrive.
 
-Every layer keeps a sliding window of pending input, one row a step: row 0 of what remains is read by this step,
+Every layer keeps a sliding window of pending input, one row per step: row 0 of what remains is read by this step,
 row 1 + d takes the weight of a synapse with delay d. The window is twice as long as the longest delay needs, so
 that an address is one addition without a wrap; when its first half is used up, the second half moves down.
 
@@ -62,13 +62,9 @@ class Tables(NamedTuple):
     n_channels: int
     n_steps: int
 
-    @property
-    def bytes_per_synapse(self) -> int:
-        return self.synapses.itemsize
-
 
 class State(NamedTuple):
-    """What a sample leaves behind between two steps. `cursor` is the window row that the next step reads."""
+    """A sample's state between two steps. `cursor` is the window row that the next step reads."""
 
     u: np.ndarray
     v: np.ndarray

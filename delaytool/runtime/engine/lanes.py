@@ -1,10 +1,10 @@
 """Vectors for the bit-sliced engine: numba types and operations that stand for LLVM's own vectors.
 
-Numba vectorizes loops where it can prove that it may; full adders on words and lanes of membranes are said here
+Numba vectorizes loops where it can prove that it may; full adders on words and lanes of membranes are written here
 outright instead. LLVM maps the vectors to whatever the machine has (AVX-512, AVX2, NEON), so no result depends on
 it. Addresses are byte or element offsets into numpy arrays, unchecked.
 
-    Word    1024 bits, one lane a bit
+    Word    1024 bits, one lane per bit
     Lanes   32 lanes of 32-bit integers
     Sums    32 lanes of 16-bit integers
 

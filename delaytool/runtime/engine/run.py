@@ -7,7 +7,6 @@ once: test sets. 'auto' estimates both.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
+from delaytool.cores import available_cores
 from delaytool.errors import BackendError
 from delaytool.runtime.counters import Counters, fan_out, neuron_updates
 from delaytool.runtime.engine import bit_sliced, event_driven
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, repr=False)
 class EngineTrace(Trace):
-    """A trace and what else the run found out.
+    """A trace, and further results of the run.
 
     A layer that was not recorded has an array of no steps, (sample, 0, neuron): take spike numbers from
     `counters`, which are always there.
@@ -134,7 +134,7 @@ def _n_planes(frames: np.ndarray) -> int:
 
 def _n_threads(threads: int | None) -> int:
     if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return available_cores()
     if threads < 1:
         raise BackendError(f"engine: threads {threads} is below 1")
     return threads
@@ -146,7 +146,7 @@ def _in_threads(work: Callable[[int, int], None], n_samples: int, n_threads: int
     if n_threads == 1 or n_units < 2:
         work(0, n_samples)
         return
-    # Several ranges a thread: samples differ in their number of spikes.
+    # Several ranges per thread: samples differ in their number of spikes.
     bounds = np.unique(np.linspace(0, n_units, min(n_units, 8 * n_threads) + 1).astype(int)) * unit
     bounds[-1] = n_samples
     with ThreadPoolExecutor(n_threads) as pool:
@@ -168,7 +168,7 @@ _built: dict[int, dict[Hashable, Any]] = {}
 
 
 def _built_once(network: IntegerNetwork, key: Hashable, build: Callable[[], T]) -> T:
-    """What `build` makes of a network, made once for as long as the network lives."""
+    """The tables that `build` makes of a network, kept for as long as the network exists."""
     if id(network) not in _built:
         _built[id(network)] = {}
         weakref.finalize(network, _built.pop, id(network), None)

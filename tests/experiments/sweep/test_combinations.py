@@ -1,4 +1,4 @@
-"""What --over says, against ranges written out and recipes loaded one by one."""
+"""Values of --over, against ranges written out and recipes loaded one by one."""
 
 from decimal import Decimal
 
@@ -73,17 +73,17 @@ def test_names_are_plain_and_differ():
 
 
 @pytest.mark.parametrize(
-    ("over", "overrides", "error", "says"),
+    ("over", "overrides", "error", "message"),
     [
         (["model.max_delai=1..3"], [], RecipeError, "did you mean model.max_delay"),
         (["model.max_delay=-1..3"], [], RecipeError, r"model.max_delay: value -1 .*with model.max_delay=-1"),
         (["seed=0,1", "seed=2"], [], SweepError, "swept already"),
         (["seed=0,1"], ["seed=4"], SweepError, "swept by --over"),
-        (["seed=0,1,0"], [], SweepError, "one and the same recipe"),
+        (["seed=0,1,0"], [], SweepError, "are the same recipe"),
         (["trainer={},{}"], [], SweepError, "a section, not a key"),
         (["seed=0..999", "model.max_delay=0..999"], [], SweepError, "at most"),
     ],
 )
-def test_a_grid_that_cannot_be_is_refused_whole(over, overrides, error, says):
-    with pytest.raises(error, match=says):
+def test_impossible_combinations_are_refused_together(over, overrides, error, message):
+    with pytest.raises(error, match=message):
         combinations("digits", over, overrides)

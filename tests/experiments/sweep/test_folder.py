@@ -1,7 +1,12 @@
 """Who trains which run: nobody twice, nobody's left behind."""
 
+import multiprocessing
+import os
 import shutil
+import signal
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -148,7 +153,7 @@ def test_another_recipe_or_other_keys_are_refused_by_name(tmp_path, quick, setti
     assert len(folder.journal.study.trials) == 3
 
 
-def test_a_damaged_journal_says_what_to_do(tmp_path, quick, settings):
+def test_the_error_for_a_damaged_journal_names_the_way_out(tmp_path, quick, settings):
     SweepFolder(tmp_path, quick()).queue(settings("seed=0"))
     with (tmp_path / "journal.log").open("a") as file:
         file.write('{"half\n{"op_code":0}\n')
@@ -196,3 +201,37 @@ def test_processes_train_what_one_process_trains(tmp_path, settings):
         assert sorted(item.run for item in news if item.kind == "finished") == ["seed=0", "seed=1", "seed=2"]
         results.append([RunFolder(folder.run(setting)).read_summary() for setting in asked])
     assert results[0] == results[1]
+
+
+def test_a_process_killed_while_it_writes_the_journal_does_not_block_the_next(tmp_path, quick, settings, monkeypatch):
+    """Given by a relative path, as a user gives it: a link of Optuna's, left behind, would be waited for for ever."""
+    monkeypatch.chdir(tmp_path)
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=killed_in_the_journal, args=(quick(), settings("seed=0")))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    job = quick()
+    worker = threading.Thread(target=go_on, args=(job, settings("seed=0..1")), daemon=True)
+    worker.start()
+    worker.join(20)
+    assert not worker.is_alive(), "still waits for the lock of a dead process"
+    assert sorted(job.trained) == ["seed=0", "seed=1"]
+
+
+def killed_in_the_journal(job, asked):
+    """The file is opened for a line while the lock is held."""
+    folder = SweepFolder(Path("sweep"), job)
+    sys.addaudithook(
+        lambda event, arguments: (
+            os.kill(os.getpid(), signal.SIGKILL)
+            if event == "open" and str(arguments[0]).endswith("journal.log") and arguments[2] & os.O_APPEND
+            else None
+        )
+    )
+    folder.queue(asked)
+
+
+def go_on(job, asked):
+    SweepFolder(Path("sweep"), job).queue(asked)
+    work(Path("sweep"), job, silent)

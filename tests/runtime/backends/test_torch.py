@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import BackendError
 from delaytool.runtime import reference
-from delaytool.runtime.backends.torch import simulate
+from delaytool.runtime.backends.torch import run_layer, simulate
 
 
 @settings(max_examples=60)
@@ -28,7 +28,7 @@ def test_simulation_equals_the_reference_bit_for_bit(random_network, seed):
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), sparse=st.booleans())
-def test_layers_that_hear_themselves_equal_the_reference(random_network, seed, sparse):
+def test_recurrent_layers_equal_the_reference(random_network, seed, sparse):
     rng = np.random.default_rng(seed)
     network, frames = random_network(rng, other_sources=False, max_neurons=6, max_steps=40)
     layers = []
@@ -51,10 +51,13 @@ def test_layers_that_hear_themselves_equal_the_reference(random_network, seed, s
         assert np.array_equal(trace.v.numpy(), expected.v[index])
 
 
-def test_a_layer_that_hears_a_later_one_is_refused(random_network):
+def test_synapses_from_a_later_layer_are_refused(random_network):
     network, frames = random_network(np.random.default_rng(0), n_layers=2, other_sources=False)
     first, last = network.layers
     back = DenseSynapses(2, *np.zeros((2, first.n_neurons, last.n_neurons), int))
     network = replace(network, layers=(replace(first, synapses=(*first.synapses, back)), last))
-    with pytest.raises(BackendError, match="it listens to readout, which comes after it"):
+    with pytest.raises(BackendError, match="it has synapses from readout, which comes after it"):
         simulate(network, torch.from_numpy(frames))
+    sent = [torch.from_numpy(frames).float()]
+    with pytest.raises(BackendError, match="it has synapses from population 2, which comes after it"):
+        run_layer(network.layers[0], sent, network.payloads)

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-"""The same process graph on a Loihi 2 chip. Written against Lava's public API; it has not met a chip yet.
+"""The same process graph on a Loihi 2 chip. Written against Lava's public API; it has not run on a chip yet.
 
 Spikes enter through `embedded_io`'s PyToNxAdapter and leave through NxToPyAdapter, each some steps late. Currents
 and membranes are read between steps, by running one step at a time.

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""The Lava process graph of an IntegerNetwork: DelayDense, DelaySparse and LIF, connected as the network says."""
+"""The Lava process graph of an IntegerNetwork: DelayDense, DelaySparse and LIF, connected as in the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAYLOAD_BITS = 8
 
 
 class Graph(NamedTuple):
-    """inputs: the input ports of every connection that reads the network's input; neurons: one process a layer."""
+    """inputs: the input ports of every connection that reads the network's input; neurons: one process per layer."""
 
     inputs: list
     neurons: list
@@ -58,7 +58,7 @@ def build(network: IntegerNetwork, series: Series | None = None) -> Graph:
 def _bridges(network: IntegerNetwork) -> list[tuple[Synapses, ...]]:
     """For every layer, an extra group of zero weights from the input where nothing else joins the two.
 
-    Lava runs only the processes that are connected to the one that it is told to run.
+    Lava runs only the processes that are connected to the one that it is asked to run.
     """
     part = list(range(len(network.layers) + 1))  # of each population; those joined have the same
     for index, layer in enumerate(network.layers, 1):
@@ -100,7 +100,7 @@ def _connections(group: Synapses, message_bits: int, sample_steps: int) -> list:
     parameters = {
         "weight_exp": group.exponent,
         "num_weight_bits": 8,
-        "sign_mode": SignMode.MIXED,  # left to itself Lava guesses, and keeps bits that MIXED drops
+        "sign_mode": SignMode.MIXED,  # without it Lava guesses the mode, and keeps bits that MIXED drops
         "num_message_bits": message_bits,
         "sample_steps": sample_steps,
     }

@@ -32,7 +32,7 @@ def save_record(path: str, record: dict[str, np.ndarray]) -> None:
 
 
 class Frames(AbstractProcess):
-    """Sends frames (step, channel), one a step, as payloads."""
+    """Sends frames (step, channel), one per step, as payloads."""
 
     def __init__(self, frames: np.ndarray) -> None:
         super().__init__(frames=frames)
@@ -95,7 +95,7 @@ class PyRecorder(PyLoihiProcessModel):
 
 
 class _Cached:
-    """What the cached models change: the expanded matrix is made once, and a sample's end clears what is pending.
+    """The changes of the cached models: the expanded matrix is made once, and a sample's end clears what is pending.
 
     The matrix is Lava's own (`get_delay_wgts_mat`, after Lava's own clipping and truncation of the weights). The
     time step at which a sample begins is known from `sample_steps`, a process parameter of ours.
@@ -148,7 +148,7 @@ class PyCachedDelaySparse(_Cached, PyDelaySparseModelBitAcc):
 @requires(CPU)
 @tag("fixed_pt")
 class PyRecordingLIFReset(PyLifResetModelBitAcc):
-    """Lava's LIFReset, which also keeps what `Recorder` would have to ask for over slow channels."""
+    """Lava's LIFReset, which also keeps the record that `Recorder` would read over slow channels."""
 
     def __init__(self, proc_params) -> None:
         super().__init__(proc_params)

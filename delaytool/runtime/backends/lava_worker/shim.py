@@ -33,6 +33,6 @@ def apply() -> None:
 
     dataclasses.dataclass = tolerant
     try:
-        importlib.import_module(_MODULE)
+        importlib.import_module("lava.magma.compiler.var_model")
     finally:
         dataclasses.dataclass = original

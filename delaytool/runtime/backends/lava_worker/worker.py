@@ -81,7 +81,7 @@ def record_paths(network: IntegerNetwork, folder: str) -> list[str]:
 
 
 def joined(runs: list[list[dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
-    """Runs after each other, each one dictionary a layer, as one such list."""
+    """Successive runs, each with one dictionary per layer, joined into one such list."""
     return [{name: np.concatenate([run[i][name] for run in runs]) for name in runs[0][i]} for i in range(len(runs[0]))]
 
 

@@ -1,4 +1,4 @@
-"""Verdicts in words, where a tiny run gives none of them."""
+"""Sentences of the page for verdicts that a tiny run does not give."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.experiments.verify_run import Samples, TwoPartVerification
 from delaytool.figure_style import as_data_uri
-from delaytool.report import figures, words
+from delaytool.report import figures
 from delaytool.report.content import Content, FloatDelays, NetworkFile
 from delaytool.report.page import compose
-from delaytool.report.rows import EXPORT_HEADINGS
+from delaytool.report.rows import EXPORT_HEADING_NOTES, EXPORT_HEADINGS, confusion_rows
+from delaytool.report.sentences import describe_divergences, describe_verdict
 from delaytool.runtime.backends import backend_named
 from delaytool.runtime.trace import Trace
 from delaytool.verification.float_figures import FloatFigures
@@ -27,18 +28,18 @@ from delaytool.verification.verdict import verify
 
 
 def test_every_heading_of_the_export_is_explained() -> None:
-    assert set(EXPORT_HEADINGS) <= set(words.HEADINGS_TOLD)
+    assert tuple(EXPORT_HEADING_NOTES) == EXPORT_HEADINGS[1:]  # all but the layer's name
 
 
 def test_confusions_come_most_frequent_first() -> None:
     matrix = np.array([[5, 1, 0], [0, 6, 0], [3, 0, 3]])
-    assert words.confusions(matrix) == [("2", "0", "3 of 6"), ("0", "1", "1 of 6")]
+    assert confusion_rows(matrix) == [("2", "0", "3 of 6"), ("0", "1", "1 of 6")]
 
 
 def test_confusions_call_classes_by_name() -> None:
     matrix = np.array([[5, 1, 0], [0, 6, 0], [3, 0, 3]])
     names = ("yes", "no\x1b", "$x_1$")
-    assert words.confusions(matrix, class_names=names) == [("$x_1$", "yes", "3 of 6"), ("yes", "no\\x1b", "1 of 6")]
+    assert confusion_rows(matrix, class_names=names) == [("$x_1$", "yes", "3 of 6"), ("yes", "no\\x1b", "1 of 6")]
     figure = figures.confusion(matrix, names)
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert shown == ["yes", "no\\x1b", "\\$x_1\\$"]  # no formula
@@ -46,38 +47,38 @@ def test_confusions_call_classes_by_name() -> None:
 
 
 def test_an_all_right_network_has_no_confusions() -> None:
-    assert words.confusions(np.diag([2, 3])) == []
+    assert confusion_rows(np.diag([2, 3])) == []
     assert as_data_uri(figures.confusion(np.diag([2, 3]))).startswith("data:")
 
 
-def test_a_difference_fails_and_is_told() -> None:
+def test_a_difference_fails_and_is_described() -> None:
     content = _content(wrong=1, rounded=1.0, accuracy_limit=100.0)
-    status = words.status(content)
-    assert (status.word, status.mood) == ("FAIL", "bad")
-    assert status.sentence == "reference differs from engine in 1 value"
+    verdict = describe_verdict(content)
+    assert (verdict.word, verdict.mood) == ("FAIL", "bad")
+    assert verdict.sentence == "reference differs from engine in 1 value"
     assert content.verification is not None
-    sentence, _ = words.divergences(content.verification.bits)[0]
+    sentence, _ = describe_divergences(content.verification.bits)[0]
     assert "sample 0, step 2, layer readout, neuron 1: v is" in sentence
 
 
 def test_a_drop_over_the_limit_fails() -> None:
     content = _content(wrong=0, rounded=1.0, accuracy_limit=0.5)
-    assert words.status(content).word == "FAIL"
-    assert "points of accuracy, more than the 0.5 allowed" in words.status(content).sentence
+    assert describe_verdict(content).word == "FAIL"
+    assert "points of accuracy, more than the 0.5 allowed" in describe_verdict(content).sentence
 
 
 def test_an_equal_network_passes() -> None:
     content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5)
-    assert words.status(content).word == "PASS"
-    assert "cost no accuracy" in words.status(content).sentence
+    assert describe_verdict(content).word == "PASS"
+    assert "cost no accuracy" in describe_verdict(content).sentence
 
 
 def test_a_pass_at_chance_is_not_green_and_warns() -> None:
     """Class 0 always wins and half of the samples are of it."""
     content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5)
-    status = words.status(content)
-    assert (status.word, status.mood) == ("PASS", "warn")
-    assert "not above chance: 1 of 2 samples are right" in status.warnings[0]
+    verdict = describe_verdict(content)
+    assert (verdict.word, verdict.mood) == ("PASS", "warn")
+    assert "not above chance: 1 of 2 samples are right" in verdict.warnings[0]
     page = compose(content)
     assert 'class="badge warn">PASS' in page
     assert '<p class="warning"><b>Warning</b>: the accuracy is not above chance' in page
@@ -86,7 +87,7 @@ def test_a_pass_at_chance_is_not_green_and_warns() -> None:
 
 def test_names_with_markup_are_shown_as_they_are() -> None:
     content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5, name=r"$\frac$<b>[x]")
-    assert words.status(content).word == "PASS"
+    assert describe_verdict(content).word == "PASS"
     page = compose(content)
     assert "<b>[x]" not in page
     assert r"$\frac$&lt;b&gt;[x]" in page

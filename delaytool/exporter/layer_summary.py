@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from delaytool.contract.bounds import STATE_LIMIT
+from delaytool.contract.limits import Placement
 from delaytool.contract.network import IntegerNetwork
-from delaytool.exporter.passes.check_limits import Placement
 from delaytool.hw_configs import Target
 from delaytool.quantization.program import Program
 from delaytool.quantization.quantize import Quantization, quantization_of
@@ -16,8 +17,8 @@ from delaytool.quantization.state_bounds import state_bounds
 
 
 @dataclass(frozen=True)
-class LayerReport:
-    """One layer's line.
+class LayerSummary:
+    """One layer of an exported network.
 
     units_per_one       integer units (weight << exponent) that 1.0 became
     weight_error        root mean square error of the weights, relative to theirs
@@ -47,25 +48,25 @@ class LayerReport:
     cores: int
     delay_histogram: list[int]
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def layer_reports(
+def layer_summaries(
     program: Program, network: IntegerNetwork, placements: list[Placement], target: Target
-) -> list[LayerReport]:
-    """One report a layer, in order."""
-    reports = []
+) -> list[LayerSummary]:
+    """One summary per layer, in order."""
+    summaries = []
     for layer, built, place in zip(program.layers, network.layers, placements, strict=True):
         scale = layer.scale
         assert scale is not None, "choose_scale comes first"
-        # Where the integers were trained, floats are only where they came from: nothing is rounded.
-        quantization = quantization_of(layer, target) if program.trained_for is None else Quantization(0.0, 0.0)
-        bounds = state_bounds(network, built)
+        # Integers that were trained are not rounded from anything.
+        quantization = quantization_of(layer, target) if program.quantized_for is None else Quantization(0.0, 0.0)
+        bounds = state_bounds(built, network.payloads)
         delays = np.concatenate([group.listed()[3] for group in built.synapses])
         reach = bounds.highest / bounds.threshold if layer.threshold is None else bounds.membrane / STATE_LIMIT
-        reports.append(
-            LayerReport(
+        summaries.append(
+            LayerSummary(
                 name=layer.name,
                 neurons=built.n_neurons,
                 synapses=built.n_synapses,
@@ -84,4 +85,4 @@ def layer_reports(
                 delay_histogram=np.bincount(delays, minlength=1).tolist(),
             )
         )
-    return reports
+    return summaries

@@ -1,41 +1,24 @@
-"""Verdict, key figures and sentences of a page. They take what was gathered and return text."""
+"""Sentences and key figures of a page, from its content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from delaytool.accuracy_errors import binomial_standard_error
+from delaytool.contract.limits import placement
 from delaytool.experiments.verify_run import TwoPartVerification
-from delaytool.exporter.passes.check_limits import placement
 from delaytool.hw_configs import load_target, target_names
-from delaytool.printable import printable
 from delaytool.report.content import Content
 from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
 MOST_EVENTS = 20
-HEADINGS_TOLD = {
-    "layer": "",
-    "neurons": "",
-    "synapses": "those of nonzero weight",
-    "unit": "integer units (weight · 2^exp) that a weight of 1.0 became",
-    "exp": "exponent that all weights of the layer share",
-    "threshold": "mantissa; the neuron fires where v > threshold · 2⁶",
-    "error": "root mean square error of the weights, relative to theirs",
-    "clipped": "share of the weights beyond the range",
-    "differ": "share of the spikes that differ from the float network's on the calibration samples; "
-    "of the readout, its membrane's relative error",
-    "|u|": "largest current that any input could cause, as a share of the 24-bit range; below 100 % it cannot wrap",
-    "|v|": "the same of the membrane if the layer never reset; of the readout, as a share of its threshold, "
-    "below which it never fires",
-}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One key figure: its name, its value, what qualifies the value, and whether it stands out ('good', 'bad')."""
+    """One key figure: its name, its value, a note on the value, and whether it is colored ('good', 'bad')."""
 
     name: str
     value: str
@@ -44,8 +27,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Status:
-    """The verdict in a word, in a sentence, and as a mood for color; what must stand beside it; what it is bound to."""
+class PageVerdict:
+    """The verdict in a word, in a sentence and as a mood for color, with its warnings and what it is bound to."""
 
     word: str
     sentence: str
@@ -54,21 +37,21 @@ class Status:
     bound: str = NOT_BOUND
 
 
-def status(content: Content) -> Status:
+def describe_verdict(content: Content) -> PageVerdict:
     """PASS, BITS PASS, FAIL or NOT VERIFIED, and why."""
     verification = content.verification
     warnings = _warnings(content)
     if verification is None:
-        return Status("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
+        return PageVerdict("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
     bound = verification.bits.bound
     if verification.bits.binding is None and content.float_delays.why_not:
         bound = f"not compared with a checkpoint: {content.float_delays.why_not}"
     if verification.reasons:
-        return Status("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
+        return PageVerdict("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
     agreed = _listed(list(verification.bits.accuracy))
     drop = verification.whole.drop
     if drop is None:
-        return Status(
+        return PageVerdict(
             "BITS PASS",
             f"{agreed} agree on every bit; what the integers cost in accuracy is not known: "
             f"{verification.why_no_floats}",
@@ -77,7 +60,7 @@ def status(content: Content) -> Status:
             bound,
         )
     mood = "warn" if warnings else "good"
-    return Status("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
+    return PageVerdict("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
 
 
 def _warnings(content: Content) -> tuple[str, ...]:
@@ -94,14 +77,14 @@ def _cost(drop: float) -> str:
     return "the integers cost no accuracy" + (f" (they gain {-drop:.2f} points)" if drop < 0 else "")
 
 
-def title(content: Content) -> str:
+def page_title(content: Content) -> str:
     """The run's name, or the file's."""
     recipe = {} if content.file is None else content.file.network.provenance.get("recipe") or {}
     name = (content.run.read_summary().get("name") if content.run else None) or recipe.get("name")
     return str(name or content.path.resolve().stem)
 
 
-def subtitle(content: Content) -> str:
+def page_subtitle(content: Content) -> str:
     """What kind of network this is, in a line."""
     if content.file is None:
         return "a trained run, not exported yet"
@@ -125,8 +108,8 @@ def _accuracies(content: Content) -> list[Figure]:
         summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
-            Figure(f"test accuracy, {told}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
-            for name, told in names.items()
+            Figure(f"test accuracy, {delays}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
+            for name, delays in names.items()
             if name in summary and summary.get("test_samples")
         ]
     verdict = content.verification.whole
@@ -169,8 +152,8 @@ def _cost_figures(content: Content) -> list[Figure]:
     counters = content.verification.whole.counters
     spikes, events = counters.spikes.sum(axis=1).mean(), counters.synaptic_events.sum(axis=1).mean()
     return [
-        Figure("spikes a sample", f"{spikes:,.0f}", f"besides {counters.input_spikes.mean():,.0f} of input"),
-        Figure("synaptic events", f"{events:,.0f}", "a sample"),
+        Figure("spikes per sample", f"{spikes:,.0f}", f"besides {counters.input_spikes.mean():,.0f} of input"),
+        Figure("synaptic events", f"{events:,.0f}", "per sample"),
     ]
 
 
@@ -189,8 +172,8 @@ def _chip(content: Content) -> list[Figure]:
     return [Figure(f"fit on {target.name}", f"{cores} core{'s' * (cores != 1)}", fit, mood)]
 
 
-def measured(content: Content) -> list[str]:
-    """Protocol, split and samples, a sentence each."""
+def describe_measurement(content: Content) -> list[str]:
+    """Protocol, split and samples, one sentence each."""
     sentences = []
     summary = {} if content.run is None else content.run.read_summary()
     provenance = {} if content.file is None else content.file.network.provenance
@@ -198,8 +181,8 @@ def measured(content: Content) -> list[str]:
     split = summary.get("split") or provenance.get("split")
     protocol = summary.get("protocol")
     if protocol:
-        name, _, told = protocol.partition(": ")
-        sentences.append(f"Protocol “{name}”: {told}.")
+        name, _, meaning = protocol.partition(": ")
+        sentences.append(f"Protocol “{name}”: {meaning}.")
     elif recipe.get("protocol"):
         sentences.append(f"Protocol “{recipe['protocol']}”.")
     if split:
@@ -215,12 +198,12 @@ def measured(content: Content) -> list[str]:
     if verdict.floats is not None:
         origin = verdict.floats.origin
         sentences.append(f"The float network's accuracies were {origin}.")
-    sentences.append(compared(verification))
+    sentences.append(describe_comparison(verification))
     return sentences
 
 
-def compared(verification: TwoPartVerification) -> str:
-    """What the bit comparison took in."""
+def describe_comparison(verification: TwoPartVerification) -> str:
+    """Which backends, samples and values were compared."""
     bits, total = verification.bits, verification.whole.samples
     which = f"all {total:,}" if verification.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
     ran = _listed([bits.backend.capitalize(), *bits.comparisons])
@@ -230,13 +213,13 @@ def compared(verification: TwoPartVerification) -> str:
     )
 
 
-def divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
+def describe_divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
     """The first difference from each backend that differs, and the spikes that reach the neuron there."""
-    told = []
+    differences = []
     for name, comparison in verdict.comparisons.items():
         first = comparison.first
         if first is not None:
-            told.append(
+            differences.append(
                 (
                     f"First difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
                     f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
@@ -245,27 +228,14 @@ def divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
                     [str(event) for event in first.arriving[:MOST_EVENTS]],
                 )
             )
-    return told
+    return differences
 
 
-def rounding(before: dict[str, np.ndarray]) -> str:
-    """How far rounding moves the delays."""
+def describe_rounding(before: dict[str, np.ndarray]) -> str:
+    """How far rounding moves the delays of each layer. before: delays by layer, in steps."""
     moved = [(name, float(np.abs(delay - np.round(delay)).mean())) for name, delay in before.items()]
-    told = _listed([f"{value:.2f} steps in {name}" for name, value in moved])
-    return f"Rounding moves a delay by {told} on average (0.25 were they spread evenly)."
-
-
-def confusions(matrix: np.ndarray, most: int = 8, class_names: Sequence[str] = ()) -> list[tuple[str, str, str]]:
-    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by name, if any."""
-    names = [printable(name) for name in class_names] or [str(number) for number in range(len(matrix))]
-    misses = matrix * ~np.eye(len(matrix), dtype=bool)
-    order = np.argsort(-misses, axis=None, kind="stable")[:most]
-    rows = []
-    for label, prediction in zip(*np.unravel_index(order, matrix.shape), strict=True):
-        if misses[label, prediction]:
-            share = f"{misses[label, prediction]:,} of {matrix[label].sum():,}"
-            rows.append((names[label], names[prediction], share))
-    return rows
+    means = _listed([f"{value:.2f} steps in {name}" for name, value in moved])
+    return f"Rounding moves a delay by {means} on average (evenly spread delays would move by 0.25)."
 
 
 def _percent(value: float) -> str:

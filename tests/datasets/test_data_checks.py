@@ -1,4 +1,4 @@
-"""What data leave unsaid, or say wrong: an error with the way out, or a warning that reaches the user."""
+"""Facts that data do not state, or state wrongly: an error with the way out, or a warning that reaches the user."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_floats_that_are_no_seconds_are_refused_with_the_likely_unit(
 
 def test_whole_numbers_ask_for_their_unit(write: Writer) -> None:
     path = milliseconds(write, "us", np.int64)
-    with pytest.raises(DataError, match=r'type int64; whole numbers are seldom seconds: .* data.time_unit = "ms"'):
+    with pytest.raises(DataError, match=r'type int64; whole numbers are seldom seconds; .* data.time_unit = "ms"'):
         read_file(path, n_units=20)
 
 
 @pytest.mark.parametrize("unit", ["ms", "us"])
 def test_seconds_that_are_called_something_else_are_refused(write: Writer, unit: str) -> None:
     path = milliseconds(write, "s", np.float32)
-    with pytest.raises(DataError, match=rf'data.time_unit = "{unit}" its longest sample lasts .* for a mistake'):
+    with pytest.raises(DataError, match=rf'data.time_unit = "{unit}" its longest sample lasts .* for an error'):
         read_file(path, n_units=20, time_unit=unit)
 
 
@@ -99,7 +99,7 @@ def test_every_shared_key_has_one_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"source": ""}, "data.source '' names no data"),
         ({"source": 5}, "data.source 5 names no data"),
@@ -117,8 +117,8 @@ def test_every_shared_key_has_one_default() -> None:
         ({"split_by": ["auto"]}, r"data.split_by \['auto'\] is unknown"),
     ],
 )
-def test_a_spec_checks_every_value(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(DataError, match=says):
+def test_a_spec_checks_every_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         DataSpec(**{"source": "digits", **changes})
 
 
@@ -144,7 +144,7 @@ def test_labels_with_gaps(write: Writer) -> None:
 
 
 def test_one_class_cannot_be_learned(write: Writer) -> None:
-    with pytest.raises(DataError, match="all 40 samples are of class 2, so there is nothing to tell apart"):
+    with pytest.raises(DataError, match="all 40 samples are of class 2, so there is nothing to learn"):
         load(write(labels=np.full(40, 2)))
 
 
@@ -161,7 +161,7 @@ def test_a_network_of_64_units_refuses_data_of_20(write: Writer, tmp_path: Path)
     assert load_for_evaluation(path, n_units=24).n_units == 24  # nothing speaks against it
     stating(path, 64)
     assert load_for_evaluation(path, n_units=64).n_units == 64  # the way out that the error names
-    with pytest.raises(DataError, match="it says that it has 64 units, the network reads 700"):
+    with pytest.raises(DataError, match="it states 64 units, the network reads 700"):
         load_for_evaluation(path, n_units=700)
     with pytest.raises(DataError, match="digits: its 64 units are more than the network's 16"):
         load_for_evaluation("digits", n_units=16)
@@ -171,10 +171,10 @@ def test_a_network_of_64_units_refuses_data_of_20(write: Writer, tmp_path: Path)
             load_for_evaluation(folder, split, n_units=64)
 
 
-def test_an_unsaid_number_of_units_is_a_warning(write: Writer) -> None:
+def test_an_unstated_number_of_units_is_a_warning(write: Writer) -> None:
     path = write()
     (warning,) = load(path).warnings
-    assert "does not say how many units it has, so 700 are taken, but its highest unit is 19" in warning
+    assert "does not state its number of units, so 700 are assumed, but its highest unit is 19" in warning
     assert load(DataSpec(path, n_units=20)).warnings == ()
     assert load(stating(path, 20)).warnings == ()
 
@@ -210,7 +210,7 @@ def test_recordings_without_a_folder_of_their_class(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"recordings lie directly in it \(1\), .* make a folder per class"):
         load(tmp_path)
     write_chirp(tmp_path / "yes" / "b.wav", 300, 900, 0.2)
-    with pytest.raises(DataError, match=r"a.wav and 1 folders of recordings lie side by side"):
+    with pytest.raises(DataError, match=r"a.wav and 1 folders of recordings both lie in it"):
         load(tmp_path)
 
 

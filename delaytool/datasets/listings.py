@@ -1,0 +1,32 @@
+"""A folder of recordings, of whichever kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from delaytool.datasets.heidelberg import is_heidelberg, list_heidelberg
+from delaytool.datasets.recordings import Listing, sounds_in
+from delaytool.datasets.speech_commands import is_speech_commands, list_speech_commands
+from delaytool.datasets.spoken_digits import is_spoken_digits, list_spoken_digits
+from delaytool.errors import DataError
+
+
+def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
+    """The recordings of a folder: the Heidelberg Digits, the Free Spoken Digits, or a folder per class.
+
+    classes: of Speech Commands, see `list_speech_commands`. None where the folder holds no recordings. Raises
+    DataError where nothing says what recordings are.
+    """
+    if is_heidelberg(folder):
+        return list_heidelberg(folder)
+    if is_spoken_digits(folder):
+        return list_spoken_digits(folder)
+    if is_speech_commands(folder):
+        return list_speech_commands(folder, classes)
+    loose = sounds_in(folder)
+    if loose:
+        raise DataError(
+            f"{folder}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a folder "
+            f"per class in it and move them there, as in {folder.name}/yes/{loose[0].name}"
+        )
+    return None

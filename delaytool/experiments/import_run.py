@@ -1,0 +1,91 @@
+"""From another program's checkpoint to a run folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from delaytool.adapters.snn_delays import SnnDelaysModel, network_of, read_snn_delays, settings_of
+from delaytool.errors import CheckpointError
+from delaytool.files import require_writable_folder
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.evaluation import Evaluation, evaluate
+from delaytool.trainer.recipe import Recipe, validated
+from delaytool.trainer.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """What was read, its evaluation on the test samples with rounded delays, and warnings about the data."""
+
+    model: SnnDelaysModel
+    evaluation: Evaluation
+    warnings: tuple[str, ...]
+
+
+def import_run(
+    path: str | os.PathLike[str],
+    recipe: Recipe,
+    interpolation: str | None,
+    output: Path,
+) -> ImportedRun:
+    """Make a run folder of a state_dict that Thvnvtos/SNN-delays saved.
+
+    recipe          what the file does not hold: data, tau, max_delay
+    interpolation   'gauss' or 'max', the version of its Dcls1d layers
+    output          the run folder to make
+    Raises CheckpointError for a file that cannot be used, or without the interpolation; RecipeError; DataError.
+    """
+    folder = RunFolder(output)
+    folder.refuse_existing()
+    require_writable_folder(output)
+    model = read_snn_delays(path)
+    if interpolation is None:
+        raise CheckpointError(
+            f"{path}: the file does not record the version of its Dcls1d layers, 'gauss' or 'max' (names and "
+            "shapes are the same); give --interpolation gauss or --interpolation max, which is DCLSversion in the "
+            "configuration that it was trained with"
+        )
+    recipe = recipe_of(model, recipe, interpolation)
+    data = load_data(recipe)
+    checkpoint = checkpoint_of(model, recipe, data)
+    test, batch_size = data.test, recipe.trainer.batch_size
+    evaluation = evaluate(checkpoint.network(), test.frames, test.labels, batch_size)
+    with folder.locked():
+        # The recipe comes last: if this is killed before, there is no run that --resume would train.
+        checkpoint.save(folder.best)
+        folder.create(recipe)
+    return ImportedRun(model, evaluation, data.warnings)
+
+
+def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Recipe:
+    """The recipe with the layers, taps, batch norm and bias that the file has. Raises RecipeError."""
+    values = recipe.model_dump(mode="json")
+    values["model"] |= settings_of(model, interpolation)
+    return validated(values, "import")
+
+
+def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> Checkpoint:
+    """The model as a checkpoint of delaytool. Raises CheckpointError where data or max_delay do not fit the file."""
+    for name, found, expected in (
+        ("inputs", model.sizes[0], data.encoding.n_channels),
+        ("outputs", model.sizes[-1], data.n_classes),
+    ):
+        if found != expected:
+            raise CheckpointError(
+                f"the file has {found} {name}, the data {expected}; give the data that it was trained on "
+                "and its data.channel_bins"
+            )
+    return Checkpoint(
+        recipe=recipe,
+        encoding=data.encoding,
+        n_classes=data.n_classes,
+        epoch=recipe.trainer.epochs,
+        sigma=model.sigma,
+        model=dict(network_of(model, recipe.model).state_dict()),
+        optimizers=[],
+        progress={},
+        split=data.split,
+    )

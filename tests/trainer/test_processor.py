@@ -1,0 +1,50 @@
+"""Training leaves the process as it found it: threads, precision, denormal numbers, PyTorch's generator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from delaytool.trainer.initial_network import initial_network
+from delaytool.trainer.loop import train
+from delaytool.trainer.processor import flushes_denormals, processor_state
+
+
+@pytest.fixture
+def flush_denormals():
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush denormal numbers")
+    yield
+    torch.set_flush_denormal(False)
+
+
+def test_the_settings_hold_inside_and_are_restored():
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), flushes_denormals()
+    with processor_state(3, "tf32"):
+        assert torch.get_num_threads() == 3
+        assert torch.get_float32_matmul_precision() == "high"
+    assert (torch.get_num_threads(), torch.get_float32_matmul_precision(), flushes_denormals()) == before
+
+
+def test_denormal_numbers_are_kept_by_default():
+    assert not flushes_denormals()
+
+
+@pytest.mark.usefixtures("flush_denormals")
+def test_a_caller_that_flushes_denormal_numbers_still_does_afterwards():
+    assert flushes_denormals()
+    with processor_state(None):
+        assert flushes_denormals()
+    assert flushes_denormals()
+
+
+def test_making_the_initial_network_leaves_the_generator_alone(tiny_recipe):
+    state = torch.get_rng_state()
+    initial_network(tiny_recipe, 16, 10)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_training_leaves_the_generator_alone(tiny_recipe, tmp_path):
+    state = torch.get_rng_state()
+    train(tiny_recipe, tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), state)
