@@ -15,8 +15,8 @@ from delaytool.datasets.in_memory import in_memory
 from delaytool.datasets.spec import MEMORY, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.experiments.export_run import checkpoint_path
-from delaytool.models.delay_network import DelayNetwork
 from delaytool.printable import printable
+from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.loop import train as train_recipe
@@ -61,8 +61,8 @@ class Run:
         """The checkpoint 'best' or 'last', with its encoding. Raises CheckpointError."""
         return Checkpoint.load(checkpoint_path(self.path, which))
 
-    def model(self, which: str = "best") -> DelayNetwork:
-        """The float network of a checkpoint, in evaluation mode, on the CPU."""
+    def model(self, which: str = "best") -> TrainedNetwork:
+        """The network of a checkpoint, in evaluation mode, on the CPU; as trained through integers, where it was."""
         return self.checkpoint(which).network()
 
     @property
