@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +82,6 @@ Stage: TypeAlias = Synapses | Norm | Neurons | Padding
 Reader: TypeAlias = Callable[[nn.Module], "Sequence[Stage] | None"]
 
 
-@runtime_checkable
 class Staged(Protocol):
     """A network that says what it is made of."""
 
@@ -117,8 +116,10 @@ def _walk(module: object, readers: Sequence[Reader], names: dict[int, str], plac
     label = f"{names.get(id(module)) or place} ({type(module).__name__})"
     if isinstance(module, Synapses | Norm | Neurons | Padding):
         yield NamedStage(label, module)
-    elif isinstance(module, Staged):
-        for index, part in enumerate(module.stages()):
+    elif callable(getattr(type(module), "stages", None)):  # not of the instance: a module list may be called so
+        for index, part in enumerate(cast(Staged, module).stages()):
+            if part is module:
+                raise ExportError(f"module {label}: its stages() returns itself; return its parts in order")
             yield from _walk(part, readers, names, f"stage {index}")
     elif isinstance(module, nn.Module):
         found = next((stages for reader in readers if (stages := _read(reader, module, label)) is not None), None)

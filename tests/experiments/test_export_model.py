@@ -161,6 +161,33 @@ def test_what_cannot_be_exported_is_one_error_that_names_module_and_reason(make,
         dt.export(nn.Sequential(*make()), "loihi2", samples()[0])
 
 
+def test_stages_is_a_method_that_gives_parts():
+    class Itself(nn.Module):
+        def stages(self):
+            return [self]
+
+    class Other(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stages = nn.ModuleList([nn.Linear(6, 2)])
+
+    with pytest.raises(ExportError, match=r"model \(Itself\): its stages\(\) returns itself"):
+        dt.export(Itself(), "loihi2", samples()[0])
+    with pytest.raises(ExportError, match=r"model \(Other\): the exporter does not know this class"):
+        dt.export(Other(), "loihi2", samples()[0])
+
+
+def test_a_layer_that_runs_longer_than_its_input_says_so_with_padding():
+    torch.manual_seed(6)
+    layer = spread(dt.DelayedLinear(6, 2, 9))
+    frames, _ = samples(n=4)
+    with torch.no_grad():
+        wanted = layer(torch.from_numpy(frames).float().transpose(0, 1), n_steps=25).transpose(0, 1).numpy()
+    staged = type("Staged", (), {"stages": lambda self: [dt.Padding(0, 5), layer]})()
+    np.testing.assert_allclose(dt.simulate_stages(staged, frames)[-1], wanted, rtol=1e-5, atol=1e-6)
+    assert dt.export(staged, "loihi2", frames).n_steps == 26
+
+
 def test_what_export_cannot_do_without():
     model = nn.Sequential(dt.DelayedLinear(6, 2, 3))
     for arguments, message in (
