@@ -78,6 +78,7 @@ PACKAGES: dict[str, set[str]] = {
     "analysis": {"numpy", "torch", "matplotlib"},
     "analysis.morans_i": {"numpy"},
     "experiments": {"numpy", "torch"},
+    "experiments.run_network": {"numpy"},
     "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
     "report": {"numpy", "matplotlib", "jinja2"},
     "commands": {"click", "rich"},

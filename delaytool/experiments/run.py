@@ -103,7 +103,7 @@ def train(
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
     class_names   one for each class, of data in memory
     resume        go on with the folder's run; `recipe` and `overrides` are not read then
-    reporter      told how training goes (`delaytool.trainer.loop.Reporter`)
+    reporter      called as training goes on (`delaytool.trainer.loop.Reporter`)
 
     Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
     are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
