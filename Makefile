@@ -1,5 +1,6 @@
 # make demo   train, export, verify and report on data that needs no download; minutes on two cores
 # make test   every test;  make lint, make types   what CI asks besides
+# make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
 # make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
 #
 # Everything is installed into $(VENV), which is made if it is not there. PyTorch's default build for Linux brings
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo test campaign lint types clean distclean
+.PHONY: demo test campaign lint types wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -42,6 +43,26 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+# What a machine without PyTorch does with the package, tested on what is installed there: not on this checkout.
+RIGHT_HALF := test_face.py test_without_torch.py contract/test_frames.py contract/test_limits.py \
+  contract/test_network.py datasets/test_binner.py datasets/test_events.py datasets/test_in_memory.py \
+  formats/test_netx.py runtime/test_decode.py runtime/test_golden.py runtime/test_reference.py runtime/test_stream.py \
+  verification/test_compare.py verification/test_integers.py verification/test_verdict.py
+
+wheel-test:
+	rm -rf build/wheel-test
+	mkdir -p build/wheel-test
+	$(PYTHON) -m venv build/wheel-test/venv
+	build/wheel-test/venv/bin/python -m pip wheel --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps \
+	  --wheel-dir build/wheel-test .
+	build/wheel-test/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	  -c constraints.txt build/wheel-test/*.whl pytest hypothesis
+	cp -r tests docs build/wheel-test
+	cd build/wheel-test && env -u PYTHONPATH venv/bin/python -c "import delaytool, importlib.util as find; \
+	  assert 'site-packages' in delaytool.__file__ and not find.find_spec('torch'), delaytool.__file__"
+	cd build/wheel-test/tests && env -u PYTHONPATH OMP_NUM_THREADS=1 ../venv/bin/python -m pytest -q \
+	  --rootdir . -c /dev/null --import-mode=importlib -p no:cacheprovider $(RIGHT_HALF)
 
 # A stamp is newer than what it was installed from, so a second call installs nothing.
 $(BIN)/python:

@@ -91,6 +91,7 @@ PACKAGES: dict[str, set[str]] = {
     "analysis.morans_i": {"numpy"},
     "experiments": {"numpy", "torch"},
     "experiments.import_nir": {"nir"},
+    "experiments.run_network": {"numpy"},
     "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
     "report": {"numpy", "matplotlib", "jinja2"},
     "commands": {"click", "rich"},
@@ -102,7 +103,7 @@ PACKAGES: dict[str, set[str]] = {
 WITHOUT_TORCH = (
     "contract", "datasets", "formats", "hw_configs", "runtime", "verification", "inference", "mapping",
     "trainer.recipe", "trainer.recipe_keys", "trainer.reporter", "trainer.run_folder",
-    "experiments.chip_fit", "commands.map", "commands.map_tables",
+    "experiments.chip_fit", "experiments.run_network", "commands.map", "commands.map_tables",
 )  # fmt: skip
 # Loads by name: the face its names, the command line its verbs.
 BY_NAME = ("", "cli")

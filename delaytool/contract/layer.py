@@ -86,6 +86,13 @@ class IntegerLayer:
     def __hash__(self) -> int:
         return hash((self.name, self.n_neurons, self.synapses, self.du, self.dv, self.threshold, self.bias_exponent))
 
+    def __repr__(self) -> str:
+        """Sizes, not arrays."""
+        return (
+            f"IntegerLayer({self.name!r}, n_neurons={self.n_neurons}, synapses={self.synapses}, du={self.du}, "
+            f"dv={self.dv}, threshold={self.threshold})"
+        )
+
     @property
     def bias(self) -> np.ndarray:
         """(n_neurons,) int64: what is added to v every step."""

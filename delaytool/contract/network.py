@@ -19,6 +19,7 @@ from delaytool.contract.metadata import as_json, checked_extensions, same_extens
 from delaytool.contract.reach import check_accumulators
 from delaytool.contract.values import file_values
 from delaytool.errors import NetworkError
+from delaytool.printable import html_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,25 @@ class IntegerNetwork:
 
     def __hash__(self) -> int:
         return hash(self.integers_sha256())
+
+    def __repr__(self) -> str:
+        """Shapes, not arrays."""
+        sizes = " -> ".join(map(str, (self.encoding.n_channels, *(layer.n_neurons for layer in self.layers))))
+        return (
+            f"IntegerNetwork({sizes}, {self.n_synapses} synapses, max_delay={self.max_delay}, n_steps={self.n_steps}, "
+            f"target={self.target!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = (
+            (layer.name, layer.n_neurons, layer.n_synapses, layer.max_delay, layer.threshold, layer.du, layer.dv)
+            for layer in self.layers
+        )
+        head = ("layer", "neurons", "synapses", "longest delay", "threshold", "du", "dv")
+        names = f"; classes {', '.join(self.class_names)}" if self.class_names else ""
+        caption = f"{self.encoding.n_channels} inputs, {self.n_steps} steps, for {self.target}{names}"
+        return html_table(caption, head, rows)
 
     def integers_sha256(self) -> str:
         """SHA-256 of all that decides what the network computes; `digests.integers_sha256` lists it."""

@@ -41,6 +41,9 @@ class DenseSynapses:
     def __hash__(self) -> int:
         return hash((self.source, self.exponent, self.shape, self.n_synapses))
 
+    def __repr__(self) -> str:
+        return _described(self)
+
     @property
     def shape(self) -> tuple[int, int]:
         return self.weight.shape[0], self.weight.shape[1]
@@ -102,6 +105,9 @@ class SparseSynapses:
     def __hash__(self) -> int:
         return hash((self.source, self.exponent, self.shape, self.n_synapses))
 
+    def __repr__(self) -> str:
+        return _described(self)
+
     @property
     def shape(self) -> tuple[int, int]:
         return self.n_out, self.n_in
@@ -130,6 +136,15 @@ def _check_numbers(group: DenseSynapses | SparseSynapses, where: str, names: tup
         value = exact_integer(where, name, getattr(group, name))
         object.__setattr__(group, name, value)
         check_range(where, name, value, 0, np.iinfo(np.int32).max)
+
+
+def _described(group: DenseSynapses | SparseSynapses) -> str:
+    """Sizes, not arrays."""
+    longest = int(group.delay.max()) if group.delay.size else 0
+    return (
+        f"{type(group).__name__}(source={group.source}, shape={group.shape}, {group.n_synapses} synapses, "
+        f"delays to {longest}, exponent={group.exponent})"
+    )
 
 
 def _equal(one: DenseSynapses | SparseSynapses, other: object) -> bool:

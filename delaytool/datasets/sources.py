@@ -20,7 +20,7 @@ from delaytool.datasets.hdf5 import find_files, read_file, read_folder
 from delaytool.datasets.listings import list_recordings
 from delaytool.datasets.mel import MELS
 from delaytool.datasets.recordings import Listing
-from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS, TONIC, DataSpec
+from delaytool.datasets.spec import DIGITS, DOWNLOADS, MEMORY, RECORDINGS, TONIC, DataSpec
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import read_tonic
 from delaytool.errors import DataError
@@ -91,8 +91,11 @@ def load(
 
 
 def _load(reader: _Reader) -> Splits:
-    spec = reader.spec
-    parts = _read(reader)
+    return divide(reader.spec, _read(reader))
+
+
+def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits:
+    """The parts 'train', 'validation' and 'test' that there are, or 'all', to the three parts, as `load` says."""
     train = parts["all"] if "all" in parts else parts["train"]
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
     warnings += _refuse_poor_classes(train, spec.classes)
@@ -240,6 +243,11 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         _refuse_time_unit(spec)
         _refuse_ear(spec)
         return {"all": digits_events()}
+    if spec.source == MEMORY:
+        raise DataError(
+            f"{MEMORY}: these data were given in memory, so they are not on any disk; give them again (data=... in "
+            "Python), or name other data"
+        )
     source = _downloaded(spec.source, reader.root)
     if str(source).startswith(TONIC):
         _refuse_time_unit(spec)

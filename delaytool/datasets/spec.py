@@ -16,6 +16,7 @@ from delaytool.errors import DataError
 DIGITS = "digits"
 DOWNLOADS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 TONIC = "tonic:"
+MEMORY = "in-memory"  # of data that a program gave: see `delaytool.datasets.in_memory`
 # Recordings that have a name of their own as presets' sources; which folder they are in is for the user to say.
 RECORDINGS = {
     "gsc": "the folder of Speech Commands (get it with: delaytool data speech-commands -o FOLDER)",
@@ -151,7 +152,7 @@ class DataSpec:
 
 def is_name(source: str) -> bool:
     """Whether a source is a name rather than a path. Write `./shd` for a folder of that name."""
-    return source == DIGITS or source in DOWNLOADS or source in RECORDINGS or source.startswith(TONIC)
+    return source in (DIGITS, MEMORY) or source in DOWNLOADS or source in RECORDINGS or source.startswith(TONIC)
 
 
 def absolute_source(source: str, beside: Path | None = None) -> str:

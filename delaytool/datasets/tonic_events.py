@@ -52,7 +52,7 @@ def read_tonic(
                 f"tonic keeps them, in {root / name}"
             ) from None
         label = f"{source} {part}"
-        n_units, units_of = _flattening(label, recorded.sensor_size, pixel_bins, polarity)
+        n_units, units_of = flattening(label, recorded.sensor_size, pixel_bins, polarity)
         read[part] = label, n_units, *_samples(recorded, label, units_of, progress)
     labels, class_names = _numbered({part: targets for part, (_, _, _, targets) in read.items()})
     return {
@@ -105,7 +105,7 @@ def _arguments(kind: Any) -> dict[str, dict[str, Any]]:
     return {"all": {}}
 
 
-def _flattening(
+def flattening(
     name: str, sensor_size: Any, pixel_bins: int, polarity: str
 ) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
     """(number of units, how tonic's events become unit numbers)."""

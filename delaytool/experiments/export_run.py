@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from delaytool.datasets import digest
+from delaytool.datasets import Splits, digest
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.exporter.compile import Export, export
 from delaytool.files import sha256_of
@@ -38,14 +38,16 @@ class ExportOptions:
 def export_run(
     run: Path,
     chip: Target,
-    output: Path,
+    output: Path | None,
     options: ExportOptions | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    splits: Splits | None = None,
 ) -> Export:
     """Compile a run's checkpoint for a chip, with the float network's predictions on the test samples.
 
     Calibrated on evenly spaced validation samples of the run's data; on training samples where the protocol is 'paper',
-    as validation may then be the test part. Raises DelaytoolError.
+    as validation may then be the test part. output None: the network is made in memory only. splits: the run's data,
+    where they are in memory. Raises DelaytoolError.
     """
     options = options or ExportOptions()
     source = checkpoint_path(run, options.checkpoint)
@@ -53,7 +55,7 @@ def export_run(
     recipe = saved.recipe
     if options.data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
-    loaded = load_data(recipe, saved.encoding, progress)
+    loaded = load_data(recipe, saved.encoding, progress, splits)
     calibration = (loaded.train if recipe.protocol == "paper" else loaded.validation).frames.numpy()
     return export(
         saved.network(),

@@ -44,7 +44,7 @@ def export(
     model: TrainedNetwork,
     encoding: InputEncoding,
     target: Target,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     calibration: np.ndarray,
     *,
     clip_delays: bool = False,
@@ -53,7 +53,7 @@ def export(
     provenance: dict[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
-    """Compile a trained network for a target and write it to `path`, whole or not at all.
+    """Compile a trained network for a target and write it to `path`, whole or not at all; None: nowhere.
 
     calibration   frames (sample, time, channel) that were not trained on: the scales are chosen by how well the
                   integers follow the float network on them
@@ -82,7 +82,8 @@ def export(
             "layers": [layer.as_dict() for layer in layers],
         },
     )
-    network.save(path)
+    if path is not None:
+        network.save(path)
     return Export(network, layers, program.quantized_for)
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.network import IntegerNetwork
 from delaytool.figure_style import BLUE, FAINT, GRID, INK, MUTED, SERIES, SKY, VERMILLION, new_figure, styled, unclutter
+from delaytool.printable import printable
 from delaytool.report.content import SampleTrace
 
 HALF = (5.4, 2.9)
@@ -183,7 +184,7 @@ def _readout_panel(axes: Axes, network: IntegerNetwork, sample: SampleTrace) -> 
     if not right:
         marked.append((sample.label, BLUE, "label"))
     for cls, color, role in marked:
-        axes.plot(v[:, cls], color=color, linewidth=2.2, label=f"class {cls} ({role})")
+        axes.plot(v[:, cls], color=color, linewidth=2.2, label=f"{_class(network, cls)} ({role})")
     axes.plot([], [], color=FAINT, linewidth=1, label="other classes")
     axes.axvspan(readout.start - 0.5, readout.stop - 0.5, color=GRID, alpha=0.45, linewidth=0, zorder=-1)
     axes.set_title(f"{network.layers[-1].name}: membranes, which never fire")
@@ -195,9 +196,19 @@ def _readout_panel(axes: Axes, network: IntegerNetwork, sample: SampleTrace) -> 
     axes.grid(visible=False)
 
 
+def _class(network: IntegerNetwork, number: int) -> str:
+    return _shown(network.class_names[number], 24) if network.class_names else f"class {number}"
+
+
+def _shown(name: str, longest: int) -> str:
+    """A name that a file gave, as plain text on a picture: `$` would begin a formula."""
+    text = printable(name)
+    return (text if len(text) <= longest else text[: longest - 1] + "…").replace("$", r"\$")
+
+
 @styled
-def confusion(matrix: np.ndarray) -> Figure:
-    """matrix (label, prediction): counts, shaded by their share of the label's samples."""
+def confusion(matrix: np.ndarray, class_names: Sequence[str] = ()) -> Figure:
+    """matrix (label, prediction): counts, shaded by their share of the label's samples; classes by name, if any."""
     classes = len(matrix)
     side = 5.0 if classes <= 20 else 5.4
     figure = new_figure(HALF[0], side)
@@ -216,8 +227,13 @@ def confusion(matrix: np.ndarray) -> Figure:
                 prediction, label, f"{matrix[label, prediction]:,}", ha="center", va="center",
                 color="white" if light else INK, fontsize=8.5 if classes <= 12 else 6.5,
             )  # fmt: skip
-    axes.set_xticks(range(0, classes, 1 if classes <= 20 else 5))
-    axes.set_yticks(range(0, classes, 1 if classes <= 20 else 5))
+    ticks = range(0, classes, 1 if classes <= 20 else 5)
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
+    if class_names:
+        names = [_shown(class_names[number], 12) for number in ticks]
+        axes.set_xticklabels(names, rotation=90, fontsize=8.5)
+        axes.set_yticklabels(names, fontsize=8.5)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("class of the sample")
     axes.grid(visible=False)

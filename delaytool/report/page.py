@@ -160,8 +160,8 @@ def _confusion(content: Content) -> dict[str, Any] | None:
     pairs = whole.labels * classes + whole.predictions
     matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
     return {
-        "uri": as_data_uri(figures.confusion(matrix)),
-        "rows": rows.confusion_rows(matrix),
+        "uri": as_data_uri(figures.confusion(matrix, whole.class_names)),
+        "rows": rows.confusion_rows(matrix, class_names=whole.class_names),
         "wrong": int(matrix.sum() - np.trace(matrix)),
         "samples": int(matrix.sum()),
     }

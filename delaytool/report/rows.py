@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from delaytool.accuracy_errors import format_seed_mean
+from delaytool.printable import printable
 from delaytool.verification.verdict import Figures, Verdict
 
 if TYPE_CHECKING:
@@ -137,13 +138,14 @@ def sweep_rows(results: Results) -> list[tuple[str, ...]]:
     return rows
 
 
-def confusion_rows(matrix: np.ndarray, most: int = 8) -> list[tuple[str, str, str]]:
-    """The most frequent mistakes as (class, predicted, share of the class's samples)."""
+def confusion_rows(matrix: np.ndarray, most: int = 8, class_names: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    """The most frequent mistakes as (class, predicted, share of the class's samples); classes by name, if any."""
+    names = [printable(name) for name in class_names] or [str(number) for number in range(len(matrix))]
     misses = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.argsort(-misses, axis=None, kind="stable")[:most]
     rows = []
     for label, prediction in zip(*np.unravel_index(order, matrix.shape), strict=True):
         if misses[label, prediction]:
             share = f"{misses[label, prediction]:,} of {matrix[label].sum():,}"
-            rows.append((str(label), str(prediction), share))
+            rows.append((names[label], names[prediction], share))
     return rows

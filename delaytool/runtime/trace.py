@@ -19,6 +19,12 @@ class Trace:
     u: tuple[np.ndarray, ...]
     v: tuple[np.ndarray, ...]
 
+    def __repr__(self) -> str:
+        """Shapes, not arrays."""
+        samples, steps = self.n_samples, max(layer.shape[1] for layer in self.spikes)  # some may not be recorded
+        neurons = ", ".join(str(layer.shape[2]) for layer in self.spikes)
+        return f"{type(self).__name__}({samples} samples, {steps} steps, layers of {neurons} neurons)"
+
     @property
     def n_samples(self) -> int:
         return self.spikes[0].shape[0]

@@ -47,13 +47,19 @@ class TrainingData:
 
 
 def load_data(
-    recipe: Recipe, encoding: InputEncoding | None = None, progress: Callable[[str, int, int], None] | None = None
+    recipe: Recipe,
+    encoding: InputEncoding | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    splits: datasets.Splits | None = None,
 ) -> TrainingData:
     """Read, split and bin the recipe's data; `encoding` (a checkpoint's, already resolved) overrides the recipe's.
 
-    progress: called with (what, done, of how many) where reading takes long. Raises DataError.
+    progress: called with (what, done, of how many) where reading takes long. splits: what is taken instead of reading
+    (`datasets.in_memory`). Raises DataError.
     """
-    splits = datasets.load(datasets.DataSpec.from_recipe(recipe.model_dump(mode="json"), encoding), progress=progress)
+    if splits is None:
+        spec = datasets.DataSpec.from_recipe(recipe.model_dump(mode="json"), encoding)
+        splits = datasets.load(spec, progress=progress)
     if encoding is None:
         encoding = datasets.resolve_encoding(recipe.data.encoding(splits.train.n_units), splits.train)
     parts = {}

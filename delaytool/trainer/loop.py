@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from delaytool.accuracy_errors import chance_test
+from delaytool.datasets import Splits
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
@@ -68,9 +69,11 @@ def train(
     resume: bool = False,
     reporter: Reporter | None = None,
     check: Callable[[Recipe, TrainingData], None] | None = None,
+    splits: Splits | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
+    splits: what is learned from instead of the data that the recipe names.
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
@@ -94,7 +97,7 @@ def train(
             raise RecipeError("no recipe was given; name a preset or a TOML file")
         device = training_device(recipe.trainer.device)
         progress = reporter.reading if reporter is not None and is_first_process() else None
-        data = load_data(recipe, saved.encoding if saved else None, progress)
+        data = load_data(recipe, saved.encoding if saved else None, progress, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
         if check is not None:
             check(recipe, data)

@@ -12,6 +12,7 @@ import numpy as np
 from delaytool.accuracy_errors import ChanceTest, binomial_standard_error, chance_test, wilson_interval
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, DataError, VerificationError
+from delaytool.printable import html_table
 from delaytool.runtime import neurobench
 from delaytool.runtime.backends import Backend
 from delaytool.runtime.counters import Counters
@@ -30,6 +31,15 @@ NOT_BOUND = "not compared with a checkpoint: give the trained run with --run"
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """Of one class: its name (its number where it has none), its samples, accuracy 0..1 (None without samples)."""
+
+    name: str
+    samples: int
+    accuracy: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
     """What backends did with the samples. It is no verdict, because nothing need have been compared.
@@ -40,6 +50,7 @@ class Figures:
     static, operations   NeuroBench's metrics of the network, and of the first backend's run
     floats        the float network's accuracies on the same samples; None: not known
     methods       by backend, for those that have several methods: which one ran
+    class_names   one for each class, or empty
     """
 
     samples: int
@@ -56,6 +67,18 @@ class Figures:
     operations: Operations
     floats: FloatFigures | None = None
     methods: dict[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def class_accuracies(self) -> list[ClassAccuracy]:
+        """How `backend` does on the samples of each class, in the classes' order."""
+        found = []
+        for number in range(self.n_classes):
+            of_class = self.predictions[self.labels == number]
+            accuracy = float((of_class == number).mean()) if of_class.size else None
+            name = self.class_names[number] if self.class_names else str(number)
+            found.append(ClassAccuracy(name, int(of_class.size), accuracy))
+        return found
 
     @property
     def drop(self) -> float | None:
@@ -147,6 +170,28 @@ class Verdict(Figures):
         """In a sentence, whether the integers are those of a trained checkpoint."""
         return NOT_BOUND if self.binding is None else self.binding.describe()
 
+    def __repr__(self) -> str:
+        """What it comes to, without arrays."""
+        backends = ", ".join(self.accuracy)
+        differing = sum(comparison.total for comparison in self.comparisons.values())
+        return (
+            f"Verdict({'passed' if self.passed else 'not passed'}: {backends}; {self.samples} samples, "
+            f"{differing} values differ, accuracy {100 * self.accuracy[self.backend]:.2f} %)"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = [
+            (
+                name,
+                f"{100 * accuracy:.2f} %",
+                f"{self.comparisons[name].total:,}" if name in self.comparisons else "compared with",
+                f"{self.seconds[name]:.3f}",
+            )
+            for name, accuracy in self.accuracy.items()
+        ]
+        return html_table(repr(self), ("backend", "accuracy", "values that differ", "seconds"), rows)
+
     def as_dict(self) -> dict[str, Any]:
         """For machines: JSON values only."""
         mean = {
@@ -175,6 +220,7 @@ class Verdict(Figures):
             "accuracy_interval_95": {
                 name: wilson_interval(value, self.samples_of(name)) for name, value in self.accuracy.items()
             },
+            "class_accuracy": [vars(one) for one in self.class_accuracies],
             "chance": self.chance.as_dict(),
             "float_origin": self.floats.origin if self.floats else None,
             "float_recorded": self.floats.recorded if self.floats else None,
@@ -336,6 +382,7 @@ def _run(
         operations=Operations.joined([result.operations for result in results]),
         floats=floats,
         methods=_joined([result.methods for result in results]),
+        class_names=network.class_names,
     )
     return figures, comparisons
 

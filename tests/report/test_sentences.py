@@ -36,6 +36,16 @@ def test_confusions_come_most_frequent_first() -> None:
     assert confusion_rows(matrix) == [("2", "0", "3 of 6"), ("0", "1", "1 of 6")]
 
 
+def test_confusions_call_classes_by_name() -> None:
+    matrix = np.array([[5, 1, 0], [0, 6, 0], [3, 0, 3]])
+    names = ("yes", "no\x1b", "$x_1$")
+    assert confusion_rows(matrix, class_names=names) == [("$x_1$", "yes", "3 of 6"), ("yes", "no\\x1b", "1 of 6")]
+    figure = figures.confusion(matrix, names)
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == ["yes", "no\\x1b", "\\$x_1\\$"]  # no formula
+    assert as_data_uri(figure).startswith("data:")
+
+
 def test_an_all_right_network_has_no_confusions() -> None:
     assert confusion_rows(np.diag([2, 3])) == []
     assert as_data_uri(figures.confusion(np.diag([2, 3]))).startswith("data:")

@@ -74,7 +74,7 @@ def test_reset_is_a_new_beginning() -> None:
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    stream, other = Stream(keyword_network()), engine.Stream(keyword_network())
+    stream, other = Stream(keyword_network()), Stream(keyword_network())
     for _ in range(5):
         stream.step(np.array([1, 2]))
     stream.save(tmp_path / "state.npz")
@@ -126,7 +126,7 @@ def test_frames_that_the_encoding_does_not_admit(frame: np.ndarray, message: str
     ],
 )  # fmt: skip
 def test_values_that_no_step_leaves_are_refused(name: str, value: int, tmp_path: Path) -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     for _ in range(3):
         stream.step(np.array([1, 2]))
     before = stream.state()
@@ -143,7 +143,7 @@ def test_values_that_no_step_leaves_are_refused(name: str, value: int, tmp_path:
 
 @pytest.mark.parametrize("name", ["cursor", "u", "pending", "n_steps", "spikes"])
 def test_other_types_and_shapes_are_refused(name: str, tmp_path: Path) -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     state = stream.state()
     array = state[name]
     for changed in (
@@ -160,7 +160,7 @@ def test_other_types_and_shapes_are_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_state_that_would_unpack_to_much_is_refused(tmp_path: Path) -> None:
-    stream = engine.Stream(keyword_network())
+    stream = Stream(keyword_network())
     state = {**stream.state(), "u": np.zeros(1 << 24, np.int32)}
     np.savez_compressed(tmp_path / "state.npz", **state)
     with pytest.raises(BackendError, match="damaged 'u'"):

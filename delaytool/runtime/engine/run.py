@@ -34,7 +34,7 @@ MAX_DIGITS = 1 << 29
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EngineTrace(Trace):
     """A trace, and further results of the run.
 

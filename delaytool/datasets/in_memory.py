@@ -1,0 +1,264 @@
+"""Data sets that a program has in memory: arrays, events, PyTorch's data sets and loaders, tonic's data sets.
+
+What is taken for one part of the data, x standing for a tensor, an array or nested lists:
+
+    (frames, labels)        x (sample, time, channel); or a list of x (time, channel), which may differ in length
+    (events, labels)        a list of (times in seconds, units), one pair for each sample
+    a torch Dataset         whose items are (x (time, channel), label)
+    a torch DataLoader      whose items are (x (batch, time, channel), labels)
+    a tonic data set        with a sensor_size, whose items are (events with the fields t and x, label)
+    EventData, FrameData    as this package's readers make them
+
+Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Labels are whole
+numbers from 0, or names, which are numbered in alphabetical order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from delaytool.datasets.arrays import are_whole, array_of
+from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
+from delaytool.datasets.sources import Splits, divide
+from delaytool.datasets.spec import MEMORY, DataSpec
+from delaytool.datasets.tonic_events import flattening
+from delaytool.errors import DataError
+
+Part: TypeAlias = EventData | FrameData
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryData:
+    """The three parts, and what an encoding must know to give the frames back that were given.
+
+    n_steps   frames of the longest sample where frames of spike counts were given, which begin at time 0; None: events,
+              or real numbers
+    """
+
+    splits: Splits
+    n_steps: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """One part as it was given: EventData or FrameData, a list of frames (time, channel) or of (times, units).
+
+    n_units   where the data set says how many there are
+    """
+
+    samples: Any
+    labels: list[Any]
+    n_units: int | None = None
+
+    @property
+    def are_frames(self) -> bool:
+        return isinstance(self.samples, list) and not isinstance(self.samples[0], tuple)
+
+    @property
+    def are_counts(self) -> bool:
+        """Whether frames are spike counts, rather than real numbers."""
+        return self.are_frames and all(are_whole(frames) and _in_range(frames) for frames in self.samples)
+
+    def count_units(self) -> int:
+        """Raises DataError where samples have different numbers of channels."""
+        if self.n_units is not None:
+            return self.n_units
+        if isinstance(self.samples, EventData | FrameData):
+            return self.samples.n_units
+        if not self.are_frames:
+            return max(int(units.max(initial=-1)) for _, units in self.samples) + 1
+        widths = {frames.shape[1] for frames in self.samples}
+        if len(widths) > 1:
+            raise DataError(f"samples have {min(widths)} to {max(widths)} channels; give all the same number")
+        return int(widths.pop())
+
+
+def in_memory(
+    data: Any, spec: DataSpec, *, class_names: Sequence[str] | None = None, n_units: int | None = None
+) -> MemoryData:
+    """One part of data, or a dictionary of parts 'train', 'validation' and 'test', to the three parts.
+
+    spec          how missing parts are cut off, and the length of a step; its source is not read
+    class_names   one for each class: names for labels that are numbers, or the order of those that are names
+    n_units       of events; None: the largest unit + 1 of all parts
+    Raises DataError.
+    """
+    given = dict(data) if isinstance(data, Mapping) else {"all": data}
+    unknown = [name for name in given if name not in (*PARTS, "all")]
+    if unknown or not given:
+        raise DataError(f"data has the parts {', '.join(map(str, given)) or 'none'}; give some of {', '.join(PARTS)}")
+    if "all" not in given and "train" not in given:
+        raise DataError(f"data has the parts {', '.join(given)}, and none to train on; give 'train'")
+    read = {name: read_samples(part) for name, part in given.items()}
+    labels, names = number_labels(
+        {name: part.labels for name, part in read.items()}, None if class_names is None else tuple(class_names)
+    )
+    found = {part.count_units() for part in read.values()}
+    frames = [part for part in read.values() if part.are_frames]
+    if n_units is None and frames and len(found) > 1:
+        raise DataError(f"the parts have {min(found)} to {max(found)} channels; give all the same number")
+    units = n_units or max(found)
+    n_classes = len(names) or max(int(part.max()) for part in labels.values()) + 1
+    real = any(not part.are_counts for part in frames)  # whole numbers in another part are so by chance
+    parts: dict[str, Part] = {}
+    for name, part in read.items():
+        title = MEMORY if name == "all" else f"{MEMORY} {name}"
+        samples = part.samples
+        if isinstance(samples, EventData | FrameData):
+            parts[name] = replace(samples, labels=labels[name], class_names=names, n_classes=n_classes)
+        elif part.are_frames and real:
+            parts[name] = _frame_data(samples, labels[name], names, n_classes, spec.time_step_ms, title)
+        else:
+            events = [_events(one, spec.time_step_ms) for one in samples] if part.are_frames else samples
+            parts[name] = EventData.from_samples(
+                events, labels[name], n_units=units, n_classes=n_classes, name=title, class_names=names
+            )
+    if len({type(part) for part in parts.values()}) > 1:
+        raise DataError("some parts of the data are events and some are real numbers; give parts of one kind")
+    longest = max((len(one) for part in frames for one in part.samples), default=None)
+    return MemoryData(divide(replace(spec, source=MEMORY), parts), None if real else longest)
+
+
+def read_samples(data: Any) -> Samples:
+    """One part of data of any kind that this module's text names. Raises DataError."""
+    if isinstance(data, EventData | FrameData):
+        names = data.class_names
+        return Samples(data, [names[label] if names else int(label) for label in data.labels])
+    n_units = None
+    if isinstance(data, tuple) and len(data) == 2:
+        samples, labels = data
+    elif hasattr(data, "sensor_size"):
+        samples, labels, n_units = _of_tonic(data)
+    elif hasattr(data, "dataset") and hasattr(data, "batch_size"):  # a DataLoader
+        samples, labels = _of_loader(data)
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        pairs = [_pair(data[index], index) for index in range(len(data))]
+        samples, labels = [x for x, _ in pairs], [y for _, y in pairs]
+    else:
+        raise DataError(
+            f"data of type {type(data).__name__} is no data set; give (frames, labels), (events, labels), a torch "
+            "Dataset or DataLoader, or a tonic data set"
+        )
+    plain = [label.item() if hasattr(label, "item") else label for label in _listed(labels)]
+    if len(samples) != len(plain):
+        raise DataError(f"{len(samples)} samples have {len(plain)} labels; give one label for each sample")
+    if len(plain) == 0:
+        raise DataError("the data hold no samples; give at least one")
+    if _are_events(samples):
+        return Samples([(array_of(times), array_of(units)) for times, units in samples], plain, n_units)
+    return Samples([_frame(sample, index) for index, sample in enumerate(samples)], plain)
+
+
+def number_labels(
+    labels: Mapping[str, Sequence[Any]], class_names: tuple[str, ...] | None = None
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Labels of every part to (numbers, class names): numbers stay, names are numbered in the order of `class_names`,
+    or else of the alphabet. Raises DataError for a mixture, and for what `class_names` does not hold."""
+    every = [label for part in labels.values() for label in part]
+    if all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in every):
+        numbers = {name: np.array(part, np.int64) for name, part in labels.items()}
+        highest = max(every, default=-1)
+        if class_names is not None and highest >= len(class_names):
+            raise DataError(f"label {highest} has no name: class_names holds {len(class_names)}; name every class")
+        return numbers, class_names or ()
+    wrong = next((label for label in every if not isinstance(label, str)), None)
+    if wrong is not None:
+        raise DataError(f"label {wrong!r} is a {type(wrong).__name__}; labels are whole numbers or names, all alike")
+    names = class_names or tuple(sorted(set(every)))
+    number = {name: index for index, name in enumerate(names)}
+    missing = sorted(set(every) - set(names))
+    if missing:
+        raise DataError(f"label {missing[0]!r} is none of the classes {', '.join(names)}")
+    return {name: np.array([number[one] for one in part], np.int64) for name, part in labels.items()}, names
+
+
+def _frame_data(
+    samples: Sequence[np.ndarray],
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    n_classes: int,
+    time_step_ms: float,
+    name: str,
+) -> FrameData:
+    steps = np.array([len(frames) for frames in samples], np.int64)
+    with np.errstate(over="ignore"):  # what float16 does not hold becomes infinite, which check() names
+        values = np.concatenate(samples).astype(np.float16)
+    return FrameData(
+        values=values,
+        starts=np.concatenate([[0], np.cumsum(steps)[:-1]]).astype(np.int64),
+        steps=steps,
+        labels=labels,
+        n_classes=n_classes,
+        time_step_ms=time_step_ms,
+        name=name,
+        class_names=names,
+    ).check()
+
+
+def _events(frames: np.ndarray, time_step_ms: float) -> tuple[np.ndarray, np.ndarray]:
+    """As many events in the middle of each step as the count says: binned from time 0, they are the counts again."""
+    counts = frames.astype(np.int64)
+    step, unit = np.nonzero(counts)
+    times = (step + 0.5) * (time_step_ms / 1000)
+    repeats = counts[step, unit]
+    return np.repeat(times, repeats), np.repeat(unit, repeats)
+
+
+def _in_range(frames: np.ndarray) -> bool:
+    return bool(frames.min(initial=0) >= 0 and frames.max(initial=0) <= 255)
+
+
+def _are_events(samples: Any) -> bool:
+    return isinstance(samples, list | tuple) and all(
+        isinstance(sample, tuple) and len(sample) == 2 for sample in samples
+    )
+
+
+def _frame(sample: Any, index: int) -> np.ndarray:
+    frames = array_of(sample)
+    if frames.ndim != 2 or frames.dtype.kind not in "biuf" or not frames.size:
+        raise DataError(
+            f"sample {index}: it has shape {frames.shape} and type {frames.dtype}; frames are numbers (steps, channels)"
+        )
+    return frames
+
+
+def _listed(labels: Any) -> list[Any]:
+    return list(labels) if isinstance(labels, list | tuple) else list(array_of(labels).reshape(-1))
+
+
+def _pair(item: Any, index: int) -> tuple[Any, Any]:
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        raise DataError(f"sample {index}: the data set gives no pair (frames, label) but a {type(item).__name__}")
+    return item[0], item[1]
+
+
+def _of_loader(loader: Any) -> tuple[list[Any], list[Any]]:
+    samples: list[Any] = []
+    labels: list[Any] = []
+    for index, batch in enumerate(loader):
+        x, y = _pair(batch, index)
+        samples.extend(array_of(x))
+        labels.extend(_listed(y))
+    return samples, labels
+
+
+def _of_tonic(recorded: Any) -> tuple[list[Any], list[Any], int]:
+    n_units, units_of = flattening(type(recorded).__name__, recorded.sensor_size, pixel_bins=1, polarity="keep")
+    samples: list[Any] = []
+    labels: list[Any] = []
+    for index in range(len(recorded)):
+        events, label = _pair(recorded[index], index)
+        if getattr(getattr(events, "dtype", None), "names", None) is None:  # a transform has made frames of them
+            events = array_of(events)
+            samples.append(events.reshape(len(events), -1))
+        else:
+            samples.append(((events["t"] / 1e6).astype(np.float32), units_of(events)))  # tonic has us
+        labels.append(label)
+    return samples, labels, n_units

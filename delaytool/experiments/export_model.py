@@ -1,0 +1,151 @@
+"""From a float network in memory, ours or anyone's, to an IntegerNetwork in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from delaytool.adapters.snntorch import read_snntorch
+from delaytool.adapters.spikingjelly import read_spikingjelly
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.arrays import array_of, count_frames
+from delaytool.errors import ExportError
+from delaytool.experiments.export_run import ExportOptions, checkpoint_path, export_run
+from delaytool.experiments.run import Run
+from delaytool.exporter.compile import export as export_delay_network
+from delaytool.exporter.compile_program import export_stages
+from delaytool.hw_configs import Target, load_target
+from delaytool.models.stages import Staged, stages_of
+from delaytool.quantization.float_simulation import simulate_float
+from delaytool.quantization.fold_batch_norm import fold_batch_norm
+from delaytool.quantization.integer_training import TrainedNetwork
+from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program_of_stages import program_of_stages
+from delaytool.quantization.round_delays import round_delays
+from delaytool.trainer.checkpoint import Checkpoint
+
+# Modules of other libraries; stages_of knows this package's and PyTorch's own.
+READERS = (read_spikingjelly, read_snntorch)
+
+
+def export(
+    model: nn.Module | Staged | Run | str | os.PathLike[str],
+    target: str | Target = "loihi2",
+    calibration: Any = None,
+    *,
+    encoding: InputEncoding | None = None,
+    time_step_ms: float = 10.0,
+    class_names: Sequence[str] = (),
+    readout: str = "softmax-sum",
+    clip_delays: bool = False,
+    checkpoint: str = "best",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> IntegerNetwork:
+    """Compile a float network for a chip; `save` of what is returned writes it to a file.
+
+    model         a run or its folder; a DelayNetwork; or any network that gives its stages: an nn.Sequential of
+                  DelayedLinear, BatchNorm, LIF and LeakyReadout, of spikingjelly's and dcls' modules, of
+                  torch.nn.Linear and snnTorch's neurons; or an object with a method stages() that returns them in order
+    target        a chip (`delaytool.hw_configs`), or 'ideal' for the contract's own limits alone
+    calibration   frames (sample, time, channel) of spike counts that were not trained on: tensor, array or lists.
+                  Scales are chosen by how well the integers follow the float network on them. Of a run: None for
+                  samples of its validation part
+    encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
+                  time_step_ms each. Of a run: its own
+    class_names   one for each class; of a run: its data's
+    readout       how the class is read from the membranes of the last layer, if its neurons never fire: 'softmax-sum',
+                  the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted
+    clip_delays   cut delays over the chip's limit instead of refusing them
+    checkpoint    of a run: 'best' or 'last'
+    progress      called with (layer, scales tried, scales to try)
+
+    A network without a DelayNetwork's settings runs in the time of its own forward pass: a spike meets the membrane
+    after its delay in the same step, and on the chip one step later for each layer. Raises ExportError, which names the
+    module where the network has something that no integer network has.
+
+        network = export(model, "loihi2", calibration=frames)
+        network.save("network.h5")
+    """
+    chip = target if isinstance(target, Target) else load_target(target)
+    if isinstance(model, str | os.PathLike):
+        model = Run(Path(model))
+    if isinstance(model, Run):
+        return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint, progress)
+    if calibration is None:
+        raise ExportError("calibration is missing; give frames (sample, time, channel) that were not trained on")
+    frames = count_frames(calibration)
+    if not frames.size:
+        raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")
+    encoding = _resolved(encoding, frames, time_step_ms)
+    names = tuple(map(str, class_names))
+    if isinstance(model, TrainedNetwork):
+        was_training = model.training
+        try:
+            return export_delay_network(
+                model.eval(), encoding, chip, None, frames,
+                clip_delays=clip_delays, class_names=names, progress=progress,
+            ).network  # fmt: skip
+        finally:
+            model.train(was_training)
+    return export_stages(
+        stages_of(model, READERS), encoding, chip, frames,
+        readout=readout, clip_delays=clip_delays, class_names=names, progress=progress,
+    ).network  # fmt: skip
+
+
+@torch.no_grad()
+def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
+    """What the exporter understands of a network, in floats: each layer's spikes, of the last its membrane if it never
+    fires; each (sample, step, neuron), delays rounded.
+
+    frames (sample, time, channel) of spike counts. Compare with your own forward pass: where they agree, what is
+    exported is the network that you trained. Raises ExportError.
+
+        membrane = simulate_stages(model, frames)[-1]
+    """
+    given = count_frames(frames)
+    program = program_of_stages(stages_of(model, READERS), _resolved(None, given, 10.0))
+    program = merge_taps(round_delays(fold_batch_norm(program), load_target("ideal")))
+    return [layer.numpy() for layer in simulate_float(program, given)]
+
+
+def _resolved(encoding: InputEncoding | None, frames: np.ndarray, time_step_ms: float) -> InputEncoding:
+    steps, channels = frames.shape[1:]
+    largest = max(1, int(frames.max(initial=0)))
+    if encoding is None:
+        return InputEncoding(
+            n_units=channels, time_step_ms=time_step_ms, start="zero", n_steps=steps, max_count=min(255, largest)
+        )
+    if encoding.n_channels != channels:
+        raise ExportError(f"calibration frames have {channels} channels, the encoding {encoding.n_channels}")
+    if encoding.n_steps is None or (encoding.max_count is None and encoding.values == "count"):
+        encoding = replace(encoding, n_steps=encoding.n_steps or steps, max_count=encoding.max_count or largest)
+    return encoding
+
+
+def _export_run(
+    run: Run,
+    chip: Target,
+    calibration: Any,
+    class_names: Sequence[str],
+    clip_delays: bool,
+    checkpoint: str,
+    progress: Callable[[str, int, int], None] | None,
+) -> IntegerNetwork:
+    if calibration is None:
+        options = ExportOptions(checkpoint=checkpoint, clip_delays=clip_delays)
+        network = export_run(run.path, chip, None, options, progress, splits=run.splits).network
+        return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
+    saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
+    return export_delay_network(
+        saved.network(), saved.encoding, chip, None, count_frames(array_of(calibration)),
+        clip_delays=clip_delays, checkpoint=checkpoint, class_names=tuple(map(str, class_names)), progress=progress,
+    ).network  # fmt: skip

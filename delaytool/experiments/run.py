@@ -1,0 +1,161 @@
+"""A run as a program has it: trained from a recipe and data, or loaded from its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets import DataSpec, Splits
+from delaytool.datasets.in_memory import in_memory
+from delaytool.datasets.spec import MEMORY, absolute_source
+from delaytool.errors import RecipeError
+from delaytool.experiments.export_run import checkpoint_path
+from delaytool.printable import printable
+from delaytool.quantization.integer_training import TrainedNetwork
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.loop import Reporter
+from delaytool.trainer.loop import train as train_recipe
+from delaytool.trainer.recipe import Recipe, load_recipe, recipe_of_run, validated
+from delaytool.trainer.run_folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run in its folder; everything is read from there when it is asked for.
+
+    path     the folder
+    splits   its data, where they were given in memory
+    """
+
+    path: Path
+    splits: Splits | None = None
+
+    def __repr__(self) -> str:
+        summary = self.summary
+        state = f"{len(self.metrics)} epochs"
+        if "test_accuracy_rounded" in summary:
+            state += f", test accuracy {100 * summary['test_accuracy_rounded']:.2f} %"
+        return f"Run({printable(str(self.path))!r}, {state})"
+
+    @property
+    def recipe(self) -> Recipe:
+        folder = RunFolder(self.path)
+        return recipe_of_run(folder.read_recipe(), str(folder.recipe))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the finished run recorded; empty while it has not ended."""
+        return RunFolder(self.path).read_summary()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One dictionary for each epoch, in order."""
+        return RunFolder(self.path).read_metrics()
+
+    def checkpoint(self, which: str = "best") -> Checkpoint:
+        """The checkpoint 'best' or 'last', with its encoding. Raises CheckpointError."""
+        return Checkpoint.load(checkpoint_path(self.path, which))
+
+    def model(self, which: str = "best") -> TrainedNetwork:
+        """The network of a checkpoint, in evaluation mode, on the CPU; as trained through integers, where it was."""
+        return self.checkpoint(which).network()
+
+    @property
+    def encoding(self) -> InputEncoding:
+        """How its data become frames."""
+        return self.checkpoint().encoding
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """A run from its folder, which `train` or `delaytool train` made.
+
+    Raises CheckpointError where none is there, or one of its files is damaged.
+
+        load_run("runs/digits").model()
+    """
+    RunFolder(path).require_intact()
+    return Run(Path(path))
+
+
+def train(
+    recipe: str | os.PathLike[str] | Recipe = "digits",
+    data: Any = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    class_names: Sequence[str] | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Train a recipe in a run folder, as `delaytool train` does.
+
+    recipe        a preset's name (`delaytool recipes`), a TOML file, or a Recipe
+    data          None: what the recipe names; a string or path: a source, as `--data`; else data in memory: (frames,
+                  labels), (events, labels), a torch Dataset or DataLoader, a tonic data set, or a dictionary of such
+                  parts 'train', 'validation' and 'test' (see `delaytool.datasets.in_memory`). Parts that are missing
+                  are cut off as for a file
+    folder        of the run; None: runs/NAME
+    overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
+    class_names   one for each class, of data in memory
+    resume        go on with the folder's run; `recipe` and `overrides` are not read then
+    reporter      called as training goes on (`delaytool.trainer.loop.Reporter`)
+
+    Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
+    are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
+    CheckpointError.
+
+        run = train("digits", (frames, labels), overrides={"trainer.epochs": 20}, class_names=["left", "right"])
+    """
+    splits = None
+    if resume:
+        if folder is None:
+            raise RecipeError("resume goes on with a run; give its folder")
+        loaded = load_run(folder).recipe
+    else:
+        loaded = _recipe(recipe, overrides or {})
+    if isinstance(data, str | os.PathLike):
+        loaded = _with_data(loaded, {"source": absolute_source(str(data))})
+    elif isinstance(data, Splits):
+        splits, loaded = data, _with_data(loaded, {"source": MEMORY})
+    elif data is not None:
+        spec = DataSpec.from_recipe(loaded.model_dump(mode="json"), source=MEMORY)
+        given = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
+        splits = given.splits
+        if not resume:
+            loaded = _with_data(loaded, _as_given(loaded, given.n_steps, real=hasattr(splits.train, "values")))
+    where = Path("runs") / loaded.name if folder is None else Path(folder)
+    train_recipe(None if resume else loaded, where, resume=resume, reporter=reporter, splits=splits)
+    return Run(where, splits)
+
+
+def _recipe(recipe: str | os.PathLike[str] | Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    if not isinstance(recipe, Recipe):
+        changes = [f"{key}={'none' if value is None else json.dumps(value)}" for key, value in overrides.items()]
+        return load_recipe(os.fspath(recipe), changes)
+    values = recipe.model_dump(mode="json")
+    for key, value in overrides.items():
+        section, _, name = key.rpartition(".")
+        if section and not isinstance(values.get(section), dict):
+            raise RecipeError(f"{key}: unknown key; a recipe has the sections data, model and trainer")
+        (values[section] if section else values)[name] = value
+    return validated(values, "recipe")
+
+
+def _as_given(recipe: Recipe, n_steps: int | None, real: bool) -> dict[str, Any]:
+    """The keys of a recipe's data part with which frames in memory are read as they are."""
+    if real:
+        return {"source": MEMORY, "values": "graded", "channel_bins": 1, "max_count": None}
+    if n_steps is None:
+        return {"source": MEMORY}
+    return {"source": MEMORY, "start": "zero", "n_steps": recipe.data.n_steps or n_steps}
+
+
+def _with_data(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    values = recipe.model_dump(mode="json")
+    values["data"] |= changes
+    return validated(values, "data")

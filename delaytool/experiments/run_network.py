@@ -1,0 +1,88 @@
+"""An integer network in memory: loaded, run on a backend, verified on several. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.arrays import array_of, count_frames
+from delaytool.datasets.in_memory import number_labels
+from delaytool.errors import DataError
+from delaytool.experiments.verify_run import torch_backend
+from delaytool.runtime.backends import Backend, BackendOptions, backend_named
+from delaytool.runtime.trace import Trace
+from delaytool.verification.float_figures import FloatFigures
+from delaytool.verification.verdict import Verdict
+from delaytool.verification.verdict import verify as verify_backends
+
+
+def load(path: str | os.PathLike[str]) -> IntegerNetwork:
+    """A network from its file, which `save` or `delaytool export` wrote. Raises NetworkError."""
+    return IntegerNetwork.load(path)
+
+
+def run(
+    network: IntegerNetwork, frames: Any, backend: str | Backend = "engine", *, options: BackendOptions | None = None
+) -> Trace:
+    """Every layer's spikes, currents and membranes at every step.
+
+    frames    (sample, time, channel) of whole numbers: tensor, array or lists
+    backend   a name ('engine', 'reference', 'torch', 'lava', ...), or a function (network, frames) -> Trace
+    Raises BackendError, and DataError for frames that the network's encoding does not admit.
+
+        trace = run(network, frames)
+        trace.readout  # (sample, step, class): membranes of the last layer
+    """
+    return _backend(backend, options)(network, count_frames(frames))
+
+
+def verify(
+    network: IntegerNetwork,
+    frames: Any,
+    labels: Any,
+    backends: Sequence[str] | Mapping[str, Backend] = ("engine", "reference"),
+    *,
+    float_accuracy: float | None = None,
+    max_drop: float | None = None,
+    options: BackendOptions | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Verdict:
+    """Run several backends on the same samples and compare each with the first, bit for bit.
+
+    frames           (sample, time, channel) of whole numbers: tensor, array or lists
+    labels           (sample,): numbers, or the network's class names
+    backends         at least two names, or functions by name; the accuracy of the first counts
+    float_accuracy   0..1, of the float network with rounded delays on these samples; None: not known
+    max_drop         points of accuracy that the integers may cost; None: bits alone decide
+    Raises VerificationError where nothing would be compared, DataError, BackendError.
+
+        verify(network, frames, labels, backends=["engine", "reference"]).passed
+    """
+    named = dict(backends) if isinstance(backends, Mapping) else {name: _backend(name, options) for name in backends}
+    figures = None
+    if float_accuracy is not None:
+        if not 0 <= float_accuracy <= 1:
+            raise DataError(f"float_accuracy {float_accuracy} is no share of the samples; give 0..1")
+        figures = FloatFigures(float_accuracy, float_accuracy, origin="given by the caller")
+    return verify_backends(
+        network, count_frames(frames), labels_of(network, labels), named,
+        floats=figures, max_drop=max_drop, progress=progress,
+    )  # fmt: skip
+
+
+def labels_of(network: IntegerNetwork, labels: Any) -> np.ndarray:
+    """(sample,) numbers of labels that may be the network's class names. Raises DataError."""
+    values = array_of(labels).reshape(-1)
+    if values.dtype.kind == "f" and (values == np.floor(values)).all():
+        values = values.astype(np.int64)
+    return number_labels({"": values.tolist()}, network.class_names or None)[0][""]
+
+
+def _backend(backend: str | Backend, options: BackendOptions | None) -> Backend:
+    if callable(backend):
+        return backend
+    return torch_backend() if backend == "torch" else backend_named(backend, options)

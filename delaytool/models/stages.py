@@ -1,0 +1,245 @@
+"""What a network is, stage by stage, as the exporter reads it: synapses, norm, neurons, whoever wrote the modules.
+
+A module takes part in one of two ways. Its class is known here or in `delaytool.adapters` (DelayedLinear, LIF, ...), or
+it has a method `stages()` that returns modules and stages in the order in which its forward pass uses them.
+
+    class Net(nn.Module):
+        def stages(self):
+            return [self.synapses, self.norm, self.neurons, self.readout]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from delaytool.errors import ExportError
+from delaytool.models.delayed_linear import DelayedLinear
+from delaytool.models.spiking_layers import LIF, LeakyReadout
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """From one population to the next: y[t, o] = sum over i and taps of w x[t - d, i], its decay over time, + bias.
+
+    weight        (n_out, n_in, taps)
+    delay         the same shape, or one that broadcasts to it; steps, of which the exporter takes the nearest whole
+    bias          (n_out,), added in every step past the current's decay; None: none
+    current_tau   time constant in steps of the leaky integrator behind the sum; 1: none
+    lengthens     steps by which the output is longer than the input
+    """
+
+    weight: Tensor
+    delay: Tensor
+    bias: Tensor | None = None
+    current_tau: float = 1.0
+    lengthens: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """Batch norm at rest, each tensor (n_out,): out = gamma (in - mean) / sqrt(variance + eps) + beta."""
+
+    gamma: Tensor
+    beta: Tensor
+    mean: Tensor
+    variance: Tensor
+    eps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """A population: i[t] = (1 - 1/current_tau) i[t-1] + x[t],  v[t] = (1 - 1/tau) v[t-1] + gain i[t].
+
+    tau           of the membrane, in steps
+    threshold     where v >= threshold there is a spike and v becomes 0; None: it never fires, the readout
+    gain          factor of the input
+    current_tau   time constant in steps of the current, biases included; 1: none
+    recurrent     synapses from the population to itself, whose spikes take one step besides their delay
+    """
+
+    tau: float
+    threshold: float | None
+    gain: float = 1.0
+    current_tau: float = 1.0
+    recurrent: Synapses | None = None
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Silent steps that are put before and after the input of the next synapses."""
+
+    before: int
+    after: int
+
+
+Stage: TypeAlias = Synapses | Norm | Neurons | Padding
+# A module to its stages; None: the module is of no class that this reader knows.
+Reader: TypeAlias = Callable[[nn.Module], "Sequence[Stage] | None"]
+
+
+class Staged(Protocol):
+    """A network that says what it is made of."""
+
+    def stages(self) -> Iterable[nn.Module | Stage]:
+        """Modules and stages, in the order of the forward pass."""
+        ...
+
+
+@dataclass(frozen=True)
+class NamedStage:
+    """A stage, and the module that it came from as errors call it: 'hidden.0 (LIFNode)'."""
+
+    module: str
+    stage: Stage
+
+
+def stages_of(model: nn.Module | Staged, readers: Sequence[Reader] = ()) -> list[NamedStage]:
+    """The stages of a model in order, each with the name of its module.
+
+    readers: of other libraries' modules, asked after those of this package. Raises ExportError, which names the module,
+    for one that nobody knows.
+
+    >>> model = nn.Sequential(DelayedLinear(4, 3, max_delay=9), LIF(tau=5.0), DelayedLinear(3, 2, 9), LeakyReadout(5.0))
+    >>> [named.module for named in stages_of(model)]
+    ['0 (DelayedLinear)', '1 (LIF)', '2 (DelayedLinear)', '3 (LeakyReadout)']
+    """
+    names = {id(module): name for name, module in model.named_modules()} if isinstance(model, nn.Module) else {}
+    return list(_walk(model, (read_own_module, read_torch_module, *readers), names, "model"))
+
+
+def _walk(module: object, readers: Sequence[Reader], names: dict[int, str], place: str) -> Iterator[NamedStage]:
+    label = f"{names.get(id(module)) or place} ({type(module).__name__})"
+    if isinstance(module, Synapses | Norm | Neurons | Padding):
+        yield NamedStage(label, module)
+    elif callable(getattr(type(module), "stages", None)):  # not of the instance: a module list may be called so
+        for index, part in enumerate(cast(Staged, module).stages()):
+            if part is module:
+                raise ExportError(f"module {label}: its stages() returns itself; return its parts in order")
+            yield from _walk(part, readers, names, f"stage {index}")
+    elif isinstance(module, nn.Module):
+        found = next((stages for reader in readers if (stages := _read(reader, module, label)) is not None), None)
+        if found is not None:
+            yield from (NamedStage(label, stage) for stage in found)
+        elif isinstance(module, nn.Sequential):
+            _refuse_wrong_norm(module, names)
+            for name, part in module.named_children():
+                yield from _walk(part, readers, names, name)
+        else:
+            raise ExportError(
+                f"module {label}: the exporter does not know this class; give it, or the model, a method stages() "
+                "that returns its synapses, norm and neurons in order (docs/python.md)"
+            )
+    else:
+        raise ExportError(f"module {label}: neither a torch.nn.Module nor a stage; see docs/python.md")
+
+
+def _read(reader: Reader, module: nn.Module, label: str) -> Sequence[Stage] | None:
+    try:
+        return reader(module)
+    except ExportError as error:
+        raise ExportError(f"module {label}: {error}") from None
+
+
+def _refuse_wrong_norm(model: nn.Sequential, names: dict[int, str]) -> None:
+    before: nn.Module | None = None
+    for part in model:
+        if type(part) is nn.BatchNorm1d and isinstance(before, DelayedLinear):
+            raise ExportError(
+                f"module {names.get(id(part), '')} (BatchNorm1d): behind a DelayedLinear it normalizes dimension 1 of "
+                "(time, batch, neuron), which are not the neurons; use delaytool.BatchNorm"
+            )
+        before = part
+
+
+def synapses_of(layer: DelayedLinear) -> Synapses:
+    """A layer of this package as a stage, with its delays in range."""
+    return Synapses(
+        layer.connected_weight().detach(),
+        layer.delays.detach(),
+        None if layer.bias is None else layer.bias.detach(),
+        layer.config.current_tau,
+    )
+
+
+def read_own_module(module: nn.Module) -> Sequence[Stage] | None:
+    """The stages of this package's layers."""
+    if isinstance(module, DelayedLinear):
+        return (synapses_of(module),)
+    if isinstance(module, LIF):
+        recurrent = None if module.recurrent is None else synapses_of(module.recurrent)
+        return (Neurons(module.tau, module.threshold, recurrent=recurrent),)
+    if isinstance(module, LeakyReadout):
+        return (Neurons(module.tau, None),)
+    return None
+
+
+# What does nothing in evaluation mode.
+_AT_REST = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
+
+def read_torch_module(module: nn.Module) -> Sequence[Stage] | None:
+    """The stages of PyTorch's own layers: Linear is synapses without delay, padding is for the next synapses."""
+    if isinstance(module, _AT_REST):
+        return ()
+    if isinstance(module, nn.Linear):
+        weight = module.weight.detach().unsqueeze(-1)
+        bias = None if module.bias is None else module.bias.detach()
+        return (Synapses(weight, torch.zeros_like(weight), bias),)
+    if isinstance(module, nn.BatchNorm1d):
+        return (_norm_of(module),)
+    if isinstance(module, nn.ConstantPad1d):
+        if module.value != 0:
+            raise ExportError(
+                f"it pads with {module.value:g}, and a chip's input is silent before it begins; pad with 0"
+            )
+        before, after = module.padding
+        return (Padding(int(before), int(after)),)
+    return None
+
+
+def _norm_of(module: nn.BatchNorm1d) -> Norm:
+    if module.running_mean is None or module.running_var is None:
+        raise ExportError(
+            "it has no running statistics, so that what it does depends on the batch; build it with "
+            "track_running_stats=True"
+        )
+    mean, variance = module.running_mean.detach(), module.running_var.detach()
+    return Norm(
+        torch.ones_like(mean) if module.weight is None else module.weight.detach(),
+        torch.zeros_like(mean) if module.bias is None else module.bias.detach(),
+        mean,
+        variance,
+        module.eps,
+    )
+
+
+def padded(stages: Iterable[NamedStage]) -> list[NamedStage]:
+    """The stages with every Padding put into the delays and the length of the synapses that follow it.
+
+    Steps that are put before the input delay everything: a spike comes so many steps later, and so does the output.
+    Raises ExportError where no synapses follow.
+    """
+    out: list[NamedStage] = []
+    before = after = 0
+    last = ""
+    for named in stages:
+        stage = named.stage
+        if isinstance(stage, Padding):
+            before, after, last = before + stage.before, after + stage.after, named.module
+            continue
+        if before or after:
+            if not isinstance(stage, Synapses):
+                raise ExportError(
+                    f"module {last}: padding stands before synapses, and {named.module} are none; move it"
+                )
+            stage = replace(stage, delay=stage.delay + before, lengthens=stage.lengthens + before + after)
+            before = after = 0
+        out.append(NamedStage(named.module, stage))
+    if before or after:
+        raise ExportError(f"module {last}: no synapses follow this padding; leave it out")
+    return out

@@ -1,0 +1,195 @@
+"""Data sets from memory: whatever they come as, their frames are the ones that were given."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets import DataSpec, EventData, FrameData, frames_of, load
+from delaytool.datasets.in_memory import in_memory
+from delaytool.datasets.spec import MEMORY
+from delaytool.errors import DataError
+
+SPEC = DataSpec(MEMORY, validation_fraction=0.25, test_fraction=0.25, time_step_ms=3.0)
+
+
+def samples(seed=0, n=16, steps=7, channels=5, highest=3):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, highest + 1, (n, steps, channels)).astype(np.uint8), np.arange(n) % 2
+
+
+def parts(frames, labels):
+    return {
+        "train": (frames[:8], labels[:8]),
+        "validation": (frames[8:12], labels[8:12]),
+        "test": (frames[12:], labels[12:]),
+    }
+
+
+def frames_again(part, data, **more):
+    options = {"n_units": part.n_units, "time_step_ms": SPEC.time_step_ms, "start": "zero", "n_steps": data.n_steps}
+    return frames_of(part, InputEncoding(**{**options, **more}))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    steps=st.integers(1, 400),
+    channels=st.integers(1, 6),
+    highest=st.sampled_from([1, 3, 255]),
+    step_ms=st.floats(0.05, 50.0),
+)
+def test_spike_counts_come_back_as_they_were_given(seed, steps, channels, highest, step_ms):
+    frames, labels = samples(seed, 4, steps, channels, highest)
+    frames[0] = 0  # silence has a length, too
+    spec = DataSpec(MEMORY, time_step_ms=step_ms)
+    data = in_memory({name: (frames, labels) for name in ("train", "validation", "test")}, spec)
+    assert data.n_steps == steps
+    again = frames_again(data.splits.train, data, time_step_ms=step_ms, max_count=255)
+    np.testing.assert_array_equal(again, frames)
+    np.testing.assert_array_equal(data.splits.test.labels, labels)
+
+
+def test_a_part_may_be_many_things():
+    frames, labels = samples()
+    listed = [(frame.tolist(), int(label)) for frame, label in zip(frames, labels, strict=True)]
+
+    class Dataset:
+        def __len__(self):
+            return len(listed)
+
+        def __getitem__(self, index):
+            return listed[index]
+
+    class Loader:  # as PyTorch's: batches
+        dataset, batch_size = Dataset(), 8
+
+        def __iter__(self):
+            return iter([(frames[:8], labels[:8]), (frames[8:], labels[8:])])
+
+    given = [(frames, labels), (list(frames), labels.tolist()), (frames.astype(np.float32), labels), Dataset(), listed]
+    given.append(Loader())
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        tensors = TensorDataset(torch.from_numpy(frames).float(), torch.from_numpy(labels))
+        given += [tensors, DataLoader(tensors, batch_size=5), (torch.from_numpy(frames).requires_grad_(False), labels)]
+    for one in given:
+        data = in_memory({name: one for name in ("train", "validation", "test")}, SPEC)
+        np.testing.assert_array_equal(frames_again(data.splits.validation, data, max_count=3), frames)
+        np.testing.assert_array_equal(data.splits.validation.labels, labels)
+
+
+def test_samples_of_several_lengths_end_in_silence():
+    frames, labels = samples()
+    short = [frame[: 3 + index % 5] for index, frame in enumerate(frames)]
+    data = in_memory(parts(short, labels), SPEC)
+    assert data.n_steps == 7
+    again = frames_again(data.splits.train, data, max_count=3)
+    for index in range(8):
+        np.testing.assert_array_equal(again[index, : 3 + index % 5], short[index])
+        assert not again[index, 3 + index % 5 :].any()
+
+
+def test_events_are_events():
+    rng = np.random.default_rng(1)
+    events = [(np.sort(rng.uniform(0, 0.1, 9)), rng.integers(0, 6, 9)) for _ in range(16)]
+    events[3] = (events[3][0], np.full(9, 6))
+    data = in_memory((events, ["a", "b"] * 8), SPEC)
+    assert isinstance(data.splits.train, EventData)
+    assert data.n_steps is None
+    assert data.splits.train.n_units == 7
+    assert in_memory((events, ["a", "b"] * 8), SPEC, n_units=12).splits.train.n_units == 12
+    assert sum(map(len, (data.splits.train, data.splits.validation, data.splits.test))) == 16
+    assert data.splits.train.class_names == ("a", "b")
+
+
+def test_real_numbers_are_frame_data_in_every_part():
+    frames, labels = samples()
+    real = frames + np.float32(0.25)
+    real[8:12] = frames[8:12]  # by chance whole
+    data = in_memory(parts(real, labels), SPEC)
+    for part, rows in ((data.splits.train, real[:8]), (data.splits.validation, real[8:12])):
+        assert isinstance(part, FrameData)
+        np.testing.assert_array_equal(np.stack([part.sample(index) for index in range(len(part))]), rows)
+    assert data.n_steps is None
+
+
+class Recorded:
+    """As tonic's data sets are: a sensor of 3 x 2 pixels and two polarities, times in microseconds."""
+
+    sensor_size = (3, 2, 2)
+    dtype = np.dtype([("x", int), ("y", int), ("t", int), ("p", int)])
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        events = np.array([(1, 0, 1000 * index, 1), (2, 1, 5000, 0)], self.dtype)
+        return events, "left" if index % 2 else "right"
+
+
+def test_a_tonic_data_set_is_flattened_as_its_reader_does():
+    data = in_memory({name: Recorded() for name in ("train", "validation", "test")}, SPEC)
+    train = data.splits.train
+    assert train.n_units == 12
+    assert train.class_names == ("left", "right")
+    times, units = train.sample(3)
+    np.testing.assert_allclose(times, [0.003, 0.005])
+    np.testing.assert_array_equal(units, [6 + 1, 3 + 2])
+
+
+@pytest.mark.parametrize("kind", ["str", "numpy"])
+def test_names_are_numbered_alike_in_every_part(kind):
+    frames, labels = samples()
+    names = ["no" if label else "yes" for label in labels]
+    given = parts(frames, np.array(names) if kind == "numpy" else names)
+    data = in_memory(given, SPEC)
+    for part in (data.splits.train, data.splits.test):
+        assert part.class_names == ("no", "yes")
+    np.testing.assert_array_equal(data.splits.train.labels, 1 - labels[:8])
+    ordered = in_memory(given, SPEC, class_names=["yes", "no", "maybe"]).splits.train
+    assert (ordered.class_names, ordered.n_classes) == (("yes", "no", "maybe"), 3)
+    np.testing.assert_array_equal(ordered.labels, labels[:8])
+
+
+def test_numbers_may_be_given_names():
+    frames, labels = samples()
+    assert in_memory((frames, labels), SPEC, class_names=["a", "b"]).splits.train.class_names == ("a", "b")
+    assert in_memory((frames, labels), SPEC).splits.train.class_names == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((samples()[0], np.arange(15) % 2), "16 samples have 15 labels"),
+        ((samples()[0][0], np.zeros(7)), r"sample 0: it has shape \(5,\)"),
+        ((np.zeros((0, 3, 2)), []), "the data hold no samples"),
+        (3.0, "data of type float is no data set"),
+        ({"training": samples()}, "data has the parts training; give some of train, validation, test"),
+        ({"test": samples()}, "none to train on"),
+        ((samples()[0], ["a", 1] * 8), "label 1 is a int; labels are whole numbers or names, all alike"),
+        ((samples()[0], [0.5] * 16), "label 0.5 is a float"),
+        (([np.ones((3, 2)), np.ones((3, 4))] * 8, [0, 1] * 8), "samples have 2 to 4 channels"),
+        ({"train": samples(channels=5), "test": samples(channels=4)}, "the parts have 4 to 5 channels"),
+        ((np.full((8, 3, 2), np.nan), [0, 1] * 4), "it holds a value that is not finite"),
+        ([1, 2, 3], "the data set gives no pair"),
+        ({"train": samples(), "test": ([(np.ones(2), np.ones(2, int))] * 4, [0, 1, 0, 1])}, None),
+    ],
+)
+def test_what_is_no_data_is_refused(data, message):
+    if message is None:  # spike counts and events go together
+        in_memory(data, SPEC, n_units=5)
+        return
+    with pytest.raises(DataError, match=message):
+        in_memory(data, SPEC)
+
+
+def test_what_was_in_memory_is_on_no_disk():
+    with pytest.raises(DataError, match="these data were given in memory"):
+        load(MEMORY)
