@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from delaytool.experiments.export_model import export, simulate_stages
     from delaytool.experiments.run import Run, load_run, train
     from delaytool.experiments.run_network import load, run, verify
+    from delaytool.inference.predict import predict
     from delaytool.models.delay_network import DelayNetwork
     from delaytool.models.delayed_linear import DelayedLinear, delay_parameters, weight_parameters
     from delaytool.models.spiking_layers import LIF, BatchNorm, LeakyReadout
@@ -38,6 +39,7 @@ _NAMES = {
     "Trace": "delaytool.runtime.trace",
     "Verdict": "delaytool.verification.verdict",
     "load": "delaytool.experiments.run_network",
+    "predict": "delaytool.inference.predict",
     "run": "delaytool.experiments.run_network",
     "verify": "delaytool.experiments.run_network",
     # These do.
@@ -84,6 +86,7 @@ __all__ = [  # type checkers want it written out
     "export",
     "load",
     "load_run",
+    "predict",
     "run",
     "simulate_stages",
     "train",
