@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from delaytool.contract.strict_hdf5 import StrictGroup
 from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
 from delaytool.errors import DataError
@@ -23,6 +24,9 @@ FAMILIES = ("", "shd_", "ssc_")
 LONGEST_SAMPLE = 60.0
 # Seconds. Where all samples are shorter, data.time_unit is wrong: times in seconds were read as ms or us.
 SHORTEST_LONGEST_SAMPLE = 2e-3
+
+# Every dataset that is read, where it is present.
+READ = ("spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys", "n_units", "extra/n_units")
 
 _LAYOUT = "SHD's layout has spikes/times, spikes/units and labels"
 
@@ -136,6 +140,7 @@ def _read(
     time_unit: str | None,
     network_units: int | None,
 ) -> EventData:
+    _refuse_what_lies_elsewhere(file, name)
     times, units = _dataset(file, "spikes/times", name), _dataset(file, "spikes/units", name)
     labels = _numbers(file, "labels", name)
     for dataset, key in ((times, "times"), (units, "units")):
@@ -202,6 +207,20 @@ def _read(
         warnings=warnings,
         ear=_ear(file),
     ).check()
+
+
+def _refuse_what_lies_elsewhere(file: h5py.File, name: str) -> None:
+    """Raise DataError for links, external storage and virtual datasets: a file must not choose what else is read."""
+    for key in READ:
+        *groups, last = key.split("/")
+        place: StrictGroup | None = StrictGroup(file, DataError)
+        try:
+            for group in groups:
+                place = place.group_at(group) if place is not None and group in place else None
+            if place is not None and last in place and not place.is_group(last):
+                place.dataset(last)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
 
 
 def _ear(file: h5py.File) -> str | None:
