@@ -55,7 +55,7 @@ def edge_cases() -> list[tuple[Description, Frames]]:
         made.append(_onto_one(weights))
         made.append(_onto_one([*weights, 3, -3], dv=0))
     # Words of a synapse: 8 bits of address and 24, or 25, of weight, by the largest and by the smallest weight.
-    for weight in (2**23 - 1, 2**23, -(2**23 - 1), -(2**23), -(2**23 + 5), -(2**24 - 1), 2**24 - 1):
+    for weight in (2**23 - 1, 2**23, -(2**23 - 1), -(2**23), -(2**23 + 5), -(2**24 - 1), 2**24 - 2):
         made.append(_onto_one([weight, 1], [1, 255], n_steps=6))
         made.append(_onto_one([weight, 1], [255, 1], n_steps=262))
     # 1 to 33 synapses of each sign: the adders take eight words at a time, then two.

@@ -98,7 +98,7 @@ def test_subsets_share_their_values() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     data = frame_data([[(1, 2, 3)]])
     good = encoding(offset=0.0, scale=1.0, n_steps=1)
-    with pytest.raises(DataError, match=r"set data.values to 'graded'"):
+    with pytest.raises(DataError, match=r"data.values to 'graded'"):
         resolve_encoding(InputEncoding(3), data)
     with pytest.raises(DataError, match="its 3 channels do not match the encoding's 4"):
         frames_of(data, replace(good, n_units=4))
