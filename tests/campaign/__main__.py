@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -146,10 +147,8 @@ def edges_part(count: int, seed: int) -> Part:
     command = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_edges.py"), "--hypothesis-show-statistics",
                f"--hypothesis-seed={seed}", "-p", "no:cacheprovider"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE.parents[1])
-    for line in done.stdout.splitlines():
-        words = line.replace(",", "").split()
-        if "passing examples" in line:
-            part.count += int(words[words.index("passing") - 1])
+    # 'N passing examples' or 'N passing, ... test cases', by the version of Hypothesis.
+    part.count = sum(map(int, re.findall(r"(\d+) passing\b", done.stdout)))
     if done.returncode:
         part.mismatches += 1
         part.lines += done.stdout.splitlines()[-40:]
