@@ -13,6 +13,7 @@ from delaytool.commands.console import echo
 from delaytool.commands.export_report import data_option, print_export
 from delaytool.commands.quiet import quiet_option
 from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import CheckpointError
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -60,6 +61,11 @@ def command(
 
         write_format(target, IntegerNetwork.load(run), run, output, trace=trace)
         return
+    if run.is_file():
+        raise CheckpointError(
+            f"{run}: this is a file; give the run folder that `delaytool train` made. A network file is written in "
+            "another format by --target onnx or nir"
+        )
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import load_target

@@ -257,3 +257,10 @@ def test_bad_input_to_verify(network, call, tmp_path):
         file.create_dataset("spikes/units", (0,), h5py.vlen_dtype(np.uint16))
         file["labels"] = np.zeros(0, int)
     one_line_error(call("verify", network, "--data", empty), "empty.h5")
+
+
+def test_a_network_file_is_not_a_run(call, network):
+    result = call("export", network)
+    assert result.exit_code == 2
+    assert "this is a file; give the run folder that `delaytool train` made" in result.output
+    assert "--target onnx or nir" in result.output
