@@ -189,25 +189,12 @@ def test_nothing_is_loaded_by_a_name_that_is_made_up_at_run_time(module: str) ->
 
 
 def test_no_circle_between_files() -> None:
-    """In functions too: what a function imports, its file depends on. What only type checkers read is left out."""
+    """In functions and for type checkers too: what a function imports, its file depends on."""
     graph = {
         module: {own(name) for name, _ in imports(module) if name.split(".")[0] == "delaytool"} - {module, ""}
         for module in MODULES
     }
-    for module in MODULES:
-        graph[module] -= {own(name) for name, _ in type_checking_imports(module)}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
-
-
-def type_checking_imports(module: str) -> Iterator[tuple[str, int]]:
-    every = {(name, line) for name, line in imports(module)}
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    spans = [
-        (node.lineno, node.end_lineno or node.lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
-    yield from ((name, line) for name, line in every if any(first <= line <= last for first, last in spans))
 
 
 def test_the_right_half_never_reaches_pytorch_on_import() -> None:

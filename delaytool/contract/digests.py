@@ -16,15 +16,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from delaytool.contract.parts import NetworkNumbers
 from delaytool.contract.synapses import SparseSynapses, Synapses
-
-if TYPE_CHECKING:
-    from delaytool.contract.network import IntegerNetwork
-
 
 PIECE = 1 << 20  # numbers
 
@@ -62,7 +59,7 @@ def content_sha256(values: Mapping[str, str | int | float | np.ndarray]) -> str:
     return sha256_of(piece for name in sorted(values) for piece in record(name, values[name]))
 
 
-def integers_sha256(network: IntegerNetwork) -> str:
+def integers_sha256(network: NetworkNumbers) -> str:
     """SHA-256 of all that decides what a network computes: encoding, layers, synapses, readout, n_steps.
 
     Names, target and provenance do not count, nor whether synapses are stored as matrices or one by one, nor
@@ -81,7 +78,7 @@ def integers_sha256(network: IntegerNetwork) -> str:
     return sha256_of(_integer_records(network))
 
 
-def _integer_records(network: IntegerNetwork) -> Iterator[bytes]:
+def _integer_records(network: NetworkNumbers) -> Iterator[bytes]:
     yield from record("encoding", canonical_json(network.encoding.as_dict()))
     yield from record("readout", canonical_json(asdict(network.readout)))
     yield from record("n_steps", network.n_steps)

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from delaytool.contract.checks import shown
 from delaytool.contract.digests import content_sha256
 from delaytool.contract.metadata import NAME
+from delaytool.contract.parts import NetworkContent
 from delaytool.contract.strict_hdf5 import (
     MAX_FILE_BYTES,
     MAX_NUMBERS,
@@ -28,8 +29,7 @@ from delaytool.contract.values import Values, network_fields
 from delaytool.errors import NetworkError
 from delaytool.files import write_bytes_atomically
 
-if TYPE_CHECKING:
-    from delaytool.contract.network import IntegerNetwork
+Network = TypeVar("Network", bound=NetworkContent)
 
 SCHEMA = "delaytool-network"
 SCHEMA_VERSION = 2
@@ -98,7 +98,7 @@ def block_for(body: bytes | memoryview) -> bytes:
     return text.encode().ljust(BLOCK_BYTES, b"\0")
 
 
-def load(path: str | os.PathLike[str], build: Callable[..., IntegerNetwork]) -> IntegerNetwork:
+def load(path: str | os.PathLike[str], build: Callable[..., Network]) -> Network:
     """Read a network file and `build` it from its fields.
 
     The digest of its bytes is checked before the HDF5 library reads any of them, the digest of its content before

@@ -9,29 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.parts import NetworkParts
 from delaytool.contract.synapses import SparseSynapses, Synapses
 from delaytool.errors import ExportError, NetworkError
 from delaytool.hw_configs import Target, load_target
 
 NO_CHIP = "ideal"
 EXPORT_AGAIN = "export the run for this target"
-
-
-class NetworkParts(Protocol):
-    """What limits are about, of an `IntegerNetwork`."""
-
-    @property
-    def encoding(self) -> InputEncoding: ...
-    @property
-    def layers(self) -> tuple[IntegerLayer, ...]: ...
-    @property
-    def target(self) -> str: ...
 
 
 @dataclass(frozen=True)

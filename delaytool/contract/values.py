@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +16,10 @@ from delaytool.contract.checks import built_from, exact_integer, require, storab
 from delaytool.contract.digests import canonical_json
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.parts import NetworkContent
 from delaytool.contract.strict_json import parse_json
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses, Synapses
 from delaytool.errors import NetworkError
-
-if TYPE_CHECKING:
-    from delaytool.contract.network import IntegerNetwork
 
 Values = dict[str, int | float | str | np.ndarray]
 
@@ -30,7 +28,7 @@ MAX_LAYERS = 4096
 MAX_GROUPS = 4096  # of one layer
 
 
-def file_values(network: IntegerNetwork) -> Values:
+def file_values(network: NetworkContent) -> Values:
     """All that the file of a network holds, except its schema and its digests."""
     values: Values = {
         "@target": network.target,
