@@ -79,6 +79,7 @@ def export(
             **(provenance or {}),
             "calibration_samples": len(calibration),
             "quantized_for": program.quantized_for,
+            "trained_through": program.quantized_for,  # the former key, for one more version
             "layers": [layer.as_dict() for layer in layers],
         },
     )

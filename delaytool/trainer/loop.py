@@ -286,6 +286,7 @@ class _Training:
             "validation_accuracy": validation.accuracy,
             "sigma": sigma,
             "quantized_for": quantized_for(self.trained),
+            "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
             **rates,
             "convolution": forms,
             **self._structure(),
