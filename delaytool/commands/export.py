@@ -61,11 +61,6 @@ def command(
 
         write_format(target, IntegerNetwork.load(run), run, output, trace=trace)
         return
-    if run.is_file():
-        raise CheckpointError(
-            f"{run}: this is a file; give the run folder that `delaytool train` made. A network file is written in "
-            "another format by --target onnx or nir"
-        )
     from delaytool.experiments.export_run import ExportOptions, export_run
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import load_target
@@ -77,6 +72,11 @@ def command(
 
         export_format(target, run, output, chip, options, trace=trace)
         return
+    if run.is_file():
+        raise CheckpointError(
+            f"{run}: this is a file; give the run folder that `delaytool train` made. A network file is written in "
+            "another format by --target onnx or nir"
+        )
     made_for = load_target(target)
     if output is None:
         output = run / f"network-{target}.h5"
