@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             "version", "installation", "errors", "files", "digests", "printable", "progress", "accuracy_errors",
-            "figure_style", "hw_configs", "cores",
+            "figure_style", "hw_configs", "interrupts", "cores",
         ),
         0,
     ),
@@ -50,6 +50,7 @@ PACKAGES: dict[str, set[str]] = {
     "__main__": set(),
     "version": set(),
     "installation": set(),
+    "interrupts": set(),
     "errors": set(),
     "files": set(),
     "digests": set(),

@@ -10,6 +10,7 @@ import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
 from delaytool.commands.console import echo
+from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
@@ -41,16 +42,7 @@ if TYPE_CHECKING:
     "--samples", type=click.IntRange(min=1), default=200, show_default=True,
     help="Compare bits on this many test samples, evenly spaced; accuracies are of all.",
 )  # fmt: skip
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of runs at the same time on this machine.",
-)
-@click.option("--fits", metavar="CHIP", help="Leave out what does not fit this chip (a name or a TOML file).")
-@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of --fits: at most so many cores.")
-@click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
+@many_runs_options
 @click.option(
     "--page",
     type=click.Path(path_type=Path),

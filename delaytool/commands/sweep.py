@@ -10,6 +10,7 @@ import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
@@ -30,16 +31,7 @@ if TYPE_CHECKING:
     help="Override a key in every run.",
 )  # fmt: skip
 @click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of runs at the same time on this machine.",
-)
-@click.option("--fits", metavar="CHIP", help="Leave out what does not fit this chip (a name or a TOML file).")
-@click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of --fits: at most so many cores.")
-@click.option("--retry-failed", is_flag=True, help="Train failed runs again.")
+@many_runs_options
 @click.option(
     "--table",
     type=click.Path(path_type=Path),

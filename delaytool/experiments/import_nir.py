@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delaytool.adapters.nir import parameters_of, settings_of
-from delaytool.errors import CheckpointError
+from delaytool.experiments.imported_checkpoint import imported_checkpoint
 from delaytool.files import require_writable_folder
 from delaytool.formats.nir.float_network import FloatNetwork, float_network
 from delaytool.trainer.checkpoint import Checkpoint
@@ -79,23 +79,5 @@ def recipe_of(network: FloatNetwork, recipe: Recipe) -> Recipe:
 
 def checkpoint_of(network: FloatNetwork, recipe: Recipe, data: TrainingData) -> Checkpoint:
     """The graph's numbers as a checkpoint of delaytool. Raises CheckpointError where the data do not fit the graph."""
-    for name, found, expected in (
-        ("inputs", network.n_channels, data.encoding.n_channels),
-        ("outputs", network.layers[-1].n_neurons, data.n_classes),
-    ):
-        if found != expected:
-            raise CheckpointError(
-                f"the graph has {found} {name}, the data {expected}; give the data that it was trained on "
-                "and its data.channel_bins"
-            )
-    return Checkpoint(
-        recipe=recipe,
-        encoding=data.encoding,
-        n_classes=data.n_classes,
-        epoch=recipe.trainer.epochs,
-        sigma=None,
-        model=parameters_of(network, recipe.model),
-        optimizers=[],
-        progress={},
-        split=data.split,
-    )
+    sizes = (network.n_channels, network.layers[-1].n_neurons)
+    return imported_checkpoint("the graph", sizes, recipe, data, lambda: parameters_of(network, recipe.model))

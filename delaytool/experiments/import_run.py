@@ -8,6 +8,7 @@ from pathlib import Path
 
 from delaytool.adapters.snn_delays import SnnDelaysModel, network_of, read_snn_delays, settings_of
 from delaytool.errors import CheckpointError
+from delaytool.experiments.imported_checkpoint import imported_checkpoint
 from delaytool.files import require_writable_folder
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
@@ -69,23 +70,7 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Reci
 
 def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> Checkpoint:
     """The model as a checkpoint of delaytool. Raises CheckpointError where data or max_delay do not fit the file."""
-    for name, found, expected in (
-        ("inputs", model.sizes[0], data.encoding.n_channels),
-        ("outputs", model.sizes[-1], data.n_classes),
-    ):
-        if found != expected:
-            raise CheckpointError(
-                f"the file has {found} {name}, the data {expected}; give the data that it was trained on "
-                "and its data.channel_bins"
-            )
-    return Checkpoint(
-        recipe=recipe,
-        encoding=data.encoding,
-        n_classes=data.n_classes,
-        epoch=recipe.trainer.epochs,
-        sigma=model.sigma,
-        model=dict(network_of(model, recipe.model).state_dict()),
-        optimizers=[],
-        progress={},
-        split=data.split,
+    sizes = (model.sizes[0], model.sizes[-1])
+    return imported_checkpoint(
+        "the file", sizes, recipe, data, lambda: dict(network_of(model, recipe.model).state_dict()), model.sigma
     )

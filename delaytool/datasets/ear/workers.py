@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from delaytool.datasets.ear.random_numbers import seed_of
 from delaytool.datasets.recordings import Recording, read_sound
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
+from delaytool.interrupts import ignore_interrupts
 
 # Recordings per block: what an interruption loses at most, a few seconds in each process.
 BLOCK = 16
@@ -83,7 +83,7 @@ def _encoded(job: EarJob, working: Path, missing: list[int], processes: int) -> 
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent)
     try:
-        with _ignored_interrupts():
+        with ignore_interrupts():
             pending = [pool.submit(_encode_block, _part(job, first), working, first) for first in missing]
         for future in as_completed(pending):
             yield future.result()
@@ -103,19 +103,6 @@ def _encoded(job: EarJob, working: Path, missing: list[int], processes: int) -> 
 def _part(job: EarJob, first: int) -> EarJob:
     """The job of one block alone: what a process is sent."""
     return EarJob(job.folder, job.recordings[first : first + BLOCK], job.model, job.seed)
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Processes that are started meanwhile ignore Ctrl-C: the parent alone decides."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _follow_parent() -> None:

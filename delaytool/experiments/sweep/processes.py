@@ -5,9 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from pathlib import Path
 from types import FrameType
@@ -19,6 +16,7 @@ from delaytool.errors import SweepError
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Job
 from delaytool.experiments.sweep.worker import OnUpdate, RunUpdate, work
+from delaytool.interrupts import ignore_interrupts
 
 
 def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> None:
@@ -65,19 +63,6 @@ def work_in_processes(path: Path, job: Job, on_update: OnUpdate, jobs: int) -> N
         )
     if stopped:
         raise SweepError(stopped[0])
-
-
-@contextmanager
-def ignore_interrupts() -> Iterator[None]:
-    """Processes that start meanwhile ignore Ctrl-C from the beginning, before their own code runs."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _worker(path: Path, job: Job, updates: Queue[RunUpdate], index: int, threads: int) -> None:
