@@ -95,10 +95,12 @@ class RecordedStep(Step):
         self._chosen = torch.zeros(config.batch_size, dtype=torch.long, device=part.labels.device)
         self._results: tuple[Tensor, Tensor] | None = None
         self._replay: Callable[[], None] | None = None
+        self._is_current = False  # whether the record has this epoch's rates and width
         self._failed = False
 
     def begin_epoch(self) -> None:
-        self._replay = None
+        # The old record stays until the new one is made: it keeps the pool of memory that both share.
+        self._is_current = False
         self._left = max(self._left, 1)
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,15 +108,16 @@ class RecordedStep(Step):
             self._left -= 1
             return super().run(chosen)
         self._chosen.copy_(chosen)
-        if self._replay is None:
+        if self._replay is None or not self._is_current:
             # Gradients are made anew inside the record, so that every replay has them at the same address.
             self.optimizers.zero_grad()
             try:
                 self._replay = self._record(self._work)
             except RuntimeError as error:
-                self._failed = True
+                self._failed, self._replay = True, None
                 warnings.warn(f"steps are launched one by one, as recording one failed: {error}", stacklevel=2)
                 return super().run(chosen)
+            self._is_current = True
         self._replay()
         assert self._results is not None
         loss, hits = self._results
@@ -130,8 +133,16 @@ def cuda_recorder() -> Recorder:
 
     def record(work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            work()
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        state = generator.get_state()
+        try:
+            with torch.cuda.graph(graph, pool=pool):
+                work()
+        except RuntimeError:
+            # A recording that failed leaves the generator as if it went on, so that it would draw nothing more.
+            generator.graphsafe_set_state(torch.Generator("cuda").graphsafe_get_state())
+            generator.set_state(state)
+            raise
         return graph.replay
 
     return record
