@@ -60,7 +60,7 @@ class HiddenLayer(nn.Module):
         if not self.training or self.config.dropout == 0:
             return None
         rows, total = self.share or (slice(None), x.shape[1])
-        ones = x.new_ones(total, self.synapses.weight.shape[0])
+        ones = self.synapses.weight.new_ones(total, self.synapses.weight.shape[0])
         return functional.dropout(ones, self.config.dropout)[rows]
 
     def _spikes(self, x: Tensor, n_steps: int, sigma: float | Unset | None, mask: Tensor | None) -> Tensor:
@@ -181,7 +181,8 @@ class DelayNetwork(nn.Module):
 
     def traced(self, frames: Tensor, sigma: float | Unset | None = UNSET) -> tuple[list[Tensor], Tensor]:
         """As forward, with the spikes (time, batch, neuron) of every hidden layer."""
-        x = frames.to(self.readout.weight.dtype).transpose(0, 1)
+        # Counts stay bytes until the synapses need floats.
+        x = (frames.to(self.readout.weight.dtype) if frames.is_floating_point() else frames).transpose(0, 1)
         n_frames = x.shape[0]
         spikes = []
         for index, layer in enumerate(self.hidden):

@@ -292,15 +292,15 @@ class DelayedLinear(nn.Module):
         return out.transpose(0, 1) if self.batch_first else out
 
     def _read(self, x: Tensor) -> Tensor:
-        """Input as (time, batch, in_features) or (time, in_features), in the weights' type."""
+        """Input as (time, batch, in_features) or (time, in_features), in the weights' type or an integer one."""
         layout = "batch, time" if self.batch_first else "time, batch"
         if x.dim() not in (2, 3) or x.shape[-1] != self.in_features:
             raise ModelError(
                 f"input of shape {tuple(x.shape)}: a DelayedLinear of {self.in_features} inputs takes "
                 f"({layout}, {self.in_features}), or (time, {self.in_features})"
             )
-        if x.dtype != self.weight.dtype:
-            if x.is_floating_point() and not torch.is_autocast_enabled(x.device.type):
+        if x.is_floating_point() and x.dtype != self.weight.dtype:
+            if not torch.is_autocast_enabled(x.device.type):
                 raise ModelError(
                     f"input of {x.dtype} for weights of {self.weight.dtype}; convert one of them, with .to(dtype)"
                 )
@@ -324,7 +324,7 @@ class DelayedLinear(nn.Module):
         """The sums that arrive, without bias; weight as for `kernel`."""
         self.form = form = self._form(x, n_steps, sigma)
         if form == "windowed":
-            return through_events(x, self.windows(sigma, weight), n_steps)
+            return through_events(x.to(self.weight.dtype), self.windows(sigma, weight), n_steps)
         return delayed_sum(x, self.kernel(sigma, weight), n_steps, form)
 
     def taps(self, sigma: float | Unset | None = UNSET) -> Windows:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delaytool.models.convolution import Windows, delayed_sum, events, taps_gradient, through_events
-from delaytool.models.convolution.transform import n_rows, through_transform, transform
+from delaytool.models.convolution.transform import _Plan, n_rows, through_transform, transform
 
 
 def plain(x, kernel, n_steps):
@@ -93,6 +93,20 @@ def test_long_inputs_are_cut_into_blocks_that_add_up(time, size, n_steps):
     kernel = torch.randn(4, 3, size, generator=generator, dtype=torch.float64)
     forms = [lambda *args, form=form: delayed_sum(*args, form) for form in ("direct", "fft")]
     assert_same([outputs_and_gradients(form, (x, kernel), n_steps, 0) for form in forms])
+
+
+@pytest.mark.parametrize("rows", [1, 1024])
+@given(**sizes)
+def test_counts_of_spikes_stay_bytes_until_they_are_transformed(rows, seed, time, batch, n_in, n_out, size, n_steps):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 3, (batch, time, n_in), generator=generator, dtype=torch.uint8).transpose(0, 1)
+    kernel = torch.randn(n_out, n_in, size, generator=generator, dtype=torch.float64)
+    forms = [
+        lambda kernel, n_steps, form=form: delayed_sum(x, kernel, n_steps, form) for form in ("direct", "fft", "events")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Plan, "ROWS_AT_A_TIME", rows)
+        assert_same([outputs_and_gradients(form, (kernel,), n_steps, seed) for form in forms])
 
 
 def test_the_transforms_rounding_in_float32_is_a_few_millionths_of_the_largest_value():

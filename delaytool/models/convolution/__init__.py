@@ -32,16 +32,17 @@ __all__ = [
 def delayed_sum(x: Tensor, kernel: Tensor, n_steps: int, method: str = "fft") -> Tensor:
     """Spikes through kernels over time.
 
-    x        (time, batch, n_in)
+    x        (time, batch, n_in), of the kernel's type or an integer one
     kernel   (n_out, n_in, size): what a spike adds j steps later
     n_steps  steps to return; the input is silent beyond its end
     method   'direct', 'fft' or 'events'
     Returns  (n_steps, batch, n_out)
     """
+    if method == "fft" and kernel.shape[-1] > 1:
+        return through_transform(x, kernel, n_steps)
+    x = x.to(kernel.dtype)
     if kernel.shape[-1] == 1:
         return lengthened(x, n_steps) @ kernel[..., 0].t()
     if method == "direct":
         return through_conv1d(x, kernel, n_steps)
-    if method == "events":
-        return through_events(x, whole(kernel), n_steps)
-    return through_transform(x, kernel, n_steps)
+    return through_events(x, whole(kernel), n_steps)

@@ -81,7 +81,7 @@ def block_length(steps: int, size: int, batch: int, n_in: int, n_out: int) -> in
 
 
 class _Convolution(DifferentiableFunction):
-    """x (time, batch, n_in), kernel (n_out, n_in, size) to (n_steps, batch, n_out).
+    """x (time, batch, n_in), kernel (n_out, n_in, size) to (n_steps, batch, n_out); x may also be of an integer type.
 
     Blocks go through the products a few at a time, so that what is needed in between does not grow with time; the
     transformed input is kept for the gradient where it is one such group, and made again where it is more.
@@ -91,7 +91,7 @@ class _Convolution(DifferentiableFunction):
     def forward(ctx: Any, x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
         plan = _Plan(x, kernel, n_steps)
         kernel_spectrum = plan.of_kernel(kernel)
-        y = x.new_zeros(n_steps, plan.batch * plan.n_out)
+        y = kernel.new_zeros(n_steps, plan.batch * plan.n_out)
         kept = None
         for group in plan.groups():
             spectrum = plan.of_blocks(x, group)
@@ -164,7 +164,7 @@ class _Plan:
         used = min(time, n_steps)
         length = block_length(used, size, self.batch, self.n_in, self.n_out)
         self.rows = n_rows(length, size)
-        self.matrices = transform(length, size, x.dtype, x.device)
+        self.matrices = transform(length, size, kernel.dtype, x.device)
         self.blocks = [
             _Block(slice(start, min(start + length, used)), slice(start, min(start + length + size - 1, n_steps)))
             for start in range(0, used, length)
@@ -182,10 +182,12 @@ class _Plan:
 
     def of_blocks(self, x: Tensor, group: list[_Block]) -> Tensor:
         """(rows, blocks * batch, n_in)."""
-        spectrum = x.new_empty(self.rows, len(group), self.batch * self.n_in)
+        into = self.matrices.block
+        spectrum = into.new_empty(self.rows, len(group), self.batch * self.n_in)
         for place, block in enumerate(group):
-            into = self.matrices.block[:, : block.n_steps]
-            torch.mm(into, x[block.steps].flatten(1), out=spectrum[:, place])
+            # Counts of spikes are bytes, which only here become floats, a block at a time.
+            values = x[block.steps].to(into.dtype).flatten(1)
+            torch.mm(into[:, : block.n_steps], values, out=spectrum[:, place])
         return spectrum.view(self.rows, -1, self.n_in)
 
 
