@@ -18,8 +18,9 @@ def print_dry_run(recipe: Recipe, quiet: bool) -> None:
     print_line = PlainConsole().print
     sizes = "-".join(map(str, found.sizes))
     print_line(styled("bold", recipe.name, f": {sizes}, {found.parameters:,} parameters, {found.synapses:,} synapses"))
+    held_out = "no" if data.validation is None else f"{len(data.validation):,}"
     print_line(
-        f"data: {len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test samples "
+        f"data: {len(data.train):,} training, {held_out} validation and {len(data.test):,} test samples "
         f"of {encoding.n_steps} steps of {encoding.time_step_ms:g} ms; frames {found.frame_bytes / 1e6:,.1f} MB"
     )
     print_line(f"split: {data.split}")

@@ -86,6 +86,6 @@ def _export_float(run: Path, output: Path | None, options: ExportOptions, trace:
     shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())
     echo(f"ONNX graph of the float network: {path}")
     echo(
-        f"on {found.samples} validation samples, onnxruntime beside PyTorch: spikes that differ {shares}; "
+        f"on {found.samples} samples of the run's data, onnxruntime beside PyTorch: spikes that differ {shares}; "
         f"classes that differ {100 * found.classes:.3g} %"
     )

@@ -26,8 +26,9 @@ from delaytool.commands.recipe_verb import RecipeVerb
 @click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
 @click.option(
     "--protocol",
-    type=click.Choice(["honest", "paper"]),
-    help="Choose the best epoch on validation (honest, the default) or on the test part (paper).",
+    type=click.Choice(["honest", "paper", "fixed"]),
+    help="Choose the best epoch on validation (honest, the default), on the test part (paper), or none: train on all "
+    "and take the last (fixed).",
 )
 @click.option(
     "--gradient-checkpointing", is_flag=True, help="Use less memory and more time; sets trainer.gradient_checkpointing."

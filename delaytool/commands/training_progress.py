@@ -52,6 +52,7 @@ class TrainingProgress(Reporter):
             self.progress.remove_task(read)
         config = recipe.model
         self.epochs = recipe.trainer.epochs
+        self.validates, self.chooses = data.validation is not None, recipe.protocol != "fixed"
         self.learns_delays = config.learns_delays
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
@@ -99,13 +100,14 @@ class TrainingProgress(Reporter):
         if not self._has_heading:
             self._has_heading = True
             self.console.print(self._heading())
-        accuracy = 100 * metrics["validation_accuracy"]
+        row = f"{metrics['epoch']:>5}  {metrics['train_loss']:>7.4f}  {100 * metrics['train_accuracy']:>7.2f} %"
         assert self.task is not None
-        self.progress.update(self.task, last=f"validation {accuracy:.1f} %")
-        row = (
-            f"{metrics['epoch']:>5}  {metrics['train_loss']:>7.4f}  {100 * metrics['train_accuracy']:>7.2f} %  "
-            f"{accuracy:>8.2f} % {'*' if is_best else ' '}"
-        )
+        for part in self._measured():
+            accuracy = 100 * metrics[f"{part}_accuracy"]
+            self.progress.update(self.task, last=f"{part} {accuracy:.1f} %")
+            row += f"  {accuracy:>8.2f} %"
+        if self.chooses:
+            row += f" {'*' if is_best else ' '}"
         if self.learns_delays:
             moved = sum(metrics["delay_moved"].values()) / len(metrics["delay_moved"])
             row += f"  {_width(metrics):>8}  {moved:>12.3f}"
@@ -113,11 +115,18 @@ class TrainingProgress(Reporter):
 
     def _heading(self) -> str:
         """Names of an epoch's columns, and what the star means; with delays 76 columns wide."""
-        columns = f"{'epoch':>5}  {'loss':>7}  {'training':>9}  {'validation':>10}  "
+        columns = f"{'epoch':>5}  {'loss':>7}  {'training':>9}"
+        columns += "".join(f"  {part:>10}" for part in self._measured())
+        if self.chooses:
+            columns += "  "
         if self.learns_delays:
             columns += f"  {'sigma':>8}  {'delays moved':>12}"
-        legend = "* the best epoch so far, which is kept; sigma and how far delays moved, in steps"
-        return f"{legend}\n{columns}  {'seconds':>7}"
+        kept = "* the best epoch so far, which is kept" if self.chooses else "the last epoch is kept"
+        return f"{kept}; sigma and how far delays moved, in steps\n{columns}  {'seconds':>7}"
+
+    def _measured(self) -> list[str]:
+        """The parts whose accuracy is measured in every epoch, besides the training part."""
+        return ["validation"] if self.validates else []
 
     def end(self, summary: dict[str, Any]) -> None:
         print_line = self.results.print
@@ -126,12 +135,15 @@ class TrainingProgress(Reporter):
                 f"stopped early after epoch {summary['stopped_after']} of {summary['epochs']}: no better one since "
                 f"epoch {summary['best_epoch']}"
             )
+        validation, chosen_by = summary["validation_accuracy"], ""
+        if validation is not None:
+            chosen_by = f"validation {format_accuracy(validation, summary['validation_samples'])}, "
+        averaged, samples = summary.get("averaged_epochs"), summary["test_samples"]
         print_line(
-            f"best epoch {summary['best_epoch']}: "
-            f"validation {format_accuracy(summary['validation_accuracy'], summary['validation_samples'])}, "
-            f"test {format_accuracy(summary['test_accuracy_rounded'], summary['test_samples'])} with rounded delays "
-            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {summary['test_samples']} samples; "
-            "± is the binomial standard error)"
+            f"{'best' if self.chooses else 'last'} epoch {summary['best_epoch']}"
+            f"{f', the mean of {averaged} epochs' if averaged else ''}: "
+            f"{chosen_by}test {format_accuracy(summary['test_accuracy_rounded'], samples)} with rounded delays "
+            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {samples} samples; ± is the binomial standard error)"
         )
         if "quantized_for" in summary:
             print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")

@@ -37,12 +37,13 @@ Progress = Callable[[str, int, int], None]
 class Splits:
     """The three parts of a data set, all of one kind.
 
+    validation    None where the protocol trains on all samples; the test part itself where it chooses on it
     description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
     """
 
     train: EventData | FrameData
-    validation: EventData | FrameData
+    validation: EventData | FrameData | None
     test: EventData | FrameData
     description: str
     warnings: tuple[str, ...] = ()
@@ -73,7 +74,8 @@ def load(
     A missing validation part is `validation_fraction` of what is left, chosen with `seed` as `split_validation`
     describes (`split_by`).
 
-    protocol 'paper': where the source has no validation part, nothing is cut off training and the test part
+    protocol 'fixed': where the source has no validation part, nothing is cut off training, and there is none.
+    'paper': where the source has no validation part, nothing is cut off training and the test part
     serves as validation too, as published accuracies on SHD have been measured.
 
     held_out_speaker: one fold of leave-one-speaker-out over the training part's speakers. held_out_as 'validation':
@@ -119,6 +121,7 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         train, test = split_test(whole, spec.test_fraction, TEST_SEED, method)
         test_origin = _describe(method, test, whole, origin)
         origin = f"the rest of {origin}"
+    validation: EventData | FrameData | None
     if speaker is not None and spec.held_out_as == "validation":
         whole = train
         train, validation = hold_out_speaker(whole, speaker)
@@ -126,6 +129,8 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
     elif "validation" in parts:
         validation = parts["validation"]
         validation_origin = f"{_short(validation)} ({len(validation)} samples)"
+    elif spec.protocol == "fixed":
+        validation, validation_origin = None, "none, all the rest is trained on"
     elif spec.protocol == "paper":
         validation, validation_origin = test, "the test part itself (as in published practice)"
     else:
@@ -184,7 +189,12 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
         ):
             return _of_recordings(reader, listing, split)
     splits = _load(reader)
-    chosen: EventData | FrameData = getattr(splits, split)
+    chosen: EventData | FrameData | None = getattr(splits, split)
+    if chosen is None:
+        raise DataError(
+            f"{spec.source}: there is no validation part, protocol {spec.protocol!r} trains on all samples but the "
+            "test part's; choose split 'test'"
+        )
     return replace(chosen, warnings=splits.warnings)
 
 

@@ -28,7 +28,7 @@ MAX_UNITS = 1 << 22
 MAX_CLASSES = 1 << 16
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "protocol": ("honest", "paper"),
+    "protocol": ("honest", "paper", "fixed"),
     "time_unit": tuple(TIME_UNITS),
     "polarity": ("keep", "merge"),
     "split_by": ("auto", "speaker", "stratified"),
@@ -53,7 +53,8 @@ class DataSpec:
 
     source               'digits', 'shd', 'ssc', 'tonic:NAME', or the path of an HDF5 file or a folder
     seed                 of the draw of the validation part
-    protocol             'honest', or 'paper': the test part serves as validation where the source has none
+    protocol             where the source has no validation part: 'honest', one is cut off training; 'paper', the test
+                         part serves as one; 'fixed', there is none
 
     n_units              units of the data; None: as the file states, else 700; of recordings, the number of filters
     time_step_ms         of recordings: from one frame to the next

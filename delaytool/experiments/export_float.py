@@ -46,8 +46,9 @@ def export_float(
     model = saved.float_network()
     # Compared with its spikes given out, then written as asked.
     write_float_onnx(model, saved.encoding, output, names, trace=True)
-    validation = loaded.validation.frames[evenly_spaced(len(loaded.validation), options.calibration_samples)]
-    difference = _difference(model, output, validation, recipe.trainer.batch_size)
+    part = loaded.train if loaded.validation is None else loaded.validation
+    compared = part.frames[evenly_spaced(len(part), options.calibration_samples)]
+    difference = _difference(model, output, compared, recipe.trainer.batch_size)
     if not trace:
         write_float_onnx(model, saved.encoding, output, names)
     return difference

@@ -45,9 +45,9 @@ def export_run(
 ) -> Export:
     """Compile a run's checkpoint for a chip, with the float network's predictions on the test samples.
 
-    Calibrated on evenly spaced validation samples of the run's data; on training samples where the protocol is 'paper',
-    as validation may then be the test part. output None: the network is made in memory only. splits: the run's data,
-    where they are in memory. Raises DelaytoolError.
+    Calibrated on evenly spaced validation samples of the run's data; on training samples where there is no validation
+    part, and where the protocol is 'paper', as validation may then be the test part. output None: the network is made
+    in memory only. splits: the run's data, where they are in memory. Raises DelaytoolError.
     """
     options = options or ExportOptions()
     source = checkpoint_path(run, options.checkpoint)
@@ -56,7 +56,8 @@ def export_run(
     if options.data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
     loaded = load_data(recipe, saved.encoding, progress, splits)
-    calibration = (loaded.train if recipe.protocol == "paper" else loaded.validation).frames.numpy()
+    calibrates = loaded.train if recipe.protocol == "paper" or loaded.validation is None else loaded.validation
+    calibration = calibrates.frames.numpy()
     return export(
         saved.network(),
         saved.encoding,

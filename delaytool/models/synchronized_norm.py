@@ -56,12 +56,12 @@ class SynchronizedBatchNorm(nn.BatchNorm1d):
         # In two passes, as batch norm on one device does it: the difference of squares would lose digits.
         variance = _sum((input - mean).square().sum(0)) / total
         with torch.no_grad():
-            momentum = self.momentum
-            assert momentum is not None
             assert self.running_mean is not None
             assert self.running_var is not None
             assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            # Without a momentum they are the mean over all batches, as PyTorch has it.
+            momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * total / (total - 1), momentum)
-            self.num_batches_tracked.add_(1)
         return (input - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias

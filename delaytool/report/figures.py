@@ -28,7 +28,8 @@ def loss(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | None)
     figure, axes = _over_epochs(metrics, "Loss (cross-entropy)", best)
     epochs = [line["epoch"] for line in metrics]
     axes.plot(epochs, [line["train_loss"] for line in metrics], color=BLUE, label="train")
-    axes.plot(epochs, [line["validation_loss"] for line in metrics], color=VERMILLION, label=chosen_on)
+    if metrics[0]["validation_loss"] is not None:
+        axes.plot(epochs, [line["validation_loss"] for line in metrics], color=VERMILLION, label=chosen_on)
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
     return figure
@@ -39,10 +40,11 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | N
     """Accuracy over epochs; the chosen epoch is marked."""
     figure, axes = _over_epochs(metrics, "Accuracy (%)", best)
     epochs = [line["epoch"] for line in metrics]
-    validation = [100 * line["validation_accuracy"] for line in metrics]
+    validation = [100 * line["validation_accuracy"] for line in metrics if line["validation_accuracy"] is not None]
     axes.plot(epochs, [100 * line["train_accuracy"] for line in metrics], color=BLUE, label="train")
-    axes.plot(epochs, validation, color=VERMILLION, label=chosen_on)
-    if best is not None and best in epochs:
+    if validation:
+        axes.plot(epochs, validation, color=VERMILLION, label=chosen_on)
+    if validation and best is not None and best in epochs:
         value = validation[epochs.index(best)]
         axes.plot([best], [value], "o", color=VERMILLION, markersize=5.5, markeredgecolor="white", zorder=4)
         late = best > np.mean(epochs)

@@ -90,6 +90,8 @@ def _training(content: Content) -> dict[str, Any] | None:
         "epochs": len(metrics),
         "best": best,
         "chosen_on": "test" if run.chosen_on_test else "validation",
+        "is_validated": metrics[0]["validation_accuracy"] is not None,
+        "why_kept": sentences.describe_kept_epoch(run),
         "learns_delays": run.learns_delays,
         "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,
         "finished": bool(run.read_summary()),

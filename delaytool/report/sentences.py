@@ -11,6 +11,7 @@ from delaytool.contract.limits import placement
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
 MOST_EVENTS = 20
@@ -170,6 +171,16 @@ def _chip(content: Content) -> list[Figure]:
     fit = f"of {target.limits.cores}; about {kib:,.1f} KiB of synapses"
     mood = "bad" if cores > target.limits.cores else ""
     return [Figure(f"fit on {target.name}", f"{cores} core{'s' * (cores != 1)}", fit, mood)]
+
+
+def describe_kept_epoch(run: RunFolder) -> str:
+    """Why the epoch is the one that counts, as the end of a sentence."""
+    if run.chose_none:
+        why = "the last, for none was chosen"
+    else:
+        why = f"the best on {'test' if run.chosen_on_test else 'validation'}"
+    averaged = run.read_summary().get("averaged_epochs")
+    return f"{why}, as the mean of {averaged} epochs' networks" if averaged else why
 
 
 def describe_measurement(content: Content) -> list[str]:

@@ -39,6 +39,8 @@ class Checkpoint:
     epoch       epochs done
     sigma       the width that the last epoch was trained with; None: single taps
     optimizers  state dicts of the optimizers and their schedules; empty where only the network was kept
+    model       parameters of the network that counts; with `trainer.average_epochs` the mean of the last epochs'
+    training    parameters that training goes on with, where `model` is such a mean; else None
     progress    the best validation accuracy so far, the state of the sigma schedule and more (plain values)
     scales      of the integers that the network is trained through; None: floats
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
@@ -55,6 +57,7 @@ class Checkpoint:
     split: str
     scales: IntegerScales | None = None
     is_signed: bool = True
+    training: dict[str, torch.Tensor] | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads. Raises OSError."""
@@ -70,6 +73,7 @@ class Checkpoint:
             # Under the key of every version: one that found none would take the network for a float network.
             "grid": None if self.scales is None else json.dumps(self.scales.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
+            **({} if self.training is None else {"training": self.training}),
         }
         return signed_archive(content)
 
@@ -98,6 +102,7 @@ class Checkpoint:
                 encoding=InputEncoding(**json.loads(content["encoding"])),
                 scales=None if scales is None else IntegerScales.from_dict(json.loads(scales)),
                 is_signed=is_signed,
+                training=content.get("training"),
                 **{name: content[name] for name in _PLAIN},
             )
         except KeyError as error:
@@ -105,8 +110,9 @@ class Checkpoint:
         except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
         _check_plain(checkpoint, path)
-        _refuse_stretched((checkpoint.model, checkpoint.optimizers), path)
+        _refuse_stretched((checkpoint.model, checkpoint.training, checkpoint.optimizers), path)
         refuse_nan(checkpoint.model, path)
+        refuse_nan(checkpoint.training or {}, path)
         return checkpoint
 
     def network(self) -> TrainedNetwork:
@@ -159,12 +165,14 @@ _DAMAGED = "the checkpoint is damaged: copy it again, take the run's other check
 def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     """Raise CheckpointError for a plain value of a wrong type or out of range."""
     sigma, model, progress = checkpoint.sigma, checkpoint.model, checkpoint.progress
+    training = checkpoint.training
     wanted = {
         "n_classes": ("an integer of at least 1", _is_integer(checkpoint.n_classes, 1)),
         "epoch": ("an integer of at least 0", _is_integer(checkpoint.epoch, 0)),
         "sigma": ("None or a number of at least 0", sigma is None or (_is_number(sigma) and sigma >= 0)),
         "split": ("text", isinstance(checkpoint.split, str)),
         "model": ("tensors by name", _is_dictionary(model, torch.Tensor)),
+        "training": ("None or tensors by name", training is None or _is_dictionary(training, torch.Tensor)),
         "optimizers": (
             "a list of dictionaries",
             isinstance(checkpoint.optimizers, list) and all(_is_dictionary(state) for state in checkpoint.optimizers),
@@ -180,6 +188,7 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         ("accuracy", _is_number(progress.get("accuracy", 0.0))),
         ("loss", isinstance(progress.get("loss", 0.0), float)),  # infinite before the first epoch
         ("epoch", _is_integer(progress.get("epoch", 0), 0)),
+        ("averaged", _is_integer(progress.get("averaged", 0), 0)),
         ("sigma", _is_dictionary(progress.get("sigma", {}), (int, float))),
     ):
         if not fits:

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from delaytool import datasets
 from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
 from delaytool.errors import DataError
 from delaytool.trainer.recipe import Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """frames (sample, time, channel) uint8; labels (sample,) int64."""
 
@@ -32,18 +34,24 @@ class Part:
 class TrainingData:
     """The three parts, a sentence on how they were made, and the encoding that made frames of events.
 
+    validation    None where the protocol trains on all; the test part itself where it is chosen on
     class_names   one per class, or empty where the data have no names
     warnings      sentences about the data that a user should read
     """
 
     train: Part
-    validation: Part
+    validation: Part | None
     test: Part
     encoding: InputEncoding
     n_classes: int
     split: str
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def chosen_on_test(self) -> bool:
+        """Whether the test part serves as validation."""
+        return self.validation is self.test
 
 
 def load_data(
@@ -62,18 +70,25 @@ def load_data(
         splits = datasets.load(spec, progress=progress)
     if encoding is None:
         encoding = datasets.resolve_encoding(recipe.data.encoding(splits.train.n_units), splits.train)
-    parts = {}
-    for name in ("train", "validation", "test"):
-        samples = getattr(splits, name)
-        frames = datasets.frames_of(samples, encoding)
-        if not frames.any():
-            raise DataError(f"{samples.name}: the {name} frames hold no spike; check data.time_step_ms")
-        parts[name] = Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))
+    train, test = (_part(samples, encoding, name) for samples, name in ((splits.train, "train"), (splits.test, "test")))
+    validation = None
+    if splits.validation is not None:
+        is_test = splits.validation is splits.test
+        validation = test if is_test else _part(splits.validation, encoding, "validation")
     return TrainingData(
-        **parts,
+        train=train,
+        validation=validation,
+        test=test,
         encoding=encoding,
         n_classes=splits.train.n_classes,
         split=splits.description,
         class_names=splits.train.class_names,
         warnings=splits.warnings,
     )
+
+
+def _part(samples: EventData | FrameData, encoding: InputEncoding, name: str) -> Part:
+    frames = datasets.frames_of(samples, encoding)
+    if not frames.any():
+        raise DataError(f"{samples.name}: the {name} frames hold no spike; check data.time_step_ms")
+    return Part(torch.from_numpy(frames), torch.from_numpy(samples.labels))

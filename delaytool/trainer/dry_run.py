@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from delaytool.trainer.data import TrainingData, load_data
+from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
@@ -56,7 +57,8 @@ class DryRun:
     @property
     def frame_bytes(self) -> int:
         """Memory of all frames, a byte per value; training and validation are on the device."""
-        return sum(part.frames.numel() for part in (self.data.train, self.data.validation, self.data.test))
+        parts = {self.data.train, self.data.validation, self.data.test}
+        return sum(part.frames.numel() for part in parts if part is not None)
 
     @property
     def total_s(self) -> float:
@@ -76,7 +78,8 @@ def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = N
     refuse_what_the_chip_lacks(recipe, data.encoding)
     config = recipe.trainer
     with processor_state(config.threads, config.precision):
-        train, validation = data.train.to(device), data.validation.to(device)
+        train = data.train.to(device)
+        validation = None if data.validation is None else data.validation.to(device)
         model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         if config.gradient_checkpointing:
             model.checkpoint_gradients()
@@ -89,11 +92,7 @@ def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = N
         first = _timed_step(step, model.train, chosen, device)
         widths.load_state_dict({"epoch": config.epochs - 1})
         last = _timed_step(step, model.train, chosen, device)
-        some = min(config.batch_size, len(validation))
-        evaluate(model, validation.frames[:some], validation.labels[:some], some)
-        started = _now(device)
-        evaluate(model, validation.frames[:some], validation.labels[:some], some)
-        evaluation = (_now(device) - started) * len(validation) / some
+        evaluation = 0.0 if validation is None else _timed_evaluation(model, validation, config.batch_size, device)
     return DryRun(
         data=data,
         device=str(device),
@@ -126,6 +125,14 @@ def _timed_step(step: Step, begin: Callable[[], object], chosen: torch.Tensor, d
     return _now(device) - started
 
 
+def _timed_evaluation(model: DelayNetwork, part: Part, batch_size: int, device: torch.device) -> float:
+    some = min(batch_size, len(part))
+    evaluate(model, part.frames[:some], part.labels[:some], some)
+    started = _now(device)
+    evaluate(model, part.frames[:some], part.labels[:some], some)
+    return (_now(device) - started) * len(part) / some
+
+
 def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -139,4 +146,8 @@ def _not_measured(recipe: Recipe) -> tuple[str, ...]:
         sentences.append(f"the last {count} epochs go through {config.quantize}'s integers, which takes longer")
     if config.early_stopping_patience is not None:
         sentences.append("training may stop early (trainer.early_stopping_patience)")
+    if config.average_epochs:
+        sentences.append(
+            f"after each of the last {config.average_epochs} epochs their mean takes one more pass, for batch norm"
+        )
     return tuple(sentences)

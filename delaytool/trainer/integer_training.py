@@ -13,6 +13,7 @@ from delaytool.hw_configs import load_target
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.choose_training_scales import choose_training_scales
 from delaytool.quantization.scales import IntegerScales
+from delaytool.trainer.batch_norm_statistics import pass_over
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import Recipe
 
@@ -62,19 +63,8 @@ def scales_to_train_through(
     assert recipe.trainer.quantize is not None
     torch.manual_seed((recipe.seed + 1) * 1_000_003 - 1)  # before the seed of epoch 0, which no epoch draws from
     order = torch.randperm(len(frames)).to(frames.device)
-    _settle(model, frames, order, recipe.trainer.batch_size, team)
+    # The running statistics are about to be frozen.
+    pass_over(model, frames, order, recipe.trainer.batch_size, team)
     calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
     scales = choose_training_scales(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
     return team.gather(scales)[0]  # should processes' last bits differ, their scales do not
-
-
-@torch.no_grad()
-def _settle(model: DelayNetwork, frames: Tensor, order: Tensor, batch_size: int, team: Team) -> None:
-    """One pass over training on single taps: the running statistics are about to be frozen."""
-    if not model.config.batch_norm:
-        return
-    model.train()
-    for chosen in order.split(batch_size):
-        rows = team.rows(len(chosen))
-        with model.share_of_batch(rows, len(chosen)):
-            model(frames[chosen[rows]], sigma=None)

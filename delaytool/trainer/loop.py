@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from delaytool.datasets import Splits
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
 from delaytool.models.delay_histogram import delay_histogram
+from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.integer_training import (
     IntegerTraining,
     TrainedNetwork,
@@ -24,6 +24,7 @@ from delaytool.quantization.integer_training import (
     quantized_for,
 )
 from delaytool.quantization.scales import IntegerScales
+from delaytool.trainer.batch_norm_statistics import refresh_statistics
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
@@ -34,32 +35,14 @@ from delaytool.trainer.integer_training import refuse_what_the_chip_lacks, scale
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
+from delaytool.trainer.protocols import ChosenEpoch, describe_protocol
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
-
-
-@dataclass
-class _Best:
-    """The epoch chosen so far: of those with the final width, the highest validation accuracy, then the lowest loss.
-
-    final: whether the epoch has the final width. Until one has, the last epoch is the chosen one.
-    """
-
-    accuracy: float = -1.0
-    loss: float = float("inf")
-    epoch: int = 0
-    final: bool = False
-
-    def improved_by(self, metrics: dict[str, Any], final: bool) -> bool:
-        accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
-        if self.final and (not final or (accuracy, -loss) <= (self.accuracy, -self.loss)):
-            return False
-        self.accuracy, self.loss, self.epoch, self.final = accuracy, loss, metrics["epoch"], final
-        return True
+from delaytool.trainer.weight_average import WeightAverage
 
 
 def train(
@@ -139,14 +122,16 @@ class _Training:
         self.warnings: list[str] = []
         self.team = processes
         self.device = device
-        self.parts = {name: getattr(data, name).to(device) for name in ("train", "validation")}
+        self.train_part = data.train.to(device)
+        self.validation = None if data.validation is None else data.validation.to(device)
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         self.trained: TrainedNetwork = self.model  # what batches go through: the model in floats, or in integers
         if recipe.trainer.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.optimizers = Optimizers(self.model, recipe.trainer)
-        self.step = make_step(self.model, self.optimizers, self.parts["train"], recipe.trainer, processes)
-        self.best = _Best()
+        self.step = make_step(self.model, self.optimizers, self.train_part, recipe.trainer, processes)
+        self.best = ChosenEpoch()
+        self.average: WeightAverage | None = None  # of the last epochs, from the first of them on
         self.stopped_after: int | None = None
         self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
@@ -154,17 +139,20 @@ class _Training:
         done = 0
         if saved is not None:
             with refusing_what_does_not_fit(self.run_folder.path):
-                self.model.load_state_dict(saved.model)
+                self.model.load_state_dict(saved.model if saved.training is None else saved.training)
                 self.optimizers.restore(saved.optimizers)
                 if saved.scales is not None:
                     self._train_through(saved.scales)
                 progress = dict(saved.progress)
+                averaged = progress.pop("averaged", 0)
+                if saved.training is not None:
+                    self.average = WeightAverage.restored(self.model, saved.model, averaged)
                 state = {"epoch": saved.epoch, **progress.pop("sigma", {})}
                 if "final" not in progress:  # written when any epoch could be chosen
                     self.widths.load_state_dict({**state, "epoch": progress["epoch"] - 1})
                     progress["final"] = self.widths.is_final
                 self.widths.load_state_dict(state)
-                self.best = _Best(**progress)
+                self.best = ChosenEpoch(**progress)
             done = saved.epoch
         writes = self.team.is_first
         if writes:
@@ -184,7 +172,9 @@ class _Training:
                 if epoch == self.recipe.trainer.first_quantized_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
-                is_best = self.best.improved_by(metrics, self.widths.is_final)
+                is_best = self.best.improved_by(
+                    metrics, self._can_be_chosen(epoch), last_counts=self.recipe.protocol == "fixed"
+                )
                 self.widths.step(metrics["train_accuracy"])
                 if board is not None:
                     # In this order: a run that goes on from a checkpoint finds its epoch's line (docs/reliability.md).
@@ -195,6 +185,7 @@ class _Training:
         self.team.wait()  # for the checkpoint of the last epoch
         if not self.best.final:
             self._warn(self._no_final_epoch())
+        self._warn_of_short_average()
         summary = self._summary()
         if writes:
             self.run_folder.write_summary(summary)
@@ -235,16 +226,56 @@ class _Training:
 
     def _begin_integers(self) -> None:
         """From here on training goes through the chip's integers; earlier epochs are of another network."""
-        frames = self.parts["train"].frames
+        frames = self.train_part.frames
         scales = scales_to_train_through(
             self.recipe, self.model, self.data.encoding, frames, self.team, self.reporter.calibrating
         )
         self._train_through(scales)
-        self.best = _Best()
+        self.best = ChosenEpoch()
 
     def _train_through(self, scales: IntegerScales) -> None:
         self.trained = IntegerTraining(self.model, scales)
         self.step.train_through(self.trained)
+
+    def _can_be_chosen(self, epoch: int) -> bool:
+        """Whether the present epoch, `epoch` from 0, is one that the recipe's protocol may choose."""
+        return self.widths.is_final and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
+
+    def _averages(self, epoch: int) -> bool:
+        """Whether the present epoch is in the mean: of the last ones, those that are of the network that counts."""
+        config = self.recipe.trainer
+        if epoch < config.epochs - config.average_epochs or not self.widths.is_final:
+            return False
+        return config.quantize is None or epoch >= config.first_quantized_epoch
+
+    def _take_average(self) -> None:
+        """Take the present network into the mean, and batch norm's statistics of the mean from the training part.
+
+        Through integers batch norm is frozen, so the statistics stay those that the scales were chosen for.
+        """
+        if self.average is None:
+            self.average = WeightAverage(self.model)
+        self.average.add(self.model)
+        if integer_scales(self.trained) is None:
+            order = torch.randperm(len(self.train_part)).to(self.device)
+            batch = self.recipe.trainer.batch_size
+            refresh_statistics(self.average.network, self.train_part.frames, order, batch, self.team)
+
+    def _counted(self) -> TrainedNetwork:
+        """The network that is validated and kept: that of the mean once there is one, else the trained one."""
+        if self.average is None:
+            return self.trained
+        scales = integer_scales(self.trained)
+        return self.average.network if scales is None else IntegerTraining(self.average.network, scales)
+
+    def _warn_of_short_average(self) -> None:
+        wanted, epochs = self.recipe.trainer.average_epochs, self.recipe.trainer.epochs
+        found = 0 if self.average is None else self.average.epochs
+        if self.stopped_after is None and found < wanted:
+            self._warn(
+                f"trainer.average_epochs is {wanted}, but only {found} of the last {wanted} of {epochs} epochs have "
+                "the final width of taps (with trainer.quantize: go through integers), and these alone were averaged"
+            )
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -254,7 +285,7 @@ class _Training:
         rates = self.optimizers.rates()
         # Every epoch draws from its own seed, so that a resumed run needs no generator's state.
         torch.manual_seed((self.recipe.seed + 1) * 1_000_003 + epoch)
-        train = self.parts["train"]
+        train = self.train_part
         order = torch.randperm(len(train)).to(self.device)
         batches = order.split(config.batch_size)
         # Loss and correct predictions are summed on the device, so that the GPU is waited for only once per epoch.
@@ -273,7 +304,11 @@ class _Training:
         refuse_nonfinite_state(self.model, epoch + 1, config)
         forms = self.model.forms()
         self.optimizers.next_epoch()
-        validation = self._evaluated(self.parts["validation"])
+        if self._averages(epoch):
+            self._take_average()
+        validation = None if self.validation is None else self._evaluated(self.validation)
+        for layer in self.model.delayed_layers():
+            layer.clamp_delays()
         moved = [
             float((layer.delay.detach() - old).abs().mean())
             for layer, old in zip(self.model.delayed_layers(), before, strict=True)
@@ -282,11 +317,12 @@ class _Training:
             "epoch": epoch + 1,
             "train_loss": loss_sum / len(train),
             "train_accuracy": correct / len(train),
-            "validation_loss": validation.loss,
-            "validation_accuracy": validation.accuracy,
+            "validation_loss": None if validation is None else validation.loss,
+            "validation_accuracy": None if validation is None else validation.accuracy,
             "sigma": sigma,
             "quantized_for": quantized_for(self.trained),
             "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
+            **({} if self.average is None else {"averaged_epochs": self.average.epochs}),
             **rates,
             "convolution": forms,
             **self._structure(),
@@ -295,9 +331,12 @@ class _Training:
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
             ),
             **({"tau": self.model.time_constants()} if self.recipe.model.neuron == "plif" else {}),
-            "spikes": dict(zip(self.model.layer_names(), validation.spikes, strict=False)),
+            **self._spikes(validation),
             "seconds": time.perf_counter() - started,
         }
+
+    def _spikes(self, seen: Evaluation | None) -> dict[str, Any]:
+        return {} if seen is None else {"spikes": dict(zip(self.model.layer_names(), seen.spikes, strict=False))}
 
     def _structure(self) -> dict[str, Any]:
         """Taps that rewiring has grown in an epoch, by layer."""
@@ -307,19 +346,23 @@ class _Training:
     def _evaluated(self, part: Part) -> Evaluation:
         rows = self.team.rows(len(part))
         batch = self.recipe.trainer.batch_size
-        own = evaluate(self.trained, part.frames[rows], part.labels[rows], batch)
+        own = evaluate(self._counted(), part.frames[rows], part.labels[rows], batch)
         return Evaluation.joined(self.team.gather(own))
 
     def _keep(self, epochs: int, is_best: bool, sigma: float | None) -> None:
+        state, averaged = _on_cpu(self.model), {}
+        if self.average is not None:
+            averaged = {"averaged": self.average.epochs}
         checkpoint = Checkpoint(
             recipe=self.recipe,
             encoding=self.data.encoding,
             n_classes=self.data.n_classes,
             epoch=epochs,
             sigma=sigma,
-            model={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
+            model=state if self.average is None else _on_cpu(self.average.network),
+            training=None if self.average is None else state,
             optimizers=self.optimizers.state(),
-            progress={**vars(self.best), "sigma": self.widths.state_dict()},
+            progress={**vars(self.best), **averaged, "sigma": self.widths.state_dict()},
             split=self.data.split,
             scales=integer_scales(self.trained),
         )
@@ -335,7 +378,7 @@ class _Training:
         model = chosen.network().to(self.device)
         network, target = float_network(model), quantized_for(model)
         batch = self.recipe.trainer.batch_size
-        test = self.data.test.to(self.device)
+        test, validation = self.data.test.to(self.device), self.data.validation
         trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
         for sentence in chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings:
             self._warn(sentence)
@@ -344,10 +387,13 @@ class _Training:
             "epochs": self.recipe.trainer.epochs,
             **({} if self.stopped_after is None else {"stopped_after": self.stopped_after}),
             "best_epoch": self.best.epoch,
-            "protocol": PROTOCOLS[self.recipe.protocol],
+            **({} if "averaged" not in chosen.progress else {"averaged_epochs": chosen.progress["averaged"]}),
+            "protocol": describe_protocol(
+                self.recipe.protocol, chosen_on_test=self.data.chosen_on_test, test_every_epoch=False
+            ),
             "split": self.data.split,
-            "validation_accuracy": self.best.accuracy,
-            "validation_samples": len(self.data.validation),
+            "validation_accuracy": None if validation is None else self.best.accuracy,
+            "validation_samples": 0 if validation is None else len(validation),
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
@@ -364,7 +410,5 @@ class _Training:
         }
 
 
-PROTOCOLS = {
-    "honest": "honest: the epoch was chosen on validation; test was looked at once, at the end",
-    "paper": "paper: the epoch was chosen on the test set, as in published practice, so the accuracy is optimistic",
-}
+def _on_cpu(model: DelayNetwork) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu() for name, tensor in model.state_dict().items()}

@@ -213,6 +213,12 @@ class TrainerConfig(RecipeSection):
     quantize_epochs: float = Field(
         default=0.2, gt=0, le=1, description="share of the epochs, at the end, trained through the integers"
     )
+    average_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_COUNT,
+        description="the mean of the networks of so many epochs, the last ones, is the network that counts; 0: none",
+    )
     early_stopping_patience: int | None = Field(
         default=None,
         ge=1,
@@ -259,8 +265,10 @@ class Recipe(RecipeSection):
 
     name: str = Field(default="run", min_length=1, description="names the run and its folder in runs/")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
-    protocol: Literal["honest", "paper"] = Field(
-        default="honest", description="'honest': the best epoch is chosen on validation; 'paper': on test, as published"
+    protocol: Literal["honest", "paper", "fixed"] = Field(
+        default="honest",
+        description="'honest': the best epoch is chosen on validation; 'paper': on test, as published; 'fixed': "
+        "none is chosen, all but the test part is trained on and the last epoch counts",
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -275,7 +283,27 @@ class Recipe(RecipeSection):
                 f"model.max_delay: {self.model.max_delay} steps are over 64 times data.n_steps {frames}; choose fewer"
             )
         self._consistent_structure()
+        self._consistent_protocol()
         return self
+
+    def _consistent_protocol(self) -> None:
+        trainer = self.trainer
+        if trainer.average_epochs > trainer.epochs:
+            raise ValueError(
+                f"trainer.average_epochs: {trainer.average_epochs} epochs are more than trainer.epochs "
+                f"{trainer.epochs}; choose at most that many"
+            )
+        if trainer.average_epochs and self.model.rewiring != "none":
+            raise ValueError(
+                f"trainer.average_epochs: {trainer.average_epochs} networks are not averaged with model.rewiring "
+                f"{self.model.rewiring!r}, whose taps come and go: the mean would have more than model.sparsity "
+                "admits; set one of them to its default (0, 'none')"
+            )
+        if self.protocol == "fixed" and trainer.early_stopping_patience is not None:
+            raise ValueError(
+                f"trainer.early_stopping_patience: {trainer.early_stopping_patience} epochs are counted from the best "
+                "one, and protocol 'fixed' chooses none; leave it out, or choose protocol 'honest'"
+            )
 
     def _consistent_structure(self) -> None:
         model = self.model

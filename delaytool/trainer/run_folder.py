@@ -92,18 +92,25 @@ class RunFolder:
         return tuple(unsigned)
 
     def best_epoch(self) -> int | None:
-        """The epoch whose network was kept: the highest validation accuracy, then the lowest loss."""
+        """The epoch whose network was kept: the highest validation accuracy, then the lowest loss; else the last."""
         summary, metrics = self.read_summary(), self.read_metrics()
         if "best_epoch" in summary:
             return int(summary["best_epoch"])
         if not metrics:
             return None
+        if self.chose_none or metrics[-1]["validation_accuracy"] is None:
+            return int(metrics[-1]["epoch"])
         return int(max(metrics, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))["epoch"])
 
     @property
     def chosen_on_test(self) -> bool:
         """Whether the test part served as validation, which curves must state."""
         return self._recipe_holds('protocol = "paper"')
+
+    @property
+    def chose_none(self) -> bool:
+        """Whether the last epoch counts, whatever its accuracy is."""
+        return self._recipe_holds('protocol = "fixed"')
 
     @property
     def learns_delays(self) -> bool:

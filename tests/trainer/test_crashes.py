@@ -145,6 +145,19 @@ def recorded(recipe, tmp_path_factory):
     return base / "whole", recorder.states
 
 
+def test_killed_at_any_write_step_the_mean_of_the_last_epochs_goes_on_to_the_same_bits(tmp_path):
+    keys = ["protocol=fixed", "trainer.average_epochs=3", "trainer.sigma_schedule=constant"]
+    averaged = load_recipe("digits", [*TINY, "trainer.single_tap_epochs=0", *keys])
+    (tmp_path / "copies").mkdir()
+    with Recorder(tmp_path / "whole", tmp_path / "copies") as recorder:
+        train(averaged, tmp_path / "whole")
+    assert Checkpoint.load(tmp_path / "whole" / "best.pt").progress["averaged"] == 3
+    for index, (copy, _) in enumerate(recorder.states):
+        shutil.copytree(copy, tmp_path / "again" / str(index))
+        go_on(tmp_path / "again" / str(index), averaged)
+        assert_as_never_killed(tmp_path / "again" / str(index), tmp_path / "whole")
+
+
 def torn(states):
     """Metrics whose last line was cut short at some place: (folder to take the rest from, metrics)."""
     for (before, old), (_, new) in pairwise(states):

@@ -92,6 +92,15 @@ def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
     assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, "trainer.epochs=2"], (1, 2)))
 
 
+def test_two_processes_have_the_mean_of_one(tmp_path):
+    settings = [*SETTINGS, "trainer.epochs=2", "trainer.average_epochs=2", "trainer.sigma_schedule=constant"]
+    settings += ["trainer.single_tap_epochs=0", "protocol=fixed"]
+    one, other = runs_in_float64(tmp_path, settings, (1, 2))
+    alone, together = (Checkpoint.load(run.best) for run in (one, other))
+    assert alone.progress["averaged"] == together.progress["averaged"] == 2
+    torch.testing.assert_close(together.model, alone.model, rtol=1e-5, atol=1e-7)
+
+
 def test_a_last_batch_smaller_than_the_number_of_processes(tmp_path):
     samples = len(load_data(load_recipe("digits")).train)
     settings = [*SETTINGS, "trainer.epochs=2", f"trainer.batch_size={samples - 1}"]

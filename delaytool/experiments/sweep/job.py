@@ -27,7 +27,7 @@ class Job(Protocol):
         """Whether nothing is left to do in this run folder."""
 
     def accuracy(self, run: Path) -> float:
-        """Validation accuracy (0..1) of a finished run."""
+        """Validation accuracy (0..1) of a finished run; training accuracy where there is no validation part."""
 
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         """Do it, or go on with it."""
@@ -42,7 +42,9 @@ class Train:
         return RunFolder(run).summary.exists()
 
     def accuracy(self, run: Path) -> float:
-        return float(RunFolder(run).read_summary()["validation_accuracy"])
+        folder = RunFolder(run)
+        validated = folder.read_summary()["validation_accuracy"]
+        return float(folder.read_metrics()[-1]["train_accuracy"] if validated is None else validated)
 
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)

@@ -132,7 +132,7 @@ class Journal:
         return None
 
     def finish(self, number: int, accuracy: float) -> None:
-        """Validation accuracy, 0..1: what Optuna's own tools show."""
+        """The accuracy, 0..1, that Optuna's own tools show (`Job.accuracy`)."""
         self.study.tell(number, accuracy, skip_if_finished=True)
 
     def fail(self, trial: Trial, error: str) -> None:

@@ -116,11 +116,16 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
 def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
     done = [run.summary for run in runs if run.state == "finished"]
     validation, test = (
-        over_seeds([summary[key] for summary in done]) if done else None
-        for key in ("validation_accuracy", "test_accuracy_rounded")
+        _mean_of([summary[key] for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
     )
     samples = int(done[0]["test_samples"]) if done else None
     return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
+
+
+def _mean_of(accuracies: Sequence[float | None]) -> SeedMean | None:
+    """Over the runs that have one: without a validation part there is no validation accuracy."""
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    return over_seeds(known) if known else None
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:

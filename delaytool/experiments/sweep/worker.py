@@ -96,14 +96,17 @@ class _UpdateReporter(RunReporter):
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         self.epochs = float(metrics["epoch"])
-        self.text = f"validation {100 * metrics['validation_accuracy']:.2f} %"
+        validation = metrics["validation_accuracy"]
+        self.text = (
+            f"training {100 * metrics['train_accuracy']:.2f} %"
+            if validation is None
+            else f"validation {100 * validation:.2f} %"
+        )
         self.send("progress")
 
     def end(self, summary: dict[str, Any]) -> None:
-        self.text = (
-            f"validation {100 * summary['validation_accuracy']:.2f} %, "
-            f"test {100 * summary['test_accuracy_rounded']:.2f} %"
-        )
+        validation, test = summary["validation_accuracy"], summary["test_accuracy_rounded"]
+        self.text = f"{'' if validation is None else f'validation {100 * validation:.2f} %, '}test {100 * test:.2f} %"
 
     def stage(self, name: str) -> None:
         self.epochs = float(self.of)

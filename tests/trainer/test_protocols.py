@@ -1,0 +1,135 @@
+"""Each protocol against one in which another would choose differently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from delaytool.datasets import DataSpec, Splits, load
+from delaytool.errors import DataError, RecipeError
+from delaytool.experiments.export_run import export_run
+from delaytool.hw_configs import load_target
+from delaytool.trainer import loop
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import TrainingData
+from delaytool.trainer.evaluation import Evaluation
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import Recipe, load_recipe
+from delaytool.trainer.reporter import Reporter
+from delaytool.trainer.run_folder import RunFolder
+
+TINY = [
+    "model.hidden=[8]", "trainer.epochs=4", "trainer.batch_size=512", "trainer.sigma_schedule=constant",
+    "trainer.single_tap_epochs=0",
+]  # fmt: skip
+
+
+def recipe_of(protocol: str, *more: str) -> Recipe:
+    return load_recipe("digits", [*TINY, f"protocol={protocol}", *more])
+
+
+class Looks(Reporter):
+    data: TrainingData
+
+    def begin(self, recipe: Recipe, data: TrainingData, model: Any, epochs_done: int) -> None:
+        self.data = data
+
+
+@pytest.fixture
+def accuracies(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[float]]:
+    """Accuracies of evaluations to come, by the number of samples of the part, the first one first."""
+    planned: dict[int, list[float]] = {}
+    real = loop.evaluate
+
+    def evaluate(*arguments: Any) -> Evaluation:
+        found = real(*arguments)
+        count = len(found.labels)
+        n_right = round(planned[count].pop(0) * count)
+        predictions = found.labels.copy()
+        predictions[n_right:] = (predictions[n_right:] + 1) % 10
+        return Evaluation(1.0, predictions, found.labels, found.spikes)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    return planned
+
+
+@pytest.fixture
+def three_parts() -> Splits:
+    """Of the digits, with a validation part of their own: 287 samples, and 359 of test."""
+    return load(DataSpec("digits"))
+
+
+def test_fixed_takes_the_last_epoch_where_honest_takes_the_best(
+    accuracies: dict[int, list[float]], three_parts: Splits, tmp_path: Path
+) -> None:
+    plan = [0.3, 0.9, 0.5, 0.4]
+    accuracies[287] = [*plan]
+    honest = train(recipe_of("honest"), tmp_path / "honest", splits=three_parts)
+    accuracies[287] = [*plan]
+    fixed = train(recipe_of("fixed"), tmp_path / "fixed", splits=three_parts)
+    assert honest["best_epoch"] == Checkpoint.load(tmp_path / "honest" / "best.pt").epoch == 2
+    assert fixed["best_epoch"] == Checkpoint.load(tmp_path / "fixed" / "best.pt").epoch == 4
+    assert RunFolder(tmp_path / "fixed").best_epoch() == 4
+    assert (honest["validation_accuracy"], fixed["validation_accuracy"]) == pytest.approx((0.9, 0.4), abs=0.002)
+    assert "no epoch was chosen, the last one counts" in fixed["protocol"]
+
+
+def test_fixed_trains_on_all_but_the_test_part(tmp_path: Path) -> None:
+    honest, fixed, paper = (load(DataSpec("digits", protocol=name)) for name in ("honest", "fixed", "paper"))
+    assert len(fixed.train) == len(honest.train) + len(honest.validation) == len(paper.train) == 1438
+    assert fixed.validation is None
+    np.testing.assert_array_equal(fixed.test.labels, honest.test.labels)
+    looks = Looks()
+    summary = train(recipe_of("fixed"), tmp_path / "run", reporter=looks)
+    assert len(looks.data.train) == 1438
+    assert (summary["validation_accuracy"], summary["validation_samples"]) == (None, 0)
+    assert "validation: none" in summary["split"]
+    lines = RunFolder(tmp_path / "run").read_metrics()
+    assert [line["validation_accuracy"] for line in lines] == [None] * 4
+    # An interrupted one, whose summary is not there yet, has its last epoch as the one that is kept.
+    RunFolder(tmp_path / "run").summary.unlink()
+    assert RunFolder(tmp_path / "run").best_epoch() == 4
+
+
+def test_a_fixed_run_is_exported_and_calibrated_on_training_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, calibrated = Looks(), []
+    train(recipe_of("fixed", "trainer.epochs=6"), tmp_path / "run", reporter=looks)
+    from delaytool.experiments import export_run as module
+
+    real = module.export
+
+    def export(model: Any, encoding: Any, chip: Any, output: Any, frames: np.ndarray, **more: Any) -> Any:
+        calibrated.append(frames)
+        return real(model, encoding, chip, output, frames, **more)
+
+    monkeypatch.setattr(module, "export", export)
+    export_run(tmp_path / "run", load_target("ideal"), tmp_path / "run" / "network-ideal.h5")
+    training = {frames.tobytes() for frames in looks.data.train.frames.numpy()}
+    assert len(calibrated[0]) == 128
+    assert all(frames.tobytes() in training for frames in calibrated[0])
+
+
+def test_a_part_that_is_not_there_is_not_evaluated(tmp_path: Path) -> None:
+    from delaytool.datasets import load_for_evaluation
+
+    with pytest.raises(DataError, match="there is no validation part, protocol 'fixed' trains on all samples"):
+        load_for_evaluation(DataSpec("digits", protocol="fixed"), "validation")
+
+
+def test_fixed_has_no_best_epoch_to_stop_after() -> None:
+    with pytest.raises(RecipeError, match=r"early_stopping_patience: 3 epochs .* protocol 'fixed' chooses none"):
+        recipe_of("fixed", "trainer.early_stopping_patience=3")
+
+
+def test_papers_sentence_is_about_the_part_that_it_chose_on(three_parts: Splits, tmp_path: Path) -> None:
+    own = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "own", splits=three_parts)
+    assert "the data's own validation part" in own["protocol"]
+    cut = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "cut")
+    assert "chosen on the test set" in cut["protocol"]
+    assert torch.isfinite(torch.tensor(cut["test_accuracy_rounded"]))
