@@ -24,6 +24,7 @@ from delaytool.quantization.integer_training import (
     quantized_for,
 )
 from delaytool.quantization.scales import IntegerScales
+from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, load_data
@@ -99,6 +100,7 @@ def train(
         progress = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, progress, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
+        refuse_impossible_shifts(recipe.trainer, data.encoding)
         if check is not None:
             check(recipe, data)
         if not resume and is_first_process():

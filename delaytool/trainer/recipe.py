@@ -190,6 +190,18 @@ class TrainerConfig(RecipeSection):
         description="share of the epochs, at the end, trained with rounded delays and one tap; 0 with 'single-tap': "
         f"{SINGLE_TAP_SHARE}",
     )
+    blend: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: share of the samples that are blended with another of their class",
+    )
+    time_shift: int = Field(
+        default=0, ge=0, le=MAX_STEPS, description="augmentation: shift each sample by up to so many steps"
+    )
+    channel_shift: int = Field(
+        default=0, ge=0, le=MAX_UNITS, description="augmentation: shift each sample by up to so many channels"
+    )
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
     spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
     channel_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many channels (std)")

@@ -29,6 +29,7 @@ class Step:
     ) -> None:
         self.model, self.optimizers, self.part, self.config, self.team = model, optimizers, part, config, team
         self.rewiring = Rewiring(model, optimizers)
+        self._highest = int(part.frames.max()) if config.blend else 255
         self._trained: nn.Module = model
         self._joined: nn.Module = team.joined(model)
         self._moves_delays = True
@@ -54,7 +55,7 @@ class Step:
             self._joined = self.team.joined(self._trained, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
         labels = self.part.labels[chosen]
-        frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)
+        frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config, self._highest)
         rows = self.team.rows(len(chosen))
         self.optimizers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
