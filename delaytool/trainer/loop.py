@@ -290,6 +290,7 @@ class _Training:
             "quantized_for": quantized_for(self.trained),
             "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
             **rates,
+            **({} if config.rate_target is None else {"rate_penalty": self.step.take_rate_penalties() / len(train)}),
             "convolution": forms,
             **self._structure(),
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),

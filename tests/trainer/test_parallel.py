@@ -89,8 +89,8 @@ def assert_the_same_run(one, other):
 
 
 def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
-    augmentation = ["trainer.blend=0.5", "trainer.time_shift=1", "trainer.channel_shift=4"]
-    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, *augmentation, "trainer.epochs=2"], (1, 2)))
+    more = ["trainer.blend=0.5", "trainer.time_shift=1", "trainer.channel_shift=4", "trainer.rate_target=[1, 2]"]
+    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, *more, "trainer.epochs=2"], (1, 2)))
 
 
 def test_a_last_batch_smaller_than_the_number_of_processes(tmp_path):
