@@ -11,18 +11,38 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from delaytool.errors import RecipeError
+
 if TYPE_CHECKING:
+    from delaytool.contract.encoding import InputEncoding
     from delaytool.trainer.recipe import TrainerConfig
 
 TIME, CHANNEL = 1, 2
 
 
-def augmented(frames: Tensor, labels: Tensor, n_classes: int, config: TrainerConfig) -> tuple[Tensor, Tensor]:
-    """Frames and targets as the recipe's trainer section sets them, in this order: jitter, masks, CutMix.
+def refuse_impossible_shifts(config: TrainerConfig, encoding: InputEncoding) -> None:
+    """Raise RecipeError for a shift that could leave nothing of a sample; the encoding has its number of steps."""
+    for key, limit, size, what in (
+        ("time_shift", config.time_shift, encoding.n_steps, "steps"),
+        ("channel_shift", config.channel_shift, encoding.n_channels, "channels"),
+    ):
+        if size is not None and limit >= size:
+            raise RecipeError(
+                f"trainer.{key}: {limit} {what} can move a whole sample out of its {size} {what}; "
+                f"choose at most {size - 1}"
+            )
+
+
+def augmented(
+    frames: Tensor, labels: Tensor, n_classes: int, config: TrainerConfig, highest: int = 255
+) -> tuple[Tensor, Tensor]:
+    """Frames and targets as the recipe's trainer section sets them: blending, shift, jitter, masks, CutMix, in turn.
 
     labels are (sample,) int64. Targets are the labels themselves, or with CutMix (sample, n_classes) float32
-    probabilities; `cross_entropy` takes either.
+    probabilities; `cross_entropy` takes either. highest: no blended value is above it.
     """
+    frames = blend(frames, labels, config.blend, highest)
+    frames = shift(frames, config.time_shift, config.channel_shift)
     frames = time_jitter(frames, config.time_jitter)
     frames = spike_time_jitter(frames, config.spike_time_jitter)
     frames = channel_jitter(frames, config.channel_jitter)
@@ -30,6 +50,87 @@ def augmented(frames: Tensor, labels: Tensor, n_classes: int, config: TrainerCon
     frames = time_mask(frames, config.time_mask, config.mask_probability)
     frames = channel_mask(frames, config.channel_mask, config.mask_probability)
     return cut_mix(frames, labels, n_classes, config.cut_mix, config.cut_mix_weight)
+
+
+def blend(frames: Tensor, labels: Tensor, probability: float, highest: int = 255) -> Tensor:
+    """Replace about this share of the samples by a blend of the sample and another of its class in the batch.
+
+    Both are shifted until they meet halfway in mean step and mean channel, and each spike of either is kept with
+    probability 1/2: see `blended`. Partners are random, and none is the partner of two samples. A sample stays as it
+    is where the batch has no other of its class, and where it or its partner has no spike. Source: arXiv 2212.01232,
+    and class Blend of data.py in mbalazs98/deventprop.
+    """
+    if probability == 0:
+        return frames
+    chosen = torch.rand(len(frames), device=frames.device) < probability
+    return blended(frames, partners(labels), chosen, highest)
+
+
+def partners(labels: Tensor) -> Tensor:
+    """For each sample the index of a random other one of its label, (sample,) int64; its own where there is none.
+
+    The samples of a class stand in a random circle, and each one's partner is the next.
+    """
+    # Labels are whole numbers, and a float32 fraction is exact beside them in float64: classes stay apart.
+    order = (labels.double() + torch.rand(labels.shape, device=labels.device)).argsort(stable=True)
+    by_class = labels[order]
+    place = torch.arange(len(labels), device=labels.device)
+    is_last = by_class != by_class.roll(-1)
+    is_last[-1:].fill_(True)
+    first = torch.searchsorted(by_class, by_class)
+    following = order[torch.where(is_last, first, (place + 1).clamp_(max=len(labels) - 1))]
+    return torch.empty_like(order).scatter_(0, order, following)
+
+
+def blended(frames: Tensor, partner: Tensor, chosen: Tensor, highest: int = 255) -> Tensor:
+    """Each chosen sample blended with its partner; partner (sample,) int64, chosen (sample,) bool.
+
+    A value of n counts as n spikes, each of which is kept or not. Values that meet are added and saturate at
+    `highest`, so that binary frames stay binary.
+    """
+    has_spikes = frames.amax((TIME, CHANNEL)) > 0
+    is_other = partner != torch.arange(len(frames), device=frames.device)
+    mixed = (chosen & is_other & has_spikes & has_spikes[partner])[:, None, None]
+    own, theirs = halfway(frames, partner)
+    total = torch.where(mixed, own.int() + theirs, 0).float()
+    kept = torch.binomial(total, total.new_full((1, 1, 1), 0.5)).clamp_(max=highest)
+    return torch.where(mixed, kept.to(frames.dtype), frames)
+
+
+def halfway(frames: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+    """(each sample, its partner), both shifted so that they meet halfway in mean step and mean channel.
+
+    The shifts add up to the difference of the means, rounded; the sample itself takes half of it, rounded towards
+    zero. What leaves the frames is lost. Without spikes there is no mean, and no shift.
+    """
+    spikes = frames.sum((TIME, CHANNEL), dtype=torch.float64)
+    own, theirs = [], []
+    for dim, other in ((TIME, CHANNEL), (CHANNEL, TIME)):
+        place = torch.arange(frames.shape[dim], dtype=torch.float64, device=frames.device)
+        mean = (frames.sum(other, dtype=torch.float64) * place).sum(1) / spikes  # (sample,); NaN without spikes
+        apart = (mean[partner] - mean).nan_to_num_(0.0).round_().long()
+        own.append(torch.div(apart, 2, rounding_mode="trunc"))
+        theirs.append(own[-1] - apart)
+    return shifted(frames, *own), shifted(frames[partner], *theirs)
+
+
+def shift(frames: Tensor, steps: int, channels: int) -> Tensor:
+    """Shift each sample as a whole by random whole numbers, -steps..steps and -channels..channels, as likely each.
+
+    What leaves the frames is lost, and what comes in is 0 (see `shifted`).
+    """
+    if steps == 0 and channels == 0:
+        return frames
+    return shifted(frames, *(_any_of(limit, frames) for limit in (steps, channels)))
+
+
+def shifted(frames: Tensor, steps: Tensor, channels: Tensor) -> Tensor:
+    """Each sample so many steps later and so many channels further, with 0 where nothing is; both (sample,) int64."""
+    sample = torch.arange(len(frames), device=frames.device)[:, None, None]
+    step, step_exists = _sources(frames.shape[TIME], steps)
+    channel, channel_exists = _sources(frames.shape[CHANNEL], channels)
+    exists = step_exists[:, :, None] & channel_exists[:, None, :]
+    return frames[sample, step[:, :, None], channel[:, None, :]] * exists
 
 
 def time_jitter(frames: Tensor, deviation: float) -> Tensor:
@@ -137,6 +238,16 @@ def pasted(
     share = share.unsqueeze(1)
     own = (labels[:, None] == torch.arange(n_classes, device=labels.device)).float()  # one_hot may wait for the device
     return mixed, (1 - share) * own + share * own.roll(-1, 0)
+
+
+def _any_of(limit: int, frames: Tensor) -> Tensor:
+    return torch.randint(-limit, limit + 1, frames.shape[:1], device=frames.device)
+
+
+def _sources(size: int, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """(where the value of each place comes from, whether that is within 0..size - 1), both (sample, place)."""
+    source = torch.arange(size, device=shift.device) - shift[:, None]
+    return source.clamp(0, size - 1), (source >= 0) & (source < size)
 
 
 def _masked(frames: Tensor, longest: int, probability: float, dim: int) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.initial_network import initial_network
@@ -76,6 +77,7 @@ def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = N
     device = training_device(recipe.trainer.device)
     data = load_data(recipe, progress=progress)
     refuse_what_the_chip_lacks(recipe, data.encoding)
+    refuse_impossible_shifts(recipe.trainer, data.encoding)
     config = recipe.trainer
     with processor_state(config.threads, config.precision):
         train = data.train.to(device)

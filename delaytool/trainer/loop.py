@@ -24,6 +24,7 @@ from delaytool.quantization.integer_training import (
     quantized_for,
 )
 from delaytool.quantization.scales import IntegerScales
+from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.batch_norm_statistics import refresh_statistics
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
@@ -82,6 +83,7 @@ def train(
         progress = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, progress, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
+        refuse_impossible_shifts(recipe.trainer, data.encoding)
         if check is not None:
             check(recipe, data)
         if not resume and is_first_process():
@@ -324,6 +326,7 @@ class _Training:
             "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
             **({} if self.average is None else {"averaged_epochs": self.average.epochs}),
             **rates,
+            **({} if config.rate_target is None else {"rate_penalty": self.step.take_rate_penalties() / len(train)}),
             "convolution": forms,
             **self._structure(),
             "delay_moved": dict(zip(self.model.layer_names(), moved, strict=True)),

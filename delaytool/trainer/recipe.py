@@ -168,6 +168,13 @@ class TrainerConfig(RecipeSection):
     )
     weight_decay: float = Field(default=1e-5, ge=0, description="on weights alone")
     l1: float = Field(default=0.0, ge=0, description="adds l1 times the sum of all weights' magnitudes to the loss")
+    rate_target: tuple[float, float] | None = Field(
+        default=None,
+        description="lowest and highest mean spikes per sample of every hidden neuron; default: no target",
+    )
+    rate_weight: float = Field(
+        default=0.1, ge=0, description="adds so much times the mean squared distance from rate_target to the loss"
+    )
     delay_lr: float = Field(default=0.1, ge=0, description="learning rate of delays, in steps; cosine to 0")
     sigma_schedule: Literal["exponential", "linear", "cosine", "plateau", "constant", "single-tap"] = Field(
         default="exponential",
@@ -189,6 +196,18 @@ class TrainerConfig(RecipeSection):
         le=1,
         description="share of the epochs, at the end, trained with rounded delays and one tap; 0 with 'single-tap': "
         f"{SINGLE_TAP_SHARE}",
+    )
+    blend: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: share of the samples that are blended with another of their class",
+    )
+    time_shift: int = Field(
+        default=0, ge=0, le=MAX_STEPS, description="augmentation: shift each sample by up to so many steps"
+    )
+    channel_shift: int = Field(
+        default=0, ge=0, le=MAX_UNITS, description="augmentation: shift each sample by up to so many channels"
     )
     time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift channels by so many steps (std)")
     spike_time_jitter: float = Field(default=0.0, ge=0, description="augmentation: shift spikes by so many steps (std)")
@@ -244,6 +263,13 @@ class TrainerConfig(RecipeSection):
         if self.sigma_schedule == "single-tap" and self.single_tap_epochs == 0:
             return SINGLE_TAP_SHARE
         return self.single_tap_epochs
+
+    @field_validator("rate_target")
+    @classmethod
+    def _a_band(cls, band: tuple[float, float] | None) -> tuple[float, float] | None:
+        if band is not None and not 0 <= band[0] <= band[1]:
+            raise ValueError("give the lowest and the highest rate, 0 or more, the lowest first: [1, 20]")
+        return band
 
     @field_validator("quantize")
     @classmethod

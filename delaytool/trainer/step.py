@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from delaytool.models.delay_network import DelayNetwork, class_scores
-from delaytool.quantization.integer_training import IntegerTraining
+from delaytool.quantization.integer_training import IntegerTraining, TrainedNetwork
 from delaytool.trainer.augmentation import augmented
 from delaytool.trainer.data import Part
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
+from delaytool.trainer.rate_target import TracedNetwork, firing_rates, rate_penalty
 from delaytool.trainer.recipe import TrainerConfig
 from delaytool.trainer.rewiring import Rewiring
 
@@ -29,8 +30,10 @@ class Step:
     ) -> None:
         self.model, self.optimizers, self.part, self.config, self.team = model, optimizers, part, config, team
         self.rewiring = Rewiring(model, optimizers)
-        self._trained: nn.Module = model
-        self._joined: nn.Module = team.joined(model)
+        self._highest = int(part.frames.max()) if config.blend else 255
+        self._rate_penalties = torch.zeros((), device=part.labels.device)  # summed over samples
+        self._trained = self._run_through(model)
+        self._joined: nn.Module = team.joined(self._trained)
         self._moves_delays = True
 
     def begin_epoch(self) -> None:
@@ -38,9 +41,18 @@ class Step:
 
     def train_through(self, integers: IntegerTraining) -> None:
         """From the next batch on, train the model through a chip's integers. Call it before `begin_epoch`."""
-        self._trained = integers
+        self._trained = self._run_through(integers)
         self._moves_delays = False
-        self._joined = self.team.joined(integers, all_learn=False)
+        self._joined = self.team.joined(self._trained, all_learn=False)
+
+    def _run_through(self, network: TrainedNetwork) -> nn.Module:
+        return network if self.config.rate_target is None else TracedNetwork(network)
+
+    def take_rate_penalties(self) -> float:
+        """`rate_penalty`, summed over the samples that were run since the last call. It waits for the device."""
+        total = float(self._rate_penalties)
+        self._rate_penalties.zero_()
+        return total
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
@@ -54,18 +66,32 @@ class Step:
             self._joined = self.team.joined(self._trained, all_learn=moves_delays)
         # Random numbers are the whole batch's, so that it does not matter how many processes share it.
         labels = self.part.labels[chosen]
-        frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config)
+        frames, targets = augmented(self.part.frames[chosen], labels, self.model.n_classes, config, self._highest)
         rows = self.team.rows(len(chosen))
         self.optimizers.zero_grad()
         with self.model.share_of_batch(rows, len(chosen)):
-            scores = class_scores(self._joined(frames[rows]))
+            out = self._joined(frames[rows])
+        spikes, membrane = ([], out) if config.rate_target is None else out
+        scores = class_scores(membrane)
         weight = self.team.size / len(chosen)
         loss = functional.cross_entropy(scores, targets[rows], reduction="sum") * weight
-        (loss + config.l1 * self.model.l1_norm() if config.l1 else loss).backward()
+        self._regularized(loss, spikes, len(chosen)).backward()
         self.rewiring.before_step()
         self.optimizers.step(move_delays=moves_delays)
         self.rewiring.after_step()
         return loss.detach(), (scores.detach().argmax(1) == labels[rows]).sum()
+
+    def _regularized(self, loss: Tensor, spikes: list[Tensor], samples: int) -> Tensor:
+        """The loss and what the recipe adds to it; spikes are of the hidden layers, needed for a rate target only."""
+        config = self.config
+        if config.l1:
+            loss = loss + config.l1 * self.model.l1_norm()
+        if config.rate_target is not None:
+            penalty = rate_penalty(firing_rates(spikes, samples, self.team), *config.rate_target)
+            self._rate_penalties += penalty.detach() * samples
+            # Gradients are averaged over processes, and each has the one of its share of the spikes.
+            loss = loss + config.rate_weight * self.team.size * penalty
+        return loss
 
 
 class RecordedStep(Step):

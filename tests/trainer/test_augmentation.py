@@ -1,5 +1,7 @@
 """Augmentation keeps every spike, or silences and mixes exactly what it is set to."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,17 +12,24 @@ from delaytool.trainer.augmentation import (
     CHANNEL,
     TIME,
     augmented,
+    blend,
+    blended,
     channel_dropout,
     channel_jitter,
     channel_mask,
     cut_mix,
+    halfway,
     moved,
+    partners,
     pasted,
+    shift,
+    shifted,
     silenced,
     spike_time_jitter,
     time_jitter,
     time_mask,
 )
+from delaytool.trainer.dry_run import dry_run
 from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import TrainerConfig, load_recipe
 from delaytool.trainer.run_folder import RunFolder
@@ -66,6 +75,7 @@ def test_none_is_none():
         assert function(frames, 0.0) is frames
     assert time_mask(frames, 0) is channel_mask(frames, 0) is time_mask(frames, 2, 0.0) is frames
     assert cut_mix(frames, labels, 2, 0.0) == (frames, labels)
+    assert shift(frames, 0, 0) is blend(frames, labels, 0.0) is frames
     same, targets = augmented(frames, labels, 2, TrainerConfig())
     assert same is frames
     assert targets is labels
@@ -179,12 +189,141 @@ def test_cut_mix_falls_on_the_stated_share_of_samples():
     assert torch.allclose(own, 1 - foreign.double().mean((1, 2)).float(), atol=1e-6)
 
 
+def shifted_by_loops(sample, steps, channels):
+    """One sample (time, channel), value by value."""
+    result = torch.zeros_like(sample)
+    for step, channel in sample.nonzero().tolist():
+        if 0 <= step + steps < sample.shape[0] and 0 <= channel + channels < sample.shape[1]:
+            result[step + steps, channel + channels] = sample[step, channel]
+    return result
+
+
+@given(sizes, seeds)
+@settings(deadline=None, max_examples=60)
+def test_a_shift_moves_whole_samples_and_leaves_zeros(size, seed):
+    frames = random_frames(size, seed, highest=256)
+    steps, channels = torch.randint(-14, 15, (2, size[0]), generator=torch.Generator().manual_seed(seed))
+    expected = [shifted_by_loops(*each) for each in zip(frames, steps.tolist(), channels.tolist(), strict=True)]
+    assert torch.equal(shifted(frames, steps, channels), torch.stack(expected))
+    assert shifted(frames, steps, channels).dtype == torch.uint8
+
+
+def test_shifts_are_whole_numbers_up_to_their_limits_as_likely_each():
+    torch.manual_seed(0)
+    frames = torch.zeros(6000, 9, 11, dtype=torch.uint8)
+    frames[:, 4, 5] = 3
+    places = shift(frames, 2, 3).nonzero()
+    assert torch.equal(places[:, 0], torch.arange(6000))  # one place in every sample
+    both = (places[:, 1] - 2) * 7 + places[:, 2] - 2  # 5 steps times 7 channels
+    counts = both.bincount(minlength=35)
+    assert len(counts) == 35
+    assert (counts - 6000 / 35).abs().max() < 5 * (6000 / 35) ** 0.5
+    only_time = shift(frames, 2, 0).nonzero()
+    assert only_time[:, 2].unique().tolist() == [5]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), seeds)
+@settings(deadline=None)
+def test_partners_are_of_the_same_class_and_nobody_is_the_partner_of_two(labels, seed):
+    torch.manual_seed(seed)
+    partner = partners(torch.tensor(labels)).tolist()
+    assert sorted(partner) == list(range(len(labels)))
+    for sample, other in enumerate(partner):
+        assert labels[other] == labels[sample]
+        assert (other == sample) == (labels.count(labels[sample]) == 1)
+
+
+def test_every_other_sample_of_a_class_is_as_likely_a_partner():
+    torch.manual_seed(0)
+    labels = torch.tensor([1, 0, 1, 1, 0, 1])
+    counts = torch.stack([partners(labels) for _ in range(3000)])[:, 0].bincount(minlength=6)
+    assert counts[[0, 1, 4]].tolist() == [0, 0, 0]
+    assert (counts[[2, 3, 5]] - 1000).abs().max() < 130  # five standard errors
+
+
+def aligned_by_loops(own, theirs):
+    """A sample and its partner (time, channel), shifted towards each other, spike by spike in Python's numbers."""
+    apart = []
+    for dim in (0, 1):
+        means = [
+            sum(place[dim] * int(each[tuple(place)]) for place in each.nonzero().tolist()) / int(each.sum())
+            for each in (own, theirs)
+        ]
+        apart.append(round(means[1] - means[0]))
+    mine = [int(number / 2) for number in apart]
+    other = [one - number for one, number in zip(mine, apart, strict=True)]
+    return shifted_by_loops(own, *mine), shifted_by_loops(theirs, *other)
+
+
+@given(sizes, seeds)
+@settings(deadline=None, max_examples=60)
+def test_partners_meet_halfway_in_mean_step_and_mean_channel(size, seed):
+    frames = random_frames(size, seed)
+    frames[:, 0, 0] += 1  # none is silent
+    partner = torch.randint(0, size[0], size[:1], generator=torch.Generator().manual_seed(seed))
+    own, theirs = halfway(frames, partner)
+    for sample, other in enumerate(partner.tolist()):
+        expected = aligned_by_loops(frames[sample], frames[other])
+        assert torch.equal(own[sample], expected[0])
+        assert torch.equal(theirs[sample], expected[1])
+
+
+@given(sizes, seeds, st.sampled_from([2, 4]))
+@settings(deadline=None, max_examples=60)
+def test_a_blend_has_spikes_of_its_two_samples_only_and_others_stay_as_they_are(size, seed, highest):
+    torch.manual_seed(seed)
+    frames = random_frames(size, seed, highest)
+    partner, chosen = torch.randint(0, size[0], size[:1]), torch.rand(size[0]) < 0.7
+    mixed = blended(frames, partner, chosen, highest=highest - 1)
+    assert mixed.dtype == torch.uint8
+    assert int(mixed.max()) < highest  # binary frames stay binary
+    for sample, other in enumerate(partner.tolist()):
+        silent = not frames[sample].any() or not frames[other].any()
+        if not chosen[sample] or other == sample or silent:
+            assert torch.equal(mixed[sample], frames[sample])
+        else:
+            own, theirs = aligned_by_loops(frames[sample], frames[other])
+            assert bool((mixed[sample] <= own.int() + theirs).all())
+
+
+@pytest.mark.parametrize("highest", [1, 3, 6])
+def test_each_spike_of_either_sample_is_kept_with_probability_one_half(highest):
+    torch.manual_seed(0)
+    pair = torch.tensor([[[1, 0, highest], [0, 1, 1]], [[1, 1, 0], [highest, 0, 1]]], dtype=torch.uint8)
+    frames = pair.repeat(4000, 1, 1)
+    partner = torch.arange(8000).view(-1, 2).flip(1).flatten()
+    mixed = blended(frames, partner, torch.ones(8000, dtype=torch.bool), highest)
+    own, theirs = halfway(pair, torch.tensor([1, 0]))
+    for sample in (0, 1):
+        for place in torch.cartesian_prod(torch.arange(2), torch.arange(3)).tolist():
+            total = int(own[sample][tuple(place)]) + int(theirs[sample][tuple(place)])
+            counts = mixed[sample::2, place[0], place[1]].long().bincount(minlength=highest + 1)
+            # The binomial distribution of one half, its tail gathered where values saturate.
+            expected = torch.zeros(highest + 1)
+            for number in range(total + 1):
+                expected[min(number, highest)] += math.comb(total, number) / 2**total
+            assert (counts / 4000 - expected).abs().max() < 5 * 0.5 / 4000**0.5
+
+
+def test_blending_falls_on_the_stated_share_of_samples_and_not_on_the_only_one_of_its_class():
+    torch.manual_seed(0)
+    frames = torch.full((3001, 4, 5), 1, dtype=torch.uint8)
+    labels = torch.arange(3001) % 10
+    labels[-1] = 77
+    mixed = blend(frames, labels, 0.3, highest=1)
+    changed = (mixed != frames).flatten(1).any(1)
+    # Of 20 spikes on 20 others, all stay with probability (3/4)^20, which is 0.3 %.
+    assert abs(int(changed.sum()) - 900) < 130
+    assert not bool(changed[-1])
+    assert torch.equal(blend(frames, torch.arange(3001), 1.0), frames)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_nothing_waits_for_the_device():
     frames, labels = random_frames((6, 20, 9), 0).cuda(), torch.arange(6).cuda()
     config = TrainerConfig(
         time_jitter=1, spike_time_jitter=1, channel_jitter=1, channel_dropout=0.1, time_mask=3, channel_mask=3,
-        mask_probability=0.5, cut_mix=0.5, cut_mix_weight="spikes",
+        mask_probability=0.5, cut_mix=0.5, cut_mix_weight="spikes", blend=0.5, time_shift=4, channel_shift=2,
     )  # fmt: skip
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -195,7 +334,24 @@ def test_nothing_waits_for_the_device():
     assert torch.allclose(targets.sum(1), torch.ones(6).cuda())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_recorded_augmentation_draws_anew_in_every_replay():
+    frames, labels = random_frames((16, 20, 9), 0, highest=2).cuda(), (torch.arange(16) % 3).cuda()
+    config = TrainerConfig(blend=0.5, time_shift=4, channel_shift=2)
+    graph = torch.cuda.CUDAGraph()
+    augmented(frames, labels, 3, config, 1)
+    with torch.cuda.graph(graph):
+        result, _ = augmented(frames, labels, 3, config, 1)
+    replays = []
+    for _ in range(2):
+        graph.replay()
+        replays.append(result.clone())
+    assert not torch.equal(*replays)
+    assert all(int(each.max()) == 1 for each in replays)
+
+
 ALL = [
+    "trainer.blend=0.3", "trainer.time_shift=2", "trainer.channel_shift=5",
     "trainer.spike_time_jitter=0.3", "trainer.channel_jitter=0.5", "trainer.time_mask=3", "trainer.channel_mask=8",
     "trainer.mask_probability=0.5", "trainer.cut_mix=0.5", "trainer.cut_mix_weight=spikes",
 ]  # fmt: skip
@@ -212,6 +368,21 @@ def test_all_of_them_train_to_the_same_bits_twice(tmp_path):
 
 
 def test_impossible_values_are_refused():
-    for wrong in ("trainer.cut_mix=1.5", "trainer.time_mask=-1", "trainer.cut_mix_weight=area"):
+    for wrong in (
+        "trainer.cut_mix=1.5",
+        "trainer.time_mask=-1",
+        "trainer.blend=2",
+        "trainer.time_shift=1.5",
+        "trainer.cut_mix_weight=area",
+    ):
         with pytest.raises(RecipeError, match=wrong.split("=")[0]):
             load_recipe("digits", [wrong])
+
+
+def test_a_shift_that_could_leave_nothing_of_a_sample_is_refused_before_anything_is_written(tmp_path):
+    for key, size in (("time_shift", 9), ("channel_shift", 64)):
+        recipe = load_recipe("digits", [f"trainer.{key}={size}", "trainer.epochs=1"])
+        for refused in (lambda recipe=recipe: train(recipe, tmp_path / "run"), lambda recipe=recipe: dry_run(recipe)):
+            with pytest.raises(RecipeError, match=f"trainer.{key}: {size} .*; choose at most {size - 1}"):
+                refused()
+    assert not (tmp_path / "run").exists()

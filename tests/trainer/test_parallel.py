@@ -89,7 +89,8 @@ def assert_the_same_run(one, other):
 
 
 def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
-    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, "trainer.epochs=2"], (1, 2)))
+    more = ["trainer.blend=0.5", "trainer.time_shift=1", "trainer.channel_shift=4", "trainer.rate_target=[1, 2]"]
+    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, *more, "trainer.epochs=2"], (1, 2)))
 
 
 def test_two_processes_have_the_mean_of_one(tmp_path):
