@@ -1,6 +1,7 @@
 # make demo   train, export, verify and report on data that needs no download; minutes on two cores
 # make test   every test;  make lint, make types   what CI asks besides
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
+# make gpu-script   benchmarks/gpu.py in sizes that a CPU runs in seconds: that every part of it runs
 # make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
 #
 # Everything is installed into $(VENV), which is made if it is not there. PyTorch's default build for Linux brings
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo test campaign lint types wheel-test clean distclean
+.PHONY: demo test gpu-script campaign lint types wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -33,6 +34,9 @@ test: $(VENV)/.installed-dev $(VENV)/.installed-brian2loihi $(VENV)/.installed-n
 	OMP_NUM_THREADS=1 DELAYTOOL_BRIAN2LOIHI_PYTHON="$$(cat $(VENV)/.installed-brian2loihi)" \
 	DELAYTOOL_NODE_MODULES="$$(cat $(VENV)/.installed-node)" \
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+gpu-script: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gpu.py -o build/gpu-script --device cpu --tiny
 
 campaign: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python tests/campaign $(CAMPAIGN_ARGS)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,36 @@ class Clock(Reporter):
         self.epoch_began = now
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """Seconds of a run: loading, then (training steps, everything) of each epoch; and how the samples were split."""
+
+    loading_s: float
+    epochs: list[tuple[float, float]]
+    samples: int
+    split: str
+
+    @property
+    def fastest_s(self) -> float:
+        return min(whole for _, whole in self.epochs)
+
+
+def run_epochs(size: str, samples: int, epochs: int, settings: Sequence[str] = (), data: str | None = None) -> Epochs:
+    """Train a few epochs of a preset on so many synthetic training samples, or on the data of a folder."""
+    preset, classes, _ = SIZES[size]
+    with tempfile.TemporaryDirectory() as folder:
+        source = data
+        if source is None:
+            source = str(Path(folder) / "data")
+            Path(source).mkdir()
+            write_events(Path(source) / "shd_train.h5", samples * 5 // 4, classes, 0)
+            write_events(Path(source) / "shd_test.h5", 256, classes, 1)
+        own = [f"data.source='{source}'", "data.split_by=stratified", f"trainer.epochs={epochs}"]
+        clock = Clock()
+        summary = train(load_recipe(preset, [*own, *settings]), Path(folder) / "run", reporter=clock)
+    return Epochs(clock.loaded - clock.began, clock.epochs, samples, summary["split"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="SHD", choices=list(SIZES))
@@ -72,28 +104,15 @@ def main() -> None:
     parser.add_argument("--data", help="real data instead")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    preset, classes, all_samples = SIZES[options.size]
-    with tempfile.TemporaryDirectory() as folder:
-        source = options.data
-        if source is None:
-            source = str(Path(folder) / "data")
-            Path(source).mkdir()
-            write_events(Path(source) / "shd_train.h5", options.samples * 5 // 4, classes, 0)
-            write_events(Path(source) / "shd_test.h5", 256, classes, 1)
-        settings = [f"data.source='{source}'", "data.split_by=stratified", f"trainer.epochs={options.epochs}"]
-        recipe = load_recipe(preset, [*settings, *options.settings])
-        clock = Clock()
-        summary = train(recipe, Path(folder) / "run", reporter=clock)
-    counts = summary["split"]
-    print(f"{preset}, PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s); {counts}")
-    print(f"loading and binning   {clock.loaded - clock.began:8.2f} s")
-    for number, (steps, whole) in enumerate(clock.epochs, start=1):
+    preset, _, all_samples = SIZES[options.size]
+    measured = run_epochs(options.size, options.samples, options.epochs, options.settings, options.data)
+    print(f"{preset}, PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s); {measured.split}")
+    print(f"loading and binning   {measured.loading_s:8.2f} s")
+    for number, (steps, whole) in enumerate(measured.epochs, start=1):
         print(f"epoch {number:<3} {whole:8.2f} s, of which training steps {100 * steps / whole:.1f} %")
-    whole = min(seconds for _, seconds in clock.epochs)
-    per_sample = whole / options.samples
     epochs = load_recipe(preset).trainer.epochs
     if options.data is None:
-        hours = per_sample * all_samples * epochs / 3600
+        hours = measured.fastest_s / options.samples * all_samples * epochs / 3600
         print(f"at this rate {epochs} epochs of {all_samples:,} samples take {hours:.2f} h")
 
 

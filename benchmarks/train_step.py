@@ -36,6 +36,7 @@ from delaytool.models.interpolation import _Taps
 from delaytool.models.neurons import integrate_and_fire
 from delaytool.trainer.processor import keep_freed_memory
 
+USUAL = ("ours", "ours, bf16", "plain", "reference", "reference, no denormals")
 SIGMAS = {"start": None, "middle": 1.7, "0.5": 0.5, "end": 0.23}
 
 
@@ -221,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["SHD"], choices=list(WORKLOADS))
     parser.add_argument("--sigmas", nargs="+", default=list(SIGMAS), choices=list(SIGMAS))
-    parser.add_argument("--entrants", nargs="+", default=list(ENTRANTS), choices=list(ENTRANTS))
+    parser.add_argument("--entrants", nargs="+", default=list(USUAL), choices=list(ENTRANTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")

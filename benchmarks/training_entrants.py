@@ -133,23 +133,51 @@ def _step(model: nn.Module, forward: Callable[[Tensor], Tensor], work: Workload,
     return step
 
 
+def whole_step(work: Workload, sigma: float, device: str) -> Step:
+    """A step as `delaytool train` does it: with both optimizers, and on a GPU recorded and replayed."""
+    from delaytool.trainer.data import Part
+    from delaytool.trainer.optimizers import Optimizers
+    from delaytool.trainer.parallel import Team
+    from delaytool.trainer.recipe import TrainerConfig
+    from delaytool.trainer.step import RecordedStep, make_step
+
+    torch.manual_seed(0)
+    model = DelayNetwork(work.n_in, work.n_classes, work.config()).to(device).train()
+    model.sigma = sigma
+    config = TrainerConfig(epochs=1, batch_size=work.batch, single_tap_epochs=0.0)
+    part = Part(*work.input(device))
+    step = make_step(model, Optimizers(model, config), part, config, Team())
+    chosen = torch.arange(work.batch, device=device)
+    if isinstance(step, RecordedStep):
+        for _ in range(RecordedStep.WARM_UP + 1):
+            step.run(chosen)
+    return lambda: step.run(chosen)[0]
+
+
 @dataclass(frozen=True)
 class Entrant:
-    """precision: the value of `trainer.precision`."""
+    """precision: the value of `trainer.precision`; library_tf32: whether cuDNN's convolutions may use TF32."""
 
     make: Callable[[Workload, float, str], Step]
     flushes_denormals: bool = True
     precision: str = "float32"
+    library_tf32: bool = False
 
     def set_up(self) -> None:
         torch.set_flush_denormal(self.flushes_denormals)
         torch.set_float32_matmul_precision(PRECISIONS[self.precision])
+        torch.backends.cudnn.allow_tf32 = self.library_tf32
 
 
+# By default PyTorch lets cuDNN's convolutions use TF32, so on a GPU 'reference' does, and the last one does not.
 ENTRANTS = {
     "ours": Entrant(ours),
-    "ours, bf16": Entrant(ours, precision="bf16"),
+    "ours, tf32": Entrant(ours, precision="tf32", library_tf32=True),
+    "ours, bf16": Entrant(ours, precision="bf16", library_tf32=True),
+    "ours, whole step": Entrant(whole_step),
+    "ours, whole step, tf32": Entrant(whole_step, precision="tf32", library_tf32=True),
     "plain": Entrant(plain_form),
-    "reference": Entrant(reference, flushes_denormals=False),
+    "reference": Entrant(reference, flushes_denormals=False, library_tf32=True),
     "reference, no denormals": Entrant(reference),
+    "reference, float32": Entrant(reference),
 }
