@@ -1,0 +1,175 @@
+"""Many runs by several processes on one device, in order of priority, until a time is over.
+
+Processes are forked after the data are read and before the device is touched, so that they share the frames. Each takes
+the next job, trains it, and hands its line back; the first process alone writes `results.jsonl`, a line as soon as a run
+has ended. No run is begun that would not end in time, as long as the runs of its kind have taken so far; what still runs
+when the time is over is killed, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import multiprocessing
+import shutil
+import statistics
+import tarfile
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from jobs import Job, run_job
+from study_data import StudyData
+
+from delaytool.trainer.recipe import Recipe
+
+# Bytes of a file that brings networks back.
+ARCHIVE_BYTES = 15_500_000
+# Past the time that is left, a run may still take so many seconds.
+GRACE = 5.0
+
+
+@dataclass
+class Runner:
+    """Runs jobs on `device` by `processes` at once.
+
+    output     the folder of results.jsonl and of networks-*.tar; what is there already is not run again
+    working    where runs are while they train; best in memory
+    over       settings over every job's, for a trial of the study in a small size
+    deadline   `time.monotonic` at which everything ends
+    """
+
+    data: StudyData
+    output: Path
+    working: Path
+    device: str
+    processes: int
+    deadline: float
+    over: tuple[str, ...] = ()
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    _took: dict[tuple[str, bool], list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.working.mkdir(parents=True, exist_ok=True)
+        self.lines = read_lines(self.output / "results.jsonl")
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Run all jobs that have no line yet, in their order; returns when they have ended or the time is over."""
+        done = {line["name"] for line in self.lines if "error" not in line}
+        waiting = [(job, job.load(self.device, self.over)) for job in jobs if job.name not in done]
+        if not waiting:
+            return
+        self.data.prepare((recipe, job.data, job.fold) for job, recipe in waiting)
+        context = multiprocessing.get_context("fork")
+        workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
+        begun: dict[Connection, tuple[Job, float]] = {}
+        for index in range(min(self.processes, len(waiting))):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, self.data, self.working, index), daemon=True)
+            process.start()
+            theirs.close()
+            workers[ours] = process
+            self._hand_out(ours, waiting, begun)
+        while begun and time.monotonic() < self.deadline + GRACE:
+            for connection in wait(list(begun), timeout=0.5):
+                assert isinstance(connection, Connection)
+                job, since = begun.pop(connection)
+                try:
+                    self._take(job, connection.recv(), time.monotonic() - since)
+                except EOFError:
+                    self._take(job, {"name": job.name, "error": "its process ended by itself"}, 0.0)
+                    continue
+                self._hand_out(connection, waiting, begun)
+        for connection, process in workers.items():
+            if connection in begun:
+                print(f"stopped      {begun[connection][0].name}: the time is over", flush=True)
+                process.terminate()
+            else:
+                with contextlib.suppress(OSError):
+                    connection.send(None)
+        for connection, process in workers.items():
+            process.join(timeout=5)
+            connection.close()
+        if waiting:
+            print(f"{len(waiting)} jobs were not begun, the first of them {waiting[0][0].name}", flush=True)
+
+    def _hand_out(
+        self, to: Connection, waiting: list[tuple[Job, Recipe]], begun: dict[Connection, tuple[Job, float]]
+    ) -> None:
+        left = self.deadline - time.monotonic()
+        for index, (job, recipe) in enumerate(waiting):
+            if self._expected(job) <= left and left > 0:
+                del waiting[index]
+                to.send((job, recipe))
+                begun[to] = job, time.monotonic()
+                return
+
+    def _expected(self, job: Job) -> float:
+        took = self._took.get((job.data.partition("-")[0], job.reference), [])
+        return statistics.median(took) if took else 0.0
+
+    def _take(self, job: Job, line: dict[str, Any], seconds: float) -> None:
+        if "error" in line:
+            print(f"FAILED       {job.name}: {line['error'].strip().splitlines()[-1]}", flush=True)
+        else:
+            self._took.setdefault((job.data.partition("-")[0], job.reference), []).append(seconds)
+            print(
+                f"{seconds:6.1f} s     {job.name}: last {100 * line['last']:.2f} %, "
+                f"mean of {line['epochs_in_mean']} {100 * line['mean_of_last']:.2f} %",
+                flush=True,
+            )
+        self.lines.append(line)
+        with open(self.output / "results.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def archive(self, jobs: Iterable[Job]) -> None:
+        """Put the networks that were kept into archives networks-0.tar, ... of at most ARCHIVE_BYTES, in this order."""
+        archives: list[tarfile.TarFile] = []
+        size = ARCHIVE_BYTES + 1
+        for job in jobs:
+            path = self.working / job.name / "last.pt"
+            if not path.exists():
+                continue
+            content = path.read_bytes()
+            if size + len(content) + 1024 > ARCHIVE_BYTES:
+                archives.append(tarfile.open(self.output / f"networks-{len(archives)}.tar", "w"))  # noqa: SIM115
+                size = 10240
+            entry = tarfile.TarInfo(f"{job.name}/last.pt")
+            entry.size = len(content)
+            archives[-1].addfile(entry, io.BytesIO(content))
+            size += 512 * (2 + len(content) // 512)
+        for archive in archives:
+            archive.close()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a results.jsonl; a last one that is not whole is left out."""
+    lines = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+    return lines
+
+
+def _work(connection: Connection, data: StudyData, working: Path, index: int) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while (given := connection.recv()) is not None:
+            job, recipe = given
+            folder = working / job.name
+            try:
+                line = run_job(job, recipe, data, folder)
+            except Exception:
+                shutil.rmtree(folder, ignore_errors=True)
+                line = {"name": job.name, "error": traceback.format_exc(limit=-4)}
+            line["process"] = index
+            connection.send(line)

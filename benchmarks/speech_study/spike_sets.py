@@ -1,0 +1,160 @@
+"""Spike data small enough to carry to another machine: binned to the recipe's frames, compressed, and events again.
+
+A pack is one file: an xz-compressed NumPy archive of the frames of every sample, counts of channel and step, with labels,
+speakers and how they were binned. Events made from it (`events_of`), and the HDF5 files of SHD's layout written from
+those (`write_hdf5`), are binned by the same recipe to the same frames, which `differing_frames` checks.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets import DataSpec, load
+from delaytool.datasets.binner import bin_events, resolve_counts
+from delaytool.datasets.events import EventData
+from delaytool.datasets.hdf5 import read_folder
+from delaytool.files import atomic_path
+
+
+@dataclass(frozen=True)
+class SpikeSet:
+    """The parts of a data set ('train' and 'test', or 'all') as events that bin to the packed frames.
+
+    ear   the attribute `ear` of the files, where recordings went through the ear
+    """
+
+    name: str
+    parts: dict[str, EventData]
+    encoding: InputEncoding
+    ear: str | None
+
+
+def pack(source: Path, path: Path, encoding: InputEncoding) -> None:
+    """Bin an HDF5 file or a folder of train.h5 and test.h5, and write the pack. Values of `encoding` left open stay so."""
+    parts = read_folder(source)
+    arrays: dict[str, np.ndarray] = {}
+    for name, part in parts.items():
+        whole = resolve_counts(replace(encoding, n_steps=None, max_count=255), part)
+        frames = bin_events(part, whole)  # (sample, time, channel)
+        steps = frames.shape[1] - frames.any(2)[:, ::-1].argmax(1)
+        rows = np.concatenate([some[:count] for some, count in zip(frames, steps, strict=True)])
+        # A channel's steps beside each other compress better than a step's channels.
+        arrays |= {f"{name}/counts": np.ascontiguousarray(rows.T), f"{name}/steps": steps.astype(np.int32)}
+        arrays |= {f"{name}/labels": part.labels, f"{name}/speakers": np.asarray(part.speakers)}
+    first = next(iter(parts.values()))
+    meta = {
+        "name": path.name.partition(".")[0],
+        "parts": list(parts),
+        "encoding": {key: getattr(encoding, key) for key in ("n_units", "time_step_ms", "channel_bins", "start")},
+        "class_names": list(first.class_names),
+        "n_classes": first.n_classes,
+        "ear": _ear_attribute(source),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(lzma.compress(buffer.getvalue(), preset=6))
+
+
+def read_pack(path: Path) -> SpikeSet:
+    """A pack as events."""
+    with np.load(io.BytesIO(lzma.decompress(path.read_bytes()))) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    meta = json.loads(arrays["meta"].tobytes())
+    encoding = InputEncoding(**meta["encoding"])
+    parts = {
+        name: events_of(
+            arrays[f"{name}/counts"].T,
+            arrays[f"{name}/steps"],
+            encoding,
+            EventData(
+                times=np.empty(0, np.float32), units=np.empty(0, np.int32), offsets=np.zeros(1, np.int64),
+                labels=arrays[f"{name}/labels"], n_units=encoding.n_units, n_classes=meta["n_classes"],
+                speakers=arrays[f"{name}/speakers"], name=f"{meta['name']}/{name}",
+                class_names=tuple(meta["class_names"]), ear=_form_of(meta["ear"]),
+            ),
+        )
+        for name in meta["parts"]
+    }  # fmt: skip
+    return SpikeSet(meta["name"], parts, encoding, meta["ear"])
+
+
+def events_of(counts: np.ndarray, steps: np.ndarray, encoding: InputEncoding, empty: EventData) -> EventData:
+    """Events in the middle of their steps, of which `counts` (all samples' steps, channel) has so many in each.
+
+    Where a sample's first event begins step 0, one of that step is at 0 s, so that the steps stay where they are.
+    """
+    row, channel = np.nonzero(counts)
+    repeats = counts[row, channel].astype(np.int64)
+    ends = np.cumsum(steps)
+    starts = ends - steps
+    sample = np.repeat(np.arange(steps.size), steps)[row]
+    times = ((row - starts[sample] + 0.5) * (encoding.time_step_ms / 1000)).astype(np.float32)
+    times, units = np.repeat(times, repeats), np.repeat((channel * encoding.channel_bins).astype(np.int32), repeats)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(sample, weights=repeats, minlength=steps.size))])
+    offsets = offsets.astype(np.int64)
+    if encoding.start == "first-spike":
+        times[offsets[:-1][np.diff(offsets) > 0]] = 0.0
+    return replace(empty, times=times, units=units, offsets=offsets).check()
+
+
+def write_hdf5(spikes: SpikeSet, folder: Path) -> None:
+    """FOLDER/train.h5 and test.h5, or FOLDER/NAME.h5 where the set has no parts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in spikes.parts.items():
+        write_part(part, folder / f"{spikes.name if name == 'all' else name}.h5", spikes.ear)
+
+
+def write_part(part: EventData, path: Path, ear: str | None = None) -> None:
+    """One HDF5 file of SHD's layout."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["n_units"] = part.n_units
+        if ear is not None:
+            file.attrs["ear"] = ear
+        for key, values, kind in (("times", part.times, np.float32), ("units", part.units, np.uint16)):
+            dataset = file.create_dataset(f"spikes/{key}", (len(part),), h5py.vlen_dtype(kind))
+            for index in range(len(part)):
+                dataset[index] = values[part.offsets[index] : part.offsets[index + 1]].astype(kind)
+        file["labels"] = part.labels
+        file["extra/speaker"] = part.speakers
+        if part.class_names:
+            file["extra/keys"] = np.array([name.encode() for name in part.class_names])
+
+
+def differing_frames(one: str, other: str, settings: dict[str, Any], encoding: InputEncoding) -> dict[str, int]:
+    """How many values of the frames, labels and speakers of two sources differ, by part; each read as training does."""
+    read = [load(DataSpec(source, **settings)) for source in (one, other)]
+    differing = {}
+    for name in ("train", "validation", "test"):
+        parts = [getattr(splits, name) for splits in read]
+        resolved = [resolve_counts(encoding, splits.train) for splits in read]
+        if resolved[0] != resolved[1] or len(parts[0]) != len(parts[1]):
+            raise SystemExit(f"{one} and {other}: the encodings are {resolved}, the {name} parts of {map(len, parts)}")
+        frames = [bin_events(part, resolved[0]) for part in parts]
+        differing[name] = int((frames[0] != frames[1]).sum()) + sum(
+            int((np.asarray(getattr(parts[0], key)) != np.asarray(getattr(parts[1], key))).sum())
+            for key in ("labels", "speakers")
+        )
+        if not frames[0].any():
+            raise SystemExit(f"{one}: the {name} frames hold no spike, so nothing was compared")
+    return differing
+
+
+def _ear_attribute(source: Path) -> str | None:
+    if source.is_dir():
+        return None
+    with h5py.File(source, "r") as file:
+        return file.attrs.get("ear")
+
+
+def _form_of(ear: str | None) -> str | None:
+    return None if ear is None else ("causal" if json.loads(ear)["causal"] else "whole")
