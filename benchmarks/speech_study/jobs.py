@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from reference_training import count_parameters, train_reference
 from robustness import Predict, accuracies, predictions
-from study_data import StudyData
+from study_data import SETTINGS, FramesByName
 
 from delaytool.models.delay_network import class_scores
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
-from delaytool.trainer.recipe import Recipe, load_recipe
+from delaytool.trainer.recipe import Recipe, load_recipe, override_of
 from delaytool.trainer.run_folder import RunFolder
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -50,17 +50,32 @@ class Job:
     @property
     def name(self) -> str:
         """Of the run, its line and its checkpoint: letters, digits, '.', '_' and '-'."""
-        parts = [self.stage, self.row, self.data, *(() if self.fold is None else (f"fold{self.fold}",)), f"s{self.seed}"]
+        parts = [
+            self.stage,
+            self.row,
+            self.data,
+            *(() if self.fold is None else (f"fold{self.fold}",)),
+            f"s{self.seed}",
+        ]
         return "_".join("".join(c if c.isalnum() or c in ".-" else "-" for c in part) for part in parts)
 
     def load(self, device: str = "auto", over: tuple[str, ...] = ()) -> Recipe:
         """Its whole recipe. over: settings that come last, such as fewer epochs for a trial."""
-        overrides = [*self.settings, *over, f"seed={self.seed}", "trainer.threads=1", f"trainer.device={device}"]
+        overrides = [
+            *SETTINGS.get(self.data, ()),
+            *self.settings,
+            *over,
+            f"seed={self.seed}",
+            "trainer.threads=1",
+            f"trainer.device={device}",
+        ]
+        if "/" in self.data:
+            overrides.append(override_of("data.source", self.data))
         recipe = load_recipe(str(RECIPES / f"{self.recipe}.toml"), overrides)
         return recipe.model_copy(update={"name": self.name})
 
 
-def run_job(job: Job, recipe: Recipe, data: StudyData, folder: Path) -> dict[str, Any]:
+def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[str, Any]:
     """Train, evaluate after every epoch, and return the line of results.jsonl.
 
     folder: of the run while it trains; afterwards it holds last.pt alone, where the job keeps its network.
@@ -118,7 +133,7 @@ def _predict(saved: Checkpoint, device: torch.device) -> Predict:
 
 
 def figures(accuracies: list[float]) -> dict[str, Any]:
-    """The three figures of a curve of accuracies: last epoch, mean of the last ones, and best, which chooses on test."""
+    """Of a curve of accuracies: the last epoch, the mean of the last ones, and the best, which chooses on test."""
     count = last_epochs(len(accuracies))
     return {
         "last": accuracies[-1],

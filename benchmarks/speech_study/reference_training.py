@@ -1,13 +1,14 @@
 """The reference formulation of arXiv 2306.17670, trained as its own code trains it: dcls, spikingjelly, PyTorch.
 
-From Thvnvtos/SNN-delays (model.py, snn_delays.py, best_config_SHD.py): Dcls1d 'gauss', batch norm over time and batch, LIF
-with arctan surrogate and detached hard reset, dropout with one mask for all steps; the cross-entropy of the sum over time
-of the membrane's softmax; Adam at lr_w with weight decay on weights alone under OneCycleLR to 5 lr_w, Adam at 100 lr_w for
-positions under CosineAnnealingLR, both stepped per epoch; sigma from half the kernel to 0.23 in the first quarter of the
-epochs; positions clamped after every step; evaluation with rounded positions and version 'max' at sigma 0.
+From Thvnvtos/SNN-delays (model.py, snn_delays.py, best_config_SHD.py): Dcls1d 'gauss', batch norm over time and
+batch, LIF with arctan surrogate and detached hard reset, dropout with one mask for all steps; the cross-entropy of
+the sum over time of the membrane's softmax; Adam at lr_w with weight decay on weights alone under OneCycleLR to 5
+lr_w, Adam at 100 lr_w for positions under CosineAnnealingLR, both stepped per epoch; sigma from half the kernel to
+0.23 in the first quarter of the epochs; positions clamped after every step; evaluation with rounded positions and
+version 'max' at sigma 0.
 
-What differs: samples are padded to one length for all batches, as the frames that are compared here are; accuracies are
-of samples, not means of batches; denormal numbers are flushed on a CPU, where they slow it four times.
+What differs: samples are padded to one length for all batches, as the frames that are compared here are; accuracies
+are of samples, not means of batches; denormal numbers are flushed on a CPU, where they slow it four times.
 """
 
 from __future__ import annotations
@@ -141,6 +142,7 @@ def train_reference(
     ]
     train, validation = data.train.to(device), data.validation.to(device)
     narrowing = config.epochs // 4
+    highest = int(train.frames.max())
     factor = (FINAL_SIGMA / (network.size // 2)) ** (1 / max(1, narrowing))
     curves: dict[str, list[float]] = {
         key: [] for key in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -151,7 +153,7 @@ def train_reference(
         network.train()
         for chosen in torch.randperm(len(train)).to(device).split(config.batch_size):
             labels = train.labels[chosen]
-            frames, targets = augmented(train.frames[chosen], labels, data.n_classes, config)
+            frames, targets = augmented(train.frames[chosen], labels, data.n_classes, config, highest)
             for optimizer in optimizers:
                 optimizer.zero_grad()
             scores = torch.softmax(network(frames), dim=2).sum(0)

@@ -1,9 +1,9 @@
 """The runs behind the tables, in the order in which they are worth their time.
 
-    compare     the paper's recipe, ours, and the reference formulation with and without the augmentations, on all data
-    ablation    our recipe without each of its ingredients
-    delays      our recipe with other kinds of delays, and with other longest ones
-    structure   our recipe with few synapses: DEEP R, RigL's two rules, a mask drawn once; learned, fixed or chosen delays
+compare the paper's recipe, ours, and the reference formulation with and without the augmentations, on all data
+ablation our recipe without each of its ingredients delays our recipe with other kinds of delays, and with other
+longest ones structure our recipe with few synapses: DEEP R, RigL's two rules, a mask drawn once; learned, fixed or
+chosen delays
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ COMPARED = {
     "augmented": ("augmented", False),
     "reference, augmented": ("augmented", True),
 }
-# Which of the compared rows come first; the reference with the paper's recipe needs no search and stands in accuracy.py.
 KINDS_OF_DELAYS = {
     "none": ("model.delays=none",),
     "fixed-random": ("model.delays=fixed-random",),
@@ -84,7 +83,7 @@ def ingredients() -> dict[str, tuple[str, ...]]:
     found = {}
     for factor in SPACES["ours"]:
         keys = [setting.partition("=")[0].split(".") for setting in (*factor.low, *factor.high)]
-        if any(own[section][key] != paper[section][key] for section, key in keys):
+        if any(own[section].get(key) != paper[section].get(key) for section, key in keys):
             low = [setting.partition("=")[0].split(".") for setting in factor.low]
             found[factor.name] = tuple(f"{section}.{key}={_toml(paper[section][key])}" for section, key in low)
     return found

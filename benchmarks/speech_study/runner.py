@@ -1,9 +1,9 @@
 """Many runs by several processes on one device, in order of priority, until a time is over.
 
-Processes are forked after the data are read and before the device is touched, so that they share the frames. Each takes
-the next job, trains it, and hands its line back; the first process alone writes `results.jsonl`, a line as soon as a run
-has ended. No run is begun that would not end in time, as long as the runs of its kind have taken so far; what still runs
-when the time is over is killed, and leaves nothing behind.
+Processes are forked after the data are read and before the device is touched, so that they share the frames. Each
+takes the next job, trains it, and hands its line back; the first process alone writes `results.jsonl`, a line as soon
+as a run has ended. No run is begun that would not end in time, as long as the runs of its kind have taken so far;
+what still runs when the time is over is killed, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import Job, run_job
-from study_data import StudyData
+from study_data import FramesByName
 
 from delaytool.trainer.recipe import Recipe
 
@@ -44,7 +44,7 @@ class Runner:
     deadline   `time.monotonic` at which everything ends
     """
 
-    data: StudyData
+    data: FramesByName
     output: Path
     working: Path
     device: str
@@ -158,7 +158,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _work(connection: Connection, data: StudyData, working: Path, index: int) -> None:
+def _work(connection: Connection, data: FramesByName, working: Path, index: int) -> None:
     import torch
 
     torch.set_num_threads(1)

@@ -1,13 +1,13 @@
 """How settings are chosen: on folds of the training part's speakers, never on the test part.
 
-First a screening design: every factor (one or several settings) has a low and a high level, and a Plackett-Burman matrix
-tells each run which level each factor has, so that all runs measure every factor's main effect at once: the half of the
-runs with the high level against the other half. Runs go through the folds in turn. A linear model of the levels and the
-folds gives effects with their standard errors.
+First a screening design: every factor (one or several settings) has a low and a high level, and a Plackett-Burman
+matrix tells each run which level each factor has, so that all runs measure every factor's main effect at once: the
+half of the runs with the high level against the other half. Runs go through the folds in turn. A linear model of the
+levels and the folds gives effects with their standard errors.
 
-Then candidates: every factor at its better level; the same with each of the least certain factors at the other level; all
-at low, which is where the search began. Each is trained on every fold, and the best mean wins. The reference formulation
-is searched in the same way over those factors that it has, with as many runs.
+Then candidates: every factor at its better level; the same with each of the least certain factors at the other level;
+all at low, which is where the search began. Each is trained on every fold, and the best mean wins. The reference
+formulation is searched in the same way over those factors that it has, with as many runs.
 """
 
 from __future__ import annotations

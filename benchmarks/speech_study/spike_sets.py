@@ -1,8 +1,8 @@
 """Spike data small enough to carry to another machine: binned to the recipe's frames, compressed, and events again.
 
-A pack is one file: an xz-compressed NumPy archive of the frames of every sample, counts of channel and step, with labels,
-speakers and how they were binned. Events made from it (`events_of`), and the HDF5 files of SHD's layout written from
-those (`write_hdf5`), are binned by the same recipe to the same frames, which `differing_frames` checks.
+A pack is one file: an xz-compressed NumPy archive of the frames of every sample, counts of channel and step, with
+labels, speakers and how they were binned. Events made from it (`events_of`), and the HDF5 files of SHD's layout
+written from those (`write_hdf5`), are binned by the same recipe to the same frames, which `differing_frames` checks.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SpikeSet:
 
 
 def pack(source: Path, path: Path, encoding: InputEncoding) -> None:
-    """Bin an HDF5 file or a folder of train.h5 and test.h5, and write the pack. Values of `encoding` left open stay so."""
+    """Bin an HDF5 file or a folder of train.h5 and test.h5 as `encoding` states, and write the pack."""
     parts = read_folder(source)
     arrays: dict[str, np.ndarray] = {}
     for name, part in parts.items():

@@ -1,13 +1,15 @@
 """Learning delays from speech, measured: the runs behind docs/results.md.
 
     python benchmarks/speech_study/study.py pack --digits FOLDER --ten ten.h5 -o packs
+    python benchmarks/speech_study/study.py unpack packs -o data
     python benchmarks/speech_study/study.py search --packs packs -o found --seconds 150 --jobs 12
     python benchmarks/speech_study/study.py choose found/results.jsonl
     python benchmarks/speech_study/study.py rows --packs packs -o rows --seconds 240 --jobs 12
 
 'search' screens settings and tries candidates on folds of the training part's speakers; 'choose' writes the best into
-recipes/own.toml and recipes/augmented.toml; 'rows' trains what the tables compare. Each takes up what its folder has
-already. `--tiny` makes every run small, to see that all goes through; its figures mean nothing.
+recipes/own.toml and recipes/augmented.toml; 'rows' trains what the tables compare; 'unpack' writes the HDF5 files
+that `delaytool train --data` and `measure_networks.py` read. Each takes up what its folder has already. `--tiny`
+makes every run small, to see that all goes through; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,7 +29,7 @@ import tomli_w
 from jobs import RECIPES
 from runner import Runner, read_lines
 from spike_sets import differing_frames, pack, read_pack, write_hdf5
-from study_data import StudyData
+from study_data import DIGITS_SPEAKERS, HELD_OUT, StudyData
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.files import write_bytes_atomically
@@ -36,7 +39,7 @@ ENCODINGS = {
     "digits": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="first-spike"),
     "ten": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="zero"),
 }
-TINY = ("trainer.epochs=2", "model.hidden=[8,8]", "trainer.average_epochs=0")
+TINY = ("trainer.epochs=2", "model.hidden=[8,8]")
 TINY_SAMPLES = 40
 # Of the time of a search: the rest is for the candidates.
 SCREENING_SHARE = 0.6
@@ -50,7 +53,7 @@ def main() -> None:
     packing.add_argument("--ten", type=Path, help="file that `delaytool encode` made of the ten commands")
     packing.add_argument("-o", "--output", type=Path, required=True)
     unpacking = verbs.add_parser("unpack", help="write HDF5 files for `delaytool train --data`")
-    unpacking.add_argument("packs", type=Path, nargs="+")
+    unpacking.add_argument("packs", type=Path, help="folder with digits.pack and ten.pack")
     unpacking.add_argument("-o", "--output", type=Path, required=True)
     for name in ("search", "rows"):
         verb = verbs.add_parser(name)
@@ -84,14 +87,24 @@ def _pack(options: argparse.Namespace) -> None:
             write_hdf5(read_pack(path), Path(folder))
             unpacked = folder if source.is_dir() else str(Path(folder) / f"{name}.h5")
             differing = differing_frames(str(source), unpacked, settings, encoding)
-        print(f"{path}: {path.stat().st_size:,} bytes; values of the frames, labels and speakers that differ: {differing}")
+        print(
+            f"{path}: {path.stat().st_size:,} bytes; values of the frames, labels and speakers that differ: {differing}"
+        )
         if any(differing.values()):
             sys.exit(1)
 
 
 def _unpack(options: argparse.Namespace) -> None:
-    for path in options.packs:
-        write_hdf5(read_pack(path), options.output / path.name.partition(".")[0])
+    data = StudyData(options.packs)
+    for name in ENCODINGS:
+        if not (options.packs / f"{name}.pack").exists():
+            continue
+        spikes = data.spikes(name)
+        write_hdf5(spikes, options.output / name)
+        for speaker in DIGITS_SPEAKERS if name == "digits" else ():
+            splits = data.splits(f"{HELD_OUT}{speaker}")
+            parts = {"train": splits.train, "test": splits.test}
+            write_hdf5(replace(spikes, parts=parts), options.output / f"{HELD_OUT}{speaker}")
 
 
 def _runner(options: argparse.Namespace, working: str, begun: float) -> Runner:
@@ -133,8 +146,9 @@ def _choose(options: argparse.Namespace) -> None:
     texts = {
         "own": ("ours", "Our recipe: chosen by cross-validation over speakers of the ten commands' training part"),
         "augmented": (
-            "reference", "The paper's method with the augmentations and settings that the reference formulation has too,"
-            "\n# chosen as own.toml is and with as many runs",
+            "reference",
+            "The paper's method with the settings that the reference formulation has too, augmentations\n"
+            "# among them, chosen as own.toml is and with as many runs",
         ),
     }  # fmt: skip
     for name, (space, text) in texts.items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from spike_sets import SpikeSet, read_pack
@@ -24,10 +25,20 @@ from delaytool.trainer.recipe import Recipe
 
 HELD_OUT = "digits-speaker-"
 DIGITS_SPEAKERS = (0, 1, 2, 3, 5)
+# What a recipe must have for them beyond the paper's: the recordings of the commands begin at time 0.
+SETTINGS = {"ten": ("data.start=zero", "data.ear=true")}
 FOLDS = 5
 FOLD_SEED = 17
 # The protocol, in words, of parts where the test part stands as validation so that its curve is recorded.
 DESCRIPTION = "no epoch is chosen: the last one counts; the test part is evaluated after every epoch"
+
+
+class FramesByName(Protocol):
+    """What gives a run its frames."""
+
+    def training_data(self, recipe: Recipe, name: str, fold: int | None = None) -> TrainingData: ...
+
+    def prepare(self, wanted: Iterable[tuple[Recipe, str, int | None]]) -> None: ...
 
 
 class StudyData:
