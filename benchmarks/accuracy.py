@@ -1,7 +1,7 @@
 """Accuracy of the reference formulation and of delaytool, on the same frames, epochs and parts, over seeds.
 
     python benchmarks/accuracy.py --data FOLDER -o accuracy --seeds 5
-    python benchmarks/accuracy.py --data ten.h5 -o accuracy --set data.ear=true --set data.start=zero --jobs 8 --device cuda
+    python benchmarks/accuracy.py --data ten.h5 -o accuracy --set data.ear=true --set data.start=zero --jobs 8
 
 The reference formulation is dcls and spikingjelly, trained as the code of arXiv 2306.17670 trains it
 (`speech_study/reference_training.py`); both take the recipe of `speech_study/recipes/paper.toml`, SHD's made small,

@@ -83,7 +83,7 @@ def ingredients() -> dict[str, tuple[str, ...]]:
     found = {}
     for factor in SPACES["ours"]:
         keys = [setting.partition("=")[0].split(".") for setting in (*factor.low, *factor.high)]
-        if any(own[section].get(key) != paper[section].get(key) for section, key in keys):
+        if any(own[section][key] != paper[section][key] for section, key in keys):
             low = [setting.partition("=")[0].split(".") for setting in factor.low]
             found[factor.name] = tuple(f"{section}.{key}={_toml(paper[section][key])}" for section, key in low)
     return found

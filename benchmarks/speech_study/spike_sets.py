@@ -26,16 +26,61 @@ from delaytool.files import atomic_path
 
 
 @dataclass(frozen=True)
-class SpikeSet:
-    """The parts of a data set ('train' and 'test', or 'all') as events that bin to the packed frames.
+class PackedPart:
+    """One part of a pack: counts (all samples' steps one after the other, channel) uint8, steps of each sample."""
+
+    counts: np.ndarray
+    steps: np.ndarray
+    labels: np.ndarray
+    speakers: np.ndarray
+
+    def frames(self) -> np.ndarray:
+        """(sample, step of the longest, channel) uint8, shorter samples ending in silence."""
+        whole = np.zeros((self.steps.size, int(self.steps.max()), self.counts.shape[1]), np.uint8)
+        whole[np.arange(whole.shape[1]) < self.steps[:, None]] = self.counts
+        return whole
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The parts of a data set ('train' and 'test', or 'all'), binned, and how they were binned.
 
     ear   the attribute `ear` of the files, where recordings went through the ear
     """
 
     name: str
-    parts: dict[str, EventData]
+    parts: dict[str, PackedPart]
     encoding: InputEncoding
+    n_classes: int
+    class_names: tuple[str, ...]
     ear: str | None
+
+    def events(self) -> dict[str, EventData]:
+        """Events that are binned to the same frames."""
+        return {name: events_of(self, name) for name in self.parts}
+
+    def samples(self) -> dict[str, EventData]:
+        """Labels, speakers and, in place of spikes, one event whose unit is the sample's number: for cutting parts."""
+        return {
+            name: EventData(
+                times=np.zeros(part.steps.size, np.float32),
+                units=np.arange(part.steps.size, dtype=np.int32),
+                offsets=np.arange(part.steps.size + 1),
+                n_units=part.steps.size,
+                **self._description(name),
+            )
+            for name, part in self.parts.items()
+        }
+
+    def _description(self, name: str) -> dict[str, Any]:
+        return {
+            "labels": self.parts[name].labels,
+            "speakers": self.parts[name].speakers,
+            "n_classes": self.n_classes,
+            "class_names": self.class_names,
+            "name": f"{self.name}/{name}",
+            "ear": _form_of(self.ear),
+        }
 
 
 def pack(source: Path, path: Path, encoding: InputEncoding) -> None:
@@ -65,52 +110,47 @@ def pack(source: Path, path: Path, encoding: InputEncoding) -> None:
         temporary.write_bytes(lzma.compress(buffer.getvalue(), preset=6))
 
 
-def read_pack(path: Path) -> SpikeSet:
-    """A pack as events."""
+def read_pack(path: Path) -> Pack:
+    """What `pack` has written."""
     with np.load(io.BytesIO(lzma.decompress(path.read_bytes()))) as archive:
         arrays = {key: archive[key] for key in archive.files}
     meta = json.loads(arrays["meta"].tobytes())
-    encoding = InputEncoding(**meta["encoding"])
     parts = {
-        name: events_of(
-            arrays[f"{name}/counts"].T,
-            arrays[f"{name}/steps"],
-            encoding,
-            EventData(
-                times=np.empty(0, np.float32), units=np.empty(0, np.int32), offsets=np.zeros(1, np.int64),
-                labels=arrays[f"{name}/labels"], n_units=encoding.n_units, n_classes=meta["n_classes"],
-                speakers=arrays[f"{name}/speakers"], name=f"{meta['name']}/{name}",
-                class_names=tuple(meta["class_names"]), ear=_form_of(meta["ear"]),
-            ),
-        )
+        name: PackedPart(np.ascontiguousarray(arrays[f"{name}/counts"].T), *(arrays[f"{name}/{key}"] for key in _KEYS))
         for name in meta["parts"]
-    }  # fmt: skip
-    return SpikeSet(meta["name"], parts, encoding, meta["ear"])
+    }
+    names = tuple(meta["class_names"])
+    return Pack(meta["name"], parts, InputEncoding(**meta["encoding"]), meta["n_classes"], names, meta["ear"])
 
 
-def events_of(counts: np.ndarray, steps: np.ndarray, encoding: InputEncoding, empty: EventData) -> EventData:
-    """Events in the middle of their steps, of which `counts` (all samples' steps, channel) has so many in each.
+_KEYS = ("steps", "labels", "speakers")
+
+
+def events_of(pack: Pack, name: str) -> EventData:
+    """Events of a part, as many in the middle of each step as it counts.
 
     Where a sample's first event begins step 0, one of that step is at 0 s, so that the steps stay where they are.
     """
-    row, channel = np.nonzero(counts)
-    repeats = counts[row, channel].astype(np.int64)
-    ends = np.cumsum(steps)
-    starts = ends - steps
-    sample = np.repeat(np.arange(steps.size), steps)[row]
+    part, encoding = pack.parts[name], pack.encoding
+    row, channel = np.nonzero(part.counts)
+    repeats = part.counts[row, channel].astype(np.int64)
+    starts = np.cumsum(part.steps) - part.steps
+    sample = np.repeat(np.arange(part.steps.size), part.steps)[row]
     times = ((row - starts[sample] + 0.5) * (encoding.time_step_ms / 1000)).astype(np.float32)
     times, units = np.repeat(times, repeats), np.repeat((channel * encoding.channel_bins).astype(np.int32), repeats)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(sample, weights=repeats, minlength=steps.size))])
-    offsets = offsets.astype(np.int64)
+    counts = np.bincount(sample, weights=repeats, minlength=part.steps.size)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     if encoding.start == "first-spike":
         times[offsets[:-1][np.diff(offsets) > 0]] = 0.0
-    return replace(empty, times=times, units=units, offsets=offsets).check()
+    return EventData(
+        times=times, units=units, offsets=offsets, n_units=encoding.n_units, **pack._description(name)
+    ).check()
 
 
-def write_hdf5(spikes: SpikeSet, folder: Path) -> None:
+def write_hdf5(spikes: Pack, folder: Path) -> None:
     """FOLDER/train.h5 and test.h5, or FOLDER/NAME.h5 where the set has no parts."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, part in spikes.parts.items():
+    for name, part in spikes.events().items():
         write_part(part, folder / f"{spikes.name if name == 'all' else name}.h5", spikes.ear)
 
 

@@ -18,7 +18,6 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,7 +27,7 @@ import search as choosing
 import tomli_w
 from jobs import RECIPES
 from runner import Runner, read_lines
-from spike_sets import differing_frames, pack, read_pack, write_hdf5
+from spike_sets import differing_frames, pack, read_pack, write_hdf5, write_part
 from study_data import DIGITS_SPEAKERS, HELD_OUT, StudyData
 
 from delaytool.contract.encoding import InputEncoding
@@ -39,7 +38,7 @@ ENCODINGS = {
     "digits": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="first-spike"),
     "ten": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="zero"),
 }
-TINY = ("trainer.epochs=2", "model.hidden=[8,8]")
+TINY = ("trainer.epochs=2", "model.hidden=[8,8]", "trainer.average_epochs=0")
 TINY_SAMPLES = 40
 # Of the time of a search: the rest is for the candidates.
 SCREENING_SHARE = 0.6
@@ -99,12 +98,14 @@ def _unpack(options: argparse.Namespace) -> None:
     for name in ENCODINGS:
         if not (options.packs / f"{name}.pack").exists():
             continue
-        spikes = data.spikes(name)
-        write_hdf5(spikes, options.output / name)
+        pack = data.pack(name)
+        write_hdf5(pack, options.output / name)
+        events = pack.events()
         for speaker in DIGITS_SPEAKERS if name == "digits" else ():
-            splits = data.splits(f"{HELD_OUT}{speaker}")
-            parts = {"train": splits.train, "test": splits.test}
-            write_hdf5(replace(spikes, parts=parts), options.output / f"{HELD_OUT}{speaker}")
+            folder = options.output / f"{HELD_OUT}{speaker}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for part, some in zip(("train", "test"), data.cut(folder.name, events), strict=True):
+                write_part(some, folder / f"{part}.h5")
 
 
 def _runner(options: argparse.Namespace, working: str, begun: float) -> Runner:

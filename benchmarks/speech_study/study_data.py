@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from spike_sets import SpikeSet, read_pack
+import torch
+from spike_sets import Pack, read_pack
 
-from delaytool.datasets import DataSpec, EventData, Splits
+from delaytool.datasets import DataSpec, EventData
 from delaytool.datasets.sources import divide
 from delaytool.datasets.splits import hold_out_speaker
-from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.data import Part, TrainingData
 from delaytool.trainer.recipe import Recipe
 
 HELD_OUT = "digits-speaker-"
@@ -50,21 +51,21 @@ class StudyData:
 
     def __init__(self, packs: Path, subset: int | None = None) -> None:
         self._packs, self._subset = packs, subset
-        self._spikes: dict[str, SpikeSet] = {}
-        self._frames: dict[tuple[str, ...], TrainingData] = {}
+        self._read: dict[str, Pack] = {}
+        self._whole: dict[tuple[str, str], np.ndarray] = {}
+        self._made: dict[tuple[str, ...], TrainingData] = {}
 
-    def spikes(self, name: str) -> SpikeSet:
-        """The packed set that a data set's name stands for."""
-        pack = name.partition("-")[0]
-        if pack not in self._spikes:
-            self._spikes[pack] = read_pack(self._packs / f"{pack}.pack")
-        return self._spikes[pack]
+    def pack(self, name: str) -> Pack:
+        """The pack that a data set's name stands for."""
+        of = name.partition("-")[0]
+        if of not in self._read:
+            self._read[of] = read_pack(self._packs / f"{of}.pack")
+        return self._read[of]
 
-    def splits(self, name: str, fold: int | None = None) -> Splits:
-        """Training and test part, the test part also as validation; of a fold, both are the fold's speakers."""
-        parts = self.spikes(name).parts
+    def cut(self, name: str, parts: dict[str, EventData], fold: int | None = None) -> tuple[EventData, EventData]:
+        """(train, test) of a pack's parts; of a fold, both are of the training part, and test the fold's speakers."""
         if "all" in parts:
-            divided = divide(DataSpec(name, protocol="paper"), parts)
+            divided = divide(DataSpec(name, protocol="fixed"), parts)
             train, test = divided.train, divided.test
         else:
             train, test = parts["train"], parts["test"]
@@ -75,20 +76,54 @@ class StudyData:
             train, test = (train.subset(np.flatnonzero(some)) for some in (of != fold, of == fold))
         if self._subset is not None:
             train, test = (_some(part, self._subset) for part in (train, test))
-        return Splits(train, test, test, f"{name}{'' if fold is None else f', fold {fold}'}: {DESCRIPTION}")
+        return train, test
 
     def training_data(self, recipe: Recipe, name: str, fold: int | None = None) -> TrainingData:
-        """Frames of a recipe: made at the first call for these data and this binning, then kept."""
-        key = (name, str(fold), recipe.data.model_copy(update={"source": "digits"}).model_dump_json())
-        if key not in self._frames:
-            self._frames[key] = load_data(recipe, splits=self.splits(name, fold))
-        return self._frames[key]
+        """Frames of a recipe, the test part also as validation; made at the first call for these data and this binning.
+
+        They are those that training bins from the unpacked files. Raises ValueError for another binning than the
+        pack's, but for the largest count and binary values.
+        """
+        key = (name, str(fold), recipe.data.model_copy(update={"source": "in-memory"}).model_dump_json())
+        if key not in self._made:
+            self._made[key] = self._frames(recipe, name, fold)
+        return self._made[key]
+
+    def _frames(self, recipe: Recipe, name: str, fold: int | None) -> TrainingData:
+        pack = self.pack(name)
+        encoding = recipe.data.encoding(pack.encoding.n_units)
+        packed = replace(encoding, values="count", n_steps=None, max_count=None)
+        if packed != pack.encoding:
+            raise ValueError(f"{name}: the pack was binned as {pack.encoding}, the recipe wants {packed}")
+        train, test = self.cut(name, pack.samples(), fold)
+        # Both may be of one part: its name begins the name of what was cut off it.
+        frames = [self._whole_frames(name, part.name.rpartition("/")[2])[part.units] for part in (train, test)]
+        if encoding.n_steps is None:
+            longest = int(np.flatnonzero(frames[0].any((0, 2)))[-1]) + 1
+            encoding = replace(encoding, n_steps=longest)
+        if encoding.max_count is None:
+            largest = 1 if encoding.values == "binary" else int(frames[0][:, : encoding.n_steps].max())
+            encoding = replace(encoding, max_count=largest)
+        assert encoding.n_steps is not None
+        parts = []
+        for part, some in zip((train, test), frames, strict=True):
+            room = np.zeros((len(some), encoding.n_steps, some.shape[2]), np.uint8)
+            kept = min(encoding.n_steps, some.shape[1])
+            np.minimum(some[:, :kept], encoding.max_payload, out=room[:, :kept])
+            parts.append(Part(torch.from_numpy(room), torch.from_numpy(part.labels)))
+        what = f"{name}{'' if fold is None else f', fold {fold}'}: {DESCRIPTION}"
+        return TrainingData(parts[0], parts[1], parts[1], encoding, pack.n_classes, what, pack.class_names)
+
+    def _whole_frames(self, name: str, part: str) -> np.ndarray:
+        key = (name.partition("-")[0], part)
+        if key not in self._whole:
+            self._whole[key] = self.pack(name).parts[part].frames()
+        return self._whole[key]
 
     def prepare(self, wanted: Iterable[tuple[Recipe, str, int | None]]) -> None:
-        """Make all frames that are wanted, and forget the events."""
+        """Make all frames that are wanted."""
         for recipe, name, fold in wanted:
             self.training_data(recipe, name, fold)
-        self._spikes.clear()
 
 
 def speaker_folds(data: EventData, count: int) -> np.ndarray:
