@@ -90,7 +90,7 @@ def ingredients() -> dict[str, tuple[str, ...]]:
 
 
 def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def delays(seed: int) -> Iterator[Job]:

@@ -56,6 +56,7 @@ OURS_ALONE = (
     Factor("weight averaging", ("trainer.average_epochs=0",), ("trainer.average_epochs=8",)),
     Factor("cosine", ("trainer.lr_schedule=one-cycle",), ("trainer.lr_schedule=cosine",)),
     Factor("axonal delays", ("model.delays_per=synapse",), ("model.delays_per=presynaptic",)),
+    Factor("target for firing rates", ("trainer.rate_target=none",), ("trainer.rate_target=[1,20]",)),
     Factor("current filter", ("model.neuron=lif",), ("model.neuron=cuba", "model.tau_current=2")),
 )
 RUNS = 24
