@@ -3,7 +3,7 @@ bit.
 
     python benchmarks/speech_study/measure_networks.py rows/networks-*.tar --data data -o measured
 
---data is the folder that `study.py unpack` wrote: digits/, ten/ten.h5, digits-speaker-N/. One
+--data is the folder that `study.py unpack` wrote. One
 line of measured.jsonl per network; a network that has one is not measured again. The exit code is 1 where a value
 differs or a network cannot be exported.
 """
@@ -102,14 +102,14 @@ def measured(run: Path, data: Path, bit_samples: int) -> dict[str, Any]:
 
 def source_of(name: str, data: Path) -> Path:
     """Where a run's data are, by its name: STAGE_ROW_DATA_sSEED."""
-    which = name.rsplit("_", 2)[1]
-    return (data / "ten" / "ten.h5" if which == "ten" else data / which).resolve()
+    return (data / name.rsplit("_", 2)[1]).resolve()
 
 
 def describe(line: dict[str, Any]) -> str:
     """The line in a sentence."""
     if line.get("error") or line.get("why_not"):
         return f"NOT EXPORTED: {line.get('error') or line['why_not']}"
+    assert line["drop"] is not None, "the float accuracy is of other samples"
     return (
         f"{100 * line['accuracy']:.2f} %, drop {line['drop']:+.2f}, {line['differing']} of {line['compared']:,} values "
         f"differ, {line['synapse_bytes'] / 1024:.1f} KiB, {line['synaptic_events']:,.0f} events, "

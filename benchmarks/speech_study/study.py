@@ -94,18 +94,21 @@ def _pack(options: argparse.Namespace) -> None:
 
 
 def _unpack(options: argparse.Namespace) -> None:
+    """A folder of train.h5 and test.h5 for each name of study_data, and the whole of a set that has no parts."""
     data = StudyData(options.packs)
-    for name in ENCODINGS:
-        if not (options.packs / f"{name}.pack").exists():
+    for pack_name in ENCODINGS:
+        if not (options.packs / f"{pack_name}.pack").exists():
             continue
-        pack = data.pack(name)
-        write_hdf5(pack, options.output / name)
+        pack = data.pack(pack_name)
         events = pack.events()
-        for speaker in DIGITS_SPEAKERS if name == "digits" else ():
-            folder = options.output / f"{HELD_OUT}{speaker}"
+        if "all" in events:
+            write_hdf5(pack, options.output)
+        speakers = DIGITS_SPEAKERS if pack_name == "digits" else ()
+        for name in (pack_name, *(f"{HELD_OUT}{speaker}" for speaker in speakers)):
+            folder = options.output / name
             folder.mkdir(parents=True, exist_ok=True)
-            for part, some in zip(("train", "test"), data.cut(folder.name, events), strict=True):
-                write_part(some, folder / f"{part}.h5")
+            for part, some in zip(("train", "test"), data.cut(name, events), strict=True):
+                write_part(some, folder / f"{part}.h5", pack.ear)
 
 
 def _runner(options: argparse.Namespace, working: str, begun: float) -> Runner:
