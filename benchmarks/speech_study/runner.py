@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from delaytool.trainer.recipe import Recipe
 ARCHIVE_BYTES = 15_500_000
 # Past the time that is left, a run may still take so many seconds.
 GRACE = 5.0
+# In a row: then the machine is at fault, not the runs.
+MOST_FAILURES = 24
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Runner:
     deadline: float
     over: tuple[str, ...] = ()
     lines: list[dict[str, Any]] = field(default_factory=list)
+    _failed_in_a_row: int = 0
     _took: dict[tuple[str, bool], list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,26 +70,24 @@ class Runner:
         if not waiting:
             return
         self.data.prepare((recipe, job.data, job.fold) for job, recipe in waiting)
-        context = multiprocessing.get_context("fork")
-        workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
+        workers: dict[Connection, BaseProcess] = {}
         begun: dict[Connection, tuple[Job, float]] = {}
         for index in range(min(self.processes, len(waiting))):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, self.data, self.working, index), daemon=True)
-            process.start()
-            theirs.close()
-            workers[ours] = process
-            self._hand_out(ours, waiting, begun)
+            self._hand_out(self._start(workers, index), waiting, begun)
         while begun and time.monotonic() < self.deadline + GRACE:
-            for connection in wait(list(begun), timeout=0.5):
-                assert isinstance(connection, Connection)
-                job, since = begun.pop(connection)
+            for ready in wait(list(begun), timeout=0.5):
+                assert isinstance(ready, Connection)
+                job, since = begun.pop(ready)
                 try:
-                    self._take(job, connection.recv(), time.monotonic() - since)
+                    line = ready.recv()
                 except EOFError:
-                    self._take(job, {"name": job.name, "error": "its process ended by itself"}, 0.0)
-                    continue
-                self._hand_out(connection, waiting, begun)
+                    line = {"name": job.name, "error": "its process ended by itself", "ended": True}
+                self._take(job, line, time.monotonic() - since)
+                if self._failed_in_a_row >= MOST_FAILURES:
+                    raise SystemExit(f"{self._failed_in_a_row} runs in a row failed; the last: {line['error']}")
+                if line.get("ended"):
+                    ready = self._start(workers, len(workers))
+                self._hand_out(ready, waiting, begun)
         for connection, process in workers.items():
             if connection in begun:
                 print(f"stopped      {begun[connection][0].name}: the time is over", flush=True)
@@ -99,26 +101,36 @@ class Runner:
         if waiting:
             print(f"{len(waiting)} jobs were not begun, the first of them {waiting[0][0].name}", flush=True)
 
+    def _start(self, workers: dict[Connection, BaseProcess], index: int) -> Connection:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self.data, self.working, index), daemon=True)
+        process.start()
+        theirs.close()
+        workers[ours] = process
+        return ours
+
     def _hand_out(
         self, to: Connection, waiting: list[tuple[Job, Recipe]], begun: dict[Connection, tuple[Job, float]]
     ) -> None:
         left = self.deadline - time.monotonic()
         for index, (job, recipe) in enumerate(waiting):
-            if self._expected(job) <= left and left > 0:
+            if self._expected(job, recipe) <= left and left > 0:
                 del waiting[index]
                 to.send((job, recipe))
                 begun[to] = job, time.monotonic()
                 return
 
-    def _expected(self, job: Job) -> float:
-        took = self._took.get((job.data.partition("-")[0], job.reference), [])
-        return statistics.median(took) if took else 0.0
+    def _expected(self, job: Job, recipe: Recipe) -> float:
+        took = self._took.get(_kind(job), [])
+        return statistics.median(took) * recipe.trainer.epochs if took else 0.0
 
     def _take(self, job: Job, line: dict[str, Any], seconds: float) -> None:
+        self._failed_in_a_row = self._failed_in_a_row + 1 if "error" in line else 0
         if "error" in line:
             print(f"FAILED       {job.name}: {line['error'].strip().splitlines()[-1]}", flush=True)
         else:
-            self._took.setdefault((job.data.partition("-")[0], job.reference), []).append(seconds)
+            self._took.setdefault(_kind(job), []).append(seconds / len(line["curves"]["seconds"]))
             print(
                 f"{seconds:6.1f} s     {job.name}: last {100 * line['last']:.2f} %, "
                 f"mean of {line['epochs_in_mean']} {100 * line['mean_of_last']:.2f} %",
@@ -148,6 +160,11 @@ class Runner:
             archive.close()
 
 
+def _kind(job: Job) -> tuple[str, bool]:
+    """Runs of one kind take about as long per epoch."""
+    return job.data.partition("-")[0], job.reference
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a results.jsonl; a last one that is not whole is left out."""
     lines = []
@@ -171,5 +188,9 @@ def _work(connection: Connection, data: FramesByName, working: Path, index: int)
             except Exception:
                 shutil.rmtree(folder, ignore_errors=True)
                 line = {"name": job.name, "error": traceback.format_exc(limit=-4)}
+                # What went wrong on a GPU can go wrong for every later run of the same process.
+                line["ended"] = torch.cuda.is_initialized()
             line["process"] = index
             connection.send(line)
+            if line.get("ended"):
+                return
