@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from reference_training import count_parameters, train_reference
-from robustness import Predict, accuracies, predictions
+from robustness import Predict, accuracies, as_text, predictions
 from study_data import SETTINGS, FramesByName
 
 from delaytool.models.delay_network import class_scores
@@ -106,7 +106,7 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
     seen: dict[str, Any] = {}
     if job.fold is None:
         evaluated, highest = frames.validation.to(device), frames.encoding.max_payload
-        seen["predictions"] = predictions(predict, evaluated)
+        seen |= {"predictions": predictions(predict, evaluated), "labels": as_text(evaluated.labels.tolist())}
         if job.stage == "compare":
             seen["damaged"] = accuracies(predict, evaluated, highest)
     return {

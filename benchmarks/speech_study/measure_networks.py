@@ -19,6 +19,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from delaytool.analysis.layer_structure import MoranSettings, layer_structure
+from delaytool.analysis.receptive_fields import receptive_fields
 from delaytool.errors import DelaytoolError
 from delaytool.experiments.chip_costs import chip_costs, measure_activity
 from delaytool.experiments.chip_fit import find_subject, fit_subject
@@ -26,10 +28,13 @@ from delaytool.experiments.measure_run import measure
 from delaytool.experiments.sweep.job import RunReporter
 from delaytool.hw_configs import load_target
 from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.run_folder import RunFolder
 
 TARGET = "loihi2"
 ACTIVITY_SAMPLES = 50
+# Of Moran's I.
+SHUFFLES = 99
 
 
 def main() -> None:
@@ -93,11 +98,22 @@ def measured(run: Path, data: Path, bit_samples: int) -> dict[str, Any]:
     energy = estimate.energy_pj
     return {
         **result,
+        "morans_i": structure_of(saved),
         "fits": fitted.fits,
         "energy_uj": [energy.low / 1e6, energy.high / 1e6],
         "steps": estimate.steps,
         "ms_per_sample": [estimate.steps * bound / 1e6 for bound in (estimate.step_ns.low, estimate.step_ns.high)],
     }
+
+
+def structure_of(saved: Checkpoint) -> dict[str, Any]:
+    """Moran's I of the first layer's receptive fields, before and after training; see `LayerStructure.summary`."""
+    before = initial_network(saved.recipe, saved.encoding.n_channels, saved.n_classes)
+    found = {}
+    for stage, model in (("before", before), ("after", saved.float_network())):
+        fields = next(iter(receptive_fields(model, saved.encoding).values()))
+        found[stage] = layer_structure(fields, MoranSettings(permutations=SHUFFLES)).summary()["signed"]
+    return found
 
 
 def source_of(name: str, data: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -60,6 +60,11 @@ def accuracies(predict: Predict, part: Part, highest: int) -> dict[str, float]:
 
 @torch.no_grad()
 def predictions(predict: Predict, part: Part) -> str:
-    """The classes predicted for a part's samples, one character each (classes up to 35)."""
-    found = [predict(part.frames[start : start + AT_ONCE]).tolist() for start in range(0, len(part), AT_ONCE)]
-    return "".join("0123456789abcdefghijklmnopqrstuvwxyz"[label] for batch in found for label in batch)
+    """The classes predicted for a part's samples, as `as_text` writes them."""
+    batches = [predict(part.frames[start : start + AT_ONCE]).tolist() for start in range(0, len(part), AT_ONCE)]
+    return as_text(label for batch in batches for label in batch)
+
+
+def as_text(labels: Iterable[int]) -> str:
+    """One character per class, up to 36 classes."""
+    return "".join("0123456789abcdefghijklmnopqrstuvwxyz"[label] for label in labels)

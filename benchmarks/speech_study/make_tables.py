@@ -1,0 +1,271 @@
+"""The study's tables, in Markdown, and its picture.
+
+    python benchmarks/speech_study/make_tables.py rows/results.jsonl --measured measured/measured.jsonl -o tables.md \\
+        --picture delays-on-speech.png
+
+Accuracies are of the last epoch, means over seeds with their standard errors; beside them stand the mean of the last
+epochs and the best on test. Integers are those of Loihi 2. A row lacks what was not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from runner import read_lines
+
+from delaytool.accuracy_errors import binomial_standard_error, over_seeds
+from delaytool.figure_style import SERIES, save_png, styled
+
+Line = dict[str, Any]
+TEST_SETS = {
+    "ten": "ten commands, speakers not seen",
+    "digits-speaker": "spoken digits, one speaker left out",
+    "digits": "spoken digits, speakers of the training part",
+}
+COMPARED = ("own", "augmented", "reference, augmented", "paper", "reference")
+DRAWS = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--measured", type=Path, nargs="*", default=[])
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args()
+    measured = {line["name"]: line for path in options.measured for line in read_lines(path)}
+    lines: dict[str, Line] = {}
+    for path in options.results:
+        for line in read_lines(path):
+            if "error" not in line and line.get("fold") is None:
+                lines[line["name"]] = {**line, "measured": measured.get(line["name"], {})}
+    found = list(lines.values())
+    tables = [
+        *(compared(found, name) for name in TEST_SETS),
+        *(differences(found, name) for name in TEST_SETS),
+        plain(found, "ablation", "ten", "Our recipe without each ingredient, ten commands"),
+        plain(found, "ablation", "digits-speaker", "Our recipe without each ingredient, spoken digits"),
+        plain(found, "delays", "ten", "Delays, ten commands"),
+        plain(found, "structure", "ten", "Few synapses, ten commands"),
+        damaged(found),
+        structure(found),
+    ]
+    options.output.write_text("\n\n".join(table for table in tables if table) + "\n", encoding="utf-8")
+    print(f"{options.output}: {len(found)} runs, {sum(bool(line['measured']) for line in found)} measured as integers")
+    if options.picture:
+        picture(found, options.picture)
+
+
+def rows_of(lines: Iterable[Line], stage: str, test_set: str) -> dict[str, list[Line]]:
+    """The runs of each row of a table, by seed."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        data = "digits-speaker" if line["data"].startswith("digits-speaker") else line["data"]
+        if line["stage"] == stage and data == test_set:
+            found.setdefault(line["row"], []).append(line)
+    return {row: sorted(runs, key=lambda line: line["seed"]) for row, runs in found.items()}
+
+
+def percent(values: Sequence[float]) -> str:
+    """Mean and standard error over seeds in percent, without the sign."""
+    result = over_seeds(values)
+    error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.2f}"
+    return f"{100 * result.mean:.2f}{error}"
+
+
+def mean_of(runs: list[Line], key: str, scale: float = 1.0) -> float | None:
+    """Mean of a measured value over the seeds that have it."""
+    values = [line["measured"][key] for line in runs if line["measured"].get(key) is not None]
+    return scale * float(np.mean(values)) if values else None
+
+
+def shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def markdown(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    if not body:
+        return ""
+    lines = [f"### {title}", "", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}", *body]
+    return "\n".join(lines)
+
+
+def figures(runs: list[Line]) -> list[str]:
+    """Seeds, and the three figures of a row."""
+    keys = ("last", "mean_of_last", "best_on_test")
+    return [str(len(runs)), *(percent([line[key] for line in runs]) for key in keys)]
+
+
+def integers(runs: list[Line]) -> list[str]:
+    """Integers' accuracy, their cost, values that differ, KiB, events and energy, of the seeds that were measured."""
+    accuracies = [line["measured"]["accuracy"] for line in runs if line["measured"].get("accuracy") is not None]
+    if not accuracies:
+        return [""] * 6
+    drops = [line["measured"]["drop"] for line in runs if line["measured"].get("drop") is not None]
+    differing = sum(line["measured"]["differing"] for line in runs if line["measured"].get("differing") is not None)
+    energy = [line["measured"]["energy_uj"] for line in runs if line["measured"].get("energy_uj")]
+    low, high = np.mean(energy, axis=0) if energy else (np.nan, np.nan)
+    return [
+        percent(accuracies),
+        percent([drop / 100 for drop in drops]) if drops else "",
+        str(differing),
+        shown(mean_of(runs, "synapse_bytes", 1 / 1024), ".1f"),
+        shown(mean_of(runs, "synaptic_events"), ",.0f"),
+        f"{low:.1f} to {high:.1f}" if energy else "",
+    ]
+
+
+INTEGERS = ("integers", "drop, points", "values that differ", "KiB", "synaptic events", "µJ, estimated")
+FIGURES = ("seeds", "last epoch", "mean of the last", "best on test")
+
+
+def compared(lines: list[Line], test_set: str) -> str:
+    found = rows_of(lines, "compare", test_set)
+    samples = [line["samples"]["evaluated"] for runs in found.values() for line in runs]
+    if not samples:
+        return ""
+    error = 100 * binomial_standard_error(
+        max(0.01, np.mean([line["last"] for line in found[next(iter(found))]])), samples[0]
+    )
+    title = f"{TEST_SETS[test_set]}: {samples[0]} test samples, binomial standard error about {error:.1f} points"
+    rows = [
+        [row, f"{found[row][0]['parameters']:,}", *figures(found[row]), *integers(found[row])]
+        for row in COMPARED
+        if row in found
+    ]
+    return markdown(title, ("method", "parameters", *FIGURES, *INTEGERS), rows)
+
+
+def plain(lines: list[Line], stage: str, test_set: str, title: str) -> str:
+    found = rows_of(lines, stage, test_set)
+    own = rows_of(lines, "compare", test_set).get("own", [])
+    seeds = {line["seed"] for runs in found.values() for line in runs}
+    base = [line for line in own if line["seed"] in seeds]
+    if not found:
+        return ""
+    rows = [
+        [row, *figures(runs), *integers(runs)] for row, runs in (({"our recipe": base} if base else {}) | found).items()
+    ]
+    return markdown(title, ("", *FIGURES, *INTEGERS), rows)
+
+
+def correct(line: Line) -> np.ndarray:
+    """(sample,) of 0 and 1."""
+    pairs = zip(line["predictions"], line["labels"], strict=True)
+    return np.array([answer == label for answer, label in pairs], np.int8)
+
+
+def differences(lines: list[Line], test_set: str) -> str:
+    """Our recipe against each other row: differences of the last epochs with intervals over seeds and samples."""
+    found = rows_of(lines, "compare", test_set)
+    own = {line["seed"]: line for line in found.get("own", [])}
+    rows = []
+    for row in COMPARED[1:]:
+        pairs = [(own[line["seed"]], line) for line in found.get(row, []) if line["seed"] in own]
+        if len(pairs) > 1 and all("labels" in line for pair in pairs for line in pair):
+            hits = [(correct(one), correct(other)) for one, other in pairs]
+            mean, low, high = bootstrap(hits, same_samples=len({line["data"] for _, line in pairs}) == 1)
+            rows.append([row, str(len(pairs)), f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}"])
+    title = f"Our recipe against others, points, {TEST_SETS[test_set]}"
+    return markdown(title, ("against", "seeds", "difference", "95 % of resampled seeds and samples"), rows)
+
+
+def bootstrap(
+    hits: list[tuple[np.ndarray, np.ndarray]], same_samples: bool, seed: int = 0
+) -> tuple[float, float, float]:
+    """(mean, low, high) in points of the difference of two accuracies: seeds and, in each, samples drawn anew in pairs.
+
+    same_samples: all seeds were tested on the same ones, so that the seeds of a draw share their samples.
+    """
+    generator = np.random.default_rng(seed)
+    apart = [first - second for first, second in hits]
+    draws = np.empty(DRAWS)
+    for index in range(DRAWS):
+        places = generator.integers(len(apart[0]), size=len(apart[0]))
+        means = []
+        for one in generator.integers(len(apart), size=len(apart)):
+            own = places if same_samples else generator.integers(len(apart[one]), size=len(apart[one]))
+            means.append(apart[one][own].mean())
+        draws[index] = np.mean(means)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return 100 * float(np.mean([one.mean() for one in apart])), 100 * float(low), 100 * float(high)
+
+
+def damaged(lines: list[Line]) -> str:
+    found = rows_of(lines, "compare", "ten")
+    methods = [row for row in COMPARED if row in found]
+    names = list(dict.fromkeys(name for runs in found.values() for line in runs for name in line.get("damaged", {})))
+    rows = [["as recorded", *(percent([line["last"] for line in found[row]]) for row in methods)]] if names else []
+    for name in names:
+        rows.append([name, *(percent([line["damaged"][name] for line in found[row]]) for row in methods)])
+    return markdown("Damaged spikes, ten commands", ("test spikes", *methods), rows)
+
+
+def structure(lines: list[Line]) -> str:
+    """Moran's I before and after training, of the rows with learned and with fixed delays."""
+    rows = []
+    for stage in ("compare", "delays", "structure"):
+        for row, runs in rows_of(lines, stage, "ten").items():
+            with_i = [line["measured"]["morans_i"] for line in runs if line["measured"].get("morans_i")]
+            with_i = [one for one in with_i if all(one[when].get("neurons") for when in ("before", "after"))]
+            if not with_i or (stage == "compare" and row != "own"):
+                continue
+            cells = []
+            for when in ("before", "after"):
+                means = [one[when]["morans_i_mean"] for one in with_i]
+                shares = [one[when]["weights_shuffled"]["share_significant"] for one in with_i]
+                cells += [f"{np.mean(means):.4f}", f"{100 * np.mean(shares):.1f} %"]
+            rows.append([f"{stage}: {row}", str(len(with_i)), *cells])
+    headings = ("", "seeds", "I before", "p ≤ 5 % before", "I after", "p ≤ 5 % after")
+    return markdown("Moran's I of the first layer's receptive fields, weights shuffled", headings, rows)
+
+
+@styled
+def picture(lines: list[Line], path: Path) -> None:
+    """Accuracy against synaptic events, memory and estimated energy, a point per row of delays and structure."""
+    rows = {("compare", row): runs for row, runs in rows_of(lines, "compare", "ten").items() if row != "reference"}
+    for stage in ("delays", "structure"):
+        rows |= {(stage, row): runs for row, runs in rows_of(lines, stage, "ten").items()}
+    panels = (
+        ("synaptic events per sample", lambda runs: mean_of(runs, "synaptic_events")),
+        ("memory of the synapses, KiB", lambda runs: mean_of(runs, "synapse_bytes", 1 / 1024)),
+        ("estimated energy per sample, µJ (Loihi 1 constants)", middle_energy),
+    )
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    for axes, (label, value) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
+        for color, stage in zip(SERIES, ("compare", "delays", "structure"), strict=False):
+            points = [
+                (value(runs), mean_of(runs, "accuracy", 100), row)
+                for (of, row), runs in rows.items()
+                if of == stage and value(runs) is not None
+            ]
+            if not points:
+                continue
+            axes.scatter([x for x, _, _ in points], [y for _, y, _ in points], s=18, color=color, label=stage)
+            for x, y, row in points:
+                axes.annotate(row, (x, y), fontsize=5.5, xytext=(3, 2), textcoords="offset points")
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+    figure.axes[0].set_ylabel("accuracy of the integers, ten commands, %")
+    figure.axes[0].legend(loc="lower right")
+    save_png(figure, path)
+
+
+def middle_energy(runs: list[Line]) -> float | None:
+    """The middle of the estimated range, in µJ."""
+    energy = [line["measured"]["energy_uj"] for line in runs if line["measured"].get("energy_uj")]
+    return float(np.mean(energy)) if energy else None
+
+
+if __name__ == "__main__":
+    main()
