@@ -62,6 +62,9 @@ def main() -> None:
         verb.add_argument("--jobs", type=int, default=1, help="processes that train at once")
         verb.add_argument("--device", default="cuda")
         verb.add_argument("--working", type=Path, help="where runs are while they train; default: a temporary folder")
+        verb.add_argument(
+            "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="in all runs"
+        )
         verb.add_argument("--tiny", action="store_true")
     verbs.choices["search"].add_argument("--data", default="ten", help="what settings are chosen on")
     verbs.choices["rows"].add_argument("--stages", nargs="+", default=["compare", "ablation", "delays", "structure"])
@@ -115,7 +118,7 @@ def _runner(options: argparse.Namespace, working: str, begun: float) -> Runner:
     data = StudyData(options.packs, TINY_SAMPLES if options.tiny else None)
     return Runner(
         data, options.output, options.working or Path(working), options.device, options.jobs,
-        begun + options.seconds, TINY if options.tiny else (),
+        begun + options.seconds, (*options.settings, *(TINY if options.tiny else ())),
     )  # fmt: skip
 
 
