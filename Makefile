@@ -3,6 +3,8 @@
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
 # make gpu-script   benchmarks/gpu.py in sizes that a CPU runs in seconds: that every part of it runs
 # make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
+# make results   docs/results.md's table of the ten commands from nothing: 2.4 GB of recordings, encoded, trained, exported,
+#                verified; hours on a CPU, minutes on a GPU. RESULTS_ARGS='--jobs 12 --device cuda'
 #
 # Everything is installed into $(VENV), which is made if it is not there. PyTorch's default build for Linux brings
 # CUDA along, which nothing here needs: to avoid it, make .venv yourself and install the CPU build there first, with
@@ -18,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo test gpu-script campaign lint types wheel-test clean distclean
+.PHONY: demo results test gpu-script campaign lint types wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -28,6 +30,21 @@ demo: $(VENV)/.installed
 	$(BIN)/delaytool verify demo/digits/network-loihi2.h5 --against reference --torch --run demo/digits
 	$(BIN)/delaytool report demo/digits -o demo/report.html
 	@echo "The page is $(CURDIR)/demo/report.html"
+
+STUDY := benchmarks/speech_study
+RESULTS_ARGS ?=
+
+results: $(VENV)/.installed-dev
+	test -d results/speech || $(BIN)/delaytool data speech-commands -o results/speech
+	test -d results/recordings || $(BIN)/python $(STUDY)/study.py select results/speech -o results/recordings
+	test -f results/ten.h5 || $(BIN)/delaytool encode results/recordings -o results/ten.h5
+	test -f results/packs/ten.pack || $(BIN)/python $(STUDY)/study.py pack --ten results/ten.h5 -o results/packs
+	test -d results/data || $(BIN)/python $(STUDY)/study.py unpack results/packs -o results/data
+	$(BIN)/python $(STUDY)/study.py rows --packs results/packs -o results/rows --stages compare $(RESULTS_ARGS)
+	$(BIN)/python $(STUDY)/measure_networks.py results/rows/networks-*.tar --data results/data -o results/measured
+	$(BIN)/python $(STUDY)/make_tables.py results/rows/results.jsonl --measured results/measured/measured.jsonl \
+	  -o results/tables.md --picture results/delays.png
+	@cat results/tables.md
 
 # The workers are the parallelism: more threads in each only wait for one another.
 test: $(VENV)/.installed-dev $(VENV)/.installed-brian2loihi $(VENV)/.installed-node

@@ -9,9 +9,9 @@ what still runs when the time is over is killed, and leaves nothing behind.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
 import tarfile
@@ -29,6 +29,8 @@ from study_data import FramesByName
 
 from delaytool.trainer.recipe import Recipe
 
+# Whether there is a GPU must be asked without touching it, or forked processes could not use it.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 # Bytes of a file that brings networks back.
 ARCHIVE_BYTES = 15_500_000
 # Past the time that is left, a run may still take so many seconds.
@@ -41,7 +43,7 @@ MOST_FAILURES = 24
 class Runner:
     """Runs jobs on `device` by `processes` at once.
 
-    output     the folder of results.jsonl and of networks-*.tar; what is there already is not run again
+    output     the folder of results.jsonl, networks/ and networks-*.tar; what has a line is not run again
     working    where runs are while they train; best in memory
     over       settings over every job's, for a trial of the study in a small size
     deadline   `time.monotonic` at which everything ends
@@ -130,6 +132,7 @@ class Runner:
         if "error" in line:
             print(f"FAILED       {job.name}: {line['error'].strip().splitlines()[-1]}", flush=True)
         else:
+            self._keep(job)
             self._took.setdefault(_kind(job), []).append(seconds / len(line["curves"]["seconds"]))
             print(
                 f"{seconds:6.1f} s     {job.name}: last {100 * line['last']:.2f} %, "
@@ -140,22 +143,29 @@ class Runner:
         with open(self.output / "results.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def _keep(self, job: Job) -> None:
+        """Move the network that a run leaves to OUTPUT/networks/NAME/last.pt."""
+        network = self.working / job.name / "last.pt"
+        if network.exists():
+            place = self.output / "networks" / job.name
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(network, place / network.name)
+            network.unlink()
+
     def archive(self, jobs: Iterable[Job]) -> None:
-        """Put the networks that were kept into archives networks-0.tar, ... of at most ARCHIVE_BYTES, in this order."""
+        """Put the kept networks into archives networks-0.tar, ... of at most ARCHIVE_BYTES each, in this order."""
         archives: list[tarfile.TarFile] = []
         size = ARCHIVE_BYTES + 1
         for job in jobs:
-            path = self.working / job.name / "last.pt"
+            path = self.output / "networks" / job.name / "last.pt"
             if not path.exists():
                 continue
-            content = path.read_bytes()
-            if size + len(content) + 1024 > ARCHIVE_BYTES:
+            added = path.stat().st_size + 1024
+            if size + added > ARCHIVE_BYTES:
                 archives.append(tarfile.open(self.output / f"networks-{len(archives)}.tar", "w"))  # noqa: SIM115
                 size = 10240
-            entry = tarfile.TarInfo(f"{job.name}/last.pt")
-            entry.size = len(content)
-            archives[-1].addfile(entry, io.BytesIO(content))
-            size += 512 * (2 + len(content) // 512)
+            archives[-1].add(path, f"{job.name}/last.pt")
+            size += added
         for archive in archives:
             archive.close()
 

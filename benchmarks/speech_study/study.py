@@ -1,5 +1,7 @@
 """Learning delays from speech, measured: the runs behind docs/results.md.
 
+    python benchmarks/speech_study/study.py select speech -o recordings
+    delaytool encode recordings -o ten.h5
     python benchmarks/speech_study/study.py pack --digits FOLDER --ten ten.h5 -o packs
     python benchmarks/speech_study/study.py unpack packs -o data
     python benchmarks/speech_study/study.py search --packs packs -o found --seconds 150 --jobs 12
@@ -8,13 +10,14 @@
 
 'search' screens settings and tries candidates on folds of the training part's speakers; 'choose' writes the best into
 recipes/own.toml and recipes/augmented.toml; 'rows' trains what the tables compare; 'unpack' writes the HDF5 files
-that `delaytool train --data` and `measure_networks.py` read. Each takes up what its folder has already. `--tiny`
-makes every run small, to see that all goes through; its figures mean nothing.
+that `delaytool train --data` and `measure_networks.py` read. Each takes up what its folder has already; runs whose
+data have no pack are left out. `--tiny` makes every run small, to see that all goes through; its figures mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -38,6 +41,7 @@ ENCODINGS = {
     "digits": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="first-spike"),
     "ten": InputEncoding(n_units=700, time_step_ms=10.0, channel_bins=5, start="zero"),
 }
+KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 TINY = ("trainer.epochs=2", "model.hidden=[8,8]", "trainer.average_epochs=0")
 TINY_SAMPLES = 40
 # Of the time of a search: the rest is for the candidates.
@@ -58,9 +62,9 @@ def main() -> None:
         verb = verbs.add_parser(name)
         verb.add_argument("--packs", type=Path, required=True)
         verb.add_argument("-o", "--output", type=Path, required=True)
-        verb.add_argument("--seconds", type=float, required=True, help="after which no run goes on")
+        verb.add_argument("--seconds", type=float, default=float("inf"), help="after which no run goes on")
         verb.add_argument("--jobs", type=int, default=1, help="processes that train at once")
-        verb.add_argument("--device", default="cuda")
+        verb.add_argument("--device", default="auto")
         verb.add_argument("--working", type=Path, help="where runs are while they train; default: a temporary folder")
         verb.add_argument(
             "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="in all runs"
@@ -70,10 +74,27 @@ def main() -> None:
     verbs.choices["rows"].add_argument("--stages", nargs="+", default=["compare", "ablation", "delays", "structure"])
     verbs.choices["rows"].add_argument("--only", nargs="+", help="rows of these names alone")
     verbs.choices["rows"].add_argument("--seeds", type=int, help="the first seeds alone")
+    selection = verbs.add_parser("select", help="the ten commands out of Speech Commands: its test list's ten keywords")
+    selection.add_argument("speech", type=Path, help="the folder that `delaytool data speech-commands` made")
+    selection.add_argument("-o", "--output", type=Path, required=True)
     choice = verbs.add_parser("choose", help="write the recipes that a search has found")
     choice.add_argument("results", type=Path)
     options = parser.parse_args()
-    {"pack": _pack, "unpack": _unpack, "search": _search, "choose": _choose, "rows": _rows}[options.verb](options)
+    actions = {
+        "select": _select, "pack": _pack, "unpack": _unpack, "search": _search, "choose": _choose, "rows": _rows,
+    }  # fmt: skip
+    actions[options.verb](options)
+
+
+def _select(options: argparse.Namespace) -> None:
+    count = 0
+    for name in (options.speech / "testing_list.txt").read_text(encoding="utf-8").split():
+        if name.partition("/")[0] in KEYWORDS:
+            place = options.output / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(options.speech / name, place)
+            count += 1
+    print(f"{options.output}: {count:,} recordings; next: delaytool encode {options.output} -o ten.h5")
 
 
 def _pack(options: argparse.Namespace) -> None:
@@ -179,7 +200,9 @@ def _rows(options: argparse.Namespace) -> None:
     jobs = [
         job
         for job in tables.rows(options.stages)
-        if (options.only is None or job.row in options.only) and (options.seeds is None or job.seed < options.seeds)
+        if (options.packs / f"{job.data.partition('-')[0]}.pack").exists()
+        and (options.only is None or job.row in options.only)
+        and (options.seeds is None or job.seed < options.seeds)
     ]
     with tempfile.TemporaryDirectory() as working:
         runner = _runner(options, working, begun)
