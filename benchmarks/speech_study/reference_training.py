@@ -149,6 +149,7 @@ def train_reference(
     }
     for epoch in range(config.epochs):
         begin = time.perf_counter()
+        torch.manual_seed((recipe.seed + 1) * 1_000_003 + epoch)  # as delaytool's training, for the same batches
         totals = torch.zeros(2, device=device)
         network.train()
         for chosen in torch.randperm(len(train)).to(device).split(config.batch_size):
