@@ -35,7 +35,7 @@ class Factor:
 
 # Level low of every factor is the paper's recipe in its small size.
 SHARED = (
-    Factor("batches of 64", ("trainer.batch_size=256",), ("trainer.batch_size=64",)),
+    Factor("batches of 128", ("trainer.batch_size=256",), ("trainer.batch_size=128",)),
     Factor("dropout 0.2", ("model.dropout=0.4",), ("model.dropout=0.2",)),
     Factor("weight decay 1e-4", ("trainer.weight_decay=1e-5",), ("trainer.weight_decay=1e-4",)),
     Factor("lr 1e-2", ("trainer.lr=5e-3",), ("trainer.lr=1e-2",)),
