@@ -5,7 +5,8 @@
     python benchmarks/gpu.py -o gpu-results --device cpu --tiny     that everything runs; no time means anything
 
 Needs no installation where PYTHONPATH names the checkout, and no network. The parts run in the order in which they
-matter, each within its share of the budget: environment, tests, published, steps, epochs, profile. What no longer fits
+matter, each within its share of the budget: environment, tests, published, forms, epochs, steps,
+profile. What no longer fits
 is skipped, with a sentence. `results.json` in the folder is written after every row, so that a cut loses only the rest;
 `page.html` shows the same. What is missing (dcls, spikingjelly, pytest, ...) is named, and the other parts go on.
 
@@ -31,8 +32,9 @@ PARTS = {
     "environment": ("gpu_environment", "environment", 0.1),
     "tests": ("gpu_tests", "gpu_tests", 0.4),
     "published": ("gpu_published", "published", 0.35),
-    "steps": ("gpu_steps", "steps", 0.3),
+    "forms": ("gpu_forms", "forms", 0.2),
     "epochs": ("gpu_epochs", "epochs", 0.4),
+    "steps": ("gpu_steps", "steps", 0.3),
     "profile": ("gpu_profile", "profile", 0.2),
 }
 

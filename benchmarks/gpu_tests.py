@@ -27,6 +27,7 @@ def gpu_tests(context: Context) -> Iterator[Row]:
         *(["--one-case"] if context.tiny else []),
     ]  # fmt: skip
     environment = {
+        "OMP_NUM_THREADS": "1",  # small tests: more threads only wait for one another
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *_given_paths()]),
         "DELAYTOOL_GPU_TESTS_ON": context.device,

@@ -44,6 +44,13 @@ def write_events(path: Path, samples: int, classes: int, seed: int) -> None:
         file["labels"] = labels
 
 
+def write_data(folder: Path, size: str, samples: int) -> None:
+    """A folder of synthetic data, of which so many samples are left to train on when a fifth validates."""
+    _, classes, _ = SIZES[size]
+    write_events(folder / "shd_train.h5", samples * 5 // 4, classes, 0)
+    write_events(folder / "shd_test.h5", 256, classes, 1)
+
+
 class Clock(Reporter):
     """When training begins, when each epoch's last batch is done, when each epoch ends."""
 
@@ -82,14 +89,13 @@ class Epochs:
 
 def run_epochs(size: str, samples: int, epochs: int, settings: Sequence[str] = (), data: str | None = None) -> Epochs:
     """Train a few epochs of a preset on so many synthetic training samples, or on the data of a folder."""
-    preset, classes, _ = SIZES[size]
+    preset = SIZES[size][0]
     with tempfile.TemporaryDirectory() as folder:
         source = data
         if source is None:
             source = str(Path(folder) / "data")
             Path(source).mkdir()
-            write_events(Path(source) / "shd_train.h5", samples * 5 // 4, classes, 0)
-            write_events(Path(source) / "shd_test.h5", 256, classes, 1)
+            write_data(Path(source), size, samples)
         own = [f"data.source='{source}'", "data.split_by=stratified", f"trainer.epochs={epochs}"]
         clock = Clock()
         summary = train(load_recipe(preset, [*own, *settings]), Path(folder) / "run", reporter=clock)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delaytool.models.convolution import Windows, delayed_sum, events, taps_gradient, through_events
+from delaytool.models.convolution import Windows, delayed_sum, events, staged, taps_gradient, through_events, two_stages
 from delaytool.models.convolution.transform import _Plan, n_rows, through_transform, transform
 
 
@@ -115,6 +115,51 @@ def test_the_transforms_rounding_in_float32_is_a_few_millionths_of_the_largest_v
     exact = delayed_sum(x, kernel, 520, "direct")
     error = (through_transform(x.float(), kernel.float(), 520) - exact).abs().max() / exact.abs().max()
     assert error < 3e-6
+
+
+@given(
+    seed=st.integers(0, 2**31), time=st.integers(1, 60), batch=st.integers(1, 3), n_in=st.integers(1, 6),
+    n_out=st.integers(1, 4), size=st.integers(1, 30), n_steps=st.integers(1, 110), blocks=st.integers(1, 4),
+    chunk=st.sampled_from([1, 2000, 2**28]),
+)  # fmt: skip
+def test_transforms_in_two_stages_equal_the_double_loop(seed, time, batch, n_in, n_out, size, n_steps, blocks, chunk):
+    x, generator = random_input(seed, time, batch, n_in)
+    kernel = torch.randn(n_out, n_in, size, generator=generator, dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staged, "n_blocks", lambda steps, *sizes: min(blocks, steps))
+        patch.setattr(staged, "CHUNK_BYTES", chunk)
+        assert_same(
+            [outputs_and_gradients(form, (x, kernel), n_steps, seed) for form in (plain, staged.through_stages)]
+        )
+        counts = torch.randint(0, 3, (batch, time, n_in), generator=generator, dtype=torch.uint8).transpose(0, 1)
+        as_bytes = staged.through_stages(counts, kernel, n_steps)
+    torch.testing.assert_close(as_bytes, plain(counts.double(), kernel, n_steps), rtol=1e-10, atol=1e-10)
+
+
+@given(n=st.integers(1, 500))
+def test_sizes_of_two_stages_hold_the_values_and_have_conjugates_in_pairs(n):
+    sizes = two_stages.sizes_for(n)
+    assert sizes.n1 * sizes.n2 >= n
+    assert sizes.n1 % 2 == 1
+
+
+def test_two_stages_round_in_float32_to_a_few_millionths_of_the_largest_value():
+    x, generator = random_input(0, 900, 3, 16)
+    kernel = torch.randn(16, 16, 700, generator=generator, dtype=torch.float64)
+    exact = delayed_sum(x, kernel, 950, "direct")
+    error = (staged.through_stages(x.float(), kernel.float(), 950) - exact).abs().max() / exact.abs().max()
+    assert error < 3e-6
+
+
+def test_a_gpu_takes_two_stages_for_long_kernels_and_a_cpu_never_does():
+    def taken(device, size):
+        x, kernel = torch.empty(1127, 256, 700, device=device), torch.empty(256, 700, size, device=device)
+        return staged.is_cheaper(x, kernel, 1127)
+
+    assert taken("meta", 1024)
+    assert not taken("meta", 25)
+    x, kernel = torch.empty(40, 2, 3), torch.empty(4, 3, 30)
+    assert not staged.is_cheaper(x, kernel, 40)
 
 
 @given(length=st.integers(1, 40), size=st.integers(1, 40))

@@ -1,7 +1,8 @@
 """Causal convolution of spike trains with delay kernels: y[t] = sum over j of K[j] x[t - j].
 
 direct      one product for every tap, as written above
-fft         products at roots of unity: less arithmetic, whatever the kernel (transform.py)
+fft         products at roots of unity: less arithmetic, whatever the kernel (transform.py; staged.py where that is
+            cheaper on a GPU: for long kernels)
 windowed    for every spike, the window of each tap that is not negligible (events.py; CPU only)
 events      the same with whole kernels: exact at every width
 auto        whichever of them is cheapest for the sizes, the width and the input at hand (choice.py)
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from delaytool.models.convolution import staged
 from delaytool.models.convolution.choice import Work, choose, density, events_are_cheaper
 from delaytool.models.convolution.direct import lengthened, through_conv1d
 from delaytool.models.convolution.events import Windows, taps_gradient, through_events, whole
@@ -39,6 +41,8 @@ def delayed_sum(x: Tensor, kernel: Tensor, n_steps: int, method: str = "fft") ->
     Returns  (n_steps, batch, n_out)
     """
     if method == "fft" and kernel.shape[-1] > 1:
+        if staged.is_cheaper(x, kernel, n_steps):
+            return staged.through_stages(x, kernel, n_steps)
         return through_transform(x, kernel, n_steps)
     x = x.to(kernel.dtype)
     if kernel.shape[-1] == 1:

@@ -1,6 +1,7 @@
 """The loops of `loops.Loops` on NVIDIA GPUs, in Triton: one kernel per pass, whatever the number of steps.
 
-A program runs a block of neurons through all of time with its state in registers.
+A program runs a block of neurons through all of time with its state in registers. Values are read four steps before they
+are used: a step's arithmetic takes a few cycles, a value from memory hundreds.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ BLOCK = 128
 
 
 @triton.jit
+def _at(pointer, place, step, stride, time, neurons):
+    """The values `step` steps on, 0 beyond the end of time. stride: from step to step, below 0 when time runs back."""
+    there = tl.cast(step, tl.int64)
+    within = tl.where(there < time, neurons, 0)
+    return tl.load(pointer + there * stride + place, mask=place < within, other=0.0)
+
+
+@triton.jit
 def _lif_forward(x, mask, constants, v, spikes, neurons, time, MASKED: tl.constexpr, BLOCK: tl.constexpr):
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < neurons
@@ -33,13 +42,18 @@ def _lif_forward(x, mask, constants, v, spikes, neurons, time, MASKED: tl.conste
     if MASKED:
         fired = tl.load(mask + place, mask=inside, other=0.0)
     after = tl.full((BLOCK,), 0.0, leak.dtype)
-    for _ in range(time):
-        before = tl.load(x + place, mask=inside, other=0.0) + leak * after
+    x0 = _at(x, place, 0, neurons, time, neurons)
+    x1 = _at(x, place, 1, neurons, time, neurons)
+    x2 = _at(x, place, 2, neurons, time, neurons)
+    x3 = _at(x, place, 3, neurons, time, neurons)
+    for t in range(time):
+        before = x0 + leak * after
+        x0, x1, x2 = x1, x2, x3
+        x3 = _at(x, place, t + 4, neurons, time, neurons)
         fires = before >= threshold
         tl.store(v + place, before, mask=inside)
         tl.store(spikes + place, tl.where(fires, fired, 0.0), mask=inside)
         after = tl.where(fires, 0.0, before)
-        x += neurons
         v += neurons
         spikes += neurons
 
@@ -63,18 +77,28 @@ def _lif_backward(
     grad += end
     v += end
     out += end
-    for _ in range(time):
-        before = tl.load(v + place, mask=inside, other=0.0)
+    v0 = _at(v, place, 0, -neurons, time, neurons)
+    v1 = _at(v, place, 1, -neurons, time, neurons)
+    v2 = _at(v, place, 2, -neurons, time, neurons)
+    v3 = _at(v, place, 3, -neurons, time, neurons)
+    g0 = _at(grad, place, 0, -neurons, time, neurons)
+    g1 = _at(grad, place, 1, -neurons, time, neurons)
+    g2 = _at(grad, place, 2, -neurons, time, neurons)
+    g3 = _at(grad, place, 3, -neurons, time, neurons)
+    for t in range(time):
+        before = v0
+        given = g0 * fired
+        v0, v1, v2 = v1, v2, v3
+        g0, g1, g2 = g1, g2, g3
+        v3 = _at(v, place, t + 4, -neurons, time, neurons)
+        g3 = _at(grad, place, t + 4, -neurons, time, neurons)
         scaled = sharpness * (before - threshold)
         slope = peak / (1.0 + scaled * scaled)
         through_reset = tl.where(before < threshold, 1.0, 0.0)
         if not DETACH:
             through_reset -= before * slope
-        given = tl.load(grad + place, mask=inside, other=0.0) * fired
         carried = given * slope + carried * (through_reset * leak)
         tl.store(out + place, carried, mask=inside)
-        grad -= neurons
-        v -= neurons
         out -= neurons
 
 
@@ -91,15 +115,20 @@ def _adaptive_forward(x, mask, constants, v, left, spikes, neurons, time, MASKED
         fired = tl.load(mask + place, mask=inside, other=0.0)
     after = tl.full((BLOCK,), 0.0, leak.dtype)
     passed = tl.full((BLOCK,), 0.0, leak.dtype)
-    for _ in range(time):
-        before = tl.load(x + place, mask=inside, other=0.0) + leak * after
+    x0 = _at(x, place, 0, neurons, time, neurons)
+    x1 = _at(x, place, 1, neurons, time, neurons)
+    x2 = _at(x, place, 2, neurons, time, neurons)
+    x3 = _at(x, place, 3, neurons, time, neurons)
+    for t in range(time):
+        before = x0 + leak * after
+        x0, x1, x2 = x1, x2, x3
+        x3 = _at(x, place, t + 4, neurons, time, neurons)
         fires = before >= threshold + adaptation * passed
         tl.store(v + place, before, mask=inside)
         tl.store(left + place, passed, mask=inside)
         tl.store(spikes + place, tl.where(fires, fired, 0.0), mask=inside)
         after = tl.where(fires, 0.0, before)
         passed = adaptation_leak * passed + tl.where(fires, 1.0, 0.0)
-        x += neurons
         v += neurons
         left += neurons
         spikes += neurons
@@ -127,11 +156,29 @@ def _adaptive_backward(
     v += end
     left += end
     out += end
-    for _ in range(time):
-        before = tl.load(v + place, mask=inside, other=0.0)
-        distance = before - (threshold + adaptation * tl.load(left + place, mask=inside, other=0.0))
+    v0 = _at(v, place, 0, -neurons, time, neurons)
+    v1 = _at(v, place, 1, -neurons, time, neurons)
+    v2 = _at(v, place, 2, -neurons, time, neurons)
+    v3 = _at(v, place, 3, -neurons, time, neurons)
+    l0 = _at(left, place, 0, -neurons, time, neurons)
+    l1 = _at(left, place, 1, -neurons, time, neurons)
+    l2 = _at(left, place, 2, -neurons, time, neurons)
+    l3 = _at(left, place, 3, -neurons, time, neurons)
+    g0 = _at(grad, place, 0, -neurons, time, neurons)
+    g1 = _at(grad, place, 1, -neurons, time, neurons)
+    g2 = _at(grad, place, 2, -neurons, time, neurons)
+    g3 = _at(grad, place, 3, -neurons, time, neurons)
+    for t in range(time):
+        before = v0
+        distance = before - (threshold + adaptation * l0)
+        given = g0 * fired + by_left
+        v0, v1, v2 = v1, v2, v3
+        l0, l1, l2 = l1, l2, l3
+        g0, g1, g2 = g1, g2, g3
+        v3 = _at(v, place, t + 4, -neurons, time, neurons)
+        l3 = _at(left, place, t + 4, -neurons, time, neurons)
+        g3 = _at(grad, place, t + 4, -neurons, time, neurons)
         scaled = sharpness * distance
-        given = tl.load(grad + place, mask=inside, other=0.0) * fired + by_left
         if not DETACH:
             given -= by_after * before
         by_distance = given * (peak / (1.0 + scaled * scaled))
@@ -139,9 +186,6 @@ def _adaptive_backward(
         tl.store(out + place, total, mask=inside)
         by_after = leak * total
         by_left = adaptation_leak * by_left - adaptation * by_distance
-        grad -= neurons
-        v -= neurons
-        left -= neurons
         out -= neurons
 
 
@@ -157,10 +201,15 @@ def _integrate(x, constants, v, neurons, time, BACKWARDS: tl.constexpr, BLOCK: t
         x += end
         v += end
         step = -neurons
-    for _ in range(time):
-        last = tl.load(x + place, mask=inside, other=0.0) + leak * last
+    x0 = _at(x, place, 0, step, time, neurons)
+    x1 = _at(x, place, 1, step, time, neurons)
+    x2 = _at(x, place, 2, step, time, neurons)
+    x3 = _at(x, place, 3, step, time, neurons)
+    for t in range(time):
+        last = x0 + leak * last
+        x0, x1, x2 = x1, x2, x3
+        x3 = _at(x, place, t + 4, step, time, neurons)
         tl.store(v + place, last, mask=inside)
-        x += step
         v += step
 
 
