@@ -11,7 +11,6 @@ from gpu_steps import free_memory
 from torch import Tensor
 from training_entrants import PRECISIONS
 
-from delaytool.models.convolution import staged
 from delaytool.models.convolution.staged import through_stages
 from delaytool.models.convolution.transform import through_transform
 
@@ -46,7 +45,7 @@ def _measured(steps: int, batch: int, n_in: int, n_out: int, size: int, input_gr
     x = x.float().requires_grad_() if input_grad else x
     kernel = (torch.randn(n_out, n_in, size, device=device, generator=generator) / size).requires_grad_()
     grad = torch.randn(steps, batch, n_out, device=device, generator=generator)
-    row: Row = {"taken": "two stages" if staged.is_cheaper(x, kernel, steps) else "one"}
+    row: Row = {}
     results = {}
     for name, form in FORMS.items():
         free_memory(device)

@@ -20,7 +20,7 @@ TITLES = {
               "interleaved rounds. 'reference' runs as its code does, with TF32 in cuDNN's convolutions."),
     "epochs": ("Whole epochs", "`delaytool train` on synthetic spikes: shuffling, steps, validation, checkpoints."),
     "forms": ("Forms of the convolution", "One layer forward and backward, to weights and, where it is hidden, to its "
-              "input: transforms as one matrix product, and in two stages. 'taken' is what training takes."),
+              "input: transforms as one matrix product, and in two stages."),
     "profile": ("Where the time goes", "Kernels of one step by time on the device."),
 }  # fmt: skip
 

@@ -95,7 +95,7 @@ class ModelConfig(RecipeSection):
         le=1_000_000,
         description="steps that each layer adds to the run; default: half of max_delay",
     )
-    convolution: Literal["auto", "direct", "fft", "windowed", "events"] = Field(
+    convolution: Literal["auto", "direct", "fft", "staged", "windowed", "events"] = Field(
         default="auto", description="how spikes meet kernels; 'auto': the cheapest for sizes, width and input at hand"
     )
     discarded_mass: float = Field(

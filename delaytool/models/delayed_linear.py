@@ -65,7 +65,7 @@ class DelayedLinear(nn.Module):
     rewiring, dale  'deep-r', 'rigl', 'rigl-signed': taps keep a sign and exist where weight * sign > 0. Which fall and
                     grow is up to `delaytool.trainer`; anywhere else leave 'none'
     current_tau     time constant, in steps, of a leaky integrator behind the sum; 1: none
-    convolution     'auto', or how the sum is computed: 'direct', 'fft', 'windowed', 'events'
+    convolution     'auto', or how the sum is computed: 'direct', 'fft', 'staged', 'windowed', 'events'
     discarded_mass  share of a tap that 'windowed' may leave out
     device, dtype   of the parameters, as PyTorch's layers have them
 

@@ -15,7 +15,7 @@ _CHOICES = {
     "delays_per": ("synapse", "presynaptic", "postsynaptic"),
     "interpolation": INTERPOLATIONS,
     "rewiring": ("none", "deep-r", "rigl", "rigl-signed"),
-    "convolution": ("auto", "direct", "fft", "windowed", "events"),
+    "convolution": ("auto", "direct", "fft", "staged", "windowed", "events"),
 }
 
 

@@ -249,7 +249,7 @@ def test_copies_and_pickles_are_the_layer():
     assert torch.equal(stored.eval()(x), model.eval()(x))
 
 
-@pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])
+@pytest.mark.parametrize("form", ["auto", "direct", "fft", "staged", "windowed", "events"])
 def test_autocast_leaves_its_numbers_alone(form):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), DelayedLinear(6, 5, 7, 2, convolution=form))

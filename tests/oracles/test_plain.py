@@ -12,7 +12,7 @@ from delaytool.models.synapse_settings import INTERPOLATIONS
 from oracles import plain
 
 
-@pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])
+@pytest.mark.parametrize("form", ["auto", "direct", "fft", "staged", "windowed", "events"])
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**31), taps=st.integers(1, 3), max_delay=st.integers(0, 12), bias=st.booleans(),
@@ -58,7 +58,7 @@ def assert_equal_to_its_plain_form(config, seed, sigma):
 @given(
     seed=st.integers(0, 2**31), taps=st.integers(1, 2), max_delay=st.integers(0, 8), bias=st.booleans(),
     sigma=st.sampled_from([None, 0.4, 3.0]), per=st.sampled_from(["synapse", "presynaptic", "postsynaptic"]),
-    form=st.sampled_from(["auto", "fft", "windowed"]), own_delay=st.sampled_from([None, 0, 5]),
+    form=st.sampled_from(["auto", "fft", "staged", "windowed"]), own_delay=st.sampled_from([None, 0, 5]),
     delays=st.sampled_from(["learned", "fixed-random", "dense", "none"]), sparsity=st.sampled_from([0.0, 0.5]),
 )  # fmt: skip
 def test_other_neurons_delays_per_neuron_and_recurrence_equal_their_plain_form(

@@ -78,7 +78,7 @@ def integers_of(model, encoding):
     return quantize(program, LOIHI2)
 
 
-@pytest.mark.parametrize("form", ["auto", "direct", "fft", "windowed", "events"])
+@pytest.mark.parametrize("form", ["auto", "direct", "fft", "staged", "windowed", "events"])
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), **OPTIONS)
 def test_float32_evaluation_is_the_integer_network_to_the_bit(

@@ -14,26 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from delaytool.models.convolution import transform, two_stages
+from delaytool.models.convolution import two_stages
+from delaytool.models.convolution.direct import lengthened
 from delaytool.models.differentiable import DifferentiableFunction
 
 # Multiplications that take as long as bringing a value to memory and back: of float32, and of TF32 on tensor cores.
 MOVING = {"highest": 64, "high": 256, "medium": 256}
 # Times that a transform in two stages brings each of its values to memory and back: padded, between, as rows.
 MOVES = 3.25
-MARGIN = 1.3  # by which they must be cheaper: what the count leaves out are copies
 CHUNK_BYTES = 2**28  # of the transform of some channels
-
-
-def is_cheaper(x: Tensor, kernel: Tensor, n_steps: int) -> bool:
-    """Whether two stages are clearly the cheaper ones on the tensors' GPU, by counting; never on a CPU."""
-    if x.device.type == "cpu" or x.numel() == 0:
-        return False
-    n_out, n_in, size = kernel.shape
-    sizes = (min(len(x), n_steps), size, x.shape[1], n_in, n_out)
-    moving = MOVING[torch.get_float32_matmul_precision()]
-    whole = transform.work(transform.block_length(*sizes), *sizes, moving=moving)
-    return MARGIN * work(n_blocks(*sizes, moving), *sizes, moving) < whole
 
 
 def work(blocks: int, steps: int, size: int, batch: int, n_in: int, n_out: int, moving: int) -> float:
@@ -169,5 +158,7 @@ class _StagedConvolution(DifferentiableFunction):
 
 
 def through_stages(x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
-    """The convolution of `delayed_sum`, for an input that is not empty."""
+    """The convolution of `delayed_sum`."""
+    if x.shape[1] == 0:  # a process's share of a batch may be empty
+        return lengthened(x.to(kernel.dtype), n_steps) @ kernel[..., 0].t()
     return _StagedConvolution.apply(x, kernel, n_steps)

@@ -60,11 +60,11 @@ def transform(length: int, size: int, dtype: torch.dtype, device: torch.device) 
 MOVING = 64
 
 
-def work(length: int, steps: int, size: int, batch: int, n_in: int, n_out: int, *, moving: int = MOVING) -> int:
+def work(length: int, steps: int, size: int, batch: int, n_in: int, n_out: int) -> int:
     """Multiplications of one pass over `steps` steps in blocks of `length`, memory's time counted as such."""
     rows, blocks = n_rows(length, size), -(-steps // length)
-    values = batch * ((length + moving) * n_in + (length + size - 1 + moving) * n_out)
-    return rows * (blocks * (values + batch * n_in * n_out) + (size + moving) * n_in * n_out)
+    values = batch * ((length + MOVING) * n_in + (length + size - 1 + MOVING) * n_out)
+    return rows * (blocks * (values + batch * n_in * n_out) + (size + MOVING) * n_in * n_out)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
 """The loops of `loops.Loops` on NVIDIA GPUs, in Triton: one kernel per pass, whatever the number of steps.
 
-A program runs a block of neurons through all of time with its state in registers. Values are read four steps before they
-are used: a step's arithmetic takes a few cycles, a value from memory hundreds.
+A program runs a block of neurons through all of time with its state in registers. Values are read four steps before
+they are used: a step's arithmetic takes a few cycles, a value from memory hundreds.
 """
 
 from __future__ import annotations
