@@ -134,10 +134,10 @@ def _common_answers(one: MethodAnswers, other: MethodAnswers) -> tuple[np.ndarra
         return "no seed of both has finished with its answers recorded"
     if any(one.runs[repeat].test_labels != other.runs[repeat].test_labels for repeat in common):
         return "their test parts are not the same samples"
-    rows: dict[tuple[int, int | None], list[Repeat]] = {}
+    rows: dict[Repeat, list[Repeat]] = {}
     all_alike = len({one.runs[repeat].test_labels for repeat in common}) == 1
     for repeat in sorted(common, key=lambda repeat: (repeat.seed, repeat.speaker is not None, repeat.speaker or 0)):
-        rows.setdefault(tuple(repeat) if all_alike else (repeat.seed, None), []).append(repeat)
+        rows.setdefault(repeat if all_alike else Repeat(repeat.seed), []).append(repeat)
     longest = max(len(row) for row in rows.values())
     whole = [row for row in rows.values() if len(row) == longest]
     if len({tuple(one.runs[repeat].test_labels for repeat in row) for row in whole}) > 1:
