@@ -158,8 +158,8 @@ def _show(folder: SweepFolder, target: str) -> int:
         console.print(sentence)
     for reason in tables.reasons(comparison):
         console.print(reason)
+    written = tables.write_tables(comparison, folder.path)
     page = folder.path / "comparison.html"
     write_page(comparison, page)
-    written = tables.write_tables(comparison, folder.path)
     echo(f"page: {page}    tables: {', '.join(map(str, written))}")
     return 1 if any(run.state == "failed" for run in comparison.runs) else 0

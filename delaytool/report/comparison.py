@@ -141,8 +141,13 @@ class MethodComparison:
 
     @property
     def best(self) -> str | None:
-        """The method whose integers have the highest mean accuracy; of equal ones the first."""
-        known = [(method.integer.over_runs.mean, method.name) for method in self.methods if method.integer]
+        """The method with the highest mean validation accuracy, which test results must not choose.
+
+        By the integers' test accuracy where a method has no validation; of equal ones the first.
+        """
+        validated = [(method.validation.mean, method.name) for method in self.methods if method.validation]
+        tested = [(method.integer.over_runs.mean, method.name) for method in self.methods if method.integer]
+        known = validated if len(validated) >= len(tested) else tested
         return max(known, key=lambda one: one[0])[1] if known else None
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean
+from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
@@ -171,8 +172,7 @@ def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
         temporary.write_text(as_markdown(comparison), encoding="utf-8")
     rows_of_csv = [_csv_row(method) for method in comparison.methods]
     write_csv(table, rows_of_csv)
-    with atomic_path(data) as temporary:
-        temporary.write_text(json.dumps(_as_json(comparison, rows_of_csv), indent=2) + "\n", encoding="utf-8")
+    write_signed_json(data, _as_json(comparison, rows_of_csv))
     return [table, markdown, data]
 
 
@@ -182,7 +182,12 @@ def _as_json(comparison: MethodComparison, methods: list[dict[str, Any]]) -> dic
         "best": comparison.best,
         "methods": [{key: None if value == "" else value for key, value in row.items()} for row in methods],
         "pairs": [test.as_dict() for test in comparison.pairs.tests],
-        "untested": list(comparison.pairs.untested),
+        "pairs_not_tested": list(comparison.pairs.untested),
+        "mcnemar": [
+            {"one": test.one, "other": test.other, **asdict(each)}
+            for test in comparison.pairs.tests
+            for each in test.mcnemar
+        ],
     }
 
 

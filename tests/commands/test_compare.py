@@ -168,15 +168,16 @@ def test_the_pair_is_tested_and_the_result_is_in_all_outputs(compared):
         for method in ("digits", "fixed")
     }
     assert (pair["one"], pair["other"], pair["runs"], pair["samples"]) == ("digits", "fixed", 2, 359)
-    assert pair["difference"] == pytest.approx(accuracies["digits"] - accuracies["fixed"])
-    assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
-    assert len(pair["mcnemar"]) == 2
-    assert values["best"] == max(accuracies, key=accuracies.get)
+    assert pair["difference_points"] == pytest.approx(100 * (accuracies["digits"] - accuracies["fixed"]))
+    assert pair["interval_95"][0] <= pair["difference_points"] <= pair["interval_95"][1]
+    assert [(one["one"], one["other"]) for one in values["mcnemar"]] == [("digits", "fixed")] * 2
+    validation = {row["method"]: row["validation_accuracy"] for row in values["methods"]}
+    assert values["best"] == max(validation, key=validation.get)
     assert [method["method"] for method in values["methods"]] == ["digits", "fixed"]
     sentence = next(line for line in output.splitlines() if "could be chance (" in line or "is better than" in line)
     assert sentence in (out / "comparison.md").read_text()
     assert "Which differences could be chance" in (out / "comparison.html").read_text()
-    assert f"{100 * pair['difference']:+.2f}" in output
+    assert f"{pair['difference_points']:+.2f}" in output
 
 
 def test_runs_measured_before_answers_were_kept_are_run_again(compared, recipes, call, tmp_path):

@@ -51,7 +51,9 @@ def test_the_figures_are_those_of_the_tests_on_the_same_runs() -> None:
     assert test.adjusted == test.p_value  # a single pair
     assert test.accuracies == (right.mean(), other_right.mean())
     assert test.mcnemar == tuple(mcnemar(*pair) for pair in zip(right, other_right, strict=True))
-    assert json.loads(json.dumps(test.as_dict()))["could_be_chance"] == test.could_be_chance
+    values = json.loads(json.dumps(test.as_dict()))
+    assert values["could_be_chance"] == test.could_be_chance
+    assert values["interval_95"] == [100 * bound for bound in test.interval]
 
 
 def test_one_pair_of_networks_is_tested_by_mcnemar() -> None:
