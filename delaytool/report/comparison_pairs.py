@@ -66,8 +66,8 @@ def describe_pair(test: PairTest) -> str:
 
 
 def format_p_value(p_value: float) -> str:
-    """'0.0021', '0.25', '<0.0001'."""
-    return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}" if p_value < 0.0995 else f"{p_value:.2f}"
+    """'<0.0001', '0.0021', '0.250'."""
+    return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}" if p_value < 0.00995 else f"{p_value:.3f}"
 
 
 def _untested(reason: str) -> str:

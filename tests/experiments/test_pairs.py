@@ -130,6 +130,6 @@ def test_the_interval_of_a_sentence_is_turned_with_its_names() -> None:
 
 
 def test_p_values_are_short() -> None:
-    assert [format_p_value(value) for value in (0.00005, 0.00234, 0.0995, 0.1234, 1.0)] == [
-        "<0.0001", "0.0023", "0.10", "0.12", "1.00",
+    assert [format_p_value(value) for value in (0.00005, 0.00234, 0.00999, 0.0502, 0.1234, 1.0)] == [
+        "<0.0001", "0.0023", "0.010", "0.050", "0.123", "1.000",
     ]  # fmt: skip
