@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,8 @@ def command(
     Given again, the same command goes on after Ctrl-C; given on other machines with the same folder, it shares the work
     with them. More recipes and seeds extend the comparison. Exits with 1 if a run failed.
     """
-    from delaytool.errors import SweepError
-    from delaytool.experiments.measure_run import Measure
+    from delaytool.errors import DelaytoolError, SweepError
+    from delaytool.experiments.measure_run import Measure, record_answers
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  a missing package is an error before training
@@ -104,6 +105,11 @@ def command(
     folder = run_sweep(
         path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet
     )
+    for setting in folder.journal.settings():
+        # Where the data are no longer there, the pair is listed as not tested.
+        with suppress(DelaytoolError):
+            if folder.is_done(setting):
+                record_answers(folder.run(setting))
     sys.exit(_show(folder, target))
 
 
@@ -136,7 +142,8 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
 def _show(folder: SweepFolder, target: str) -> int:
     """Print the tables and write the files; returns the exit code."""
     from delaytool.commands.console import PlainConsole
-    from delaytool.commands.tables import comparison_tables
+    from delaytool.commands.tables import comparison_tables, pair_table
+    from delaytool.report import comparison_pairs as pairs
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
     from delaytool.report.comparison_page import write_page
@@ -145,10 +152,14 @@ def _show(folder: SweepFolder, target: str) -> int:
     console = PlainConsole()
     accuracies, *others = comparison_tables(comparison)
     console.print(accuracies, tables.ACCURACIES, *others, sep="\n")
+    if comparison.pairs.tests:
+        console.print(pair_table(comparison), pairs.pair_note(comparison), sep="\n")
+    for sentence in pairs.describe_pairs(comparison):
+        console.print(sentence)
     for reason in tables.reasons(comparison):
         console.print(reason)
+    written = tables.write_tables(comparison, folder.path)
     page = folder.path / "comparison.html"
     write_page(comparison, page)
-    written = tables.write_tables(comparison, folder.path)
     echo(f"page: {page}    tables: {', '.join(map(str, written))}")
     return 1 if any(run.state == "failed" for run in comparison.runs) else 0

@@ -112,6 +112,16 @@ def comparison_tables(comparison: MethodComparison) -> list[Table]:
     return tables
 
 
+def pair_table(comparison: MethodComparison) -> Table:
+    """Differences of pairs of methods, and whether they could be chance."""
+    from delaytool.report.comparison_pairs import HEADINGS, pair_rows
+
+    table = _table("", HEADINGS)
+    for row in pair_rows(comparison):
+        table.add_row(*row)
+    return table
+
+
 def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:
     """Structure before and after training, against shuffled fields."""
     table = _table(title, STRUCTURE_HEADINGS)

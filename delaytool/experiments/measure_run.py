@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
+
+from delaytool.contract.network import IntegerNetwork
 from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, CheckpointError, ExportError
 from delaytool.experiments.export_run import export_run
@@ -16,12 +20,15 @@ from delaytool.experiments.verify_run import (
     SampleChoice,
     TwoPartVerification,
     VerifyRequest,
+    load_samples,
     verify_in_two_parts,
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
 from delaytool.printable import printable
+from delaytool.runtime.backends import backend_named
 from delaytool.trainer.recipe import Recipe
+from delaytool.verification.verdict import Figures, evaluate
 
 # It has no limits but the contract's own, so the cost of a network that the chip cannot hold is still measured.
 FALLBACK = "ideal"
@@ -39,6 +46,8 @@ class Measured:
                    NeuroBench's metrics (`runtime.neurobench`)
     drop           points that they cost against the float network with rounded delays
     differing      of `compared` spikes, currents and membranes, those in which engine and reference differ
+    right          one character per test sample, in the data's order: 1 where the integers give its class, else 0
+    test_labels    SHA-256 of the test part's classes in their order, by which runs are known to have the same samples
     """
 
     target: str
@@ -61,6 +70,13 @@ class Measured:
     effective_acs: float | None = None
     effective_macs: float | None = None
     membrane_updates: float | None = None
+    right: str | None = None
+    test_labels: str | None = None
+
+    @property
+    def is_right(self) -> np.ndarray | None:
+        """(sample,) bool: the test samples that the integers get right; None where that was not recorded."""
+        return None if self.right is None else np.frombuffer(self.right.encode(), dtype=np.uint8) == ord("1")
 
     @staticmethod
     def path(run: Path) -> Path:
@@ -74,6 +90,9 @@ class Measured:
         types = get_type_hints(Measured)
         lacking = sorted({"target", "why_not"} - set(values))
         wrong = [name for name, value in values.items() if name not in types or not _fits(value, types[name])]
+        right = values.get("right")
+        if isinstance(right, str) and not set(right) <= {"0", "1"}:
+            wrong.append("right")
         if lacking or wrong:
             what = (
                 f"lacks {lacking[0]!r}" if lacking else f"{printable(wrong[0])} is {printable(values[wrong[0]])[:60]}"
@@ -164,4 +183,28 @@ def _of(verification: TwoPartVerification, done: Export, target: str, made_for: 
         effective_acs=float(whole.operations.effective_acs.mean()),
         effective_macs=float(whole.operations.effective_macs.mean()),
         membrane_updates=float(whole.operations.membrane_updates.mean()),
+        **_answers(whole),
     )
+
+
+def _answers(whole: Figures) -> dict[str, str]:
+    return {
+        "right": "".join("01"[int(one)] for one in whole.predictions == whole.labels),
+        "test_labels": hashlib.sha256(whole.labels.astype("<i8").tobytes()).hexdigest(),
+    }
+
+
+def record_answers(run: Path) -> None:
+    """Add the answers to the record of a run that was measured before they were kept, by running its integers again.
+
+    A run without integers, or whose accuracy is no longer the recorded one, is left as it is. Raises DelaytoolError.
+    """
+    measured = Measured.read(run)
+    if measured.right is not None or not measured.integers_for:
+        return
+    path = run / f"network-{measured.integers_for}.h5"
+    network = IntegerNetwork.load(path)
+    samples = load_samples(network, path, SampleChoice(RECORDED))
+    whole = evaluate(network, samples.frames, samples.labels, "engine", backend_named("engine"))
+    if whole.accuracy["engine"] == measured.accuracy:
+        write_signed_json(Measured.path(run), {**asdict(measured), **_answers(whole)})

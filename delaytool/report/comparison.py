@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
 from delaytool.experiments.measure_run import Measured
+from delaytool.experiments.pairs import MethodAnswers, PairTests, Repeat, RunAnswers, compare_pairs
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.experiments.sweep.setting import format_value
@@ -52,6 +53,16 @@ class Method:
     @property
     def integer(self) -> Accuracy | None:
         return self._accuracy([one.accuracy for one in self.measured if one.accuracy is not None])
+
+    @property
+    def answers(self) -> MethodAnswers:
+        """Which test samples the integers of each run get right, as far as that was recorded."""
+        runs = {}
+        for run, one in zip(self.finished, self.measured, strict=True):
+            if one.is_right is not None:
+                recipe = run.setting.recipe
+                runs[Repeat(recipe.seed, recipe.data.held_out_speaker)] = RunAnswers(one.is_right, str(one.test_labels))
+        return MethodAnswers(self.name, runs)
 
     @property
     def integers_for(self) -> str:
@@ -118,11 +129,26 @@ class Method:
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """differences: (key, value of each method), of the recipes' keys that are not the same in all."""
+    """differences: (key, value of each method), of the recipes' keys that are not the same in all.
+
+    pairs   whether methods differ by more than chance, by the answers of their integers
+    """
 
     target: str
     methods: tuple[Method, ...]
     differences: list[tuple[str, list[str]]]
+    pairs: PairTests = field(default_factory=PairTests)
+
+    @property
+    def best(self) -> str | None:
+        """The method with the highest mean validation accuracy, which test results must not choose.
+
+        By the integers' test accuracy where a method has no validation; of equal ones the first.
+        """
+        validated = [(method.validation.mean, method.name) for method in self.methods if method.validation]
+        tested = [(method.integer.over_runs.mean, method.name) for method in self.methods if method.integer]
+        known = validated if len(validated) >= len(tested) else tested
+        return max(known, key=lambda one: one[0])[1] if known else None
 
     @property
     def runs(self) -> list[RunResult]:
@@ -142,7 +168,8 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
         done = [run for run in result.runs if run.state == "finished"]
         measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
         methods.append(Method(str(result.values[METHOD]), result, measured))
-    return MethodComparison(target, tuple(methods), _differences(methods))
+    pairs = compare_pairs([method.answers for method in methods])
+    return MethodComparison(target, tuple(methods), _differences(methods), pairs)
 
 
 def _differences(methods: list[Method]) -> list[tuple[str, list[str]]]:

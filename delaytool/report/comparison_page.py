@@ -7,6 +7,7 @@ from pathlib import Path
 from delaytool.figure_style import FONTS, as_data_uri
 from delaytool.files import atomic_path
 from delaytool.report import comparison_figures as figures
+from delaytool.report import comparison_pairs as pairs
 from delaytool.report import comparison_tables as tables
 from delaytool.report.comparison import MethodComparison
 from delaytool.report.page import template_named
@@ -39,6 +40,10 @@ def compose(comparison: MethodComparison) -> str:
         accuracies=tables.ACCURACIES,
         notes=tables.HEADING_NOTES,
         reasons=tables.reasons(comparison),
+        pair_headings=pairs.HEADINGS,
+        pair_rows=pairs.pair_rows(comparison),
+        pair_note=pairs.pair_note(comparison),
+        pair_sentences=pairs.describe_pairs(comparison),
         compared=sum(method.compared for method in comparison.methods),
         differing=sum(method.differing or 0 for method in comparison.methods),
         figures=[{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],

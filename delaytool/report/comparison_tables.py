@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean
+from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
+from delaytool.report.comparison_pairs import describe_pairs
 
 ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
 
@@ -156,17 +159,36 @@ def as_markdown(comparison: MethodComparison) -> str:
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(comparison)]
     lines += ["", ACCURACIES, ""]
-    lines += [f"- {reason}" for reason in reasons(comparison)]
+    lines += [f"- {sentence}" for sentence in (*describe_pairs(comparison), *reasons(comparison))]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
-    """comparison.md, and comparison.csv with accuracies as shares (0..1), the drop in points."""
-    markdown, table = folder / "comparison.md", folder / "comparison.csv"
+    """comparison.md; comparison.csv, with accuracies as shares (0..1), the drop in points; comparison.json, with that
+    and the tests of all pairs.
+    """
+    markdown, table, data = (folder / f"comparison.{ending}" for ending in ("md", "csv", "json"))
     with atomic_path(markdown) as temporary:
         temporary.write_text(as_markdown(comparison), encoding="utf-8")
-    write_csv(table, [_csv_row(method) for method in comparison.methods])
-    return [table, markdown]
+    rows_of_csv = [_csv_row(method) for method in comparison.methods]
+    write_csv(table, rows_of_csv)
+    write_signed_json(data, _as_json(comparison, rows_of_csv))
+    return [table, markdown, data]
+
+
+def _as_json(comparison: MethodComparison, methods: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "target": comparison.target,
+        "best": comparison.best,
+        "methods": [{key: None if value == "" else value for key, value in row.items()} for row in methods],
+        "pairs": [test.as_dict() for test in comparison.pairs.tests],
+        "pairs_not_tested": list(comparison.pairs.untested),
+        "mcnemar": [
+            {"one": test.one, "other": test.other, **asdict(each)}
+            for test in comparison.pairs.tests
+            for each in test.mcnemar
+        ],
+    }
 
 
 def _csv_row(method: Method) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.experiments.sweep.folder import SweepFolder
 
 TINY = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=6", "--set", "data.validation_fraction=0.5")
@@ -156,3 +157,49 @@ def test_bad_input_to_compare_starts_nothing(call, recipes, tmp_path):
     assert "delaytool sweep --table" in call("compare", "--page", sweep).output
     result = call("compare", "digits", "--seeds", 1, "-o", sweep)
     assert "its runs are to train, not to compare methods for loihi2" in result.output
+
+
+def test_the_pair_is_tested_and_the_result_is_in_all_outputs(compared):
+    out, output = compared
+    values = json.loads((out / "comparison.json").read_text())
+    (pair,) = values["pairs"]
+    accuracies = {
+        method: np.mean([read(out, method, seed, "measured.json")["accuracy"] for seed in (0, 1)])
+        for method in ("digits", "fixed")
+    }
+    assert (pair["one"], pair["other"], pair["runs"], pair["samples"]) == ("digits", "fixed", 2, 359)
+    assert pair["difference_points"] == pytest.approx(100 * (accuracies["digits"] - accuracies["fixed"]))
+    assert pair["interval_95"][0] <= pair["difference_points"] <= pair["interval_95"][1]
+    assert [(one["one"], one["other"]) for one in values["mcnemar"]] == [("digits", "fixed")] * 2
+    validation = {row["method"]: row["validation_accuracy"] for row in values["methods"]}
+    assert values["best"] == max(validation, key=validation.get)
+    assert [method["method"] for method in values["methods"]] == ["digits", "fixed"]
+    sentence = next(line for line in output.splitlines() if "could be chance (" in line or "is better than" in line)
+    assert sentence in (out / "comparison.md").read_text()
+    assert "Which differences could be chance" in (out / "comparison.html").read_text()
+    assert f"{pair['difference_points']:+.2f}" in output
+
+
+def test_runs_measured_before_answers_were_kept_are_run_again(compared, recipes, call, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(compared[0], out)
+    files = sorted(out.glob("runs/*/measured.json"))
+    before = [path.read_text() for path in files]
+    for path in files:
+        values, _ = read_signed_json(path)
+        write_signed_json(path, {key: value for key, value in values.items() if key not in ("right", "test_labels")})
+    page = call("compare", "--page", out)
+    assert page.exit_code == 0
+    assert "digits and fixed: no seed of both has finished with its answers recorded; not tested." in page.output
+    result = call("compare", "digits", recipes / "fixed.toml", "--seeds", 2, "-o", out, *TINY)
+    assert "not tested" not in result.output
+    assert [path.read_text() for path in files] == before
+
+
+def test_two_networks_that_really_differ(call, tmp_path):
+    (tmp_path / "tiny.toml").write_text("extends = 'digits'\n[model]\nhidden = [2]\n")
+    more = ("--set", "trainer.epochs=6")
+    result = call("compare", "digits", tmp_path / "tiny.toml", "--seeds", 1, "-o", tmp_path / "out", *more)
+    assert result.exit_code == 0, result.output
+    assert "digits is better than tiny by" in result.output
+    assert "as far as these two networks show" in result.output

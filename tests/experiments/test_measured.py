@@ -28,6 +28,8 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         ({"accuracy": "0.5"}, "accuracy is 0.5"),
         ({"drop": [1]}, r"drop is \[1\]"),
         ({"target": None}, "target is None"),
+        ({"right": "0120"}, "right is 0120"),
+        ({"right": 7}, "right is 7"),
         ({"unknown": 1}, "unknown is 1"),
         ({"un\x1b[2Jknown": 1}, r"un\\x1b\[2Jknown is 1"),
     ],

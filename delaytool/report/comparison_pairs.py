@@ -1,0 +1,74 @@
+"""The tests of a comparison's pairs as rows and sentences."""
+
+from __future__ import annotations
+
+from delaytool.experiments.pairs import LEVEL, PairTest
+from delaytool.report.comparison import MethodComparison
+
+HEADINGS = ("pair", "runs", "difference", "95 % interval", "p", "p, all pairs", "could be chance")
+
+
+def shown_pairs(comparison: MethodComparison) -> tuple[PairTest, ...]:
+    """Every method against the best and against the first; comparison.json has all pairs."""
+    names = [name for name in (comparison.best, comparison.methods[0].name if comparison.methods else None) if name]
+    return comparison.pairs.of(names)
+
+
+def pair_rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
+    """One per pair, in the order of `HEADINGS`; differences in points of accuracy."""
+    return [
+        (
+            f"{test.one} - {test.other}",
+            str(test.runs),
+            f"{100 * test.difference:+.2f}",
+            f"{100 * test.interval[0]:+.2f} to {100 * test.interval[1]:+.2f}",
+            format_p_value(test.p_value),
+            format_p_value(test.adjusted),
+            "yes" if test.could_be_chance else "no",
+        )
+        for test in shown_pairs(comparison)
+    ]
+
+
+def pair_note(comparison: MethodComparison) -> str:
+    """What the figures of the pairs are."""
+    tests = comparison.pairs.tests
+    if not tests:
+        return ""
+    single = all(test.test == "mcnemar" for test in tests)
+    how = (
+        "McNemar's exact test of the two networks; other seeds may differ"
+        if single
+        else "a paired bootstrap over seeds and samples"
+    )
+    return (
+        f"Differences of the integers' accuracy on the same test samples, in points: {how}. "
+        f"'p, all pairs' is Holm's correction for all {len(tests)} pair{'s' * (len(tests) != 1)}; "
+        f"a difference could be chance where it is {LEVEL:g} or more."
+    )
+
+
+def describe_pairs(comparison: MethodComparison) -> list[str]:
+    """A sentence for each pair that is shown, and for what could not be tested."""
+    return [*(describe_pair(test) for test in shown_pairs(comparison)), *map(_untested, comparison.pairs.untested)]
+
+
+def describe_pair(test: PairTest) -> str:
+    """'digits is better than fixed by 7.38 points (2.95 to 11.81; p = 0.0021).'"""
+    one, other, sign = (test.one, test.other, 1) if test.difference >= 0 else (test.other, test.one, -1)
+    low, high = sorted(100 * sign * bound for bound in test.interval)
+    points = f"{100 * abs(test.difference):.2f} points"
+    figures = f"({low:.2f} to {high:.2f}; p = {format_p_value(test.adjusted)})"
+    if test.could_be_chance:
+        return f"{one} and {other}: the difference of {points} could be chance {figures}."
+    about = "" if test.test == "bootstrap" else ", as far as these two networks show"
+    return f"{one} is better than {other} by {points} {figures}{about}."
+
+
+def format_p_value(p_value: float) -> str:
+    """'<0.0001', '0.0021', '0.250'."""
+    return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}" if p_value < 0.00995 else f"{p_value:.3f}"
+
+
+def _untested(reason: str) -> str:
+    return f"{reason}; not tested."
