@@ -15,6 +15,7 @@ from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.printable import printable
 from delaytool.progress import live_bars
+from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.recipe import Recipe
@@ -53,6 +54,7 @@ class TrainingProgress(Reporter):
         config = recipe.model
         self.epochs = recipe.trainer.epochs
         self.validates, self.chooses = data.validation is not None, recipe.protocol != "fixed"
+        self.chosen_on_test, self.tests = data.chosen_on_test, recipe.trainer.test_every_epoch
         self.learns_delays = config.learns_delays
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
@@ -126,7 +128,9 @@ class TrainingProgress(Reporter):
 
     def _measured(self) -> list[str]:
         """The parts whose accuracy is measured in every epoch, besides the training part."""
-        return ["validation"] if self.validates else []
+        if self.chosen_on_test:
+            return ["test"]
+        return [*(["validation"] if self.validates else []), *(["test"] if self.tests else [])]
 
     def end(self, summary: dict[str, Any]) -> None:
         print_line = self.results.print
@@ -139,15 +143,21 @@ class TrainingProgress(Reporter):
         if validation is not None:
             chosen_by = f"validation {format_accuracy(validation, summary['validation_samples'])}, "
         averaged, samples = summary.get("averaged_epochs"), summary["test_samples"]
+        before_rounding = f"{100 * summary['test_accuracy_as_trained']:.2f} % before rounding"
         print_line(
             f"{'best' if self.chooses else 'last'} epoch {summary['best_epoch']}"
             f"{f', the mean of {averaged} epochs' if averaged else ''}: "
             f"{chosen_by}test {format_accuracy(summary['test_accuracy_rounded'], samples)} with rounded delays "
-            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {samples} samples; ± is the binomial standard error)"
+            f"({before_rounding}, {samples} samples; ± is the binomial standard error)"
         )
         if "quantized_for" in summary:
             print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
         print_line(f"protocol {summary['protocol']}")
+        three = three_accuracy_rows(summary)
+        if three:
+            print_line(f"three accuracies of this training on the {samples} test samples, with rounded delays:")
+        for what, accuracy in three:
+            print_line(f"  {accuracy:>8}  {what}")
         silent = [layer for layer, spikes in summary["spikes"].items() if spikes == 0]
         for layer in silent:
             never = f"layer {layer} never fires"

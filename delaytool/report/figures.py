@@ -44,6 +44,9 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | N
     axes.plot(epochs, [100 * line["train_accuracy"] for line in metrics], color=BLUE, label="train")
     if validation:
         axes.plot(epochs, validation, color=VERMILLION, label=chosen_on)
+    if any(line.get("test_accuracy") not in (None, line["validation_accuracy"]) for line in metrics):
+        tested = [(line["epoch"], 100 * line["test_accuracy"]) for line in metrics if "test_accuracy" in line]
+        axes.plot(*zip(*tested, strict=True), color=MUTED, linewidth=1, label="test, decides nothing")
     if validation and best is not None and best in epochs:
         value = validation[epochs.index(best)]
         axes.plot([best], [value], "o", color=VERMILLION, markersize=5.5, markeredgecolor="white", zorder=4)

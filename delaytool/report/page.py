@@ -17,6 +17,7 @@ from delaytool.printable import printable
 from delaytool.report import figures, rows, sentences
 from delaytool.report.chip import chip_section
 from delaytool.report.content import Content
+from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.version import __version__
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _training(content: Content) -> dict[str, Any] | None:
         "best": best,
         "chosen_on": "test" if run.chosen_on_test else "validation",
         "is_validated": metrics[0]["validation_accuracy"] is not None,
+        "three_accuracies": three_accuracy_rows(run.read_summary()),
         "why_kept": sentences.describe_kept_epoch(run),
         "learns_delays": run.learns_delays,
         "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,

@@ -43,6 +43,7 @@ from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
+from delaytool.trainer.three_accuracies import last_and_best
 from delaytool.trainer.weight_average import WeightAverage
 
 
@@ -125,7 +126,10 @@ class _Training:
         self.team = processes
         self.device = device
         self.train_part = data.train.to(device)
-        self.validation = None if data.validation is None else data.validation.to(device)
+        self.test = data.test.to(device) if data.chosen_on_test or recipe.trainer.test_every_epoch else None
+        self.validation = None
+        if data.validation is not None:
+            self.validation = self.test if data.chosen_on_test else data.validation.to(device)
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         self.trained: TrainedNetwork = self.model  # what batches go through: the model in floats, or in integers
         if recipe.trainer.gradient_checkpointing:
@@ -309,6 +313,8 @@ class _Training:
         if self._averages(epoch):
             self._take_average()
         validation = None if self.validation is None else self._evaluated(self.validation)
+        # It draws no random number, so training is what it is without.
+        test = None if self.test is None else validation if self.test is self.validation else self._evaluated(self.test)
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
         moved = [
@@ -321,6 +327,8 @@ class _Training:
             "train_accuracy": correct / len(train),
             "validation_loss": None if validation is None else validation.loss,
             "validation_accuracy": None if validation is None else validation.accuracy,
+            **({} if test is None else {"test_loss": test.loss, "test_accuracy": test.accuracy}),
+            "can_be_chosen": self._can_be_chosen(epoch),
             "sigma": sigma,
             "quantized_for": quantized_for(self.trained),
             "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
@@ -334,7 +342,7 @@ class _Training:
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
             ),
             **({"tau": self.model.time_constants()} if self.recipe.model.neuron == "plif" else {}),
-            **self._spikes(validation),
+            **self._spikes(validation or test),
             "seconds": time.perf_counter() - started,
         }
 
@@ -392,7 +400,9 @@ class _Training:
             "best_epoch": self.best.epoch,
             **({} if "averaged" not in chosen.progress else {"averaged_epochs": chosen.progress["averaged"]}),
             "protocol": describe_protocol(
-                self.recipe.protocol, chosen_on_test=self.data.chosen_on_test, test_every_epoch=False
+                self.recipe.protocol,
+                chosen_on_test=self.data.chosen_on_test,
+                test_every_epoch=self.recipe.trainer.test_every_epoch,
             ),
             "split": self.data.split,
             "validation_accuracy": None if validation is None else self.best.accuracy,
@@ -400,6 +410,7 @@ class _Training:
             "test_accuracy_as_trained": trained.accuracy,
             "test_accuracy_rounded": rounded.accuracy,
             "test_samples": len(test),
+            **last_and_best(self.run_folder.read_metrics()),
             "parameters": network.n_parameters(),
             "synapses": network.n_synapses(),
             "data": {

@@ -17,11 +17,11 @@ def describe_protocol(protocol: str, *, chosen_on_test: bool, test_every_epoch: 
 
     chosen_on_test: the test part served as validation. test_every_epoch: test accuracy was recorded all along.
     """
+    looked = "in every epoch, which decided nothing" if test_every_epoch else "once, at the end"
     if protocol == "paper" and not chosen_on_test:
-        return "paper: the epoch was chosen on the data's own validation part, as in published practice"
+        return f"paper: the epoch was chosen on the data's own validation part; test was looked at {looked}"
     if protocol == "fixed":
-        how = "in every epoch, which decided nothing" if test_every_epoch else "once, at the end"
-        return f"{PROTOCOLS[protocol]}; test was looked at {how}"
+        return f"{PROTOCOLS[protocol]}; test was looked at {looked}"
     return PROTOCOLS[protocol]
 
 

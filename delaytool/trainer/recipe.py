@@ -238,6 +238,10 @@ class TrainerConfig(RecipeSection):
         le=MAX_COUNT,
         description="the mean of the networks of so many epochs, the last ones, is the network that counts; 0: none",
     )
+    test_every_epoch: bool = Field(
+        default=False,
+        description="record test accuracy in every epoch, with protocols 'paper' and 'fixed'; it decides nothing",
+    )
     early_stopping_patience: int | None = Field(
         default=None,
         ge=1,
@@ -324,6 +328,11 @@ class Recipe(RecipeSection):
                 f"trainer.average_epochs: {trainer.average_epochs} networks are not averaged with model.rewiring "
                 f"{self.model.rewiring!r}, whose taps come and go: the mean would have more than model.sparsity "
                 "admits; set one of them to its default (0, 'none')"
+            )
+        if self.protocol not in ("paper", "fixed") and trainer.test_every_epoch:
+            raise ValueError(
+                f"trainer.test_every_epoch: true looks at the test set all along, and protocol {self.protocol!r} looks "
+                "at it once; leave it out, or choose protocol 'fixed' or 'paper'"
             )
         if self.protocol == "fixed" and trainer.early_stopping_patience is not None:
             raise ValueError(

@@ -46,6 +46,13 @@ class SettingResult:
     test_samples: int | None
 
     @property
+    def other_test_accuracies(self) -> dict[str, SeedMean | None]:
+        """The mean of the last epochs and the best on test, by the summary's keys, where they were recorded."""
+        done = [run.summary for run in self.runs if run.state == "finished"]
+        keys = ("test_accuracy_last_epochs", "test_accuracy_best_on_test")
+        return {key: _mean_of([summary.get(key) for summary in done]) for key in keys}
+
+    @property
     def binomial(self) -> float | None:
         return None if self.test is None else binomial_standard_error(self.test.mean, self.test_samples or 1)
 
@@ -145,6 +152,7 @@ def _setting_rows(results: Results) -> list[dict[str, Any]]:
             "failed": setting.count("failed"),
             **_mean_columns("validation_accuracy", setting.validation),
             **_mean_columns("test_accuracy_rounded", setting.test),
+            **{key: _number(mean and mean.mean) for key, mean in setting.other_test_accuracies.items()},
             "test_binomial_error": _number(setting.binomial),
             "test_samples": _number(setting.test_samples),
         }
@@ -162,7 +170,7 @@ def _mean_columns(name: str, mean: SeedMean | None) -> dict[str, str]:
 def _run_rows(results: Results) -> list[dict[str, Any]]:
     kept = (
         "best_epoch", "validation_accuracy", "test_accuracy_as_trained", "test_accuracy_rounded", "test_samples",
-        "parameters",
+        "test_accuracy_last_epochs", "test_accuracy_best_on_test", "parameters",
     )  # fmt: skip
     return [
         {
