@@ -215,4 +215,4 @@ def test_a_fixed_runs_page_has_three_accuracies_and_no_best_epoch(
     )
     assert "protocol fixed, epoch 3" in text
     assert "mean of the last 2 epochs" in text
-    assert re.search(r"best epoch on test, 3: chosen on the test set</td><td>\d+\.\d\d %", text)
+    assert re.search(r"best epoch on test, [23]: chosen on the test set</td><td>\d+\.\d\d %", text)

@@ -123,9 +123,9 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
 def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
     done = [run.summary for run in runs if run.state == "finished"]
     validation, test = (
-        _mean_of([summary[key] for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
+        _mean_of([summary.get(key) for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
     )
-    samples = int(done[0]["test_samples"]) if done else None
+    samples = next((int(summary["test_samples"]) for summary in done if "test_samples" in summary), None)
     return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
 
 
