@@ -18,6 +18,7 @@ from delaytool.progress import live_bars
 from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
+from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.recipe import Recipe
 
 
@@ -149,6 +150,8 @@ class TrainingProgress(Reporter):
         if "quantized_for" in summary:
             print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
         print_line(f"protocol {summary['protocol']}")
+        if cost := describe_cost(summary):
+            print_line(cost)
         three = three_accuracy_rows(summary)
         if three:
             print_line(

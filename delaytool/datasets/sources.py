@@ -41,6 +41,7 @@ class Splits:
     validation    None where the protocol trains on all samples; the test part itself where it chooses on it
     description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
+    cuts_validation   whether the validation part was cut off the training part, which lacks it
     """
 
     train: EventData | FrameData
@@ -48,6 +49,7 @@ class Splits:
     test: EventData | FrameData
     description: str
     warnings: tuple[str, ...] = ()
+    cuts_validation: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,9 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         validation_origin = f"none, the epoch is chosen by {folds}"
         if validation is not None:
             whole = len(train) + len(validation)
-            what = _describe_speakers(validation) if folds.endswith("speakers") else "samples"
-            validation_origin = (
-                f"fold {spec.fold} of {folds}, {what} of {origin} ({len(validation)} of {whole} samples)"
-            )
+            what = _describe_speakers(validation) if folds.endswith("speakers") else "drawn class by class"
+            counts = f"{len(validation)} of {whole} samples of {origin}"
+            validation_origin = f"fold {spec.fold} of {spec.folds}: {what}, {counts}"
     elif "validation" in parts:
         validation = parts["validation"]
         validation_origin = f"{_short(validation)} ({len(validation)} samples)"
@@ -157,7 +158,8 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         train, validation = split_validation(whole, spec.validation_fraction, spec.seed, method)
         validation_origin = _describe(method, validation, whole, origin)
     description = f"validation: {validation_origin}; test: {test_origin}"
-    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)))
+    cuts = validation is not None and validation is not test and "validation" not in parts
+    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)), cuts)
 
 
 def cut_fold(

@@ -29,6 +29,6 @@ def describe_choice(record: Mapping[str, Any]) -> str:
     folds = [fold["best_epoch"] for fold in record["folds"]]
     return (
         f"the folds alone would choose epochs {min(folds)} to {max(folds)}; their mean is highest in epoch "
-        f"{record['chosen_epoch']}: validation {100 * record['accuracy']:.2f} % ± {100 * record['standard_error']:.2f}, "
-        f"mean of {len(folds)} folds, and as the highest of {len(record['mean_accuracy'])} epochs a little too high"
+        f"{record['chosen_epoch']}: {100 * record['accuracy']:.2f} % ± {100 * record['standard_error']:.2f} over "
+        f"{len(folds)} folds, which as the highest of {len(record['mean_accuracy'])} epochs is a little too high"
     )

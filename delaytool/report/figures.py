@@ -61,6 +61,25 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | N
 
 
 @styled
+def fold_means(record: Mapping[str, Any]) -> Figure:
+    """Mean validation accuracy of the folds over epochs, the chosen epoch, and those that each fold alone would choose.
+
+    record: of a cross-validation, as folds.json holds it.
+    """
+    means = [100 * value for value in record["mean_accuracy"]]
+    epochs = list(range(1, len(means) + 1))
+    chosen = record["chosen_epoch"]
+    figure, axes = _over_epochs([{"epoch": epochs[0]}, {"epoch": epochs[-1]}], "Mean accuracy of the folds (%)", chosen)
+    axes.plot(epochs, means, color=VERMILLION, label="mean of the folds")
+    alone = [fold["best_epoch"] for fold in record["folds"]]
+    own = [100 * fold["accuracy"] for fold in record["folds"]]
+    axes.plot(alone, own, "o", color=BLUE, markersize=4, label="a fold's own best epoch")
+    axes.set_ylim(0, 102)
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
 def sigma(metrics: Sequence[Mapping[str, Any]], best: int | None) -> Figure:
     """Width of the delay kernels over epochs; None are epochs with rounded delays and single taps."""
     figure, axes = _over_epochs(metrics, "σ (steps)", best)

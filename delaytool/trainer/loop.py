@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -423,6 +424,7 @@ class _Training:
             "split": self.data.split,
             "validation_accuracy": None if validation is None else self.best.accuracy,
             "validation_samples": 0 if validation is None else len(validation),
+            **self._cost(),
             **(
                 {"fold_curve": fold_curve(metrics)} if self.recipe.is_fold else {**accuracies, **last_and_best(metrics)}
             ),
@@ -438,6 +440,11 @@ class _Training:
             "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,
         }
+
+    def _cost(self) -> dict[str, Any]:
+        """What holding samples out cost, where the protocol is 'honest' and they would have been trained on."""
+        held_out = self.data.held_out
+        return {"held_out": asdict(held_out)} if held_out is not None and self.recipe.protocol == "honest" else {}
 
     def _record_of_folds(self) -> dict[str, Any] | None:
         """What chose the epoch that training ended with, where folds did and the run has the record."""

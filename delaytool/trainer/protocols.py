@@ -18,6 +18,10 @@ PROTOCOLS = {
 ONE_FOLD = "cross-validated: one of the folds, on which epochs are compared; test was not looked at"
 
 
+# Of so many validating speakers one more or less hardly moves the choice.
+MANY_SPEAKERS = 10
+
+
 def describe_protocol(recipe: Recipe, *, chosen_on_test: bool, has_folds: bool) -> str:
     """The protocol's name, a colon and what it means.
 
@@ -37,6 +41,24 @@ def describe_protocol(recipe: Recipe, *, chosen_on_test: bool, has_folds: bool) 
     if protocol == "fixed":
         return f"{PROTOCOLS[protocol]}; test was looked at {looked}"
     return PROTOCOLS[protocol]
+
+
+def describe_cost(summary: Mapping[str, Any]) -> str:
+    """What holding few speakers out cost, in a sentence; empty where they are many or unknown, or none was held out.
+
+    >>> describe_cost({"held_out": {"samples": 450, "of": 2250, "speakers": 1}}).partition(",")[0]
+    'what that cost: 450 of 2'
+    """
+    held_out = summary.get("held_out") or {}
+    speakers = held_out.get("speakers")
+    if speakers is None or speakers >= MANY_SPEAKERS:
+        return ""
+    who = "one speaker" if speakers == 1 else f"{speakers} speakers"
+    return (
+        f"what that cost: {held_out['samples']:,} of {held_out['of']:,} samples were not trained on, and {who} chose "
+        "the epoch, so that others may choose another; protocol 'cross-validated' lets all speakers choose and trains "
+        "on all samples"
+    )
 
 
 @dataclass

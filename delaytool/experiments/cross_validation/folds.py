@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from delaytool.datasets import DataSpec, Splits
 from delaytool.datasets.folds import describe_folds
@@ -19,6 +20,7 @@ from delaytool.trainer.recipe import Recipe, with_overrides
 from delaytool.trainer.run_folder import RunFolder
 
 FOLD = "data.fold"
+LAST_EPOCH = "trainer.last_epoch"
 
 
 class TrainFold(Train):
@@ -40,7 +42,7 @@ class TrainFold(Train):
         return replace(self.given, train=train, validation=validation, description=description)
 
 
-def fold_settings(recipe: Recipe, values: dict[str, object] | None = None, family: str = "") -> list[Setting]:
+def fold_settings(recipe: Recipe, values: Mapping[str, Any] | None = None, family: str = "") -> list[Setting]:
     """The run of every fold. values: those of swept keys, which name the runs too."""
     return [
         Setting({**(values or {}), FOLD: fold}, with_overrides(recipe, [f"{FOLD}={fold}"]), family)
@@ -61,7 +63,7 @@ def choose_from_folds(folder: Path, recipe: Recipe, job: Job) -> EpochChoice:
     return choice
 
 
-def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], command: str) -> list[dict[str, object]]:
+def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], command: str) -> list[dict[str, Any]]:
     """Of finished folds. Raises SweepError where one has failed or has not ended; `command` goes on with it."""
     errors = sweep.journal.errors()
     for setting in settings:
@@ -74,4 +76,4 @@ def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], command: str) 
 
 def chosen_recipe(recipe: Recipe, choice: EpochChoice) -> Recipe:
     """The recipe of the training on all samples, to the epoch that the folds have chosen."""
-    return with_overrides(recipe, [f"trainer.last_epoch={choice.chosen_epoch}"])
+    return with_overrides(recipe, [f"{LAST_EPOCH}={choice.chosen_epoch}"])
