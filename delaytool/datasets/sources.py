@@ -141,9 +141,8 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         train, validation = cut_fold(spec, train)
         validation_origin = f"none, the epoch is chosen by {folds}"
         if validation is not None:
-            whole = len(train) + len(validation)
             what = _describe_speakers(validation) if folds.endswith("speakers") else "drawn class by class"
-            counts = f"{len(validation)} of {whole} samples of {origin}"
+            counts = f"{len(validation)} of {len(train) + len(validation)} samples of {origin}"
             validation_origin = f"fold {spec.fold} of {spec.folds}: {what}, {counts}"
     elif "validation" in parts:
         validation = parts["validation"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from delaytool.trainer.recipe import Recipe
+if TYPE_CHECKING:
+    from delaytool.trainer.recipe import Recipe
 
 PROTOCOLS = {
     "honest": "honest: the epoch was chosen on validation; test was looked at once, at the end",

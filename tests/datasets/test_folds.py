@@ -70,13 +70,9 @@ def test_stratified_folds_have_even_shares_of_every_class(counts: list[int], cou
 
 def test_a_class_of_one_speaker_alone_cannot_be_folded_by_speaker() -> None:
     data = labeled([0, 1, 0, 1, 2, 2], [0, 0, 1, 1, 2, 2])
-    with pytest.raises(
-        DataError, match=r"none of 100 draws of 3 folds .* every class in all trainings; set data\.folds"
-    ):
+    with pytest.raises(DataError, match=r"none of 100 draws of 3 folds .* every class in all trainings; set"):
         fold_numbers(data, 3, 0)
-    with pytest.raises(
-        DataError, match=r"class 0 has 2 samples, data\.folds 3 needs as many as folds; set data\.folds to 2"
-    ):
+    with pytest.raises(DataError, match=r"class 0 has 2 samples, data\.folds 3 needs as many .* data\.folds to 2"):
         fold_numbers(data, 3, 0, "stratified")
     assert set(fold_numbers(data, 2, 0, "stratified").tolist()) == {0, 1}
 
@@ -125,5 +121,5 @@ def test_a_speaker_may_be_held_out_as_test_of_cross_validation(write: Writer, tm
 def test_data_with_a_validation_part_need_no_folds(write: Writer, tmp_path: Path) -> None:
     for name in ("train.h5", "valid.h5", "test.h5"):
         write(name)
-    with pytest.raises(DataError, match="have a validation part of their own, .* choose protocol 'honest'"):
+    with pytest.raises(DataError, match=r"have a validation part of their own, .* choose protocol 'honest'"):
         load(DataSpec(tmp_path, protocol="cross-validated"))

@@ -202,7 +202,7 @@ def _setting_rows(results: Results) -> list[dict[str, Any]]:
             "failed": setting.count("failed"),
             **_mean_columns("validation_accuracy", setting.validation),
             **_mean_columns("test_accuracy_rounded", setting.test),
-            **{key: _number(mean and mean.mean) for key, mean in setting.other_test_accuracies.items()},
+            **{key: _number(mean.mean if mean else None) for key, mean in setting.other_test_accuracies.items()},
             "test_binomial_error": _number(setting.binomial),
             "test_samples": _number(setting.test_samples),
         }
