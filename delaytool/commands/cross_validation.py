@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from delaytool.commands.chip_check import ChipCheck
 from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.plain_table import plain_table
 from delaytool.commands.sweep_progress import run_sweep
@@ -17,7 +18,7 @@ from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.run_folder import RunFolder
 
 
-def train_folds(recipe: Recipe, folder: Path, *, resume: bool, jobs: int, quiet: bool) -> Recipe:
+def train_folds(recipe: Recipe, folder: Path, chip: ChipCheck, *, resume: bool, jobs: int, quiet: bool) -> Recipe:
     """Train the folds that are not finished, with progress; returns the recipe of the training on all samples.
 
     Ctrl-C prints how to go on and exits with 130. Raises DelaytoolError, before anything is written for data that
@@ -27,7 +28,7 @@ def train_folds(recipe: Recipe, folder: Path, *, resume: bool, jobs: int, quiet:
     job, run = TrainFold(), RunFolder(folder)
     if not resume:
         run.refuse_existing()
-        load_data(recipe)
+        chip.before_training(recipe, load_data(recipe))
         begin_folds(folder, recipe)
     if not quiet:
         echo(f"protocol cross-validated: {recipe.data.folds} folds, then one training on all samples")

@@ -79,9 +79,10 @@ def command(
     from delaytool.trainer.recipe import override_of
 
     short = [] if data is None else [override_of("data.source", data)]
-    settings = with_folds(combinations(recipe, over, [*overrides, *short]))
+    settings = combinations(recipe, over, [*overrides, *short])
     if fits is not None:
         settings = keep_fitting(settings, fits, cores)
+    settings = with_folds(settings)
     path = output or Path("sweeps") / settings[0].recipe.name
     hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
     folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)

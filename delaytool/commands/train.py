@@ -108,7 +108,7 @@ def command(
     if in_folds is not None:
         from delaytool.commands.cross_validation import train_folds
 
-        loaded = train_folds(in_folds, folder, resume=resume is not None, jobs=jobs or 1, quiet=quiet)
+        loaded = train_folds(in_folds, folder, chip, resume=resume is not None, jobs=jobs or 1, quiet=quiet)
         resume = None
     try:
         with ExitStack() as held:
