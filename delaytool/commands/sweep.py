@@ -56,7 +56,8 @@ def command(
 
     Given again, the same command goes on after Ctrl-C; given on other machines with the same folder, it shares the work
     with them. A finished run is never trained again; more values of the same keys extend the sweep. Exits with 1 if a
-    run failed.
+    run failed. With protocol=cross-validated every setting is trained fold by fold, the mean of the folds chooses one,
+    and that one is trained on all samples and tested.
     """
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.experiments.sweep.job import Train
@@ -73,6 +74,7 @@ def command(
 
     from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.sweep_progress import run_sweep
+    from delaytool.experiments.cross_validation.hyperparameters import with_folds
     from delaytool.experiments.sweep.combinations import combinations
     from delaytool.trainer.recipe import override_of
 
@@ -80,10 +82,30 @@ def command(
     settings = combinations(recipe, over, [*overrides, *short])
     if fits is not None:
         settings = keep_fitting(settings, fits, cores)
+    settings = with_folds(settings)
     path = output or Path("sweeps") / settings[0].recipe.name
     hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
     folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
+    _train_chosen(folder, jobs, retry_failed, hint, quiet)
     sys.exit(_show(folder))
+
+
+def _train_chosen(folder: SweepFolder, jobs: int, retry_failed: bool, hint: str, quiet: bool) -> None:
+    """Of a cross-validated sweep train the setting that the folds have chosen on all samples, once per seed."""
+    from delaytool.commands.sweep_progress import run_sweep
+    from delaytool.experiments.cross_validation.hyperparameters import CHOSEN, TrainChosen
+    from delaytool.experiments.sweep.results import chosen_setting, gather
+    from delaytool.experiments.sweep.setting import format_value
+
+    chosen = chosen_setting(gather(folder))
+    if chosen is None:
+        return
+    settings = [one.final for one in chosen.folded]
+    job = TrainChosen({one.final.name: one.choice for one in chosen.folded})
+    values = ", ".join(f"{key}={format_value(value)}" for key, value in chosen.values.items()) or "the recipe"
+    if not quiet:
+        echo(f"chosen by the mean of the folds: {values}; now trained on all samples, and tested")
+    run_sweep(folder.path / CHOSEN, job, settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
 
 
 def _show(folder: SweepFolder) -> int:
@@ -95,6 +117,11 @@ def _show(folder: SweepFolder) -> int:
     results = gather(folder)
     console = PlainConsole()
     console.print(sweep_table(results))
+    if results.are_cross_validated:
+        console.print(
+            "validation is the mean of the folds in the epoch that it chooses, over seeds; test is that of the chosen "
+            "setting alone, trained on all samples"
+        )
     for run in results.runs:
         if run.state == "failed":
             console.print(styled("bold red", "failed", f": {run.setting.name}: {run.error}"))
@@ -105,7 +132,21 @@ def _show(folder: SweepFolder) -> int:
     echo(f"tables: {', '.join(map(str, written))}")
     _draw(results, folder.path / "results.png")
     echo(f"runs: {folder.path / 'runs'}    export one with: delaytool export RUN")
-    return 1 if results.count("failed") else 0
+    return 1 if results.count("failed") or _final_failed(folder) else 0
+
+
+def _final_failed(folder: SweepFolder) -> bool:
+    """Whether a training of what folds have chosen failed, which is then named."""
+    from delaytool.experiments.cross_validation.hyperparameters import CHOSEN, TrainChosen
+    from delaytool.experiments.sweep.folder import SweepFolder
+
+    if not (folder.path / CHOSEN / "journal.log").is_file():
+        return False
+    chosen = SweepFolder(folder.path / CHOSEN, TrainChosen({}))
+    errors = chosen.journal.errors()
+    for name, error in errors.items():
+        echo(f"failed: {CHOSEN}/runs/{name}: {error}", err=True)
+    return bool(errors)
 
 
 def _draw(results: Results, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -62,7 +63,10 @@ class SweepProgress:
     def __enter__(self) -> SweepProgress:
         self._count_ended()
         self.whole = self.progress.add_task(
-            "", total=sum(setting.recipe.trainer.epochs for setting in self.settings), completed=self.epochs, status=""
+            "",
+            total=sum(setting.recipe.trainer.epochs_to_train for setting in self.settings),
+            completed=self.epochs,
+            status="",
         )
         self.progress.start()
         return self
@@ -100,4 +104,8 @@ class SweepProgress:
         self._counted_at = time.monotonic()
         failed = self.folder.journal.errors()
         over = [setting for setting in self.settings if setting.name in failed or self.folder.is_done(setting)]
-        self.ended, self.epochs = len(over), sum(setting.recipe.trainer.epochs for setting in over)
+        self.ended, self.epochs = len(over), _epochs_of(over)
+
+
+def _epochs_of(settings: Iterable[Setting]) -> int:
+    return sum(setting.recipe.trainer.epochs_to_train for setting in settings)

@@ -26,9 +26,9 @@ from delaytool.commands.recipe_verb import RecipeVerb
 @click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
 @click.option(
     "--protocol",
-    type=click.Choice(["honest", "paper", "fixed"]),
-    help="Choose the best epoch on validation (honest, the default), on the test part (paper), or none: train on all "
-    "and take the last (fixed).",
+    type=click.Choice(["honest", "paper", "fixed", "cross-validated"]),
+    help="Choose the best epoch on validation (honest, the default), on the test part (paper), or by folds, and train "
+    "on all to that epoch (cross-validated); or choose none: train on all and take the last (fixed).",
 )
 @click.option(
     "--gradient-checkpointing", is_flag=True, help="Use less memory and more time; sets trainer.gradient_checkpointing."
@@ -38,6 +38,10 @@ from delaytool.commands.recipe_verb import RecipeVerb
     help="Check before training that the network fits; default: trainer.quantize, else loihi2. Or a TOML file.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Do not train what does not fit --target, instead of a warning.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1),
+    help="Of protocol cross-validated: number of folds at the same time; default: 1.",
+)  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an interrupted run.")
 @click.option("--dry-run", is_flag=True, help="Read the data, time one batch, and make no run.")
 @click.option(
@@ -56,6 +60,7 @@ def command(
     gradient_checkpointing: bool,
     target: str | None,
     strict: bool,
+    jobs: int | None,
     resume: Path | None,
     dry_run: bool,
     logs: tuple[str, ...],
@@ -64,6 +69,7 @@ def command(
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.chip_check import ChipCheck
     from delaytool.commands.training_progress import TrainingProgress
+    from delaytool.experiments.cross_validation.begin import begun_folds
     from delaytool.trainer.experiment_logs import LOGS
     from delaytool.trainer.loop import train
     from delaytool.trainer.recipe import load_recipe, override_of
@@ -80,6 +86,7 @@ def command(
         ):
             raise click.UsageError("--resume goes on with the run as it began; leave out the recipe and other options")
         folder, loaded = resume, None
+        in_folds = begun_folds(resume)
     else:
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
         more = [override_of(key, value) for key, value in short.items() if value is not None]
@@ -92,9 +99,17 @@ def command(
 
             print_dry_run(loaded, quiet)
             return
+        in_folds = loaded if loaded.needs_folds else None
+    if jobs is not None and in_folds is None:
+        raise click.UsageError("--jobs is for the folds of --protocol cross-validated; leave it out")
     chip = ChipCheck(target, strict=strict)
     if loaded is not None:
         chip.before_reading(loaded)
+    if in_folds is not None:
+        from delaytool.commands.cross_validation import train_folds
+
+        loaded = train_folds(in_folds, folder, chip, resume=resume is not None, jobs=jobs or 1, quiet=quiet)
+        resume = None
     try:
         with ExitStack() as held:
             others = [held.enter_context(closing(LOGS[name](folder))) for name in dict.fromkeys(logs)]

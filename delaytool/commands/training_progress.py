@@ -15,8 +15,10 @@ from delaytool.commands.warnings import show_warnings
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.printable import printable
 from delaytool.progress import live_bars
+from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
+from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.recipe import Recipe
 
 
@@ -51,8 +53,10 @@ class TrainingProgress(Reporter):
         for read in self.reads.values():
             self.progress.remove_task(read)
         config = recipe.model
-        self.epochs = recipe.trainer.epochs
-        self.validates, self.chooses = data.validation is not None, recipe.protocol != "fixed"
+        self.epochs = recipe.trainer.epochs_to_train
+        self.validates, self.chooses = data.validation is not None, recipe.chooses_epoch
+        self.kept = "last" if recipe.protocol == "fixed" else "chosen"
+        self.chosen_on_test, self.tests = data.chosen_on_test, recipe.trainer.test_every_epoch
         self.learns_delays = config.learns_delays
         parameters = model.n_parameters()
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
@@ -126,7 +130,9 @@ class TrainingProgress(Reporter):
 
     def _measured(self) -> list[str]:
         """The parts whose accuracy is measured in every epoch, besides the training part."""
-        return ["validation"] if self.validates else []
+        if self.chosen_on_test:
+            return ["test"]
+        return [*(["validation"] if self.validates else []), *(["test"] if self.tests else [])]
 
     def end(self, summary: dict[str, Any]) -> None:
         print_line = self.results.print
@@ -135,19 +141,24 @@ class TrainingProgress(Reporter):
                 f"stopped early after epoch {summary['stopped_after']} of {summary['epochs']}: no better one since "
                 f"epoch {summary['best_epoch']}"
             )
-        validation, chosen_by = summary["validation_accuracy"], ""
-        if validation is not None:
-            chosen_by = f"validation {format_accuracy(validation, summary['validation_samples'])}, "
-        averaged, samples = summary.get("averaged_epochs"), summary["test_samples"]
+        averaged = summary.get("averaged_epochs")
         print_line(
-            f"{'best' if self.chooses else 'last'} epoch {summary['best_epoch']}"
+            f"{'best' if self.chooses else self.kept} epoch {summary['best_epoch']}"
             f"{f', the mean of {averaged} epochs' if averaged else ''}: "
-            f"{chosen_by}test {format_accuracy(summary['test_accuracy_rounded'], samples)} with rounded delays "
-            f"({100 * summary['test_accuracy_as_trained']:.2f} % before rounding, {samples} samples; ± is the binomial standard error)"
+            f"{_format_accuracies(summary)}; ± is the binomial standard error)"
         )
         if "quantized_for" in summary:
             print_line(f"trained through {summary['quantized_for']}'s integers: these accuracies are theirs")
         print_line(f"protocol {summary['protocol']}")
+        if cost := describe_cost(summary):
+            print_line(cost)
+        three = three_accuracy_rows(summary)
+        if three:
+            print_line(
+                f"three accuracies of this training on the {summary['test_samples']} test samples, with rounded delays:"
+            )
+        for what, accuracy in three:
+            print_line(f"  {accuracy:>8}  {what}")
         silent = [layer for layer, spikes in summary["spikes"].items() if spikes == 0]
         for layer in silent:
             never = f"layer {layer} never fires"
@@ -156,6 +167,18 @@ class TrainingProgress(Reporter):
             print_line(f"run: {self.folder}")
         else:
             print_line(f"run: {self.folder}    {self.chip.next_step(self.folder)}")
+
+
+def _format_accuracies(summary: dict[str, Any]) -> str:
+    """Validation and test accuracy, those that there are, and in brackets what the test samples are."""
+    parts = []
+    if summary["validation_accuracy"] is not None:
+        parts.append(f"validation {format_accuracy(summary['validation_accuracy'], summary['validation_samples'])}")
+    if "test_accuracy_rounded" not in summary:
+        return f"{parts[0]} ({summary['validation_samples']} samples, with rounded delays"
+    samples, as_trained = summary["test_samples"], summary["test_accuracy_as_trained"]
+    parts.append(f"test {format_accuracy(summary['test_accuracy_rounded'], samples)} with rounded delays")
+    return f"{', '.join(parts)} ({100 * as_trained:.2f} % before rounding, {samples} samples"
 
 
 def _width(metrics: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
 from delaytool.datasets.events import EventData
+from delaytool.datasets.folds import describe_folds, fold_numbers
 from delaytool.datasets.frame_cache import mel_frame_data
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
@@ -40,6 +41,7 @@ class Splits:
     validation    None where the protocol trains on all samples; the test part itself where it chooses on it
     description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
+    cuts_validation   whether the validation part was cut off the training part, which lacks it
     """
 
     train: EventData | FrameData
@@ -47,6 +49,7 @@ class Splits:
     test: EventData | FrameData
     description: str
     warnings: tuple[str, ...] = ()
+    cuts_validation: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def load(
     describes (`split_by`).
 
     protocol 'fixed': where the source has no validation part, nothing is cut off training, and there is none.
+    'cross-validated': there is none, or, with `fold`, that fold of the training part (`folds.fold_numbers`).
     'paper': where the source has no validation part, nothing is cut off training and the test part
     serves as validation too, as published accuracies on SHD have been measured.
 
@@ -104,7 +108,7 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
     origin = _short(train)
     speaker = spec.held_out_speaker
     if speaker is not None:
-        _check_held_out(train, speaker, "validation" in parts, spec.protocol)
+        _check_held_out(train, speaker, "validation" in parts, spec.protocol, spec.held_out_as)
     if speaker is not None and spec.held_out_as == "test":
         whole = train
         train, test = hold_out_speaker(whole, speaker)
@@ -126,6 +130,20 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         whole = train
         train, validation = hold_out_speaker(whole, speaker)
         validation_origin = f"speaker {speaker} of {origin}, held out ({len(validation)} of {len(whole)} samples)"
+    elif spec.protocol == "cross-validated":
+        if "validation" in parts:
+            raise DataError(
+                f"{train.name}: the data have a validation part of their own, so the epoch is chosen on that and no "
+                "folds are made; choose protocol 'honest'"
+            )
+        folds, more = describe_folds(train, spec.folds, spec.split_by)
+        warnings += more
+        train, validation = cut_fold(spec, train)
+        validation_origin = f"none, the epoch is chosen by {folds}"
+        if validation is not None:
+            what = _describe_speakers(validation) if folds.endswith("speakers") else "drawn class by class"
+            counts = f"{len(validation)} of {len(train) + len(validation)} samples of {origin}"
+            validation_origin = f"fold {spec.fold} of {spec.folds}: {what}, {counts}"
     elif "validation" in parts:
         validation = parts["validation"]
         validation_origin = f"{_short(validation)} ({len(validation)} samples)"
@@ -139,7 +157,18 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         train, validation = split_validation(whole, spec.validation_fraction, spec.seed, method)
         validation_origin = _describe(method, validation, whole, origin)
     description = f"validation: {validation_origin}; test: {test_origin}"
-    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)))
+    cuts = validation is not None and validation is not test and "validation" not in parts
+    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)), cuts)
+
+
+def cut_fold(
+    spec: DataSpec, train: EventData | FrameData
+) -> tuple[EventData | FrameData, EventData | FrameData | None]:
+    """(the samples to train on, those of the spec's fold); all of them and None where the spec names no fold."""
+    numbers = fold_numbers(train, spec.folds, spec.seed, spec.split_by)  # so that folds that cannot be are an error
+    if spec.fold is None:
+        return train, None
+    return train.subset(np.flatnonzero(numbers != spec.fold)), train.subset(np.flatnonzero(numbers == spec.fold))
 
 
 def load_for_evaluation(
@@ -344,7 +373,14 @@ def _frames(reader: _Reader, listing: Listing, part: str) -> FrameData:
     return mel_frame_data(listing, part, mel, spec.time_step_ms, root=reader.root, progress=reader.progress)
 
 
-def _check_held_out(train: EventData | FrameData, speaker: int, has_validation: bool, protocol: str) -> None:
+def _check_held_out(
+    train: EventData | FrameData, speaker: int, has_validation: bool, protocol: str, held_out_as: str
+) -> None:
+    if protocol == "cross-validated" and held_out_as == "validation":
+        raise DataError(
+            f"data.held_out_speaker {speaker}: protocol 'cross-validated' makes folds of all speakers of the training "
+            "part; leave it out, or set data.held_out_as to 'test'"
+        )
     if protocol == "paper":
         raise DataError(
             f"data.held_out_speaker {speaker}: protocol 'paper' chooses on the test set, so that no speaker is held "

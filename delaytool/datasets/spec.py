@@ -26,9 +26,10 @@ RECORDINGS = {
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 MAX_UNITS = 1 << 22
 MAX_CLASSES = 1 << 16
+MAX_FOLDS = 1000
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "protocol": ("honest", "paper", "fixed"),
+    "protocol": ("honest", "paper", "fixed", "cross-validated"),
     "time_unit": tuple(TIME_UNITS),
     "polarity": ("keep", "merge"),
     "split_by": ("auto", "speaker", "stratified"),
@@ -40,10 +41,12 @@ _RANGES = {
     "n_units": (1, MAX_UNITS),
     "classes": (2, MAX_CLASSES),
     "pixel_bins": (1, MAX_UNITS),
+    "folds": (2, MAX_FOLDS),
+    "fold": (0, MAX_FOLDS - 1),
     "held_out_speaker": (0, (1 << 63) - 1),
 }
 _FRACTIONS = ("validation_fraction", "test_fraction")
-_OPTIONAL = ("n_units", "time_unit", "mel", "classes", "held_out_speaker")
+_OPTIONAL = ("n_units", "time_unit", "mel", "classes", "fold", "held_out_speaker")
 _OF_THE_RUN = ("seed", "protocol")  # keys of a recipe, not of its section `data`
 
 
@@ -54,7 +57,7 @@ class DataSpec:
     source               'digits', 'shd', 'ssc', 'tonic:NAME', or the path of an HDF5 file or a folder
     seed                 of the draw of the validation part
     protocol             where the source has no validation part: 'honest', one is cut off training; 'paper', the test
-                         part serves as one; 'fixed', there is none
+                         part serves as one; 'fixed' and 'cross-validated', there is none
 
     n_units              units of the data; None: as the file states, else 700; of recordings, the number of filters
     time_step_ms         of recordings: from one frame to the next
@@ -68,6 +71,8 @@ class DataSpec:
 
     validation_fraction, test_fraction   of the samples, where the source has no such part
     split_by             'auto', 'speaker' or 'stratified': see `split_validation`
+    folds, fold          of 'cross-validated': how many folds the training part has, and the one that is validation;
+                         None: none is
     held_out_speaker     one fold of leave-one-speaker-out, and held_out_as 'validation' or 'test': see `load`
 
     Raises DataError, which names the key, for a value of the wrong type or out of range.
@@ -90,6 +95,8 @@ class DataSpec:
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
     split_by: str = "auto"
+    folds: int = 5
+    fold: int | None = None
     held_out_speaker: int | None = None
     held_out_as: str = "validation"
 

@@ -14,6 +14,7 @@ from delaytool.datasets import DataSpec, Splits
 from delaytool.datasets.in_memory import in_memory
 from delaytool.datasets.spec import MEMORY, absolute_source
 from delaytool.errors import RecipeError
+from delaytool.experiments.cross_validation.begin import begun_folds
 from delaytool.experiments.export_run import checkpoint_path
 from delaytool.printable import printable
 from delaytool.quantization.integer_training import TrainedNetwork
@@ -91,6 +92,7 @@ def train(
     class_names: Sequence[str] | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
+    jobs: int = 1,
 ) -> Run:
     """Train a recipe in a run folder, as `delaytool train` does.
 
@@ -103,7 +105,8 @@ def train(
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
     class_names   one for each class, of data in memory
     resume        go on with the folder's run; `recipe` and `overrides` are not read then
-    reporter      called as training goes on (`delaytool.trainer.loop.Reporter`)
+    reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
+    jobs          of protocol 'cross-validated': how many folds are trained at the same time
 
     Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
     are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
@@ -115,7 +118,7 @@ def train(
     if resume:
         if folder is None:
             raise RecipeError("resume goes on with a run; give its folder")
-        loaded = load_run(folder).recipe
+        loaded = begun_folds(Path(folder)) or load_run(folder).recipe
     else:
         loaded = _recipe(recipe, overrides or {})
     if isinstance(data, str | os.PathLike):
@@ -129,7 +132,12 @@ def train(
         if not resume:
             loaded = _with_data(loaded, _as_given(loaded, given.n_steps, real=hasattr(splits.train, "values")))
     where = Path("runs") / loaded.name if folder is None else Path(folder)
-    train_recipe(None if resume else loaded, where, resume=resume, reporter=reporter, splits=splits)
+    if loaded.needs_folds:
+        from delaytool.experiments.cross_validation.train import cross_validate  # its queue is an extra
+
+        cross_validate(None if resume else loaded, where, resume=resume, jobs=jobs, reporter=reporter, splits=splits)
+    else:
+        train_recipe(None if resume else loaded, where, resume=resume, reporter=reporter, splits=splits)
     return Run(where, splits)
 
 

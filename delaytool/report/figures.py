@@ -44,6 +44,9 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | N
     axes.plot(epochs, [100 * line["train_accuracy"] for line in metrics], color=BLUE, label="train")
     if validation:
         axes.plot(epochs, validation, color=VERMILLION, label=chosen_on)
+    if any(line.get("test_accuracy") not in (None, line["validation_accuracy"]) for line in metrics):
+        tested = [(line["epoch"], 100 * line["test_accuracy"]) for line in metrics if "test_accuracy" in line]
+        axes.plot(*zip(*tested, strict=True), color=MUTED, linewidth=1, label="test, decides nothing")
     if validation and best is not None and best in epochs:
         value = validation[epochs.index(best)]
         axes.plot([best], [value], "o", color=VERMILLION, markersize=5.5, markeredgecolor="white", zorder=4)
@@ -52,6 +55,25 @@ def accuracy(metrics: Sequence[Mapping[str, Any]], chosen_on: str, best: int | N
             f"epoch {best}: {value:.2f} %", (best, value), xytext=(-7 if late else 7, -16),
             textcoords="offset points", ha="right" if late else "left", va="top", color=VERMILLION, fontsize=8.5,
         )  # fmt: skip
+    axes.set_ylim(0, 102)
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def fold_means(record: Mapping[str, Any]) -> Figure:
+    """Mean validation accuracy of the folds over epochs, the chosen epoch, and those that each fold alone would choose.
+
+    record: of a cross-validation, as folds.json holds it.
+    """
+    means = [100 * value for value in record["mean_accuracy"]]
+    epochs = list(range(1, len(means) + 1))
+    chosen = record["chosen_epoch"]
+    figure, axes = _over_epochs([{"epoch": epochs[0]}, {"epoch": epochs[-1]}], "Mean accuracy of the folds (%)", chosen)
+    axes.plot(epochs, means, color=VERMILLION, label="mean of the folds")
+    alone = [fold["best_epoch"] for fold in record["folds"]]
+    own = [100 * fold["accuracy"] for fold in record["folds"]]
+    axes.plot(alone, own, "o", color=BLUE, markersize=4, label="a fold's own best epoch")
     axes.set_ylim(0, 102)
     axes.legend(loc="lower right")
     return figure

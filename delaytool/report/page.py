@@ -17,6 +17,9 @@ from delaytool.printable import printable
 from delaytool.report import figures, rows, sentences
 from delaytool.report.chip import chip_section
 from delaytool.report.content import Content
+from delaytool.report.cross_validation import FOLD_HEADINGS, describe_choice, fold_rows
+from delaytool.report.three_accuracies import three_accuracy_rows
+from delaytool.trainer.run_folder import RunFolder
 from delaytool.version import __version__
 
 if TYPE_CHECKING:
@@ -91,10 +94,26 @@ def _training(content: Content) -> dict[str, Any] | None:
         "best": best,
         "chosen_on": "test" if run.chosen_on_test else "validation",
         "is_validated": metrics[0]["validation_accuracy"] is not None,
+        "folds": _folds(run),
+        "three_accuracies": three_accuracy_rows(run.read_summary()),
         "why_kept": sentences.describe_kept_epoch(run),
         "learns_delays": run.learns_delays,
         "minutes": sum(line.get("seconds", 0.0) for line in metrics) / 60,
         "finished": bool(run.read_summary()),
+    }
+
+
+def _folds(run: RunFolder) -> dict[str, Any] | None:
+    """How folds chose the epoch, where they did."""
+    record = run.read_folds()
+    if not record:
+        return None
+    figure = figures.fold_means(record)
+    return {
+        "figure": {"alt": "Mean accuracy of the folds over epochs", "uri": as_data_uri(figure)},
+        "headings": FOLD_HEADINGS,
+        "rows": fold_rows(record),
+        "sentence": describe_choice(record),
     }
 
 

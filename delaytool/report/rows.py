@@ -120,7 +120,8 @@ def sweep_headings(results: Results) -> tuple[str, ...]:
     from delaytool.experiments.sweep.setting import short_names
 
     names = short_names(list(results.keys)).values() if results.keys else ("",)
-    return (*names, "runs", "validation", "test, rounded", "test set's error")
+    validation = "mean of folds" if results.are_cross_validated else "validation"
+    return (*names, "runs", validation, "test, rounded", "test set's error")
 
 
 def sweep_rows(results: Results) -> list[tuple[str, ...]]:

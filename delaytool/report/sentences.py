@@ -11,6 +11,7 @@ from delaytool.contract.limits import placement
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
+from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
 
@@ -175,7 +176,9 @@ def _chip(content: Content) -> list[Figure]:
 
 def describe_kept_epoch(run: RunFolder) -> str:
     """Why the epoch is the one that counts, as the end of a sentence."""
-    if run.chose_none:
+    if record := run.read_folds():
+        why = f"the epoch with the highest mean of {len(record['folds'])} folds"
+    elif run.chose_none:
         why = "the last, for none was chosen"
     else:
         why = f"the best on {'test' if run.chosen_on_test else 'validation'}"
@@ -196,6 +199,8 @@ def describe_measurement(content: Content) -> list[str]:
         sentences.append(f"Protocol “{name}”: {meaning}.")
     elif recipe.get("protocol"):
         sentences.append(f"Protocol “{recipe['protocol']}”.")
+    if cost := describe_cost(summary):
+        sentences.append(f"{cost[0].upper()}{cost[1:]}.")
     if split:
         sentences.append(f"Split: {split}.")
     verification = content.verification

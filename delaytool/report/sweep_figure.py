@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from delaytool.accuracy_errors import SeedMean
 from delaytool.experiments.sweep.results import Results, SettingResult, is_number
 from delaytool.experiments.sweep.setting import format_value
 from delaytool.figure_style import MUTED, SERIES, new_figure, save_png, styled, unclutter
@@ -23,7 +24,8 @@ LOGARITHMIC_FROM = 30
 @styled
 def draw(results: Results) -> Figure | None:
     """Means with their standard errors; None where no run has finished."""
-    done = [setting for setting in results.settings if setting.test is not None]
+    part = "validation" if results.are_cross_validated else "test"
+    done = [setting for setting in results.settings if getattr(setting, part) is not None]
     if not done:
         return None
     figure = new_figure(7.2, 4.2)
@@ -37,7 +39,7 @@ def draw(results: Results) -> Figure | None:
     for index, (name, settings) in enumerate(list(lines.items())[:MOST_LINES]):
         given = [None if over is None else setting.values[over] for setting in settings]
         places = given if numeric else [values.index(value) if values else 0 for value in given]
-        _line(axes, places, settings, name, index, joined=numeric)
+        _line(axes, places, [getattr(setting, part) for setting in settings], name, index, joined=numeric)
     _axes(axes, over, values, numeric)
     for accuracy in _repeats_alone(results, over):
         axes.plot([0], [100 * accuracy], "_", color=MUTED, markersize=18)
@@ -46,8 +48,12 @@ def draw(results: Results) -> Figure | None:
     most = max(setting.count("finished") for setting in done)
     error = f"mean and standard error of up to {most} runs" if most > 1 else "one run each"
     left_out = f"; {len(lines) - MOST_LINES} more lines are in the table" if len(lines) > MOST_LINES else ""
-    axes.set_title(f"Test accuracy with rounded delays: {error}{left_out}")
-    axes.set_ylabel("test accuracy (%)")
+    if results.are_cross_validated:
+        axes.set_title(f"Mean accuracy of the folds, with rounded delays{left_out}")
+        axes.set_ylabel("validation accuracy (%)")
+    else:
+        axes.set_title(f"Test accuracy with rounded delays: {error}{left_out}")
+        axes.set_ylabel("test accuracy (%)")
     return figure
 
 
@@ -79,9 +85,9 @@ def _lines(done: list[SettingResult], over: str | None) -> dict[str, list[Settin
     return lines
 
 
-def _line(axes: Axes, places: list[Any], settings: list[SettingResult], name: str, index: int, joined: bool) -> None:
-    means = [100 * setting.test.mean for setting in settings if setting.test]
-    errors = [100 * (setting.test.standard_error or 0) for setting in settings if setting.test]
+def _line(axes: Axes, places: list[Any], seeds: list[SeedMean], name: str, index: int, joined: bool) -> None:
+    means = [100 * one.mean for one in seeds]
+    errors = [100 * (one.standard_error or 0) for one in seeds]
     axes.errorbar(
         places, means, yerr=errors if any(errors) else None, label=name, color=SERIES[index % len(SERIES)],
         marker=MARKERS[index % len(MARKERS)], markersize=5, capsize=2.5, linestyle="-" if joined else "none",
@@ -110,4 +116,5 @@ def _repeats_alone(results: Results, over: str | None) -> list[float]:
     """Every run's accuracy, where nothing but seeds and speakers is swept."""
     if over is not None:
         return []
-    return [run.summary["test_accuracy_rounded"] for run in results.runs if run.summary]
+    key = "validation_accuracy" if results.are_cross_validated else "test_accuracy_rounded"
+    return [run.summary[key] for run in results.runs if run.summary]

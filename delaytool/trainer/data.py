@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,12 +32,25 @@ class Part:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """What a validation part that was cut off training costs: its samples, of how many, and its whole speakers.
+
+    speakers   None where the data name none, or the part is not made of whole speakers
+    """
+
+    samples: int
+    of: int
+    speakers: int | None
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The three parts, a sentence on how they were made, and the encoding that made frames of events.
 
     validation    None where the protocol trains on all; the test part itself where it is chosen on
     class_names   one per class, or empty where the data have no names
     warnings      sentences about the data that a user should read
+    held_out      what the training part lacks because it validates; None where that costs nothing
     """
 
     train: Part
@@ -47,6 +61,7 @@ class TrainingData:
     split: str
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    held_out: HeldOut | None = None
 
     @property
     def chosen_on_test(self) -> bool:
@@ -84,7 +99,19 @@ def load_data(
         split=splits.description,
         class_names=splits.train.class_names,
         warnings=splits.warnings,
+        held_out=_held_out(splits),
     )
+
+
+def _held_out(splits: datasets.Splits) -> HeldOut | None:
+    train, validation = splits.train, splits.validation
+    if validation is None or not splits.cuts_validation:
+        return None
+    speakers = None
+    if validation.speakers is not None and train.speakers is not None:
+        own, trained = set(np.asarray(validation.speakers).tolist()), set(np.asarray(train.speakers).tolist())
+        speakers = None if own & trained else len(own)
+    return HeldOut(len(validation), len(validation) + len(train), speakers)
 
 
 def _part(samples: EventData | FrameData, encoding: InputEncoding, name: str) -> Part:

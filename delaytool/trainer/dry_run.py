@@ -148,6 +148,11 @@ def _not_measured(recipe: Recipe) -> tuple[str, ...]:
         sentences.append(f"the last {count} epochs go through {config.quantize}'s integers, which takes longer")
     if config.early_stopping_patience is not None:
         sentences.append("training may stop early (trainer.early_stopping_patience)")
+    if recipe.needs_folds:
+        count = recipe.data.folds
+        sentences.append(f"before that {count} folds are trained, each on about {count - 1} / {count} of the samples")
+    if config.test_every_epoch:
+        sentences.append("the test part is evaluated after every epoch")
     if config.average_epochs:
         sentences.append(
             f"after each of the last {config.average_epochs} epochs their mean takes one more pass, for batch norm"

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -36,13 +37,14 @@ from delaytool.trainer.integer_training import refuse_what_the_chip_lacks, scale
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
-from delaytool.trainer.protocols import ChosenEpoch, describe_protocol
+from delaytool.trainer.protocols import ChosenEpoch, describe_protocol, fold_curve
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
+from delaytool.trainer.three_accuracies import last_and_best
 from delaytool.trainer.weight_average import WeightAverage
 
 
@@ -74,11 +76,16 @@ def train(
                 held.enter_context(run.locked())
             begun = begun_run(run)
         elif is_first_process():
-            run.refuse_existing()
+            run.refuse_existing(allow_folds=begun.recipe is not None and begun.recipe.protocol == "cross-validated")
             require_writable_folder(run.path)
         recipe, saved = begun.recipe, begun.saved
         if recipe is None:
             raise RecipeError("no recipe was given; name a preset or a TOML file")
+        if recipe.needs_folds:
+            raise RecipeError(
+                "protocol: 'cross-validated' trains folds first, which `delaytool train` and `delaytool.train` do; "
+                "here name a fold (data.fold) or the epoch that they chose (trainer.last_epoch)"
+            )
         device = training_device(recipe.trainer.device)
         progress = reporter.reading if reporter is not None and is_first_process() else None
         data = load_data(recipe, saved.encoding if saved else None, progress, splits)
@@ -125,7 +132,10 @@ class _Training:
         self.team = processes
         self.device = device
         self.train_part = data.train.to(device)
-        self.validation = None if data.validation is None else data.validation.to(device)
+        self.test = data.test.to(device) if data.chosen_on_test or recipe.trainer.test_every_epoch else None
+        self.validation = None
+        if data.validation is not None:
+            self.validation = self.test if data.chosen_on_test else data.validation.to(device)
         self.model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)
         self.trained: TrainedNetwork = self.model  # what batches go through: the model in floats, or in integers
         if recipe.trainer.gradient_checkpointing:
@@ -167,7 +177,7 @@ class _Training:
             if writes:
                 board = Board(self.run_folder.tensorboard, self.run_folder.read_metrics())
                 open_files.callback(board.close)
-            for epoch in range(done, self.recipe.trainer.epochs):
+            for epoch in range(done, self.recipe.trainer.epochs_to_train):
                 if self._stops_early(epoch):
                     self.stopped_after = epoch
                     break
@@ -175,7 +185,7 @@ class _Training:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
                 is_best = self.best.improved_by(
-                    metrics, self._can_be_chosen(epoch), last_counts=self.recipe.protocol == "fixed"
+                    metrics, self._can_be_chosen(epoch), last_counts=not self.recipe.chooses_epoch
                 )
                 self.widths.step(metrics["train_accuracy"])
                 if board is not None:
@@ -273,7 +283,8 @@ class _Training:
     def _warn_of_short_average(self) -> None:
         wanted, epochs = self.recipe.trainer.average_epochs, self.recipe.trainer.epochs
         found = 0 if self.average is None else self.average.epochs
-        if self.stopped_after is None and found < wanted:
+        whole = self.stopped_after is None and self.recipe.trainer.epochs_to_train == epochs
+        if whole and found < wanted:
             self._warn(
                 f"trainer.average_epochs is {wanted}, but only {found} of the last {wanted} of {epochs} epochs have "
                 "the final width of taps (with trainer.quantize: go through integers), and these alone were averaged"
@@ -309,6 +320,8 @@ class _Training:
         if self._averages(epoch):
             self._take_average()
         validation = None if self.validation is None else self._evaluated(self.validation)
+        # It draws no random number, so training is what it is without.
+        test = None if self.test is None else validation if self.test is self.validation else self._evaluated(self.test)
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
         moved = [
@@ -321,6 +334,8 @@ class _Training:
             "train_accuracy": correct / len(train),
             "validation_loss": None if validation is None else validation.loss,
             "validation_accuracy": None if validation is None else validation.accuracy,
+            **({} if test is None else {"test_loss": test.loss, "test_accuracy": test.accuracy}),
+            "can_be_chosen": self._can_be_chosen(epoch),
             "sigma": sigma,
             "quantized_for": quantized_for(self.trained),
             "in_integers": quantized_for(self.trained) is not None,  # the former key, for one more version
@@ -334,7 +349,7 @@ class _Training:
                 zip(self.model.layer_names(), map(delay_histogram, self.model.delayed_layers()), strict=True)
             ),
             **({"tau": self.model.time_constants()} if self.recipe.model.neuron == "plif" else {}),
-            **self._spikes(validation),
+            **self._spikes(validation or test),
             "seconds": time.perf_counter() - started,
         }
 
@@ -376,30 +391,44 @@ class _Training:
         write_bytes_atomically(self.run_folder.last, content)
 
     def _summary(self) -> dict[str, Any]:
-        """The chosen epoch's network on the test part, which was not used before (except to choose, with 'paper')."""
+        """The chosen epoch's network on the test part, which was not used before (except to choose, with 'paper').
+
+        A fold leaves the test part alone: its summary has the curve that chooses, and no accuracy but validation's.
+        """
         chosen = Checkpoint.load(self.run_folder.best)
         model = chosen.network().to(self.device)
         network, target = float_network(model), quantized_for(model)
+        validation, record = self.data.validation, self._record_of_folds()
+        measured = validation if self.recipe.is_fold and validation is not None else self.data.test
+        part = measured.to(self.device)
         batch = self.recipe.trainer.batch_size
-        test, validation = self.data.test.to(self.device), self.data.validation
-        trained, rounded = evaluate_both(model, test.frames, test.labels, batch, chosen.sigma)
+        trained, rounded = evaluate_both(model, part.frames, part.labels, batch, chosen.sigma)
         for sentence in chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings:
             self._warn(sentence)
+        accuracies: dict[str, Any] = {
+            "test_accuracy_as_trained": trained.accuracy,
+            "test_accuracy_rounded": rounded.accuracy,
+            "test_samples": len(part),
+        }
+        metrics = self.run_folder.read_metrics()
         return {
             "name": self.recipe.name,
             "epochs": self.recipe.trainer.epochs,
+            **({} if self.recipe.trainer.last_epoch is None else {"last_epoch": self.recipe.trainer.last_epoch}),
             **({} if self.stopped_after is None else {"stopped_after": self.stopped_after}),
             "best_epoch": self.best.epoch,
             **({} if "averaged" not in chosen.progress else {"averaged_epochs": chosen.progress["averaged"]}),
             "protocol": describe_protocol(
-                self.recipe.protocol, chosen_on_test=self.data.chosen_on_test, test_every_epoch=False
+                self.recipe, chosen_on_test=self.data.chosen_on_test, has_folds=record is not None
             ),
             "split": self.data.split,
             "validation_accuracy": None if validation is None else self.best.accuracy,
             "validation_samples": 0 if validation is None else len(validation),
-            "test_accuracy_as_trained": trained.accuracy,
-            "test_accuracy_rounded": rounded.accuracy,
-            "test_samples": len(test),
+            **self._cost(),
+            **(
+                {"fold_curve": fold_curve(metrics)} if self.recipe.is_fold else {**accuracies, **last_and_best(metrics)}
+            ),
+            **({} if record is None else {"cross_validation": record}),
             "parameters": network.n_parameters(),
             "synapses": network.n_synapses(),
             "data": {
@@ -411,6 +440,18 @@ class _Training:
             "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),
             "warnings": self.warnings,
         }
+
+    def _cost(self) -> dict[str, Any]:
+        """What holding samples out cost, where the protocol is 'honest' and they would have been trained on."""
+        held_out = self.data.held_out
+        return {"held_out": asdict(held_out)} if held_out is not None and self.recipe.protocol == "honest" else {}
+
+    def _record_of_folds(self) -> dict[str, Any] | None:
+        """What chose the epoch that training ended with, where folds did and the run has the record."""
+        if self.recipe.protocol != "cross-validated" or self.recipe.is_fold:
+            return None
+        record = self.run_folder.read_folds()
+        return record if record and record.get("chosen_epoch") == self.recipe.trainer.last_epoch else None
 
 
 def _on_cpu(model: DelayNetwork) -> dict[str, torch.Tensor]:

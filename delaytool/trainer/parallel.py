@@ -70,6 +70,11 @@ class Team:
         return DistributedDataParallel(model, find_unused_parameters=not all_learn)
 
 
+def process_count() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_first_process() -> bool:
     """Whether this process writes and reports for the run."""
     return int(os.environ.get("RANK", "0")) == 0
@@ -81,7 +86,7 @@ def team(device: torch.device) -> Iterator[Team]:
 
     Of torchrun's processes each takes the GPU of its local rank, and keeps it as its current device afterwards.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = process_count()
     if size == 1:
         yield Team()
         return

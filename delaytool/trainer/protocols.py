@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from delaytool.trainer.recipe import Recipe
 
 PROTOCOLS = {
     "honest": "honest: the epoch was chosen on validation; test was looked at once, at the end",
     "paper": "paper: the epoch was chosen on the test set, as in published practice, so the accuracy is optimistic",
     "fixed": "fixed: no epoch was chosen, the last one counts",
+    "cross-validated": "cross-validated: the epoch was chosen by the mean of folds, and all but the test part was "
+    "trained on once, to that epoch; test was looked at once, at the end",
 }
+ONE_FOLD = "cross-validated: one of the folds, on which epochs are compared; test was not looked at"
 
 
-def describe_protocol(protocol: str, *, chosen_on_test: bool, test_every_epoch: bool) -> str:
+# Of so many validating speakers one more or less hardly moves the choice.
+MANY_SPEAKERS = 10
+
+
+def describe_protocol(recipe: Recipe, *, chosen_on_test: bool, has_folds: bool) -> str:
     """The protocol's name, a colon and what it means.
 
-    chosen_on_test: the test part served as validation. test_every_epoch: test accuracy was recorded all along.
+    chosen_on_test: the test part served as validation. has_folds: the run has a record of the folds that chose it.
     """
+    protocol = recipe.protocol
+    if protocol == "cross-validated" and recipe.is_fold:
+        return ONE_FOLD
+    if protocol == "cross-validated" and not has_folds:
+        return (
+            f"cross-validated: trained on all but the test part to epoch {recipe.trainer.last_epoch}, which the recipe "
+            "gives; the folds that chose it are not recorded with this run; test was looked at once, at the end"
+        )
+    looked = "in every epoch, which decided nothing" if recipe.trainer.test_every_epoch else "once, at the end"
     if protocol == "paper" and not chosen_on_test:
-        return "paper: the epoch was chosen on the data's own validation part, as in published practice"
+        return f"paper: the epoch was chosen on the data's own validation part; test was looked at {looked}"
     if protocol == "fixed":
-        how = "in every epoch, which decided nothing" if test_every_epoch else "once, at the end"
-        return f"{PROTOCOLS[protocol]}; test was looked at {how}"
+        return f"{PROTOCOLS[protocol]}; test was looked at {looked}"
     return PROTOCOLS[protocol]
+
+
+def describe_cost(summary: Mapping[str, Any]) -> str:
+    """What holding few speakers out cost, in a sentence; empty where they are many or unknown, or none was held out.
+
+    >>> describe_cost({"held_out": {"samples": 450, "of": 2250, "speakers": 1}}).partition(",")[0]
+    'what that cost: 450 of 2'
+    """
+    held_out = summary.get("held_out") or {}
+    speakers = held_out.get("speakers")
+    if speakers is None or speakers >= MANY_SPEAKERS:
+        return ""
+    who = "one speaker" if speakers == 1 else f"{speakers} speakers"
+    return (
+        f"what that cost: {held_out['samples']:,} of {held_out['of']:,} samples were not trained on, and {who} chose "
+        "the epoch, so that others may choose another; protocol 'cross-validated' lets all speakers choose and trains "
+        "on all samples"
+    )
 
 
 @dataclass
@@ -47,3 +84,12 @@ class ChosenEpoch:
             self.accuracy, self.loss = accuracy, loss
         self.epoch, self.final = metrics["epoch"], final
         return True
+
+
+def fold_curve(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """A fold's epochs, one value each: validation accuracy and loss, and whether it can be chosen."""
+    return {
+        "accuracy": [line["validation_accuracy"] for line in metrics],
+        "loss": [line["validation_loss"] for line in metrics],
+        "can_be_chosen": [line["can_be_chosen"] for line in metrics],
+    }

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
-from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, DataSpec, absolute_source
+from delaytool.datasets.spec import MAX_CLASSES, MAX_FOLDS, MAX_UNITS, DataSpec, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
@@ -103,6 +103,16 @@ class DataConfig(RecipeSection):
     )
     split_by: Literal["auto", "speaker", "stratified"] = Field(
         default="auto", description="parts hold whole speakers, or some samples of every class; 'auto': by the data"
+    )
+    folds: int = Field(
+        default=DataSpec.folds, ge=2, le=MAX_FOLDS, description="of protocol 'cross-validated': how many there are"
+    )
+    fold: int | None = Field(
+        default=None,
+        ge=0,
+        lt=MAX_FOLDS,
+        description="of protocol 'cross-validated': train without this fold and validate on it; default: all of them, "
+        "then once on all samples",
     )
     held_out_speaker: int | None = Field(
         default=None, ge=0, le=(1 << 63) - 1, description="one fold of leave-one-speaker-out"
@@ -232,11 +242,21 @@ class TrainerConfig(RecipeSection):
     quantize_epochs: float = Field(
         default=0.2, gt=0, le=1, description="share of the epochs, at the end, trained through the integers"
     )
+    last_epoch: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_COUNT,
+        description="train no further than this epoch, with the rates and widths of the whole of `epochs`",
+    )
     average_epochs: int = Field(
         default=0,
         ge=0,
         le=MAX_COUNT,
         description="the mean of the networks of so many epochs, the last ones, is the network that counts; 0: none",
+    )
+    test_every_epoch: bool = Field(
+        default=False,
+        description="record test accuracy in every epoch, with protocols 'paper' and 'fixed'; it decides nothing",
     )
     early_stopping_patience: int | None = Field(
         default=None,
@@ -279,6 +299,11 @@ class TrainerConfig(RecipeSection):
         return name
 
     @property
+    def epochs_to_train(self) -> int:
+        """The epoch that training ends with at the latest."""
+        return self.epochs if self.last_epoch is None else self.last_epoch
+
+    @property
     def first_quantized_epoch(self) -> int:
         """The epoch (from 0) from which training goes through a chip's integers; `epochs` where it never does."""
         if self.quantize is None:
@@ -291,10 +316,11 @@ class Recipe(RecipeSection):
 
     name: str = Field(default="run", min_length=1, description="names the run and its folder in runs/")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
-    protocol: Literal["honest", "paper", "fixed"] = Field(
+    protocol: Literal["honest", "paper", "fixed", "cross-validated"] = Field(
         default="honest",
         description="'honest': the best epoch is chosen on validation; 'paper': on test, as published; 'fixed': "
-        "none is chosen, all but the test part is trained on and the last epoch counts",
+        "none is chosen, all but the test part is trained on and the last epoch counts; 'cross-validated': chosen by "
+        "the mean of folds, then trained on all but the test part to that epoch",
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -319,16 +345,33 @@ class Recipe(RecipeSection):
                 f"trainer.average_epochs: {trainer.average_epochs} epochs are more than trainer.epochs "
                 f"{trainer.epochs}; choose at most that many"
             )
+        if trainer.last_epoch is not None and trainer.last_epoch > trainer.epochs:
+            raise ValueError(
+                f"trainer.last_epoch: {trainer.last_epoch} is beyond trainer.epochs {trainer.epochs}; choose at most "
+                "that"
+            )
+        fold, folds = self.data.fold, self.data.folds
+        if fold is not None and (self.protocol != "cross-validated" or fold >= folds):
+            raise ValueError(
+                f"data.fold: {fold} is one of 0..{folds - 1} with protocol 'cross-validated' and data.folds {folds}, "
+                f"and the protocol is {self.protocol!r}; correct these, or leave data.fold out"
+            )
         if trainer.average_epochs and self.model.rewiring != "none":
             raise ValueError(
                 f"trainer.average_epochs: {trainer.average_epochs} networks are not averaged with model.rewiring "
                 f"{self.model.rewiring!r}, whose taps come and go: the mean would have more than model.sparsity "
                 "admits; set one of them to its default (0, 'none')"
             )
-        if self.protocol == "fixed" and trainer.early_stopping_patience is not None:
+        if self.protocol not in ("paper", "fixed") and trainer.test_every_epoch:
+            raise ValueError(
+                f"trainer.test_every_epoch: true looks at the test set all along, and protocol {self.protocol!r} looks "
+                "at it once; leave it out, or choose protocol 'fixed' or 'paper'"
+            )
+        if self.protocol in ("fixed", "cross-validated") and trainer.early_stopping_patience is not None:
+            why = "chooses none" if self.protocol == "fixed" else "needs all epochs of every fold"
             raise ValueError(
                 f"trainer.early_stopping_patience: {trainer.early_stopping_patience} epochs are counted from the best "
-                "one, and protocol 'fixed' chooses none; leave it out, or choose protocol 'honest'"
+                f"one, and protocol {self.protocol!r} {why}; leave it out, or choose protocol 'honest'"
             )
 
     def _consistent_structure(self) -> None:
@@ -349,6 +392,21 @@ class Recipe(RecipeSection):
                 f"model.kernel_count: {model.kernel_count} fixed candidate delays per synapse are more than "
                 f"the {model.kernel_size} of model.max_delay {model.max_delay}; choose at most that many"
             )
+
+    @property
+    def needs_folds(self) -> bool:
+        """Whether folds are to choose the epoch, before anything is trained on all samples."""
+        return self.protocol == "cross-validated" and self.data.fold is None and self.trainer.last_epoch is None
+
+    @property
+    def is_fold(self) -> bool:
+        """Whether this is the training of one fold, which leaves the test part alone."""
+        return self.data.fold is not None
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether the run itself chooses an epoch; else its last one counts."""
+        return self.protocol in ("honest", "paper") or self.is_fold
 
     def to_toml(self) -> str:
         """The recipe with every default written out."""

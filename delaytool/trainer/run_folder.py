@@ -44,6 +44,9 @@ class RunFolder:
         self.best = self.path / "best.pt"
         self.last = self.path / "last.pt"
         self.summary = self.path / "summary.json"
+        self.folds = self.path / "folds.json"  # which epoch the folds chose, and how; written before the recipe
+        self.folds_folder = self.path / "folds"
+        self.folds_recipe = self.folds_folder / "recipe.toml"
         self.lock = self.path / ".lock"
 
     @property
@@ -77,13 +80,17 @@ class RunFolder:
         """Versions, machine and seed of the run; empty where the folder has no record of them."""
         return self._read_json(self.environment)[0]
 
+    def read_folds(self) -> dict[str, Any]:
+        """How folds chose the epoch (`experiments.cross_validation`); empty where none did."""
+        return self._read_json(self.folds)[0]
+
     def unsigned_files(self) -> tuple[str, ...]:
         """Names of the small files without a SHA-256: earlier versions wrote them, or it was deleted on purpose."""
         unsigned = []
         with _naming(self.recipe):
             if not read_signed_toml(self.recipe).is_signed:
                 unsigned.append(self.recipe.name)
-        for path in (self.environment, self.summary):
+        for path in (self.environment, self.folds, self.summary):
             content, is_signed = self._read_json(path)
             if content and not is_signed:
                 unsigned.append(path.name)
@@ -110,7 +117,13 @@ class RunFolder:
     @property
     def chose_none(self) -> bool:
         """Whether the last epoch counts, whatever its accuracy is."""
-        return self._recipe_holds('protocol = "fixed"')
+        return self._recipe_holds('protocol = "fixed"') or (
+            self._recipe_holds('protocol = "cross-validated"') and not self._is_fold
+        )
+
+    @property
+    def _is_fold(self) -> bool:
+        return any(line.startswith("fold = ") for line in self.read_recipe().splitlines())
 
     @property
     def learns_delays(self) -> bool:
@@ -121,9 +134,14 @@ class RunFolder:
         found = sorted(self.path.glob("network-*.h5"))
         return sorted(found, key=lambda path: path.name != "network-loihi2.h5")
 
-    def refuse_existing(self) -> None:
-        """Raise CheckpointError where a run is here already, or the place is not a folder."""
-        if self.last.exists() or self.is_run:
+    @property
+    def has_folds(self) -> bool:
+        """Whether folds have been begun here, to choose the epoch of a run."""
+        return self.folds_recipe.is_file()
+
+    def refuse_existing(self, *, allow_folds: bool = False) -> None:
+        """Raise CheckpointError where a run, or the folds of one, are here already, or the place is not a folder."""
+        if self.last.exists() or self.is_run or (self.has_folds and not allow_folds):
             raise CheckpointError(
                 f"{self.path}: a run is there already; go on with it by --resume, or give another folder with -o"
             )
@@ -137,7 +155,7 @@ class RunFolder:
 
     def create(self, recipe: Recipe) -> None:
         """Make the folder and begin a run in it. Raises CheckpointError where a run is there already, OSError."""
-        self.refuse_existing()
+        self.refuse_existing(allow_folds=recipe.protocol == "cross-validated")
         self.path.mkdir(parents=True, exist_ok=True)
         write_signed_json(self.environment, environment(recipe))
         write_signed_toml(self.recipe, recipe.to_toml())
@@ -213,7 +231,7 @@ class RunFolder:
         return line in self.read_recipe().splitlines()
 
     def _remove_leftovers(self) -> None:
-        ours = (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary)
+        ours = (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary, self.folds)
         names = "|".join(re.escape(path.name) for path in ours)
         for path in self.path.iterdir():
             if re.fullmatch(rf"\.(?:{names}|delaytool-probe)\.[0-9a-f]{{8}}", path.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -191,3 +192,27 @@ def _events(path: Path) -> None:
             times[sample] = np.sort(rng.random(64).astype(np.float32)) * 0.017
             units[sample] = rng.permutation(64).astype(np.int32)
         file["labels"] = np.arange(60) % 10
+
+
+def test_a_fixed_runs_page_has_three_accuracies_and_no_best_epoch(
+    tmp_path: Path, delaytool: Callable[..., Result]
+) -> None:
+    keys = ["protocol=fixed", "trainer.test_every_epoch=true", "trainer.epochs=3", "trainer.average_epochs=2"]
+    options = [
+        word
+        for key in ["model.hidden=[8]", "trainer.batch_size=512", "trainer.single_tap_epochs=0", *keys]
+        for word in ("--set", key)
+    ]
+    trained = delaytool("train", "digits", "-o", str(tmp_path / "run"), *options)
+    assert trained.exit_code == 0, trained.output
+    assert "the last epoch is kept" in trained.output
+    assert "best epoch on test" in trained.output
+    made = delaytool("report", str(tmp_path / "run"))
+    assert made.exit_code == 0, made.output
+    text = " ".join((tmp_path / "run" / "report.html").read_text().split())
+    assert "whose network was kept: the last, for none was chosen, as the mean of 2 epochs' networks" in html.unescape(
+        text
+    )
+    assert "protocol fixed, epoch 3" in text
+    assert "mean of the last 2 epochs" in text
+    assert re.search(r"best epoch on test, [23]: chosen on the test set</td><td>\d+\.\d\d %", text)

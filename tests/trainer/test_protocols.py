@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
-from delaytool.datasets import DataSpec, Splits, load
+from delaytool.cli import main
+from delaytool.datasets import DataSpec, Splits, digits_events, load
+from delaytool.datasets.sources import divide
 from delaytool.errors import DataError, RecipeError
 from delaytool.experiments.export_run import export_run
 from delaytool.hw_configs import load_target
+from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.evaluation import Evaluation
 from delaytool.trainer.loop import train
+from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
@@ -133,3 +140,97 @@ def test_papers_sentence_is_about_the_part_that_it_chose_on(three_parts: Splits,
     cut = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "cut")
     assert "chosen on the test set" in cut["protocol"]
     assert torch.isfinite(torch.tensor(cut["test_accuracy_rounded"]))
+
+
+def test_three_accuracies_stand_side_by_side(accuracies: dict[int, list[float]], tmp_path: Path) -> None:
+    """The last 20 of the epochs that can be chosen, the best of those, and the protocol's own."""
+    plan = [0.9, *[0.5] * 5, 0.8, *[0.6] * 16, 0.7, 0.5]
+    keys = ["trainer.epochs=25", "trainer.sigma_schedule=exponential", "trainer.sigma_epochs=0.2"]
+    last = np.mean(plan[5:])
+    for protocol, epoch in (("fixed", 25), ("paper", 7)):
+        accuracies[359] = [*plan]
+        every = ["trainer.test_every_epoch=true"] if protocol == "fixed" else []
+        summary = train(recipe_of(protocol, *keys, *every), tmp_path / protocol)
+        assert summary["best_epoch"] == epoch
+        assert (summary["last_epochs"], summary["test_accuracy_last_epochs"]) == (20, pytest.approx(last, abs=0.002))
+        # Epoch 1, the best of all, has not the final width, and no protocol may choose it.
+        assert (summary["best_on_test_epoch"], summary["test_accuracy_best_on_test"]) == (
+            7,
+            pytest.approx(0.8, abs=0.002),
+        )
+        lines = RunFolder(tmp_path / protocol).read_metrics()
+        assert [line["test_accuracy"] for line in lines] == pytest.approx(plan, abs=0.002)
+        assert [line["can_be_chosen"] for line in lines] == [False] * 5 + [True] * 20
+        rows = three_accuracy_rows(summary)
+        keys_shown = ("test_accuracy_rounded", "test_accuracy_last_epochs", "test_accuracy_best_on_test")
+        assert [percent for _, percent in rows] == [f"{100 * summary[key]:.2f} %" for key in keys_shown]
+        assert "chosen on the test set" in rows[2][0]
+        assert ("chosen on the test set" in rows[0][0]) == (protocol == "paper")
+
+
+def test_testing_every_epoch_changes_nothing_but_what_is_recorded(tmp_path: Path) -> None:
+    keys = ["model.dropout=0.3", "trainer.time_jitter=1"]
+    without = train(recipe_of("fixed", *keys), tmp_path / "without")
+    with_it = train(recipe_of("fixed", *keys, "trainer.test_every_epoch=true"), tmp_path / "with")
+    one, other = (Checkpoint.load(tmp_path / name / "last.pt") for name in ("without", "with"))
+    assert all(torch.equal(one.model[name], other.model[name]) for name in one.model)
+    assert with_it["test_accuracy_rounded"] == without["test_accuracy_rounded"]
+    assert with_it["test_accuracy_rounded"] == RunFolder(tmp_path / "with").read_metrics()[-1]["test_accuracy"]
+    assert "test was looked at once, at the end" in without["protocol"]
+    assert "test was looked at in every epoch, which decided nothing" in with_it["protocol"]
+    assert three_accuracy_rows(without) == []
+    assert "test_accuracy" not in RunFolder(tmp_path / "without").read_metrics()[0]
+
+
+def test_honest_looks_at_the_test_set_once() -> None:
+    with pytest.raises(RecipeError, match=r"test_every_epoch: true looks at the test set .* 'honest' looks at it once"):
+        recipe_of("honest", "trainer.test_every_epoch=true")
+
+
+def with_speakers(count: int) -> Splits:
+    """The digits, as if `count` writers had written them in turn."""
+    data = digits_events()
+    spec = DataSpec("digits", validation_fraction=0.5 if count > 10 else 0.2)
+    return divide(spec, {"all": replace(data, speakers=np.arange(len(data)) // 10 % count)})
+
+
+@pytest.mark.parametrize(("speakers", "validating"), [(5, 1), (40, 20)])
+def test_honest_states_what_holding_few_speakers_out_costs(speakers: int, validating: int, tmp_path: Path) -> None:
+    splits = with_speakers(speakers)
+    summary = train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "run", splits=splits)
+    total = len(splits.train) + len(splits.validation)
+    assert summary["held_out"] == {"samples": len(splits.validation), "of": total, "speakers": validating}
+    sentence = describe_cost(summary)
+    assert bool(sentence) == (validating < 10)
+    if sentence:
+        assert f"{len(splits.validation):,} of {total:,} samples were not trained on, and one speaker chose" in sentence
+
+
+def test_where_nothing_is_lost_there_is_no_cost(three_parts: Splits, tmp_path: Path) -> None:
+    """Stratified validation costs samples, but its choice is not one speaker's; a part of its own costs nothing."""
+    cut = train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "cut")
+    assert cut["held_out"] == {"samples": 287, "of": 1438, "speakers": None}
+    assert describe_cost(cut) == ""
+    own = replace(three_parts, cuts_validation=False)
+    assert "held_out" not in train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "own", splits=own)
+    assert "held_out" not in train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "paper", splits=with_speakers(5))
+
+
+def test_the_cost_is_on_the_terminal(tmp_path: Path) -> None:
+    data = digits_events()
+    rows = [data.sample(index) for index in range(0, len(data), 4)]
+    labels = data.labels[::4]
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file.attrs["n_units"] = 64
+        for key, place in (("times", 0), ("units", 1)):
+            dataset = file.create_dataset(f"spikes/{key}", (len(rows),), dtype=h5py.vlen_dtype(rows[0][place].dtype))
+            for index, row in enumerate(rows):
+                dataset[index] = row[place]
+        file["labels"] = labels
+        file["extra/speaker"] = np.arange(len(rows)) // 10 % 6
+    words = [word for key in [*TINY, "trainer.epochs=1"] for word in ("--set", key)]
+    result = CliRunner().invoke(
+        main, ["train", "digits", "--data", str(tmp_path / "all.h5"), "-o", str(tmp_path / "run"), *words]
+    )
+    assert result.exit_code == 0, result.output
+    assert "samples were not trained on, and one speaker chose the epoch" in " ".join(result.output.split())

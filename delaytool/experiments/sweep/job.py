@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from delaytool.datasets import Splits
 from delaytool.trainer.loop import Reporter, train
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.run_folder import RunFolder
@@ -49,4 +50,8 @@ class Train:
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)
         started = folder.is_run
-        train(None if started else recipe, run, resume=started, reporter=reporter)
+        train(None if started else recipe, run, resume=started, reporter=reporter, splits=self.splits(recipe))
+
+    def splits(self, recipe: Recipe) -> Splits | None:
+        """The data of a run, where they are in memory."""
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from delaytool.errors import RecipeError
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import Job
 from delaytool.experiments.sweep.setting import Setting
@@ -29,6 +30,12 @@ class PreparedSweep:
 
 def prepare_sweep(path: Path, job: Job, settings: list[Setting], *, retry_failed: bool = False) -> PreparedSweep:
     """Queue all that is not finished. Raises DelaytoolError, before anything is written where the data are missing."""
+    for setting in settings:
+        if setting.recipe.needs_folds:
+            raise RecipeError(
+                f"protocol: {setting.name} is 'cross-validated', which is several runs; choose 'honest' or 'fixed' "
+                "here, or give `train` or `sweep` this recipe"
+            )
     require_writable_folder(path)
     unfinished = next((setting for setting in settings if not job.is_done(path / "runs" / setting.name)), None)
     warnings = () if unfinished is None else tuple(load_data(unfinished.recipe).warnings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.experiments.cross_validation.hyperparameters import FoldedSetting, final_summary, folded_setting
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.files import atomic_path
@@ -18,7 +19,8 @@ from delaytool.trainer.run_folder import RunFolder
 SEED = "seed"
 SPEAKER = "data.held_out_speaker"
 # Runs that differ in these alone repeat one setting.
-REPEATS = (SEED, SPEAKER)
+FOLD = "data.fold"
+REPEATS = (SEED, SPEAKER, FOLD)
 State = Literal["finished", "failed", "running", "waiting"]
 
 
@@ -36,6 +38,10 @@ class RunResult:
 class SettingResult:
     """One setting without its seed and held-out speaker; means over finished runs (0..1), None where none is.
 
+    validation of a cross-validated setting is over its seeds whose folds have all finished: the folds' mean in the
+    epoch that it chooses. test is then that of the trainings on all samples, of the chosen setting alone.
+
+    folded     of a cross-validated setting, by seed: what the folds choose
     binomial   standard error of the test accuracy that the test set's size alone causes
     """
 
@@ -44,6 +50,14 @@ class SettingResult:
     validation: SeedMean | None
     test: SeedMean | None
     test_samples: int | None
+    folded: tuple[FoldedSetting, ...] = ()
+
+    @property
+    def other_test_accuracies(self) -> dict[str, SeedMean | None]:
+        """The mean of the last epochs and the best on test, by the summary's keys, where they were recorded."""
+        done = [run.summary for run in self.runs if run.state == "finished"]
+        keys = ("test_accuracy_last_epochs", "test_accuracy_best_on_test")
+        return {key: _mean_of([summary.get(key) for summary in done]) for key in keys}
 
     @property
     def binomial(self) -> float | None:
@@ -59,6 +73,11 @@ class Results:
 
     keys: tuple[str, ...]
     settings: tuple[SettingResult, ...]
+
+    @property
+    def are_cross_validated(self) -> bool:
+        """Whether the runs are folds."""
+        return any(FOLD in run.setting.values for run in self.runs)
 
     @property
     def runs(self) -> list[RunResult]:
@@ -90,7 +109,7 @@ def gather(folder: SweepFolder) -> Results:
     groups: dict[str, list[RunResult]] = {}
     for run in run_results(folder):
         groups.setdefault(repr(_setting_alone(run.setting.values)), []).append(run)
-    settings = [_averaged(tuple(runs)) for runs in groups.values()]
+    settings = [_averaged(tuple(runs), folder.path) for runs in groups.values()]
     keys = tuple(settings[0].values) if settings else ()
     ranks = {key: _ranks([setting.values[key] for setting in settings]) for key in keys}
     settings.sort(key=lambda setting: [ranks[key][repr(setting.values[key])] for key in keys])
@@ -113,13 +132,51 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in REPEATS}
 
 
-def _averaged(runs: tuple[RunResult, ...]) -> SettingResult:
+def _averaged(runs: tuple[RunResult, ...], folder: Path) -> SettingResult:
+    if FOLD in runs[0].setting.values:
+        return _cross_validated(runs, folder)
     done = [run.summary for run in runs if run.state == "finished"]
     validation, test = (
-        _mean_of([summary[key] for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
+        _mean_of([summary.get(key) for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
     )
-    samples = int(done[0]["test_samples"]) if done else None
+    samples = next((int(summary["test_samples"]) for summary in done if "test_samples" in summary), None)
     return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
+
+
+def _cross_validated(runs: tuple[RunResult, ...], folder: Path) -> SettingResult:
+    """Of the folds of one setting, with one seed or several."""
+    by_seed: dict[str, list[RunResult]] = {}
+    for run in runs:
+        whole = {key: value for key, value in run.setting.values.items() if key != FOLD}
+        by_seed.setdefault(repr(whole), []).append(run)
+    folded = tuple(
+        folded_setting(folds[0].setting.values, folds[0].setting.recipe, [fold.summary for fold in _in_order(folds)])
+        for folds in by_seed.values()
+        if [fold.state for fold in folds] == ["finished"] * folds[0].setting.recipe.data.folds
+    )
+    finals = [summary for one in folded if (summary := final_summary(folder, one.final))]
+    return SettingResult(
+        values=_setting_alone(runs[0].setting.values),
+        runs=runs,
+        validation=_mean_of([one.choice.accuracy for one in folded]),
+        test=_mean_of([summary["test_accuracy_rounded"] for summary in finals]),
+        test_samples=next((int(summary["test_samples"]) for summary in finals), None),
+        folded=folded,
+    )
+
+
+def _in_order(folds: Sequence[RunResult]) -> list[RunResult]:
+    return sorted(folds, key=lambda run: int(run.setting.values[FOLD]))
+
+
+def chosen_setting(results: Results) -> SettingResult | None:
+    """Of a cross-validated sweep the setting with the highest mean of the folds, the first of equals.
+
+    None where a run has not finished: what it would have been is not known.
+    """
+    if not results.are_cross_validated or any(run.state != "finished" for run in results.runs):
+        return None
+    return max(results.settings, key=lambda setting: -1.0 if setting.validation is None else setting.validation.mean)
 
 
 def _mean_of(accuracies: Sequence[float | None]) -> SeedMean | None:
@@ -145,6 +202,7 @@ def _setting_rows(results: Results) -> list[dict[str, Any]]:
             "failed": setting.count("failed"),
             **_mean_columns("validation_accuracy", setting.validation),
             **_mean_columns("test_accuracy_rounded", setting.test),
+            **{key: _number(mean.mean if mean else None) for key, mean in setting.other_test_accuracies.items()},
             "test_binomial_error": _number(setting.binomial),
             "test_samples": _number(setting.test_samples),
         }
@@ -162,7 +220,7 @@ def _mean_columns(name: str, mean: SeedMean | None) -> dict[str, str]:
 def _run_rows(results: Results) -> list[dict[str, Any]]:
     kept = (
         "best_epoch", "validation_accuracy", "test_accuracy_as_trained", "test_accuracy_rounded", "test_samples",
-        "parameters",
+        "test_accuracy_last_epochs", "test_accuracy_best_on_test", "parameters",
     )  # fmt: skip
     return [
         {

@@ -75,7 +75,7 @@ class _UpdateReporter(RunReporter):
 
     def __init__(self, claim: Claim, on_update: OnUpdate, worker: int) -> None:
         self.on_update, self.worker, self.run = on_update, worker, claim.setting.name
-        self.of = claim.setting.recipe.trainer.epochs
+        self.of = claim.setting.recipe.trainer.epochs_to_train
         self.epochs, self.text, self.begun = 0.0, "", False
         self._last = 0.0
 
@@ -105,8 +105,9 @@ class _UpdateReporter(RunReporter):
         self.send("progress")
 
     def end(self, summary: dict[str, Any]) -> None:
-        validation, test = summary["validation_accuracy"], summary["test_accuracy_rounded"]
-        self.text = f"{'' if validation is None else f'validation {100 * validation:.2f} %, '}test {100 * test:.2f} %"
+        known = (("validation", "validation_accuracy"), ("test", "test_accuracy_rounded"))
+        accuracies = [(part, summary.get(key)) for part, key in known]
+        self.text = ", ".join(f"{part} {100 * value:.2f} %" for part, value in accuracies if value is not None)
 
     def stage(self, name: str) -> None:
         self.epochs = float(self.of)

@@ -1,0 +1,37 @@
+"""How a cross-validated run begins, and how an interrupted one is recognized. Needs no queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from delaytool.digests import read_signed_toml, write_signed_toml
+from delaytool.errors import RecipeError
+from delaytool.files import require_writable_folder
+from delaytool.trainer.recipe import Recipe, recipe_of_run
+from delaytool.trainer.run_folder import RunFolder
+
+
+def begin_folds(folder: Path, recipe: Recipe) -> None:
+    """Make the folder of a run whose epoch is yet to be chosen. Raises CheckpointError where a run is there already."""
+    run = RunFolder(folder)
+    run.refuse_existing()
+    require_writable_folder(folder)
+    run.folds_folder.mkdir(parents=True, exist_ok=True)
+    write_signed_toml(run.folds_recipe, recipe.to_toml())
+
+
+def begun_folds(folder: Path) -> Recipe | None:
+    """The recipe whose folds have been begun in a folder and are not over; None where the run itself has begun."""
+    run = RunFolder(folder)
+    if run.is_run or not run.has_folds:
+        return None
+    return recipe_of_run(read_signed_toml(run.folds_recipe).text, str(run.folds_recipe))
+
+
+def refuse_several_processes(size: int) -> None:
+    """Raise RecipeError under torchrun, whose processes would each train all folds."""
+    if size > 1:
+        raise RecipeError(
+            f"protocol 'cross-validated' under torchrun ({size} processes): folds are trained side by side with "
+            "--jobs; start it without torchrun"
+        )

@@ -1,0 +1,79 @@
+"""The folds of a recipe as runs of a sweep, so that they share its workers, its queue and its going on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from delaytool.datasets import DataSpec, Splits
+from delaytool.datasets.folds import describe_folds
+from delaytool.datasets.sources import cut_fold
+from delaytool.digests import write_signed_json
+from delaytool.errors import SweepError
+from delaytool.experiments.cross_validation.choice import EpochChoice, choose_epoch
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.job import Job, Train
+from delaytool.experiments.sweep.setting import Setting
+from delaytool.trainer.recipe import Recipe, with_overrides
+from delaytool.trainer.run_folder import RunFolder
+
+FOLD = "data.fold"
+LAST_EPOCH = "trainer.last_epoch"
+
+
+class TrainFold(Train):
+    """Trains one fold. splits: all training samples, where the data were given in memory."""
+
+    purpose = "cross-validate"
+
+    def __init__(self, splits: Splits | None = None) -> None:
+        self.given = splits
+
+    def splits(self, recipe: Recipe) -> Splits | None:
+        """The fold's parts of the data in memory; None where the recipe names the data."""
+        if self.given is None:
+            return None
+        spec = DataSpec.from_recipe(recipe.model_dump(mode="json"))
+        train, validation = cut_fold(spec, self.given.train)
+        how, _ = describe_folds(self.given.train, spec.folds, spec.split_by)
+        description = f"validation: fold {spec.fold} of {spec.folds}: {len(validation or ())} samples, {how}"
+        return replace(self.given, train=train, validation=validation, description=description)
+
+
+def fold_settings(recipe: Recipe, values: Mapping[str, Any] | None = None, family: str = "") -> list[Setting]:
+    """The run of every fold. values: those of swept keys, which name the runs too."""
+    return [
+        Setting({**(values or {}), FOLD: fold}, with_overrides(recipe, [f"{FOLD}={fold}"]), family)
+        for fold in range(recipe.data.folds)
+    ]
+
+
+def choose_from_folds(folder: Path, recipe: Recipe, job: Job) -> EpochChoice:
+    """The epoch that the finished folds of a run choose; it is recorded in the run's folder before this returns.
+
+    Raises SweepError where a fold has failed or has not ended.
+    """
+    run = RunFolder(folder)
+    sweep = SweepFolder(run.folds_folder, job)
+    settings = fold_settings(recipe)
+    choice = choose_epoch(summaries_of(sweep, settings, f"delaytool train --resume {folder}"))
+    write_signed_json(run.folds, choice.as_dict())
+    return choice
+
+
+def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], command: str) -> list[dict[str, Any]]:
+    """Of finished folds. Raises SweepError where one has failed or has not ended; `command` goes on with it."""
+    errors = sweep.journal.errors()
+    for setting in settings:
+        if not sweep.is_done(setting):
+            reason = errors.get(setting.name)
+            why = f"failed: {reason}" if reason else "has not ended"
+            raise SweepError(f"{sweep.run(setting)}: {setting.name} {why}; see to that, and go on with: {command}")
+    return [RunFolder(sweep.run(setting)).read_summary() for setting in settings]
+
+
+def chosen_recipe(recipe: Recipe, choice: EpochChoice) -> Recipe:
+    """The recipe of the training on all samples, to the epoch that the folds have chosen."""
+    return with_overrides(recipe, [f"{LAST_EPOCH}={choice.chosen_epoch}"])
