@@ -1,7 +1,7 @@
 """Docstrings as Markdown, for the reference in the site.
 
-The package's docstrings are written to be read in an editor: arguments stand in rows, a name and its description with two
-or more spaces between, and examples begin with >>>. Here rows become lists, and examples become code.
+The package's docstrings are written to be read in an editor: arguments stand in rows, a name and its description with
+two or more spaces between, and examples begin with >>>. Here rows become lists, and examples become code.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _item(lines: list[str]) -> list[str]:
         indent = len(raw) - len(raw.lstrip())
         begins = raw.lstrip().startswith("- ")
         continues_item = in_list and not begins and indent > item_indent
-        if begins and not in_list or in_list and not begins and not continues_item:
+        if begins != in_list and not continues_item:
             result.append("")
         if begins:
             item_indent = indent

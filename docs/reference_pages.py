@@ -34,8 +34,8 @@ def recipe_keys_page() -> str:
     """Every key of a recipe, section by section."""
     parts = [
         "# Recipe keys\n",
-        "Every key of a recipe. `delaytool recipes NAME --keys` prints the same with the values of a recipe. A key is set",
-        "in a TOML file, by `--set KEY=VALUE`, or in Python by `dt.train(overrides={KEY: VALUE})`;",
+        "Every key of a recipe. `delaytool recipes NAME --keys` prints the same with the values of a recipe.",
+        "A key is set in a TOML file, by `--set KEY=VALUE`, or in Python by `dt.train(overrides={KEY: VALUE})`;",
         "[Training](../training.md#recipes) explains recipes.\n",
     ]
     sections: dict[str, list[RecipeKey]] = {}
@@ -70,8 +70,9 @@ def errors_page() -> str:
     return "\n".join(
         [
             "# Errors and exit codes\n",
-            "Every error that a user can cause is a `delaytool.DelaytoolError`. Its text is one line that names the thing, its",
-            "value, the limit and what to do. The command line prints that line, and exits with the error's `exit_code`:\n",
+            "Every error that a user can cause is a `delaytool.DelaytoolError`. Its text is one line that names",
+            "the thing, its value, the limit and what to do. The command line prints it, and exits with the error's",
+            "`exit_code`:\n",
             "```python",
             "import delaytool as dt",
             "",
