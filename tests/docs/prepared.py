@@ -45,6 +45,9 @@ class Prepared:
             shutil.copytree(self._run("model.hidden=[8,8]", "trainer.epochs=2"), path)
         elif kind.endswith("-chip.toml"):
             path.write_text('name = "mine"\ntitle = "My chip"\nextends = "loihi2"\n', encoding="utf-8")
+        elif kind == "words.toml":
+            page = (Path(__file__).parents[2] / "docs/tutorials/microphone.md").read_text(encoding="utf-8")
+            path.write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
         elif kind.endswith(".toml"):
             path.write_text(RECIPE.format(name=path.stem), encoding="utf-8")
         elif kind == "net.h5":
