@@ -1,5 +1,7 @@
 # make demo   train, export, verify and report on data that needs no download; minutes on two cores
 # make test   every test;  make lint, make types   what CI asks besides
+# make docs   the site, in build/site, with every link checked; make docs-commands   the commands of pages that take long
+# make dist   the wheel and the source distribution, in dist/, checked as the package index would
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
 # make gpu-script   benchmarks/gpu.py in sizes that a CPU runs in seconds: that every part of it runs
 # make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
@@ -20,7 +22,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo results test gpu-script campaign lint types wheel-test clean distclean
+.PHONY: demo results test gpu-script campaign lint types docs docs-commands dist wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -65,6 +67,22 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# Strict: a page that is not in the contents, or a link that leads nowhere, is an error. Executes the notebooks.
+docs: $(VENV)/.installed-dev
+	@$(BIN)/python -c 'import mkdocs' || { echo "the site needs Python 3.11 or later: make docs PYTHON=python3.11 VENV=.venv-docs"; exit 1; }
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python docs/check_links.py build/site
+	@echo "The site is $(CURDIR)/build/site; to search in it: $(BIN)/python -m http.server -d build/site"
+
+# What the pages' commands do that `make test` leaves out because it takes minutes.
+docs-commands: $(VENV)/.installed-dev
+	DELAYTOOL_DOCS_COMMANDS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs/test_commands.py
+
+dist: $(VENV)/.installed-release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
 # What a machine without PyTorch does with the package, tested on what is installed there: not on this checkout.
 RIGHT_HALF := test_face.py test_without_torch.py contract/test_frames.py contract/test_limits.py \
   contract/test_network.py datasets/test_binner.py datasets/test_events.py datasets/test_in_memory.py \
@@ -97,6 +115,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-oracles.txt requirements
 	$(PIP) -c constraints.txt -e '.[dev,lava]'
 	$(PIP) --no-deps -r requirements-oracles.txt
 	$(PIP) --no-deps --ignore-requires-python -r requirements-lava.txt
+	touch $@
+
+$(VENV)/.installed-release: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP) -c constraints.txt build twine
 	touch $@
 
 # Other interpreters that tests ask, each stamp holding where it is; empty where there can be none, and its tests skip.

@@ -11,7 +11,15 @@ def first_line(error: BaseException) -> str:
 
 
 class DelaytoolError(Exception):
-    """An error that the user can correct. The command line prints it as one line and exits with `exit_code`."""
+    """An error that the user can correct. The command line prints it as one line and exits with `exit_code`.
+
+    >>> import delaytool as dt
+    >>> try:
+    ...     dt.load("no-such-file.h5")
+    ... except dt.DelaytoolError as error:
+    ...     print(type(error).__name__, error.exit_code, error)
+    NetworkError 2 no-such-file.h5: no such file; give the network that `delaytool export` wrote
+    """
 
     exit_code = 2
 

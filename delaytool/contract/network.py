@@ -44,6 +44,12 @@ class IntegerNetwork:
 
     Raises NetworkError for anything that the contract does not hold. The limits of `target` are checked when the
     network is saved and loaded, not here: an exporter's pass may still have to make it fit.
+
+    >>> network = IntegerNetwork.load("tests/golden/three-layers.h5")
+    >>> [(layer.name, layer.n_neurons) for layer in network.layers]
+    [('hidden1', 16), ('hidden2', 16), ('readout', 5)]
+    >>> network.n_classes, network.max_delay, network.n_steps
+    (5, 62, 120)
     """
 
     encoding: InputEncoding

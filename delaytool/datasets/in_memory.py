@@ -72,7 +72,7 @@ class Samples:
         if isinstance(self.samples, EventData | FrameData):
             return self.samples.n_units
         if not self.are_frames:
-            return max(int(units.max(initial=-1)) for _, units in self.samples) + 1
+            return max(int(units.max()) if units.size else -1 for _, units in self.samples) + 1
         widths = {frames.shape[1] for frames in self.samples}
         if len(widths) > 1:
             raise DataError(f"samples have {min(widths)} to {max(widths)} channels; give all the same number")

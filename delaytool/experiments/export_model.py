@@ -71,8 +71,14 @@ def export(
     after its delay in the same step, and on the chip one step later for each layer. Raises ExportError, which names the
     module where the network has something that no integer network has.
 
-        network = export(model, "loihi2", calibration=frames)
-        network.save("network.h5")
+    >>> import delaytool as dt
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(dt.DelayedLinear(4, 8, 9), dt.LIF(5.0), dt.DelayedLinear(8, 2, 9), dt.LeakyReadout())
+    >>> frames = torch.rand(16, 20, 4) < 0.3  # (sample, time, channel)
+    >>> network = export(model, "loihi2", calibration=frames, class_names=["left", "right"])
+    >>> network
+    IntegerNetwork(4 -> 8 -> 2, 48 synapses, max_delay=9, n_steps=22, target='loihi2')
+    >>> network.save("network.h5")
     """
     chip = target if isinstance(target, Target) else load_target(target)
     if isinstance(model, str | os.PathLike):
@@ -109,7 +115,12 @@ def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
     frames (sample, time, channel) of spike counts. Compare with your own forward pass: where they agree, what is
     exported is the network that you trained. Raises ExportError.
 
-        membrane = simulate_stages(model, frames)[-1]
+    >>> import delaytool as dt
+    >>> model = nn.Sequential(dt.DelayedLinear(4, 8, 9), dt.LIF(5.0), dt.DelayedLinear(8, 2, 9), dt.LeakyReadout())
+    >>> frames = torch.rand(16, 20, 4) < 0.3
+    >>> own = model.eval()(frames.float().transpose(0, 1)).transpose(0, 1)  # (sample, time, class)
+    >>> membrane = simulate_stages(model, frames)[-1]  # (sample, time, class)
+    >>> np.testing.assert_allclose(membrane, own.detach(), atol=1e-5)
     """
     given = count_frames(frames)
     program = program_of_stages(stages_of(model, READERS), _resolved(None, given, 10.0))

@@ -31,6 +31,12 @@ class Run:
 
     path     the folder
     splits   its data, where they were given in memory
+
+    >>> run = train("digits", folder="runs/small", overrides={"model.hidden": [4], "trainer.epochs": 1})
+    >>> run.recipe.model.hidden, len(run.metrics), run.encoding.n_channels
+    ((4,), 1, 64)
+    >>> 0 <= run.summary["test_accuracy_rounded"] <= 1
+    True
     """
 
     path: Path
@@ -77,7 +83,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
     Raises CheckpointError where none is there, or one of its files is damaged.
 
-        load_run("runs/digits").model()
+    >>> _ = train("digits", folder="runs/loaded", overrides={"model.hidden": [4], "trainer.epochs": 1})
+    >>> load_run("runs/loaded").model().layer_names()
+    ['hidden1', 'readout']
     """
     RunFolder(path).require_intact()
     return Run(Path(path))
@@ -112,7 +120,14 @@ def train(
     are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
     CheckpointError.
 
-        run = train("digits", (frames, labels), overrides={"trainer.epochs": 20}, class_names=["left", "right"])
+    >>> import numpy as np
+    >>> labels = np.arange(60) % 2
+    >>> rates = np.where(labels[:, None] == np.arange(8) // 4, 0.4, 0.1)  # (sample, channel): one half is louder
+    >>> frames = np.random.default_rng(0).random((60, 20, 8)) < rates[:, None]  # (sample, time, channel)
+    >>> settings = {"model.hidden": [8], "trainer.epochs": 2}
+    >>> run = train("digits", (frames, labels), folder="runs/sides", overrides=settings, class_names=["left", "right"])
+    >>> len(run.metrics), run.encoding.n_channels, run.encoding.n_steps
+    (2, 8, 20)
     """
     splits = None
     if resume:

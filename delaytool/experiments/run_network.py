@@ -21,7 +21,11 @@ from delaytool.verification.verdict import verify as verify_backends
 
 
 def load(path: str | os.PathLike[str]) -> IntegerNetwork:
-    """A network from its file, which `save` or `delaytool export` wrote. Raises NetworkError."""
+    """A network from its file, which `save` or `delaytool export` wrote. Raises NetworkError.
+
+    >>> load("tests/golden/three-layers.h5")
+    IntegerNetwork(12 -> 16 -> 16 -> 5, 525 synapses, max_delay=62, n_steps=120, target='loihi2')
+    """
     return IntegerNetwork.load(path)
 
 
@@ -34,8 +38,13 @@ def run(
     backend   a name ('engine', 'reference', 'torch', 'lava', ...), or a function (network, frames) -> Trace
     Raises BackendError, and DataError for frames that the network's encoding does not admit.
 
-        trace = run(network, frames)
-        trace.readout  # (sample, step, class): membranes of the last layer
+    >>> network = load("tests/golden/three-layers.h5")
+    >>> frames = np.load("tests/golden/three-layers.npz")["frames"]  # (sample, time, channel)
+    >>> trace = run(network, frames, "reference")
+    >>> trace.readout.shape  # (sample, step, class): membranes of the last layer
+    (2, 120, 5)
+    >>> [int(layer.sum()) for layer in trace.spikes]  # of each layer, over samples, steps and neurons
+    [308, 175, 0]
     """
     return _backend(backend, options)(network, count_frames(frames))
 
@@ -60,7 +69,10 @@ def verify(
     max_drop         points of accuracy that the integers may cost; None: bits alone decide
     Raises VerificationError where nothing would be compared, DataError, BackendError.
 
-        verify(network, frames, labels, backends=["engine", "reference"]).passed
+    >>> network = load("tests/golden/three-layers.h5")
+    >>> frames = np.load("tests/golden/three-layers.npz")["frames"]
+    >>> verify(network, frames, labels=[3, 1], backends=["engine", "reference"])
+    Verdict(passed: engine, reference; 2 samples, 0 values differ, accuracy 50.00 %)
     """
     named = dict(backends) if isinstance(backends, Mapping) else {name: _backend(name, options) for name in backends}
     figures = None

@@ -41,8 +41,12 @@ def predict(
     Frames past the encoding's n_steps are cut, fewer are followed by silence, as in training. Predictions come in the
     inputs' order. Raises DataError for an input that the network does not read.
 
-        for one in predict(IntegerNetwork.load("network.h5"), ["yes.wav", "no.wav"]):
-            print(one.class_name, one.margin)
+    >>> import numpy as np
+    >>> import delaytool as dt
+    >>> network = dt.load("tests/golden/three-layers.h5")
+    >>> frames = np.load("tests/golden/three-layers.npz")["frames"]  # (sample, time, channel)
+    >>> [(one.sample, one.class_name, one.margin) for one in predict(network, frames)]
+    [(0, '3', 1727.45), (1, '3', 3339.55)]
     """
     predictions = []
     for number, given in enumerate(inputs_listed(inputs)):

@@ -87,6 +87,13 @@ class DelayNetwork(nn.Module):
 
     sigma, the width of every layer's taps in steps, is an attribute that a schedule lowers; None means rounded delays
     and single taps, which is how the network is evaluated and exported. A forward pass may be given another one.
+
+    >>> from delaytool.models.config import ModelConfig
+    >>> network = DelayNetwork(n_in=8, n_classes=3, config=ModelConfig(hidden=(16,), max_delay=5))
+    >>> network.layer_names(), network.n_synapses()
+    (['hidden1', 'readout'], 176)
+    >>> network.eval()(torch.zeros(2, 20, 8)).shape[1:]  # (time, batch, class) of frames (batch, time, channel)
+    torch.Size([2, 3])
     """
 
     def __init__(self, n_in: int, n_classes: int, config: ModelConfig) -> None:

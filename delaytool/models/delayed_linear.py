@@ -69,6 +69,8 @@ class DelayedLinear(nn.Module):
     discarded_mass  share of a tap that 'windowed' may leave out
     device, dtype   of the parameters, as PyTorch's layers have them
 
+    Its parameters and buffers:
+
     weight   (out_features, in_features, taps); 0 where there is no tap
     delay    (out_features, in_features, taps), in steps; (1, in_features, taps) where each sender has its own,
              (out_features, 1, taps) where each receiver has. With 'none' and 'dense' tap j has delay j, and it is

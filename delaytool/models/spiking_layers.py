@@ -16,6 +16,11 @@ class BatchNorm(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d` over all dimensions but the last: (time, batch, neuron), in any order before the neurons.
 
     Arguments, parameters and running statistics are that class's; the exporter folds them into weights and bias.
+
+    >>> import torch
+    >>> currents = torch.tensor([[[1.0, 5.0]], [[3.0, 9.0]]])  # (time 2, batch 1, neuron 2)
+    >>> BatchNorm(2)(currents).round(decimals=2).tolist()  # each neuron by its own mean and deviation
+    [[[-1.0, -1.0]], [[1.0, 1.0]]]
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -81,7 +86,11 @@ class LIF(nn.Module):
 class LeakyReadout(nn.Module):
     """Leaky integrators that never fire: v[t] = (1 - 1/tau) v[t - 1] + x[t], the membrane of which is the output.
 
-    tau in steps, 1 or more; 1: the input itself. batch_first as for `LIF`.
+    tau in steps, 1 or more; 1: the input itself. batch_first as for `LIF`. Raises ModelError as `LIF` does.
+
+    >>> import torch
+    >>> LeakyReadout(tau=2.0)(torch.tensor([[1.0], [0.0], [0.0]])).flatten().tolist()
+    [1.0, 0.5, 0.25]
     """
 
     def __init__(self, tau: float = 2.0, *, batch_first: bool = False) -> None:

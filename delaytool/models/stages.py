@@ -31,6 +31,18 @@ class Synapses:
     bias          (n_out,), added in every step past the current's decay; None: none
     current_tau   time constant in steps of the leaky integrator behind the sum; 1: none
     lengthens     steps by which the output is longer than the input
+
+    A module that the exporter does not know is exported by the stages that it computes:
+
+    >>> import delaytool as dt
+    >>> class Net:
+    ...     def stages(self):
+    ...         weight, delay = torch.ones(1, 2, 1), torch.tensor([[[0.0], [3.0]]])  # two inputs, one output
+    ...         return [Synapses(weight, delay), Neurons(tau=2.0, threshold=1.5), torch.nn.Linear(1, 2), LeakyReadout()]
+    >>> frames = torch.zeros(1, 6, 2)  # (sample, time, channel)
+    >>> frames[0, 4, 0] = frames[0, 1, 1] = 1  # they meet at step 4
+    >>> dt.simulate_stages(Net(), frames)[0][0, :, 0].tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     """
 
     weight: Tensor
@@ -42,7 +54,17 @@ class Synapses:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """Batch norm at rest, each tensor (n_out,): out = gamma (in - mean) / sqrt(variance + eps) + beta."""
+    """Batch norm at rest, each tensor (n_out,): out = gamma (in - mean) / sqrt(variance + eps) + beta.
+
+    >>> import delaytool as dt
+    >>> one = torch.ones(1)
+    >>> class Net:
+    ...     def stages(self):
+    ...         synapses = Synapses(torch.ones(1, 1, 1), torch.zeros(1, 1, 1))
+    ...         return [synapses, Norm(4 * one, 0 * one, one / 2, one, eps=0.0), Neurons(tau=1.0, threshold=None)]
+    >>> dt.simulate_stages(Net(), [[[0], [1]]])[0].flatten().tolist()
+    [-2.0, 2.0]
+    """
 
     gamma: Tensor
     beta: Tensor
@@ -60,6 +82,13 @@ class Neurons:
     gain          factor of the input
     current_tau   time constant in steps of the current, biases included; 1: none
     recurrent     synapses from the population to itself, whose spikes take one step besides their delay
+
+    >>> import delaytool as dt
+    >>> class Net:
+    ...     def stages(self):
+    ...         return [Synapses(torch.ones(1, 1, 1), torch.zeros(1, 1, 1)), Neurons(tau=2.0, threshold=None, gain=0.5)]
+    >>> dt.simulate_stages(Net(), [[[1], [0], [0]]])[0].flatten().tolist()
+    [0.5, 0.25, 0.125]
     """
 
     tau: float
@@ -71,7 +100,15 @@ class Neurons:
 
 @dataclass(frozen=True)
 class Padding:
-    """Silent steps that are put before and after the input of the next synapses."""
+    """Silent steps that are put before and after the input of the next synapses.
+
+    >>> import delaytool as dt
+    >>> class Net:
+    ...     def stages(self):
+    ...         return [Padding(before=2, after=1), torch.nn.Linear(1, 1, bias=False), Neurons(tau=1.0, threshold=None)]
+    >>> dt.simulate_stages(Net(), [[[1], [0]]])[0].shape  # (sample, step, neuron): two steps have become five
+    (1, 5, 1)
+    """
 
     before: int
     after: int

@@ -44,11 +44,14 @@ class StreamStep:
 class Stream:
     """A network that runs for as long as it is fed.
 
-        stream = Stream(network)
-        for frame in frames:
-            print(stream.step(frame).readout)
-
     A layer's step sees input that is one step old and more, as in a run; feed frames of zeros for silence.
+
+    >>> import delaytool as dt
+    >>> stream = Stream(dt.load("tests/golden/one-neuron.h5"))
+    >>> [bool(stream.step([payload]).spikes[0][0]) for payload in (0, 0, 1, 0, 0)]  # one input, one neuron
+    [False, False, False, True, False]
+    >>> stream.n_steps
+    5
     """
 
     def __init__(self, network: IntegerNetwork) -> None:

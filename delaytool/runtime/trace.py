@@ -13,6 +13,14 @@ class Trace:
 
     spikes   (sample, step, neuron) bool
     u, v     (sample, step, neuron) int32: after the step's update; v after the reset
+
+    A spike that is sent at step 2 over a synapse of weight 64 and delay 0 is in the current at step 3:
+
+    >>> import delaytool as dt
+    >>> network = dt.load("tests/golden/delay-0.h5")
+    >>> trace = dt.run(network, [[[0], [0], [1], [0], [0]]])
+    >>> trace.u[0][0, :5, 0].tolist()
+    [0, 0, 0, 4096, 3072]
     """
 
     spikes: tuple[np.ndarray, ...]

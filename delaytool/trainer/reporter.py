@@ -20,11 +20,14 @@ class Reporter:
     the run from its recipe. An exception that it raises ends training as Ctrl-C does: the last whole epoch is kept, and
     `resume` goes on.
 
-        class Plateau(Reporter):
-            def epoch(self, metrics, is_best):
-                print(metrics["epoch"], metrics["validation_accuracy"], "*" if is_best else "")
-
-        train(load_recipe("digits"), "runs/digits", reporter=Plateau())
+    >>> import delaytool as dt
+    >>> class Epochs(dt.Reporter):
+    ...     def epoch(self, metrics, is_best):
+    ...         print("epoch", metrics["epoch"], "moved delays of", *metrics["delay_moved"])
+    >>> settings = {"model.hidden": [4], "trainer.epochs": 2}
+    >>> run = dt.train("digits", folder="runs/reported", overrides=settings, reporter=Epochs())
+    epoch 1 moved delays of hidden1 readout
+    epoch 2 moved delays of hidden1 readout
     """
 
     def reading(self, what: str, done: int, total: int) -> None:

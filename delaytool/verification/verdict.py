@@ -110,6 +110,15 @@ class Verdict(Figures):
 
     max_drop   points; None: the drop does not count
     binding    the comparison of the file's integers with the trained checkpoint; None: there was none
+
+    >>> import delaytool as dt
+    >>> network = dt.load("tests/golden/three-layers.h5")
+    >>> frames = np.load("tests/golden/three-layers.npz")["frames"]
+    >>> verdict = dt.verify(network, frames, labels=[3, 1], max_drop=0.5)  # of what float accuracy is not known
+    >>> verdict.passed, verdict.exit_code, verdict.accuracy["engine"]
+    (False, 4, 0.5)
+    >>> verdict.comparisons["reference"].mismatches["readout"]  # numbers of values that differ from the engine's
+    {'u': 0, 'v': 0, 'spikes': 0}
     """
 
     comparisons: dict[str, TraceComparison]

@@ -96,6 +96,15 @@ def test_samples_of_several_lengths_end_in_silence():
         assert not again[index, 3 + index % 5 :].any()
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.uint8, np.int64])
+def test_units_may_be_of_any_whole_type(kind):
+    """uint16, as the ear and SHD's files have them, cannot hold the -1 of a sample without spikes."""
+    times, units = np.linspace(0, 0.02, 5), np.array([0, 3, 1, 4, 2], kind)
+    events = [(times, units), (times[:0], units[:0])] * 8
+    data = in_memory((events, np.arange(16) % 2), SPEC)
+    assert data.splits.train.n_units == 5
+
+
 def test_events_are_events():
     rng = np.random.default_rng(1)
     events = [(np.sort(rng.uniform(0, 0.1, 9)), rng.integers(0, 6, 9)) for _ in range(16)]

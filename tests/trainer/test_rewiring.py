@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 import torch
@@ -270,8 +269,7 @@ def test_impossible_structure_is_one_line(override, text):
 
 def test_the_recipes_of_the_page_are_recipes(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "methods" / "structure.md").read_text()
-    blocks = re.findall(r"(?:^    .*\n)+", page, flags=re.M)
-    recipes = [dedent(block) for block in blocks if block.startswith('    extends = "')]
+    recipes = re.findall(r"^```toml\n(extends = .*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     assert len(recipes) == 3
     seen = []
     for recipe in recipes:
