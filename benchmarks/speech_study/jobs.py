@@ -127,6 +127,30 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
     }
 
 
+def evaluated_line(job: Job, folder: Path, data: FramesByName, device: str) -> dict[str, Any]:
+    """As much of a job's line as its kept network tells; the figure is the last epoch's, and there are no curves."""
+    saved = Checkpoint.load(folder / "last.pt")
+    on = loop.training_device(device)
+    frames = data.training_data(saved.recipe, job.data)
+    predict = _predict(saved, on)
+    part = frames.validation.to(on)
+    line = {
+        "name": job.name,
+        **asdict(job),
+        "settings": list(job.settings),
+        "values": saved.recipe.model_dump(mode="json"),
+        "samples": {"train": len(frames.train), "evaluated": len(part)},
+        "parameters": saved.float_network().n_parameters(),
+        "predictions": predictions(predict, part),
+        "labels": as_text(part.labels.tolist()),
+    }
+    right = sum(one == other for one, other in zip(line["predictions"], line["labels"], strict=True))
+    line["last"] = right / len(part)
+    if job.stage == "compare":
+        line["damaged"] = accuracies(predict, part, frames.encoding.max_payload)
+    return line
+
+
 def _predict(saved: Checkpoint, device: torch.device) -> Predict:
     network = saved.network().to(device)
     return lambda frames: class_scores(network(frames, None)).argmax(1)

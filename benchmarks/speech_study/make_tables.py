@@ -103,7 +103,8 @@ def markdown(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
 def figures(runs: list[Line]) -> list[str]:
     """Seeds, and the three figures of a row."""
     keys = ("last", "mean_of_last", "best_on_test")
-    return [str(len(runs)), *(percent([line[key] for line in runs]) for key in keys)]
+    found = [[line[key] for line in runs if key in line] for key in keys]
+    return [str(len(runs)), *(percent(values) if len(values) == len(runs) else "" for values in found)]
 
 
 def integers(runs: list[Line]) -> list[str]:

@@ -14,13 +14,17 @@ import argparse
 import json
 import shutil
 import sys
-import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from delaytool.analysis.layer_structure import MoranSettings, layer_structure
 from delaytool.analysis.receptive_fields import receptive_fields
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from runner import unpack_networks
+
 from delaytool.errors import DelaytoolError
 from delaytool.experiments.chip_costs import chip_costs, measure_activity
 from delaytool.experiments.chip_fit import find_subject, fit_subject
@@ -48,7 +52,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     results = options.output / "measured.jsonl"
     done = {json.loads(line)["name"] for line in results.read_text().splitlines()} if results.exists() else set()
-    names = sorted(unpack(options.archives, options.output / "runs"))
+    names = sorted(unpack_networks(options.archives, options.output / "runs"))
     wrong = 0
     for name in names[options.part[0] :: options.part[1]]:
         if name in done:
@@ -60,16 +64,6 @@ def main() -> None:
             wrong += 1
         print(f"{name}: {describe(line)}", flush=True)
     sys.exit(min(wrong, 1))
-
-
-def unpack(archives: list[Path], folder: Path) -> list[str]:
-    """Each network into FOLDER/NAME/last.pt; the names."""
-    names = []
-    for path in archives:
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
-            names += [Path(entry).parent.name for entry in archive.getnames()]
-    return names
 
 
 def measured(run: Path, data: Path, bit_samples: int) -> dict[str, Any]:

@@ -170,6 +170,16 @@ class Runner:
             archive.close()
 
 
+def unpack_networks(archives: list[Path], folder: Path) -> list[str]:
+    """Each network into FOLDER/NAME/last.pt; the names."""
+    names = []
+    for path in archives:
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+            names += [Path(entry).parent.name for entry in archive.getnames()]
+    return names
+
+
 def _kind(job: Job) -> tuple[str, bool]:
     """Runs of one kind take about as long per epoch."""
     return job.data.partition("-")[0], job.reference

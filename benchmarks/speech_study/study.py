@@ -7,16 +7,20 @@
     python benchmarks/speech_study/study.py search --packs packs -o found --seconds 150 --jobs 12
     python benchmarks/speech_study/study.py choose found/results.jsonl
     python benchmarks/speech_study/study.py rows --packs packs -o rows --seconds 240 --jobs 12
+    python benchmarks/speech_study/study.py evaluate networks-*.tar --packs packs -o evaluated.jsonl
 
 'search' screens settings and tries candidates on folds of the training part's speakers; 'choose' writes the best into
 recipes/own.toml and recipes/augmented.toml; 'rows' trains what the tables compare; 'unpack' writes the HDF5 files
-that `delaytool train --data` and `measure_networks.py` read. Each takes up what its folder has already; runs whose
-data have no pack are left out. `--tiny` makes every run small, to see that all goes through; its figures mean nothing.
+that `delaytool train --data` and `measure_networks.py` read. 'evaluate' makes the lines of networks that were kept
+anew, where only the networks came back from another machine: with the last epoch's accuracy, without curves. Each takes
+up what its folder has already; runs whose data have no pack are left out. `--tiny` makes every run small, to see that
+all goes through; its figures mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -28,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import rows as tables
 import search as choosing
 import tomli_w
-from jobs import RECIPES
-from runner import Runner, read_lines
+from jobs import RECIPES, evaluated_line
+from runner import Runner, read_lines, unpack_networks
 from spike_sets import differing_frames, pack, read_pack, write_hdf5, write_part
 from study_data import DIGITS_SPEAKERS, HELD_OUT, StudyData
 
@@ -77,11 +81,17 @@ def main() -> None:
     selection = verbs.add_parser("select", help="the ten commands out of Speech Commands: its test list's ten keywords")
     selection.add_argument("speech", type=Path, help="the folder that `delaytool data speech-commands` made")
     selection.add_argument("-o", "--output", type=Path, required=True)
+    evaluating = verbs.add_parser("evaluate", help="the lines of networks that were kept")
+    evaluating.add_argument("archives", type=Path, nargs="+", help="networks-*.tar of 'rows'")
+    evaluating.add_argument("--packs", type=Path, required=True)
+    evaluating.add_argument("-o", "--output", type=Path, required=True, help="a file like results.jsonl")
+    evaluating.add_argument("--device", default="auto")
     choice = verbs.add_parser("choose", help="write the recipes that a search has found")
     choice.add_argument("results", type=Path)
     options = parser.parse_args()
     actions = {
         "select": _select, "pack": _pack, "unpack": _unpack, "search": _search, "choose": _choose, "rows": _rows,
+        "evaluate": _evaluate,
     }  # fmt: skip
     actions[options.verb](options)
 
@@ -209,6 +219,21 @@ def _rows(options: argparse.Namespace) -> None:
         runner.run(jobs)
         runner.archive(jobs)
     print(f"{sum('error' not in line for line in runner.lines)} runs in {options.output / 'results.jsonl'}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    data = StudyData(options.packs)
+    jobs = {job.name: job for job in tables.rows()}
+    with tempfile.TemporaryDirectory() as folder:
+        names = unpack_networks(options.archives, Path(folder))
+        done = {line["name"] for line in read_lines(options.output)}
+        for name in names:
+            if name in done:
+                continue
+            line = evaluated_line(jobs[name], Path(folder) / name, data, options.device)
+            with open(options.output, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"{name}: last {100 * line['last']:.2f} %", flush=True)
 
 
 if __name__ == "__main__":
