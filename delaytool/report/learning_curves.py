@@ -1,0 +1,21 @@
+"""The learning curves of several methods or settings beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from delaytool.report.inline_svg import inline_svg
+from delaytool.report.training_figures import Metrics, learning_curves
+
+
+def draw_learning_curves(curves: Mapping[str, Sequence[Metrics]]) -> list[Markup]:
+    """Accuracy on validation and loss in training over epochs. curves: by name, the metrics of each run."""
+    return [
+        inline_svg(
+            learning_curves(curves, "validation_accuracy", "Validation accuracy (%)", 100),
+            "Validation accuracy over epochs",
+        ),
+        inline_svg(learning_curves(curves, "train_loss", "Training loss (cross-entropy)"), "Training loss over epochs"),
+    ]
