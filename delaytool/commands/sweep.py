@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
-from delaytool.commands.console import echo
+from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -129,7 +129,7 @@ def _show(folder: SweepFolder) -> int:
     if unfinished:
         console.print(f"not finished: {', '.join(unfinished)}")
     written = write_tables(results, folder.path)
-    echo(f"tables: {', '.join(map(str, written))}")
+    print_wrapped(f"tables: {', '.join(map(str, written))}")
     _draw(results, folder)
     echo(f"runs: {folder.path / 'runs'}    export one with: delaytool export RUN")
     return 1 if results.count("failed") or _final_failed(folder) else 0
@@ -159,9 +159,9 @@ def _draw(results: Results, folder: SweepFolder) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("matplotlib", "jinja2", "markupsafe"):
             raise
-        echo(f"no page and no picture: {MissingExtraError('it', error.name, 'plots')}")
+        print_wrapped(f"no page and no picture: {MissingExtraError('it', error.name, 'plots')}")
         return
     page, picture = folder.path / "sweep.html", folder.path / "results.png"
     write_page(results, folder, page)
     drawn = f"    picture: {picture}" if write_figure(results, picture) else ""
-    echo(f"page: {page}{drawn}")
+    print_wrapped(f"page: {page}{drawn}")

@@ -153,9 +153,11 @@ def _columns(comparison: MethodComparison, columns: tuple[str, ...]) -> list[tup
 
 
 def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Headings and rows of accuracies, costs and NeuroBench's metrics: one table would be too wide for a terminal."""
+    """Headings and rows of accuracies, costs and NeuroBench's metrics: tables that a terminal of 80 columns holds."""
     costs = tuple(name for name in headings(comparison) if name not in _NOT_COSTS and name not in NEUROBENCH)
-    return [(columns, _columns(comparison, columns)) for columns in (ACCURACY_COLUMNS, costs, ("method", *NEUROBENCH))]
+    names = tuple(NEUROBENCH)
+    tables = (ACCURACY_COLUMNS, costs, ("method", *names[:3]), ("method", *names[3:]))
+    return [(columns, _columns(comparison, columns)) for columns in tables]
 
 
 def reasons(comparison: MethodComparison) -> list[str]:

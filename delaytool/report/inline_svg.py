@@ -17,8 +17,8 @@ _DROPPED = ("metadata", "style")
 _DECIMALS = re.compile(r"(\d\.\d\d)\d+")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FAMILY = re.compile(r"font-family: [^;]+; ?|'DejaVu Sans'[^;]*")
-# A raster part has two pixels for each CSS pixel of a full-width figure.
-_DPI = 150
+# A raster part has a pixel or more for each CSS pixel of a full-width figure.
+_DPI = 110
 
 
 @styled

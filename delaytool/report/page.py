@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from delaytool.report.recipe_changes import RecipeChanges
 
 FIELDS_SHOWN = 12
+# Samples of a large network are left out where they would make the page larger than 2 MB.
+MOST_SAMPLE_BYTES = 1_000_000
 
 
 SECTIONS = {
@@ -182,21 +184,25 @@ def _samples(content: Content) -> dict[str, Any] | None:
     if not content.samples or content.file is None:
         return None
     network = content.file.network
-    return {
-        "shown": [
+    shown: list[dict[str, Any]] = []
+    for one in content.samples:
+        svg = inline_svg(
+            raster(network, one), f"Spikes of every layer and membranes of the readout for sample {one.index}"
+        )
+        if shown and sum(len(each["svg"]) for each in shown) + len(svg) > MOST_SAMPLE_BYTES:
+            break
+        shown.append(
             {
                 "index": one.index,
                 "label": class_name(network, one.label),
                 "prediction": class_name(network, one.prediction),
                 "is_right": one.is_right,
-                "svg": inline_svg(
-                    raster(network, one),
-                    f"Spikes of every layer and membranes of the readout for sample {one.index}",
-                ),
+                "svg": svg,
             }
-            for one in content.samples
-        ],
-        "wrong": sum(not one.is_right for one in content.samples),
+        )
+    return {
+        "shown": shown,
+        "wrong": sum(not one["is_right"] for one in shown),
         "readout": network.readout,
     }
 

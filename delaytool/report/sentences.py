@@ -226,7 +226,6 @@ def describe_measurement(content: Content) -> list[str]:
     if verdict.floats is not None:
         origin = verdict.floats.origin
         sentences.append(f"The float network's accuracies were {origin}.")
-    sentences.append(describe_comparison(verification))
     return sentences
 
 

@@ -1,4 +1,4 @@
-"""The pages in a browser: nothing is cut off, on a desktop and on a phone, in light and in dark, with script or without."""
+"""The pages in a browser: nothing is cut off on a desktop or a phone, in light or dark, with script or without."""
 
 from __future__ import annotations
 
