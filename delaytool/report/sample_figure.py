@@ -61,7 +61,7 @@ def _spike_panel(axes: Axes, name: str, values: np.ndarray, height: float) -> No
     step, neuron = np.nonzero(values)
     is_raster = len(step) > MANY_MARKS
     payload = values[step, neuron].astype(float)
-    strength = 1.0 if payload.size == 0 or payload.max() <= 1 else 0.25 + 0.75 * payload / payload.max()
+    strength = 1.0 if payload.size == 0 or payload.max() <= 1 else 0.4 + 0.6 * payload / payload.max()
     size = values.shape[1]
     axes.scatter(
         step, neuron, marker="|", s=max(1.2, 0.85 * height * 72 / size) ** 2,
