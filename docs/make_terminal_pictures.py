@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pyte
@@ -92,9 +93,9 @@ def _styled(screen: pyte.Screen) -> Text:
     lines = []
     for number in range(LINES):
         line = Text()
-        for column in range(COLUMNS):
-            cell = screen.buffer[number][column]
-            line.append(cell.data, Style(color=_color(cell.fg), bold=cell.bold, italic=cell.italics))
+        cells = [screen.buffer[number][column] for column in range(COLUMNS)]
+        for (color, bold, italic), part in groupby(cells, key=lambda cell: (cell.fg, cell.bold, cell.italics)):
+            line.append("".join(cell.data for cell in part), Style(color=_color(color), bold=bold, italic=italic))
         line.rstrip()
         lines.append(line)
     while lines and not lines[-1].plain:

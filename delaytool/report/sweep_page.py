@@ -27,7 +27,7 @@ SECTIONS = {
     "runs": "All runs",
     "recipe": "Recipe",
 }
-# More curves than this cannot be distinguished: those of the best settings on validation are shown.
+# More curves than this cannot be distinguished: the best settings on validation are shown, or the first ones.
 MOST_CURVES = 6
 
 
@@ -40,7 +40,8 @@ def compose(results: Results, folder: SweepFolder) -> str:
     """The page as text."""
     figure = draw(results)
     best = _by_validation(results)
-    shown = best[:MOST_CURVES]
+    trained = best or [setting for setting in results.settings if setting.count("finished")]
+    shown = trained[:MOST_CURVES]
     curves = {_name(setting): [_metrics(folder, run) for run in _finished(setting)] for setting in shown}
     absent = {"figure": figure is None, "curves": not curves}
     return render(
@@ -55,7 +56,8 @@ def compose(results: Results, folder: SweepFolder) -> str:
         rows=rows.sweep_rows(results),
         figure=None if figure is None else inline_svg(figure, "Test accuracy over the values that are swept"),
         curves=draw_learning_curves(curves) if curves else [],
-        left_out=len(best) - len(shown),
+        curves_of="the best settings on validation" if best else "the first settings",
+        left_out=len(trained) - len(shown),
         failed=[(run.setting.name, run.error) for run in results.runs if run.state == "failed"],
         waiting=[run.setting.name for run in results.runs if run.state in ("running", "waiting")],
         run_headings=("run", "state", "best epoch", "validation", "test, rounded"),
