@@ -28,7 +28,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 COLUMNS, LINES = 80, 600
-PICTURES = Path(__file__).parent / "pictures" / "terminal"
+PICTURES = Path(__file__).parents[1] / "build" / "terminal"
 # Name of the picture, and the command as the README has it, on data that need no download.
 COMMANDS = {
     "train": "delaytool train digits -o demo/digits --set trainer.epochs=12",

@@ -166,7 +166,7 @@ def _cost_figures(content: Content) -> list[Figure]:
         figures.append(Figure("neurons that never fire", f"{dead:,}", note))
     if content.decision_seconds is not None:
         verdict = content.verification.whole
-        together = f"{1000 * verdict.seconds[verdict.backend] / verdict.samples:.3g} per sample, all together"
+        together = f"{1000 * verdict.seconds[verdict.backend] / verdict.samples:.3g} ms per sample, all together"
         figures.append(Figure("time of a decision", f"{1000 * content.decision_seconds:.3g} ms", together))
     return figures
 
