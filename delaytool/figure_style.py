@@ -1,9 +1,7 @@
-"""How figures look, and how they get into a page."""
+"""How figures look, on paper, in a README and on a light or dark page."""
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,40 @@ from delaytool.printable import printable
 # Okabe and Ito's colors, which people with any color vision can distinguish.
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-INK, MUTED, FAINT, GRID = "#1f2933", "#5f6b7a", "#c3cad3", "#e6e9ed"
+INK, MUTED, FAINT, GRID, PAPER = "#1f2933", "#5f6b7a", "#c3cad3", "#e6e9ed", "#ffffff"
+# Spikes of the input where a raster image holds them: it cannot change its colors, so they are readable on any page.
+ON_ANY_PAGE = "#7b8794"
+
+# On a page every color is a CSS variable: its name, and the color that it has where the reader prefers a dark page.
+ON_DARK_PAGE = {
+    INK: ("ink", "#e6eaee"),
+    MUTED: ("muted", "#a9b4c0"),
+    FAINT: ("faint", "#566270"),
+    GRID: ("grid", "#2b343e"),
+    PAPER: ("paper", "#14191f"),
+    BLUE: ("blue", "#4aa8e8"),
+    VERMILLION: ("vermillion", "#ff8a4c"),
+    GREEN: ("green", "#35c79a"),
+    ORANGE: ("orange", "#f0b429"),
+    SKY: ("sky", "#3f93c9"),
+    PURPLE: ("purple", "#e29cc3"),
+}
 
 # The page's own fonts, so that figures and text match.
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# Inches: half of a page's width, and all of it. At half, text has the size of a caption on a desktop and on a phone.
+HALF = (4.0, 2.5)
+FULL_WIDTH = 11.2
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "text.parse_math": False,  # a name with $ in it is a name
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.titlesize": 9.5,
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
-    "axes.titlepad": 8,
+    "axes.titlepad": 7,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
@@ -38,8 +56,8 @@ STYLE: dict[Any, Any] = {
     "ytick.color": FAINT,
     "xtick.labelcolor": MUTED,
     "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -48,10 +66,10 @@ STYLE: dict[Any, Any] = {
     "grid.color": GRID,
     "grid.linewidth": 0.8,
     "lines.linewidth": 1.6,
-    "legend.facecolor": "white",
+    "legend.facecolor": PAPER,
     "legend.edgecolor": "none",
     "legend.framealpha": 0.9,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 7.5,
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
     "svg.hashsalt": "delaytool",  # the same run gives the same page
 }
@@ -69,13 +87,10 @@ def unclutter(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
-@styled
-def as_data_uri(figure: Figure) -> str:
-    """The figure as an SVG inside an address, so that a page needs no second file."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
-    svg = printable(buffer.getvalue(), keep="\n\t").replace("'DejaVu Sans'", FONTS)  # XML has no control characters
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+def plain_name(name: str, longest: int) -> str:
+    """A name that a file gave, on a picture: without control characters, and not too long."""
+    text = printable(name)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 @styled

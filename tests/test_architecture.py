@@ -94,7 +94,7 @@ PACKAGES: dict[str, set[str]] = {
     "experiments.import_nir": {"nir"},
     "experiments.run_network": {"numpy"},
     "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
-    "report": {"numpy", "matplotlib", "jinja2"},
+    "report": {"numpy", "matplotlib", "jinja2", "markupsafe"},
     "commands": {"click", "rich"},
     "commands.error_lines": set(),
     "cli": {"click"},

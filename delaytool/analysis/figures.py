@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 # Excitation and inhibition in Okabe and Ito's vermillion and blue, which people with any color vision can distinguish.
 EXCITATION, INHIBITION = VERMILLION, BLUE
-DIVERGING = LinearSegmentedColormap.from_list("delaytool", [INHIBITION, "#ffffff", EXCITATION])
+# Weak weights are nearly transparent, so that a figure suits a light and a dark page.
+DIVERGING = LinearSegmentedColormap.from_list(
+    "delaytool",
+    [(0, (INHIBITION, 1.0)), (0.5, (INHIBITION, 0.0)), (0.5, (EXCITATION, 0.0)), (1, (EXCITATION, 1.0))],
+)
 COLUMNS = 6
 # Cells beyond this quantile of their sizes have the full color, so that one strong synapse does not pale the rest.
 FULL_COLOR = 0.98

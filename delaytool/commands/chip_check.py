@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from delaytool.commands.console import echo
+from delaytool.commands.console import print_wrapped
 from delaytool.commands.warnings import show_warnings
 from delaytool.errors import RecipeError
 from delaytool.experiments.chip_fit import (
@@ -107,7 +107,7 @@ def keep_fitting(settings: list[Setting], target: str, cores: int | None) -> lis
             kept.append(setting)
             continue
         reason = result.reasons[0]
-        echo(f"left out, does not fit {chip.name}: {setting.name}: {reason}")
+        print_wrapped(f"left out, does not fit {chip.name}: {setting.name}: {reason}")
     if not kept:
         raise SweepError(
             f"--fits {target}: none of {len(settings)} runs fits ({reason}); see what would with: delaytool map RECIPE"

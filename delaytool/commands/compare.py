@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
-from delaytool.commands.console import echo
+from delaytool.commands.console import print_wrapped
 from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -161,5 +161,5 @@ def _show(folder: SweepFolder, target: str) -> int:
     written = tables.write_tables(comparison, folder.path)
     page = folder.path / "comparison.html"
     write_page(comparison, page)
-    echo(f"page: {page}    tables: {', '.join(map(str, written))}")
+    print_wrapped(f"page: {page}    tables: {', '.join(map(str, written))}")
     return 1 if any(run.state == "failed" for run in comparison.runs) else 0

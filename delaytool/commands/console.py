@@ -38,6 +38,11 @@ def styled(style: str, status: str, rest: str = "") -> RenderableType:
     return Text.assemble((printable(status), Style.parse(style)), printable(rest, keep="\n\t"))
 
 
+def print_wrapped(text: str, *, err: bool = False) -> None:
+    """Print a sentence, which a terminal shows wrapped between words; for a command to copy, or JSON, use `echo`."""
+    PlainConsole(stderr=err).print(text)
+
+
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line, control characters written out."""
+    """Print a line as it is, control characters written out: a terminal breaks it at its edge, if it is longer."""
     click.echo(printable(text, keep="\n\t"), err=err)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.completion import complete_targets
-from delaytool.commands.console import echo
+from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.export_report import data_option, print_export
 from delaytool.commands.quiet import quiet_option
 from delaytool.contract.network import IntegerNetwork
@@ -102,8 +102,10 @@ def _write_netx(done: Export, output: Path) -> None:
         write_netx(done.network, path)
     except ExportError as error:
         path.unlink(missing_ok=True)  # an earlier export's file would hold another network
-        echo(f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does ({error})")
+        print_wrapped(
+            f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does ({error})"
+        )
         if done.network.target != "loihi2-netx":
-            echo("a copy in that format, if you want one: export again with --target loihi2-netx")
+            print_wrapped("a copy in that format, if you want one: export again with --target loihi2-netx")
     else:
         echo(f"netx file for lava-dl: {path}")

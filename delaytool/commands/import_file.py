@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from delaytool.commands.console import echo
+from delaytool.commands.console import echo, print_wrapped
 from delaytool.files import require_writable_file
 
 if TYPE_CHECKING:
@@ -103,14 +103,16 @@ def _import_run(graph: Any, file: Path, output: Path, *, time_step_ms: float, ti
         )  # fmt: skip
     show_warnings(done.warnings)
     last = done.network.layers[-1]
-    echo(f"{file}: {done.sizes}, {', '.join(layer.kind for layer in done.network.layers)}")
+    print_wrapped(f"{file}: {done.sizes}, {', '.join(layer.kind for layer in done.network.layers)}")
     echo(
         f"read with steps of {time_step_ms:g} ms, times in {time_unit}, forward Euler, reset to 0, "
         + ("a step from layer to layer" if done.timing == "chip" else "spikes without a delay arrive in their own step")
     )
-    echo(f"the class is read from the membrane of {last.name} ({last.kind}), as if it never fired")
-    echo(f"test accuracy with rounded delays: {format_accuracy(done.accuracy, done.samples)} ({done.samples} samples)")
-    echo("it is a float network: export calibrates it, choosing scales on validation samples of these data")
+    print_wrapped(f"the class is read from the membrane of {last.name} ({last.kind}), as if it never fired")
+    print_wrapped(
+        f"test accuracy with rounded delays: {format_accuracy(done.accuracy, done.samples)} ({done.samples} samples)"
+    )
+    print_wrapped("it is a float network: export calibrates it, choosing scales on validation samples of these data")
     echo(f"run: {output}    next: delaytool export {quote(str(output))} --target loihi2")
 
 

@@ -6,9 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
 
 from delaytool.commands.completion import complete_recipes
-from delaytool.commands.console import echo
+from delaytool.commands.console import PlainConsole, echo
 
 if TYPE_CHECKING:
     from delaytool.trainer.recipe import Recipe
@@ -34,14 +35,23 @@ def command(name: str | None, keys: bool) -> None:
     if name is not None:
         click.echo(load_recipe(name).to_toml(), nl=False)
         return
-    for preset in preset_names():
-        recipe = load_recipe(preset)
-        model = recipe.model
-        click.echo(
-            f"{preset:14} {recipe.data.source}: {len(model.hidden)}L-{model.kernel_count}KC, "
-            f"{' x '.join(str(size) for size in model.hidden)} neurons, delays 0..{model.max_delay} steps "
-            f"of {recipe.data.time_step_ms:g} ms, {recipe.trainer.epochs} epochs"
-        )
+    rows = [(preset, _described(load_recipe(preset))) for preset in preset_names()]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    PlainConsole().print(table)
+
+
+def _described(recipe: Recipe) -> str:
+    """Data, layers, delays and epochs, in a line."""
+    model = recipe.model
+    return (
+        f"{recipe.data.source}: {len(model.hidden)}L-{model.kernel_count}KC, "
+        f"{' x '.join(str(size) for size in model.hidden)} neurons, delays 0..{model.max_delay} steps "
+        f"of {recipe.data.time_step_ms:g} ms, {recipe.trainer.epochs} epochs"
+    )
 
 
 def _print_keys(recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from delaytool.commands.console import echo
+from delaytool.commands.console import print_wrapped
 from delaytool.commands.quiet import quiet_option
 
 
@@ -69,8 +69,8 @@ def command(
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)
     verdict = describe_verdict(content)
-    echo(f"{verdict.word}: {verdict.sentence}")
+    print_wrapped(f"{verdict.word}: {verdict.sentence}")
     for warning in verdict.warnings:
-        echo(f"WARNING: {warning}")
-    echo(verdict.bound)
-    echo(f"page: {output}")
+        print_wrapped(f"WARNING: {warning}")
+    print_wrapped(verdict.bound)
+    print_wrapped(f"page: {output}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
-from delaytool.commands.console import echo
+from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -129,8 +129,8 @@ def _show(folder: SweepFolder) -> int:
     if unfinished:
         console.print(f"not finished: {', '.join(unfinished)}")
     written = write_tables(results, folder.path)
-    echo(f"tables: {', '.join(map(str, written))}")
-    _draw(results, folder.path / "results.png")
+    print_wrapped(f"tables: {', '.join(map(str, written))}")
+    _draw(results, folder)
     echo(f"runs: {folder.path / 'runs'}    export one with: delaytool export RUN")
     return 1 if results.count("failed") or _final_failed(folder) else 0
 
@@ -149,15 +149,19 @@ def _final_failed(folder: SweepFolder) -> bool:
     return bool(errors)
 
 
-def _draw(results: Results, path: Path) -> None:
+def _draw(results: Results, folder: SweepFolder) -> None:
+    """The page and the picture, where what draws them is installed."""
     from delaytool.errors import MissingExtraError
 
     try:
         from delaytool.report.sweep_figure import write_figure
+        from delaytool.report.sweep_page import write_page
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if error.name not in ("matplotlib", "jinja2", "markupsafe"):
             raise
-        echo(f"no picture: {MissingExtraError('it', 'matplotlib', 'plots')}")
+        print_wrapped(f"no page and no picture: {MissingExtraError('it', error.name, 'plots')}")
         return
-    if write_figure(results, path):
-        echo(f"picture: {path}")
+    page, picture = folder.path / "sweep.html", folder.path / "results.png"
+    write_page(results, folder, page)
+    drawn = f"    picture: {picture}" if write_figure(results, picture) else ""
+    print_wrapped(f"page: {page}{drawn}")

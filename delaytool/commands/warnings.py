@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from delaytool.commands.console import echo
+from delaytool.commands.console import print_wrapped
 
 
 def show_warnings(sentences: Iterable[str]) -> None:
     """One line each, on stderr, so that tables and JSON on stdout stay what they are."""
     for sentence in sentences:
-        echo(f"warning: {sentence}", err=True)
+        print_wrapped(f"warning: {sentence}", err=True)

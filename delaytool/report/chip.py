@@ -6,7 +6,6 @@ from typing import Any
 
 from delaytool.errors import DelaytoolError
 from delaytool.experiments.chip_costs import ChipCosts, chip_costs
-from delaytool.figure_style import as_data_uri
 from delaytool.hw_configs import load_target
 from delaytool.mapping.activity import mean_activity
 from delaytool.mapping.fit import Fit, fit, format_amount
@@ -15,6 +14,7 @@ from delaytool.mapping.kept import kept_placement
 from delaytool.mapping.shape import shape_of_network
 from delaytool.report.chip_figure import mesh_figure
 from delaytool.report.content import Content
+from delaytool.report.inline_svg import inline_svg
 from delaytool.runtime.neurobench import rows as neurobench_rows
 
 
@@ -73,10 +73,10 @@ def _placed(result: Fit, costs: ChipCosts) -> dict[str, Any]:
     assert placement is not None
     sentence = placement_sentence(placement, costs.traffic, costs.row_by_row_hops, costs.random_hops)
     return {
-        "figure": {
-            "alt": f"{result.packing.count} cores on the mesh of {result.target.title}",
-            "uri": as_data_uri(mesh_figure(result, placement, costs.traffic)),
-        },
+        "figure": inline_svg(
+            mesh_figure(result, placement, costs.traffic),
+            f"{result.packing.count} cores on the mesh of {result.target.title}",
+        ),
         "cores_per_tile": placement.mesh.cores_per_tile,
         "placement": sentence[0].upper() + sentence[1:],
         "mesh": f"The mesh is {placement.mesh.source}",

@@ -13,6 +13,7 @@ from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.experiments.sweep.setting import format_value
 from delaytool.trainer.recipe import all_values
+from delaytool.trainer.run_folder import RunFolder
 
 METHOD = "method"
 
@@ -27,11 +28,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Method:
-    """One recipe over its seeds and speakers. None: not available. Means are over the runs that have a figure."""
+    """One recipe over its seeds and speakers. None: not available. Means are over the runs that have a figure.
+
+    curves   metrics by epoch of each finished run
+    """
 
     name: str
     result: SettingResult
     measured: tuple[Measured, ...]
+    curves: tuple[list[dict[str, Any]], ...] = ()
 
     @property
     def finished(self) -> list[RunResult]:
@@ -167,7 +172,8 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
     for result in gather(folder).settings:
         done = [run for run in result.runs if run.state == "finished"]
         measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
-        methods.append(Method(str(result.values[METHOD]), result, measured))
+        curves = tuple(RunFolder(folder.run(run.setting)).read_metrics() for run in done)
+        methods.append(Method(str(result.values[METHOD]), result, measured, curves))
     pairs = compare_pairs([method.answers for method in methods])
     return MethodComparison(target, tuple(methods), _differences(methods), pairs)
 

@@ -4,49 +4,101 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from delaytool.figure_style import FONTS, as_data_uri
-from delaytool.files import atomic_path
+from markupsafe import Markup
+
+from delaytool.files import write_text_atomically
 from delaytool.report import comparison_figures as figures
 from delaytool.report import comparison_pairs as pairs
 from delaytool.report import comparison_tables as tables
 from delaytool.report.comparison import MethodComparison
-from delaytool.report.page import template_named
-from delaytool.version import __version__
+from delaytool.report.inline_svg import inline_svg
+from delaytool.report.learning_curves import draw_learning_curves
+from delaytool.report.render import render
+from delaytool.report.sentences import Figure
+
+SECTIONS = {
+    "accuracies": "Accuracies",
+    "significance": "Which differences could be chance",
+    "fit": "What does not fit, and what failed",
+    "figures": "Accuracy and its cost",
+    "curves": "Learning curves",
+    "costs": "Costs",
+    "recipes": "What differs between the recipes",
+}
 
 
 def write_page(comparison: MethodComparison, output: Path) -> None:
     """Compose the page and write it, whole or not at all."""
-    page = compose(comparison)
-    with atomic_path(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text_atomically(output, compose(comparison))
 
 
 def compose(comparison: MethodComparison) -> str:
     """The page as text."""
-    shown = []
-    if any(method.rounded for method in comparison.methods):
-        shown.append(("Test accuracy of each method", figures.accuracies(comparison)))
-    if (costs := figures.accuracy_against_events(comparison)) is not None:
-        shown.append(("Test accuracy against synaptic events", costs))
-    finished = sum(run.state == "finished" for run in comparison.runs)
-    return template_named("comparison.html.j2").render(
-        fonts=FONTS,
-        version=__version__,
+    accuracies, costs = tables.page_tables(comparison)
+    shown = _figures(comparison)
+    curves = _curves(comparison)
+    sentences = pairs.describe_pairs(comparison)
+    absent = {"significance": not sentences, "figures": not shown, "curves": not curves}
+    return render(
+        "comparison.html.j2",
+        {id: heading for id, heading in SECTIONS.items() if not absent.get(id)},
         title=f"{len(comparison.methods)} methods compared",
-        subtitle=f"{finished} of {len(comparison.runs)} runs finished, exported for {comparison.target} and verified",
+        subtitle=_subtitle(comparison),
         protocols=comparison.protocols,
-        headings=tables.headings(comparison),
-        rows=tables.rows(comparison),
-        accuracies=tables.ACCURACIES,
-        notes=tables.HEADING_NOTES,
-        reasons=tables.reasons(comparison),
+        key_figures=_key_figures(comparison),
+        accuracies=accuracies,
+        note=tables.ACCURACIES,
         pair_headings=pairs.HEADINGS,
         pair_rows=pairs.pair_rows(comparison),
         pair_note=pairs.pair_note(comparison),
-        pair_sentences=pairs.describe_pairs(comparison),
-        compared=sum(method.compared for method in comparison.methods),
-        differing=sum(method.differing or 0 for method in comparison.methods),
-        figures=[{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        pair_sentences=sentences,
+        reasons=tables.reasons(comparison),
+        target=comparison.target,
+        figures=shown,
+        curves=curves,
+        costs=costs,
+        notes=list(tables.HEADING_NOTES.items()),
         names=[method.name for method in comparison.methods],
         differences=[(key, *values) for key, values in comparison.differences],
     )
+
+
+def _subtitle(comparison: MethodComparison) -> str:
+    finished = sum(run.state == "finished" for run in comparison.runs)
+    return f"{finished} of {len(comparison.runs)} runs finished, exported for {comparison.target} and verified"
+
+
+def _key_figures(comparison: MethodComparison) -> list[Figure]:
+    """The method that is best on validation, which test results must not choose; bits; what fits."""
+    figures = []
+    known = [(method.validation.mean, method) for method in comparison.methods if method.validation]
+    if known:
+        share, best = max(known, key=lambda pair: pair[0])
+        note = f"{100 * share:.2f} %, mean of {len(best.finished)} runs"
+        figures.append(Figure("best on validation", best.name, note, "name"))
+    compared = sum(method.compared for method in comparison.methods)
+    if compared:
+        differing = sum(method.differing or 0 for method in comparison.methods)
+        mood = "bad" if differing else "good"
+        figures.append(Figure("values that differ", f"{differing:,}", f"of {compared:,}, engine and reference", mood))
+    measured = [method for method in comparison.methods if method.measured]
+    if measured:
+        fitting = sum(method.fitting == len(method.measured) for method in measured)
+        figures.append(
+            Figure(f"methods that fit {comparison.target}", f"{fitting} of {len(measured)}", "all their runs")
+        )
+    return figures
+
+
+def _figures(comparison: MethodComparison) -> list[Markup]:
+    shown = []
+    if any(method.rounded for method in comparison.methods):
+        shown.append(inline_svg(figures.accuracies(comparison), "Test accuracy of each method"))
+    if (costs := figures.accuracy_against_events(comparison)) is not None:
+        shown.append(inline_svg(costs, "Test accuracy against synaptic events"))
+    return shown
+
+
+def _curves(comparison: MethodComparison) -> list[Markup]:
+    curves = {method.name: method.curves for method in comparison.methods if any(method.curves)}
+    return draw_learning_curves(curves) if curves else []

@@ -137,15 +137,27 @@ ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
 _NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
 
 
+_COSTS = ("method", "parameters", "synapses", "spikes", "synaptic events", *NEUROBENCH)
+
+
+def page_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Headings and rows of a page's two tables: accuracies and the fit, and costs."""
+    names = headings(comparison)
+    accuracies = tuple(name for name in names if name not in _COSTS[1:])
+    return [(columns, _columns(comparison, columns)) for columns in (accuracies, _COSTS)]
+
+
+def _columns(comparison: MethodComparison, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    places = [headings(comparison).index(name) for name in columns]
+    return [tuple(line[place] for place in places) for line in rows(comparison)]
+
+
 def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Headings and rows of accuracies, costs and NeuroBench's metrics: one table would be too wide for a terminal."""
-    names, lines = headings(comparison), rows(comparison)
-    tables = []
-    costs = tuple(name for name in names if name not in _NOT_COSTS and name not in NEUROBENCH)
-    for columns in (ACCURACY_COLUMNS, costs, ("method", *NEUROBENCH)):
-        places = [names.index(name) for name in columns]
-        tables.append((columns, [tuple(line[place] for place in places) for line in lines]))
-    return tables
+    """Headings and rows of accuracies, costs and NeuroBench's metrics: tables that a terminal of 80 columns holds."""
+    costs = tuple(name for name in headings(comparison) if name not in _NOT_COSTS and name not in NEUROBENCH)
+    names = tuple(NEUROBENCH)
+    tables = (ACCURACY_COLUMNS, costs, ("method", *names[:3]), ("method", *names[3:]))
+    return [(columns, _columns(comparison, columns)) for columns in tables]
 
 
 def reasons(comparison: MethodComparison) -> list[str]:

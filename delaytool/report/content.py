@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError, NetworkError
 from delaytool.experiments.verify_run import SampleChoice, TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
+from delaytool.report.activity import LayerActivity, measure_activity, time_decisions
+from delaytool.report.samples import SampleTrace, trace_samples
 from delaytool.runtime.backends import backend_named
-from delaytool.runtime.trace import Trace, padded_input
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.verdict import check_max_drop
 
@@ -34,17 +35,6 @@ class NetworkFile:
 
 
 @dataclass(frozen=True)
-class SampleTrace:
-    """One sample as the integer network ran it. frames (step, channel); trace holds this one sample."""
-
-    index: int
-    label: int
-    prediction: int
-    frames: np.ndarray
-    trace: Trace
-
-
-@dataclass(frozen=True)
 class FloatDelays:
     """The checkpoint's delays before rounding, flat, by layer; None for those that cannot be shown, and why."""
 
@@ -55,16 +45,24 @@ class FloatDelays:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a page shows. What is None was not there, or could not be had (`why_not_verified`)."""
+    """Everything that a page shows. What is None was not there, or could not be had (`why_not_verified`).
+
+    samples            those that are shown spike by spike
+    activity           of the hidden layers, on `activity_samples` samples
+    decision_seconds   that the first backend takes for one sample alone, median
+    """
 
     path: Path
     run: RunFolder | None
     file: NetworkFile | None
     verification: TwoPartVerification | None
     why_not_verified: str
-    sample: SampleTrace | None
+    samples: tuple[SampleTrace, ...]
     float_delays: FloatDelays
     analysis: RunAnalysis | None = None
+    activity: tuple[LayerActivity, ...] = ()
+    activity_samples: int = 0
+    decision_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class PageRequest:
 
     samples    how many, evenly spaced, are compared bit for bit; accuracies are of all
     data       a source or a path; 'recorded': what the network file names; None: the same, where that is built in
-    sample     the one that is shown spike by spike
+    sample     the first of those that are shown spike by spike
     with_torch, max_drop   as for `verify`
     """
 
@@ -98,7 +96,7 @@ def gather(path: Path, request: PageRequest | None = None, progress: Progress | 
     run, file = _found(path)
     float_delays, checkpoint = _float_delays(run, file)
     why_not = "the run has not been exported yet: delaytool export makes a network of it"
-    verification, shown = None, None
+    verification = None
     if file is not None:
         asked = VerifyRequest(
             network=file.path,
@@ -114,9 +112,25 @@ def gather(path: Path, request: PageRequest | None = None, progress: Progress | 
             if request.data is not None:
                 raise
             why_not = str(error)
+    content = Content(path, run, file, verification, why_not, (), float_delays)
     if verification is not None:
-        shown = _shown(verification, request.sample)
-    return Content(path, run, file, verification, why_not, shown, float_delays, _analyzed(checkpoint, progress))
+        content = _with_measurements(content, verification, request, progress)
+    return replace(content, analysis=_analyzed(checkpoint, progress))
+
+
+def _with_measurements(
+    content: Content, verification: TwoPartVerification, request: PageRequest, progress: Progress | None
+) -> Content:
+    """The samples spike by spike, firing rates, and the time of a decision."""
+    backend = backend_named(verification.whole.backend)
+    few = verification.samples.subset(request.samples)
+    return replace(
+        content,
+        samples=trace_samples(verification, request.sample),
+        activity=measure_activity(verification.network, few.frames, backend, progress),
+        activity_samples=len(few.frames),
+        decision_seconds=time_decisions(verification.network, few.frames, backend),
+    )
 
 
 def _found(path: Path) -> tuple[RunFolder | None, NetworkFile | None]:
@@ -186,17 +200,3 @@ def _comparable(run: RunFolder | None, file: NetworkFile, checkpoint: Path | Non
     from delaytool.exporter.record import ExportRecord
 
     return None if ExportRecord.of(file.network) is None else run.path
-
-
-def _shown(verification: TwoPartVerification, index: int) -> SampleTrace:
-    samples = verification.samples
-    if index >= len(samples.frames):
-        raise DataError(f"--sample {index}: the data hold samples 0..{len(samples.frames) - 1}; choose one of them")
-    frames = samples.frames[index : index + 1]
-    return SampleTrace(
-        index=index,
-        label=int(samples.labels[index]),
-        prediction=int(verification.whole.predictions[index]),
-        frames=padded_input(frames, verification.network.n_steps)[0],
-        trace=backend_named(verification.whole.backend)(verification.network, frames),
-    )

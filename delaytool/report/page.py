@@ -1,77 +1,86 @@
-"""Composes the page: figures and sentences in one HTML file that needs no other."""
+"""Composes the page of a run or a network: figures and sentences in one HTML file that needs no other."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from delaytool.analysis import figures as analysis_figures
+from delaytool.errors import RecipeError
 from delaytool.experiments.verify_run import TwoPartVerification
-from delaytool.figure_style import FONTS, as_data_uri
-from delaytool.files import atomic_path
-from delaytool.printable import printable
-from delaytool.report import figures, rows, sentences
+from delaytool.files import write_text_atomically
+from delaytool.report import network_figures, rows, sentences, training_figures
+from delaytool.report.activity import SATURATED
 from delaytool.report.chip import chip_section
+from delaytool.report.confusion_figure import confusion
 from delaytool.report.content import Content
 from delaytool.report.cross_validation import FOLD_HEADINGS, describe_choice, fold_rows
+from delaytool.report.inline_svg import inline_svg
+from delaytool.report.render import render
+from delaytool.report.sample_figure import raster
+from delaytool.report.samples import class_name
 from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer.run_folder import RunFolder
-from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.analysis.run_analysis import RunAnalysis
+    from delaytool.report.recipe_changes import RecipeChanges
 
 FIELDS_SHOWN = 12
+# Samples of a large network are left out where they would make the page larger than 2 MB.
+MOST_SAMPLE_BYTES = 1_000_000
+
+
+SECTIONS = {
+    "verification": "Verification",
+    "confusion": "Classes and mistakes",
+    "cost": "Cost and time",
+    "chip": "On the chip",
+    "sample": "Samples, spike by spike",
+    "activity": "Firing rates",
+    "training": "Training",
+    "delays": "Delays",
+    "weights": "Weights",
+    "export": "Export, layer by layer",
+    "provenance": "Recipe and provenance",
+    "fields": "Receptive fields",
+}
 
 
 def write_page(content: Content, output: Path) -> None:
     """Compose the page and write it, whole or not at all."""
-    page = compose(content)
-    with atomic_path(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text_atomically(output, compose(content))
 
 
 def compose(content: Content) -> str:
     """The page as text."""
-    template = template_named("page.html.j2")
-    return template.render(
-        fonts=FONTS,
-        version=__version__,
+    return render(
+        "page.html.j2",
+        SECTIONS,
         title=sentences.page_title(content),
         subtitle=sentences.page_subtitle(content),
         verdict=sentences.describe_verdict(content),
         key_figures=sentences.key_figures(content),
         measured=sentences.describe_measurement(content),
+        verification=_verification(content.verification),
+        confusion=_confusion(content.verification),
+        cost=_cost(content),
+        chip=chip_section(content),
+        samples=_samples(content),
+        activity=_activity(content),
         training=_training(content),
         delays=_delays(content),
-        fields=_fields(content.analysis),
-        sample=_sample(content),
-        confusion=_confusion(content),
-        verification=_verification(content.verification),
+        weights=_weights(content),
         export=_export(content),
-        chip=chip_section(content),
         provenance=_provenance(content),
+        fields=_fields(content.analysis),
         content=content,
     )
-
-
-def template_named(name: str) -> jinja2.Template:
-    """A template of this folder; a name that it uses without a value is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("delaytool.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
-    return environment.get_template(name)
-
-
-def _shown(value: object) -> object:
-    """A text with its control characters written out; what the templates themselves made is left alone."""
-    is_text = isinstance(value, str) and not hasattr(value, "__html__")
-    return printable(value, keep="\n\t") if is_text else value
 
 
 def _training(content: Content) -> dict[str, Any] | None:
@@ -82,14 +91,14 @@ def _training(content: Content) -> dict[str, Any] | None:
     best = run.best_epoch()
     chosen_on = "test, chosen on" if run.chosen_on_test else "validation"
     shown = [
-        ("Loss over epochs", figures.loss(metrics, chosen_on, best)),
-        ("Accuracy over epochs", figures.accuracy(metrics, chosen_on, best)),
+        (training_figures.loss(metrics, chosen_on, best), "Loss over epochs"),
+        (training_figures.accuracy(metrics, chosen_on, best), "Accuracy over epochs"),
     ]
     if run.learns_delays:
-        shown.append(("Kernel width sigma over epochs", figures.sigma(metrics, best)))
-        shown.append(("Mean movement of delays over epochs", figures.delay_movement(metrics, best)))
+        shown.append((training_figures.sigma(metrics, best), "Kernel width sigma over epochs"))
+        shown.append((training_figures.delay_movement(metrics, best), "Mean movement of delays over epochs"))
     return {
-        "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        "figures": [inline_svg(figure, description) for figure, description in shown],
         "epochs": len(metrics),
         "best": best,
         "chosen_on": "test" if run.chosen_on_test else "validation",
@@ -108,9 +117,8 @@ def _folds(run: RunFolder) -> dict[str, Any] | None:
     record = run.read_folds()
     if not record:
         return None
-    figure = figures.fold_means(record)
     return {
-        "figure": {"alt": "Mean accuracy of the folds over epochs", "uri": as_data_uri(figure)},
+        "figure": inline_svg(training_figures.fold_means(record), "Mean accuracy of the folds over epochs"),
         "headings": FOLD_HEADINGS,
         "rows": fold_rows(record),
         "sentence": describe_choice(record),
@@ -123,7 +131,7 @@ def _delays(content: Content) -> dict[str, Any] | None:
     before = content.float_delays.by_layer
     return {
         "figures": [
-            {"alt": f"Delays of layer {layer.name}", "uri": as_data_uri(figures.delays([layer], before))}
+            inline_svg(network_figures.delays([layer], before), f"Delays of layer {layer.name}")
             for layer in content.file.network.layers
         ],
         "rounding": "" if before is None else sentences.describe_rounding(before),
@@ -136,27 +144,24 @@ def _fields(analysis: RunAnalysis | None) -> dict[str, Any] | None:
     ((layer, stages),) = analysis.structure.items()
     after = stages["after"]
     chosen = after.most_tuned(FIELDS_SHOWN).tolist()
-    shown = [
-        (
-            f"Receptive fields of {len(chosen)} neurons of {layer}",
+    by_epoch = None
+    if any(analysis.by_epoch.values()):
+        by_epoch = inline_svg(
+            analysis_figures.delay_histograms(analysis.histograms, analysis.by_epoch),
+            "Delays of every layer before and after training, and by epoch",
+        )
+    return {
+        "panels": inline_svg(
             analysis_figures.receptive_fields(
                 after, chosen, title=f"{layer}, after training", time_step_ms=analysis.time_step_ms
             ),
+            f"Receptive fields of {len(chosen)} neurons of {layer}",
         ),
-        (
-            "Structure of the receptive fields of all neurons",
+        "histograms": inline_svg(
             analysis_figures.structure_histograms(stages, title=f"{layer}: structure of receptive fields"),
+            "Structure of the receptive fields of all neurons",
         ),
-    ]
-    if any(analysis.by_epoch.values()):
-        shown.append(
-            (
-                "Delays of every layer before and after training, and by epoch",
-                analysis_figures.delay_histograms(analysis.histograms, analysis.by_epoch),
-            )
-        )
-    return {
-        "figures": [{"alt": alt, "uri": as_data_uri(figure)} for alt, figure in shown],
+        "by_epoch": by_epoch,
         "shown": len(chosen),
         "layer": layer,
         "headings": rows.STRUCTURE_HEADINGS,
@@ -166,25 +171,86 @@ def _fields(analysis: RunAnalysis | None) -> dict[str, Any] | None:
     }
 
 
-def _sample(content: Content) -> dict[str, Any] | None:
-    if content.sample is None or content.file is None:
+def _weights(content: Content) -> list[Markup] | None:
+    if content.file is None:
         return None
-    figure = figures.raster(content.file.network, content.sample)
-    return {"uri": as_data_uri(figure), "readout": content.file.network.readout}
+    return [
+        inline_svg(network_figures.weights(layer), f"Weights of layer {layer.name}")
+        for layer in content.file.network.layers
+    ]
 
 
-def _confusion(content: Content) -> dict[str, Any] | None:
-    if content.verification is None:
+def _samples(content: Content) -> dict[str, Any] | None:
+    if not content.samples or content.file is None:
         return None
-    whole = content.verification.whole
+    network = content.file.network
+    shown: list[dict[str, Any]] = []
+    for one in content.samples:
+        svg = inline_svg(
+            raster(network, one), f"Spikes of every layer and membranes of the readout for sample {one.index}"
+        )
+        if shown and sum(len(each["svg"]) for each in shown) + len(svg) > MOST_SAMPLE_BYTES:
+            break
+        shown.append(
+            {
+                "index": one.index,
+                "label": class_name(network, one.label),
+                "prediction": class_name(network, one.prediction),
+                "is_right": one.is_right,
+                "svg": svg,
+            }
+        )
+    return {
+        "shown": shown,
+        "wrong": sum(not one["is_right"] for one in shown),
+        "readout": network.readout,
+    }
+
+
+def _activity(content: Content) -> dict[str, Any] | None:
+    if not content.activity or content.file is None:
+        return None
+    network = content.file.network
+    return {
+        "headings": rows.ACTIVITY_HEADINGS,
+        "rows": rows.activity_rows(content.activity, network.n_steps, network.encoding.time_step_ms),
+        "figures": [
+            inline_svg(
+                network_figures.firing_rates(layer.name, layer.rates, SATURATED),
+                f"Firing rates of the neurons of layer {layer.name}",
+            )
+            for layer in content.activity
+        ],
+        "saturated": f"{100 * SATURATED:.0f} %",
+    }
+
+
+def _confusion(verification: TwoPartVerification | None) -> dict[str, Any] | None:
+    if verification is None:
+        return None
+    whole = verification.whole
     classes = whole.n_classes
     pairs = whole.labels * classes + whole.predictions
     matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
     return {
-        "uri": as_data_uri(figures.confusion(matrix, whole.class_names)),
+        "svg": inline_svg(confusion(matrix, whole.class_names), "Confusion matrix of the integer network"),
         "rows": rows.confusion_rows(matrix, class_names=whole.class_names),
+        "classes": rows.class_rows(whole.class_accuracies),
         "wrong": int(matrix.sum() - np.trace(matrix)),
         "samples": int(matrix.sum()),
+    }
+
+
+def _cost(content: Content) -> dict[str, Any] | None:
+    verification = content.verification
+    if verification is None:
+        return None
+    return {
+        "headings": rows.COST_HEADINGS,
+        "rows": rows.cost_rows(verification.whole),
+        "time_headings": rows.TIME_HEADINGS,
+        "time_rows": rows.time_rows(verification, content.decision_seconds),
+        "duration": sentences.describe_duration(verification.network),
     }
 
 
@@ -199,8 +265,6 @@ def _verification(verification: TwoPartVerification | None) -> dict[str, Any] | 
             {"samples": verdict.samples, "steps": verdict.steps, "rows": rows.verdict_rows(verdict)}
             for verdict in parts
         ],
-        "cost_headings": rows.COST_HEADINGS,
-        "cost_rows": rows.cost_rows(verification.whole),
         "compared": sentences.describe_comparison(verification),
         "divergences": sentences.describe_divergences(verification.bits),
         "unbound": [] if verification.bits.binding is None else verification.bits.binding.named_differences(),
@@ -221,7 +285,7 @@ def _export(content: Content) -> dict[str, Any] | None:
 
 def _provenance(content: Content) -> dict[str, Any]:
     rows: list[tuple[str, str]] = []
-    recipe, environment = "", {}
+    recipe, changes, environment = "", None, {}
     if content.file is not None:
         file, kept = content.file, content.file.network.provenance
         rows += [("network file", file.path.name), ("its SHA-256", file.sha256), ("target", file.network.target)]
@@ -236,16 +300,39 @@ def _provenance(content: Content) -> dict[str, Any]:
                 rows.append((name, str(kept[key])))
         if file.others:
             rows.append(("other networks here", ", ".join(file.others)))
-        recipe = json.dumps(kept["recipe"], indent=2) if kept.get("recipe") else ""
+        if kept.get("recipe"):
+            recipe, changes = json.dumps(kept["recipe"], indent=2), _changes_of_values(kept["recipe"])
     if content.run is not None:
         recipe, environment = content.run.read_recipe(), content.run.read_environment()
+        changes = _changes_of_run(recipe)
         if unsigned := content.run.unsigned_files():
             rows.append(("files without a SHA-256", ", ".join(unsigned)))
     return {
         "rows": rows,
         "recipe": recipe,
+        "changes": changes,
         "environment": [(key, _format_setting(value)) for key, value in environment.items()],
     }
+
+
+def _changes_of_run(text: str) -> RecipeChanges | None:
+    """None where this version no longer reads the recipe, which the page shows all the same."""
+    from delaytool.report.recipe_changes import changes_from_preset
+    from delaytool.trainer.recipe import recipe_of_run
+
+    with suppress(RecipeError):
+        return changes_from_preset(recipe_of_run(text, "recipe"))
+    return None
+
+
+def _changes_of_values(values: Any) -> RecipeChanges | None:
+    """As of a run, from the values that a network file records; None where they are no recipe."""
+    from delaytool.report.recipe_changes import changes_from_preset
+    from delaytool.trainer.recipe import validated
+
+    with suppress(RecipeError):
+        return changes_from_preset(validated(values, "recipe"))
+    return None
 
 
 def _format_setting(value: Any) -> str:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from delaytool.accuracy_errors import format_seed_mean
+from delaytool.accuracy_errors import format_seed_mean, wilson_interval
 from delaytool.printable import printable
-from delaytool.verification.verdict import Figures, Verdict
+from delaytool.verification.verdict import ClassAccuracy, Figures, Verdict
 
 if TYPE_CHECKING:
     from delaytool.analysis.layer_structure import LayerStructure
     from delaytool.experiments.sweep.results import Results
+    from delaytool.experiments.verify_run import TwoPartVerification
+    from delaytool.report.activity import LayerActivity
 
 EXPORT_HEADINGS = (
     "layer", "synapses", "unit", "exp", "threshold", "error", "clipped", "differ", "|u|", "|v|",
@@ -90,6 +92,65 @@ def cost_rows(figures: Figures) -> list[tuple[str, ...]]:
         values = (counters.spikes, counters.synaptic_events, counters.neuron_updates)
         rows.append((name, *(f"{array[:, index].mean():,.1f}" for array in values)))
     return rows
+
+
+TIME_HEADINGS = ("simulation", "samples", "ms per sample")
+
+
+def time_rows(verification: TwoPartVerification, decision_seconds: float | None) -> list[tuple[str, str, str]]:
+    """What each backend took for a sample, all of its samples together, and the first one for a single decision."""
+    whole, bits = verification.whole, verification.bits
+    runs = [(whole.backend, whole.samples, whole.seconds[whole.backend])]
+    runs += [(name, bits.samples_of(name), bits.seconds[name]) for name in bits.comparisons]
+    rows = [(name, f"{samples:,}", _milliseconds(seconds / samples)) for name, samples, seconds in runs]
+    if decision_seconds is not None:
+        rows.append((f"{whole.backend}, one decision alone", "1", _milliseconds(decision_seconds)))
+    return rows
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.3g}"
+
+
+def class_rows(classes: Sequence[ClassAccuracy]) -> list[dict[str, Any]]:
+    """Per class its name, samples, accuracy and Wilson's 95 % interval as texts, and the percentage as a number."""
+    rows = []
+    for one in classes:
+        known = one.accuracy is not None
+        low, high = wilson_interval(one.accuracy, one.samples) if one.accuracy is not None else (0.0, 0.0)
+        rows.append(
+            {
+                "name": printable(one.name),
+                "samples": f"{one.samples:,}",
+                "accuracy": f"{100 * (one.accuracy or 0.0):.1f} %" if known else "-",
+                "interval": f"{100 * low:.1f} to {100 * high:.1f}" if known else "-",
+                "percent": round(100 * (one.accuracy or 0.0), 1) if known else None,
+            }
+        )
+    return rows
+
+
+ACTIVITY_HEADINGS = (
+    "layer", "neurons", "spikes per neuron and sample", "steps with a spike", "rate", "busiest neuron", "dead",
+    "saturated",
+)  # fmt: skip
+
+
+def activity_rows(layers: Sequence[LayerActivity], steps: int, time_step_ms: float) -> list[tuple[str, ...]]:
+    """One row per hidden layer. steps: of a sample, on the chip."""
+    return [
+        (
+            layer.name,
+            f"{layer.rates.size:,}",
+            f"{layer.rates.mean() * steps:.2f}",
+            f"{100 * layer.rates.mean():.1f} %",
+            f"{1000 * layer.rates.mean() / time_step_ms:,.1f} Hz",
+            f"{100 * layer.rates.max():.0f} % of the steps",
+            f"{layer.dead:,}",
+            f"{layer.saturated:,}",
+        )
+        for layer in layers
+    ]
 
 
 STRUCTURE_HEADINGS = ("part", "training", "Moran's I", "cells", "p < 5 %", "weights", "p < 5 %")

@@ -8,6 +8,7 @@ import numpy as np
 
 from delaytool.accuracy_errors import binomial_standard_error
 from delaytool.contract.limits import placement
+from delaytool.contract.network import IntegerNetwork
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
@@ -20,7 +21,7 @@ MOST_EVENTS = 20
 
 @dataclass(frozen=True)
 class Figure:
-    """One key figure: its name, its value, a note on the value, and whether it is colored ('good', 'bad')."""
+    """One key figure: its name, its value, a note on the value, and its look: 'good' or 'bad' colors, a 'name'."""
 
     name: str
     value: str
@@ -153,10 +154,21 @@ def _cost_figures(content: Content) -> list[Figure]:
         return []
     counters = content.verification.whole.counters
     spikes, events = counters.spikes.sum(axis=1).mean(), counters.synaptic_events.sum(axis=1).mean()
-    return [
+    figures = [
         Figure("spikes per sample", f"{spikes:,.0f}", f"besides {counters.input_spikes.mean():,.0f} of input"),
         Figure("synaptic events", f"{events:,.0f}", "per sample"),
     ]
+    if content.activity:
+        dead = sum(layer.dead for layer in content.activity)
+        saturated = sum(layer.saturated for layer in content.activity)
+        neurons = sum(layer.rates.size for layer in content.activity)
+        note = f"of {neurons:,} hidden ones; {saturated:,} saturated"
+        figures.append(Figure("neurons that never fire", f"{dead:,}", note))
+    if content.decision_seconds is not None:
+        verdict = content.verification.whole
+        together = f"{1000 * verdict.seconds[verdict.backend] / verdict.samples:.3g} ms per sample, all together"
+        figures.append(Figure("time of a decision", f"{1000 * content.decision_seconds:.3g} ms", together))
+    return figures
 
 
 def _chip(content: Content) -> list[Figure]:
@@ -214,7 +226,6 @@ def describe_measurement(content: Content) -> list[str]:
     if verdict.floats is not None:
         origin = verdict.floats.origin
         sentences.append(f"The float network's accuracies were {origin}.")
-    sentences.append(describe_comparison(verification))
     return sentences
 
 
@@ -226,6 +237,14 @@ def describe_comparison(verification: TwoPartVerification) -> str:
     return (
         f"{ran} ran {which} samples, and every spike, current u and membrane v of "
         f"every neuron at each of {bits.steps} chip steps was compared: {verification.values_compared:,} values."
+    )
+
+
+def describe_duration(network: IntegerNetwork) -> str:
+    """How long a sample lasts, beside which a simulation's time is read."""
+    steps, step = network.n_steps, network.encoding.time_step_ms
+    return (
+        f"A sample lasts {steps} steps of {step:g} ms: {steps * step:g} ms. Times vary with what else the machine does."
     )
 
 

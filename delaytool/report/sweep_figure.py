@@ -28,7 +28,7 @@ def draw(results: Results) -> Figure | None:
     done = [setting for setting in results.settings if getattr(setting, part) is not None]
     if not done:
         return None
-    figure = new_figure(7.2, 4.2)
+    figure = new_figure(8.2, 3.8)
     axes = figure.subplots()
     over = _horizontal(results, done)
     values: list[Any] = []
@@ -44,7 +44,7 @@ def draw(results: Results) -> Figure | None:
     for accuracy in _repeats_alone(results, over):
         axes.plot([0], [100 * accuracy], "_", color=MUTED, markersize=18)
     if len(lines) > 1:
-        axes.legend(title=", ".join(key for key in results.keys if key != over), loc="best", title_fontsize=8.5)
+        axes.legend(title=", ".join(key for key in results.keys if key != over), loc="best", title_fontsize=7.5)
     most = max(setting.count("finished") for setting in done)
     error = f"mean and standard error of up to {most} runs" if most > 1 else "one run each"
     left_out = f"; {len(lines) - MOST_LINES} more lines are in the table" if len(lines) > MOST_LINES else ""

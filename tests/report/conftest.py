@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +43,6 @@ def page(run: Path, delaytool: Callable[..., Result], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def figures_of() -> Callable[[str], dict[str, str]]:
-    """A page's figures as SVG text, by what they show."""
-    pattern = re.compile(r'<img alt="([^"]*)" src="data:image/svg\+xml;base64,([^"]*)">')
-    return lambda page: {alt: base64.b64decode(data).decode() for alt, data in pattern.findall(page)}
+    """A page's figures as SVG text, by their accessible names."""
+    pattern = re.compile(r'<svg role="img" aria-label="([^"]*)".*?</svg>', re.DOTALL)
+    return lambda page: {found[1]: found[0] for found in pattern.finditer(page)}

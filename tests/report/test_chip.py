@@ -9,7 +9,7 @@ import pytest
 
 
 def test_placement_energy_latency_real_time_and_neurobench(page: str, figures_of: Callable) -> None:
-    section = page[page.index('<section id="chip">') : page.index('<section id="provenance">')]
+    section = page[page.index('<section id="chip">') : page.index('<section id="sample">')]
     for text in (
         "of synapses on 2 cores of 128 of Intel Loihi 2 (an estimate",
         "Energy (Loihi 1 constants): ",

@@ -15,9 +15,9 @@ from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.experiments.verify_run import Samples, TwoPartVerification
-from delaytool.figure_style import as_data_uri
-from delaytool.report import figures
+from delaytool.report.confusion_figure import confusion
 from delaytool.report.content import Content, FloatDelays, NetworkFile
+from delaytool.report.inline_svg import inline_svg
 from delaytool.report.page import compose
 from delaytool.report.rows import EXPORT_HEADING_NOTES, EXPORT_HEADINGS, confusion_rows
 from delaytool.report.sentences import describe_divergences, describe_verdict
@@ -40,15 +40,15 @@ def test_confusions_call_classes_by_name() -> None:
     matrix = np.array([[5, 1, 0], [0, 6, 0], [3, 0, 3]])
     names = ("yes", "no\x1b", "$x_1$")
     assert confusion_rows(matrix, class_names=names) == [("$x_1$", "yes", "3 of 6"), ("yes", "no\\x1b", "1 of 6")]
-    figure = figures.confusion(matrix, names)
+    figure = confusion(matrix, names)
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert shown == ["yes", "no\\x1b", "\\$x_1\\$"]  # no formula
-    assert as_data_uri(figure).startswith("data:")
+    assert shown == ["yes", "no\\x1b", "$x_1$"]
+    assert "$x_1$" in inline_svg(figure, "confusion")
 
 
 def test_an_all_right_network_has_no_confusions() -> None:
     assert confusion_rows(np.diag([2, 3])) == []
-    assert as_data_uri(figures.confusion(np.diag([2, 3]))).startswith("data:")
+    assert inline_svg(confusion(np.diag([2, 3])), "confusion").startswith("<svg")
 
 
 def test_a_difference_fails_and_is_described() -> None:
@@ -112,4 +112,4 @@ def _content(wrong: int, rounded: float, accuracy_limit: float, name: str = "rea
     samples = Samples(frames, labels, "made up", "", np.arange(2), labels)
     verification = TwoPartVerification(network, verdict, verdict, samples, accuracy_limit)
     file = NetworkFile(Path("net.h5"), "", network)
-    return Content(Path("net.h5"), None, file, verification, "", None, FloatDelays(None))
+    return Content(Path("net.h5"), None, file, verification, "", (), FloatDelays(None))

@@ -1,0 +1,125 @@
+"""Composes a sweep's page: one HTML file that needs no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from delaytool.accuracy_errors import SeedMean, format_seed_mean
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.results import Results, RunResult, SettingResult
+from delaytool.experiments.sweep.setting import format_value, short_names
+from delaytool.files import write_text_atomically
+from delaytool.report import rows
+from delaytool.report.inline_svg import inline_svg
+from delaytool.report.learning_curves import draw_learning_curves
+from delaytool.report.recipe_changes import changes_from_preset
+from delaytool.report.render import render
+from delaytool.report.sentences import Figure
+from delaytool.report.sweep_figure import draw
+from delaytool.trainer.run_folder import RunFolder
+
+SECTIONS = {
+    "results": "Results",
+    "figure": "Test accuracy",
+    "curves": "Learning curves",
+    "unfinished": "What failed, and what is not finished",
+    "runs": "All runs",
+    "recipe": "Recipe",
+}
+# More curves than this cannot be distinguished: the best settings on validation are shown, or the first ones.
+MOST_CURVES = 6
+
+
+def write_page(results: Results, folder: SweepFolder, output: Path) -> None:
+    """Compose the page and write it, whole or not at all."""
+    write_text_atomically(output, compose(results, folder))
+
+
+def compose(results: Results, folder: SweepFolder) -> str:
+    """The page as text."""
+    figure = draw(results)
+    best = _by_validation(results)
+    trained = best or [setting for setting in results.settings if setting.count("finished")]
+    shown = trained[:MOST_CURVES]
+    curves = {_name(setting): [_metrics(folder, run) for run in _finished(setting)] for setting in shown}
+    absent = {"figure": figure is None, "curves": not curves}
+    return render(
+        "sweep.html.j2",
+        {id: heading for id, heading in SECTIONS.items() if not absent.get(id)},
+        title=f"Sweep of {results.runs[0].setting.recipe.name}" if results.runs else "Sweep",
+        subtitle=_subtitle(results),
+        protocols=list(dict.fromkeys(f"{run.summary['protocol']}; {run.summary['split']}"
+                                     for run in results.runs if run.summary)),
+        key_figures=_key_figures(results, best),
+        headings=rows.sweep_headings(results),
+        rows=rows.sweep_rows(results),
+        figure=None if figure is None else inline_svg(figure, "Test accuracy over the values that are swept"),
+        curves=draw_learning_curves(curves) if curves else [],
+        curves_of="the best settings on validation" if best else "the first settings",
+        left_out=len(trained) - len(shown),
+        failed=[(run.setting.name, run.error) for run in results.runs if run.state == "failed"],
+        waiting=[run.setting.name for run in results.runs if run.state in ("running", "waiting")],
+        run_headings=("run", "state", "best epoch", "validation", "test, rounded"),
+        run_rows=[_run_row(run) for run in results.runs],
+        changes=changes_from_preset(results.runs[0].setting.recipe) if results.runs else None,
+        keys=[*results.keys, "seed"],
+        recipe=results.runs[0].setting.recipe.to_toml() if results.runs else "",
+    )  # fmt: skip
+
+
+def _subtitle(results: Results) -> str:
+    finished = results.count("finished")
+    over = " over " + ", ".join(short_names(list(results.keys)).values()) if results.keys else ""
+    return f"{finished} of {len(results.runs)} runs finished: {len(results.settings)} settings{over}"
+
+
+def _key_figures(results: Results, best: list[SettingResult]) -> list[Figure]:
+    """The setting that is best on validation, and its test accuracy: the best of many test accuracies is optimistic."""
+    figures = []
+    if best:
+        first = best[0]
+        figures.append(Figure("best on validation", _name(first), _accuracy(first.validation), "name"))
+        figures.append(
+            Figure("its test accuracy", _percent(first.test), f"{first.count('finished')} runs, delays rounded")
+        )
+    failed = results.count("failed")
+    figures.append(Figure("runs that failed", str(failed), f"of {len(results.runs)}", "bad" if failed else "good"))
+    return figures
+
+
+def _by_validation(results: Results) -> list[SettingResult]:
+    known = [(setting.validation.mean, setting) for setting in results.settings if setting.validation is not None]
+    return [setting for _, setting in sorted(known, key=lambda pair: -pair[0])]
+
+
+def _finished(setting: SettingResult) -> list[RunResult]:
+    return [run for run in setting.runs if run.state == "finished"]
+
+
+def _metrics(folder: SweepFolder, run: RunResult) -> list[dict[str, Any]]:
+    return RunFolder(folder.run(run.setting)).read_metrics()
+
+
+def _name(setting: SettingResult) -> str:
+    names = short_names(list(setting.values))
+    return ", ".join(f"{names[key]}={format_value(value)}" for key, value in setting.values.items()) or "all runs"
+
+
+def _accuracy(mean: SeedMean | None) -> str:
+    return "-" if mean is None else format_seed_mean(mean)
+
+
+def _percent(mean: SeedMean | None) -> str:
+    return "-" if mean is None else f"{100 * mean.mean:.2f} %"
+
+
+def _run_row(run: RunResult) -> tuple[str, ...]:
+    summary = run.summary
+    accuracies = (summary.get(key) for key in ("validation_accuracy", "test_accuracy_rounded"))
+    return (
+        run.setting.name,
+        run.state,
+        str(summary.get("best_epoch", "-")),
+        *("-" if value is None else f"{100 * value:.2f} %" for value in accuracies),
+    )
