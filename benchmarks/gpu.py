@@ -39,6 +39,16 @@ PARTS = {
 }
 
 
+# Parts whose rows are printed too, so that a log holds the figures.
+SHOWN = ("tests", "published", "forms", "epochs", "steps")
+
+
+def describe(row: Row) -> str:
+    """A row in one line, without its notes."""
+    shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items() if key != "note"}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
 def lazily(module: str, function: str, context: Context) -> Iterator[Row]:
     """The rows of a part whose module is imported only now."""
     yield from getattr(importlib.import_module(module), function)(context)
@@ -81,6 +91,8 @@ def main() -> None:
         results.write()
         (options.output / "page.html").write_text(page(results.content))
         print(f"{name:<12} {statuses[name]}, {results.part(name)['seconds']:.1f} s", flush=True)
+        for row in results.part(name)["rows"] if name in SHOWN else ():
+            print(f"    {describe(row)}")
         for sentence in results.part(name)["skipped"]:
             print(f"    {sentence}")
         if "error" in results.part(name):

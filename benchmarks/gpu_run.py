@@ -48,7 +48,8 @@ class Context:
     device   'cuda' or 'cpu'
     tiny     sizes that a CPU runs in seconds: they show that everything runs, and their times mean nothing
     folder   where files that belong to the results may be written
-    part_left   seconds that are left to the part that runs; set while it runs
+    part_left   seconds that are left to the part that runs, and longest, what its slowest row took: both are kept
+                while it runs
     skipped  what did not fit, a sentence each
     """
 
@@ -57,6 +58,7 @@ class Context:
     folder: Path
     budget: Budget
     part_left: Callable[[], float] = field(default=lambda: float("inf"))
+    longest: float | None = None
     skipped: list[str] = field(default_factory=list)
 
     @property
@@ -65,7 +67,12 @@ class Context:
         return min(self.part_left(), self.budget.left)
 
     def allows(self, what: str, seconds: float) -> bool:
-        """Whether something that takes about so many seconds still fits; a sentence is kept where it does not."""
+        """Whether a row that takes about so many seconds still fits; a sentence is kept where it does not.
+
+        Once a row of the part is there, one and a half times what the slowest took counts in place of `seconds`.
+        """
+        if self.longest is not None:
+            seconds = 1.5 * self.longest
         if self.tiny or seconds <= self.left:
             return True
         self.skipped.append(
@@ -118,15 +125,19 @@ def run_part(name: str, part: Part, share: float, context: Context, results: Res
     allowed = min(context.budget.left, share * context.budget.seconds)
     began = time.monotonic()
     context.part_left = lambda: allowed - (time.monotonic() - began)
+    context.longest = None
     try:
         if context.budget.left <= 1.0:
             kept["status"] = "skipped"
             kept["skipped"].append(f"the budget of {context.budget.seconds:.0f} s was over before it began")
         else:
             with deadline(allowed):
+                before = began
                 for row in part(context):
+                    now = time.monotonic()
+                    context.longest, before = max(context.longest or 0.0, now - before), now
                     kept["rows"].append(row)
-                    kept["seconds"] = time.monotonic() - began
+                    kept["seconds"] = now - began
                     results.write()
             kept["status"] = "complete"
     except BudgetOver:

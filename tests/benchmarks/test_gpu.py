@@ -92,6 +92,16 @@ def test_a_part_sees_how_much_of_its_share_is_left(folder):
     assert not row["fits"]
 
 
+def test_what_rows_took_counts_in_place_of_an_estimate(folder):
+    def part(context):
+        assert not context.allows("one", 100.0)
+        yield {}
+        yield {"fits": context.allows("one", 100.0)}
+
+    assert run_part("part", part, 1.0, context_of(folder), Results(folder, {})) == "complete"
+    assert written(folder)["part"]["rows"][1]["fits"]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("no memory"), ImportError("No module named 'DCLS'")])
 def test_a_part_that_fails_states_why_and_keeps_its_rows(folder, error):
     def part(context):
