@@ -21,12 +21,14 @@ PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "medium"}
 def processor_state(threads: int | None, precision: str = "float32") -> Iterator[None]:
     """Set PyTorch's threads and precision, flush denormal numbers, and restore all three afterwards.
 
-    Denormal numbers only slow a CPU down. All settings are the whole process's. `keep_freed_memory` is called too, and
-    that is not undone.
+    The precision is that of matrix products and of cuDNN's convolutions, which by default may use TF32. Denormal
+    numbers only slow a CPU down. All settings are the whole process's. `keep_freed_memory` is called too, and that is
+    not undone.
     """
     before, precision_before = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    flushed_before = flushes_denormals()
+    flushed_before, tf32_before = flushes_denormals(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision(PRECISIONS[precision])
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -37,6 +39,7 @@ def processor_state(threads: int | None, precision: str = "float32") -> Iterator
         torch.set_flush_denormal(flushed_before)
         torch.set_num_threads(before)
         torch.set_float32_matmul_precision(precision_before)
+        torch.backends.cudnn.allow_tf32 = tf32_before
 
 
 def flushes_denormals() -> bool:

@@ -26,6 +26,15 @@ def test_the_settings_hold_inside_and_are_restored():
     assert (torch.get_num_threads(), torch.get_float32_matmul_precision(), flushes_denormals()) == before
 
 
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bf16", True)])
+@pytest.mark.parametrize("before", [False, True])
+def test_the_precision_holds_for_the_convolutions_of_a_gpus_library_too(precision, allowed, before, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    with processor_state(None, precision):
+        assert torch.backends.cudnn.allow_tf32 == allowed
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_denormal_numbers_are_kept_by_default():
     assert not flushes_denormals()
 
