@@ -31,14 +31,14 @@ COLUMNS, LINES = 80, 600
 PICTURES = Path(__file__).parents[1] / "build" / "terminal"
 # Name of the picture, and the command as the README has it, on data that need no download.
 COMMANDS = {
-    "train": "delaytool train digits -o demo/digits --set trainer.epochs=12",
-    "export": "delaytool export demo/digits --target loihi2",
-    "verify": "delaytool verify demo/digits/network-loihi2.h5 --torch --run demo/digits",
-    "report": "delaytool report demo/digits -o demo/report.html",
+    "train": "delaytool train digits -o runs/digits --set trainer.epochs=12",
+    "export": "delaytool export runs/digits --target loihi2",
+    "verify": "delaytool verify runs/digits/network-loihi2.h5 --torch --run runs/digits",
+    "report": "delaytool report runs/digits -o report.html",
     "map": "delaytool map digits",
-    "show": "delaytool show demo/digits/network-loihi2.h5",
+    "show": "delaytool show runs/digits/network-loihi2.h5",
     "recipes": "delaytool recipes",
-    "analyze": "delaytool analyze demo/digits",
+    "analyze": "delaytool analyze runs/digits",
     "sweep": "delaytool sweep digits --over trainer.lr=1e-3,5e-3 --set model.hidden=[24] --set trainer.epochs=3",
     "compare": "delaytool compare digits fixed.toml --seeds 2 --set model.hidden=[24] --set trainer.epochs=3",
 }

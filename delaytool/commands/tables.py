@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def comparison_tables(comparison: MethodComparison) -> list[Table]:
     tables = []
     for headings, rows in narrow_tables(comparison):
         table = _table("", headings)
-        table.columns[0].min_width = max((len(row[0]) for row in rows), default=None)
+        _fold_names(table, rows)
         for row in rows:
             table.add_row(*row)
         tables.append(table)
@@ -116,10 +117,19 @@ def pair_table(comparison: MethodComparison) -> Table:
     """Differences of pairs of methods, and whether they could be chance."""
     from delaytool.report.comparison_pairs import HEADINGS, pair_rows
 
-    table = _table("", HEADINGS)
-    for row in pair_rows(comparison):
+    rows = pair_rows(comparison)
+    table = _table("", tuple("\n".join(textwrap.wrap(heading, 10)) for heading in HEADINGS))
+    _fold_names(table, rows)
+    for row in rows:
         table.add_row(*row)
     return table
+
+
+def _fold_names(table: Table, rows: Sequence[tuple[str, ...]]) -> None:
+    """Where a terminal is too narrow, break the names in the first column rather than cut the figures."""
+    names = table.columns[0]
+    names.no_wrap, names.overflow = False, "fold"
+    names.min_width = min(16, max((len(row[0]) for row in rows), default=0)) or None
 
 
 def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:

@@ -46,6 +46,7 @@ def test_bars_are_shown_as_they_end_and_what_is_too_wide_is_found(script: dict[s
 
 def test_the_verbs_of_the_readme_have_pictures(script: dict[str, Any]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    verbs = set(re.findall(r"^    (?:\$ )?delaytool ([a-z-]+)", readme, flags=re.MULTILINE))
+    blocks = "\n".join(re.findall(r"^```.*?^```", readme, flags=re.MULTILINE | re.DOTALL))
+    verbs = set(re.findall(r"^(?:\$ )?delaytool ([a-z-]+)", blocks, flags=re.MULTILINE))
     assert {"train", "export", "verify", "report"} <= verbs
     assert verbs <= {command.split()[1] for command in script["COMMANDS"].values()}

@@ -11,14 +11,8 @@ import chromium
 import pytest
 from click.testing import Result
 
-from delaytool.digests import write_signed_json
-
 TINY = ("--set", "model.hidden=[12]", "--set", "trainer.epochs=2", "--set", "trainer.batch_size=128")
 KINDS = ("report", "comparison", "sweep")
-PAIRS = [
-    {"method": "digits", "than": "long", "difference": 1.25, "interval_95": [-0.5, 3.0], "p": 0.031, "differs": True},
-    {"method": "digits", "than": "fixed", "difference": None, "interval_95": None, "p": 0.5, "differs": False},
-]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +30,6 @@ def pages(browser: Any, page: str, delaytool: Callable[..., Result], tmp_path_fa
     (folder / "long.toml").write_text("extends = 'digits'\n[model]\nmax_delay = 80\ntail_steps = 4\n")
     out = folder / "comparison"
     done = delaytool("compare", "digits", folder / "long.toml", "--seeds", 1, "-o", out, "--samples", 5, *TINY)
-    assert done.exit_code == 0, done.output
-    write_signed_json(out / "comparison.json", {"pairs": PAIRS})
-    done = delaytool("compare", "--page", out, "--samples", 5)
     assert done.exit_code == 0, done.output
     over = ("--over", "trainer.lr=1e30,5e-3,1e-3", "--over", "seed=0..1")
     done = delaytool("sweep", "digits", *over, "-o", folder / "sweep", *TINY)
@@ -129,11 +120,9 @@ def test_a_table_is_sorted_by_the_column_that_is_pressed(browser: Any, pages: di
 
 def test_the_comparison_shows_pairs_and_what_does_not_fit(browser: Any, pages: dict[str, Path]) -> None:
     with chromium.open_page(browser, pages["comparison"]) as (page, _):
-        rows = [row.locator("td").all_inner_texts() for row in page.locator("#significance tbody tr").all()]
-        assert rows == [
-            ["digits", "long", "1.25", "-0.5 to 3", "0.031", "yes"],
-            ["digits", "fixed", "-", "-", "0.5", "no"],
-        ]
+        (row,) = [row.locator("td").all_inner_texts() for row in page.locator("#significance tbody tr").all()]
+        assert set(row[0].split(" - ")) == {"digits", "long"}
+        assert row[-1] in ("yes", "no")
         assert "long does not fit loihi2" in page.locator("#fit").inner_text()
         assert page.locator("#curves svg").count() == 2
 
