@@ -148,7 +148,7 @@ class Command:
 def commands_of(block: Block) -> list[Command]:
     """The commands of a block in order. Where any has a prompt, lines without one are output."""
     has_prompts = any(line.startswith("$ ") for line in block.text.splitlines())
-    joined = re.sub(r"\\\n\s*", " ", block.text).splitlines()
+    joined = re.sub(r"\s*\\\n\s*", " ", block.text).splitlines()
     commands: list[Command] = []
     for line in joined:
         if has_prompts and line.startswith("$ "):

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("soundfile")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from blocks import PAGES, ROOT, Block, Command, blocks_of, blocks_of_text, commands_of
