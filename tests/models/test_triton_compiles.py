@@ -16,4 +16,4 @@ def test_every_kernel_compiles_for_a_card():
     script = Path(__file__).parent / "triton_compiles.py"
     result = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert int(result.stdout) >= 7 * 2
+    assert int(result.stdout) >= 5 * 2

@@ -10,20 +10,18 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from delaytool.models import triton_taps
 from delaytool.models.neurons import triton_loops
 
 SWITCHES = {
     "MASKED": (False, True),
     "DETACH": (False, True),
     "BACKWARDS": (False, True),
-    "KIND": (0, 1, 2),
     "BLOCK": (128,),
 }
-NUMBERS = ("neurons", "time", "rows", "taps", "width", "row_stride", "step_stride")
+NUMBERS = ("neurons", "time")
 KERNELS = (
     triton_loops._lif_forward, triton_loops._lif_backward, triton_loops._adaptive_forward,
-    triton_loops._adaptive_backward, triton_loops._integrate, triton_taps._make, triton_taps._gradients,
+    triton_loops._adaptive_backward, triton_loops._integrate,
 )  # fmt: skip
 
 
