@@ -29,8 +29,9 @@ NORMALIZATION = 1e-7
 NEGLIGIBLE = 1e-30
 _NEGLIGIBLE_EXPONENT = math.log(NEGLIGIBLE)
 
-# Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU.
+# Numbers of a kernel that are made at a time: what fits the second-level cache on a CPU, and little memory elsewhere.
 _AT_A_TIME = {"cpu": 1 << 17}
+_AT_A_TIME_ELSEWHERE = 1 << 24
 
 
 def _height(distance: Tensor, sigma: float, interpolation: str) -> Tensor:
@@ -116,7 +117,7 @@ def _distances(delay: Tensor, first: Tensor | None, width: int) -> Iterator[tupl
     """Rows of outputs, a few at a time, with j - d for each of their taps' steps."""
     steps = torch.arange(width, dtype=delay.dtype, device=delay.device)
     n_out, n_in, taps = delay.shape
-    at_a_time = _AT_A_TIME.get(delay.device.type, delay.numel() * width)
+    at_a_time = _AT_A_TIME.get(delay.device.type, _AT_A_TIME_ELSEWHERE)
     height = max(1, at_a_time // (n_in * taps * width))
     for start in range(0, n_out, height):
         rows = slice(start, start + height)

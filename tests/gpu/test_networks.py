@@ -59,7 +59,7 @@ def outputs_and_gradients(forward, model, frames, labels):
 
 @pytest.mark.parametrize(("time", "size", "n_steps"), [(50, 7, 56), (300, 25, 310), (300, 64, 250), (120, 200, 300)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("form", ["fft", "direct"])
+@pytest.mark.parametrize("form", ["fft", "staged", "direct"])
 def test_convolutions_equal_the_double_loop(device, time, size, n_steps, dtype, form):
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(time, 3, 5, generator=generator) < 0.3).double()
