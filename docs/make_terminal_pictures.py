@@ -28,6 +28,8 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 COLUMNS, LINES = 80, 600
+# A command that ends a line stays whole: broken by the terminal it can be copied, wrapped between words it cannot.
+COPIED = re.compile(r"(?:^|: )delaytool [a-z]")
 PICTURES = Path(__file__).parents[1] / "build" / "terminal"
 # Name of the picture, and the command as the README has it, on data that need no download.
 COMMANDS = {
@@ -86,7 +88,7 @@ def too_wide(printed: str) -> tuple[str, ...]:
     """Lines of more than 80 columns, which the terminal breaks at its edge. Commands to copy are not counted."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed)
     lines = (line.rpartition("\r")[2] for line in plain.replace("\r\n", "\n").split("\n"))
-    return tuple(line for line in lines if cell_len(line) > COLUMNS and "delaytool " not in line)
+    return tuple(line for line in lines if cell_len(line) > COLUMNS and not COPIED.search(line))
 
 
 def _styled(screen: pyte.Screen) -> Text:

@@ -129,7 +129,7 @@ def _fold_names(table: Table, rows: Sequence[tuple[str, ...]]) -> None:
     """Where a terminal is too narrow, break the names in the first column rather than cut the figures."""
     names = table.columns[0]
     names.no_wrap, names.overflow = False, "fold"
-    names.min_width = min(16, max((len(row[0]) for row in rows), default=0)) or None
+    names.min_width = min(6, max((len(row[0]) for row in rows), default=0)) or None
 
 
 def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:

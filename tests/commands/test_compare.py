@@ -1,15 +1,21 @@
 """`delaytool compare` as a user types it: two methods, two seeds."""
 
 import csv
+import io
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from delaytool.commands.console import PlainConsole
+from delaytool.commands.tables import comparison_tables, pair_table
 from delaytool.digests import read_signed_json, write_signed_json
+from delaytool.experiments.measure_run import Measure
 from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.report.comparison import comparison_of
 
 TINY = ("--set", "model.hidden=[24]", "--set", "trainer.epochs=6", "--set", "data.validation_fraction=0.5")
 
@@ -65,6 +71,25 @@ def test_the_table_has_the_mean_and_the_error_of_every_method(compared):
         assert (row["differing_values"], row["runs_that_fit"], row["reasons"]) == ("0", "2", "")
     assert int(rows["fixed"]["parameters"]) < int(rows["digits"]["parameters"])
     assert "fits: 2 cores" in output
+
+
+def test_every_table_fits_a_terminal_of_80_columns(compared):
+    """Long names of methods are broken, figures and headings never."""
+    out, _ = compared
+    comparison = comparison_of(SweepFolder(out, Measure("loihi2", 200)), "loihi2")
+    long_name = "a-method-whose-name-has-far-too-many-letters-for-a-terminal"
+    methods = tuple(replace(one, name=long_name if one.name == "fixed" else one.name) for one in comparison.methods)
+    console = PlainConsole(width=80)
+    console.soft_wrap, console.file = False, io.StringIO()
+    console.width = 80
+    tables = comparison_tables(replace(comparison, methods=methods))
+    console.print(*tables, pair_table(comparison), sep="\n")
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    for heading in ("integer", "on loihi2", "activation sparsity", "membrane updates", "chance"):
+        assert heading in printed
+    assert "fits: 2 cores" in printed
 
 
 def test_the_integers_figures_are_those_of_verify(compared, call):

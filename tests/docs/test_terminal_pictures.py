@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,18 @@ def test_bars_are_shown_as_they_end_and_what_is_too_wide_is_found(script: dict[s
     screen = script["run"](f'{sys.executable} -c "{code}"', tmp_path)
     assert screen.text.plain.splitlines()[0] == "bar 2"
     assert screen.too_wide == ("x" * 81,)
+
+
+def test_sentences_wrap_between_words_on_a_terminal_alone(script: dict[str, Any], tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(40))
+    code = f"from delaytool.commands.console import print_wrapped; print_wrapped('{words}')"
+    screen = script["run"](f'{sys.executable} -c "{code}"', tmp_path)
+    lines = screen.text.plain.splitlines()
+    assert screen.too_wide == ()
+    assert len(lines) > 3
+    assert " ".join(line.strip() for line in lines) == words
+    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert piped.stdout == f"{words}\n"
 
 
 def test_the_verbs_of_the_readme_have_pictures(script: dict[str, Any]) -> None:
