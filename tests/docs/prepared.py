@@ -42,7 +42,7 @@ class Prepared:
         if kind.startswith(("runs/", "demo/")):
             shutil.copytree(self._run(*SMALL), path, dirs_exist_ok=True)
         elif kind == "small-two-layers":
-            shutil.copytree(self._run("model.hidden=[8,8]", "trainer.epochs=2"), path)
+            shutil.copytree(self._run("model.hidden=[8,8]", "trainer.epochs=2"), path, dirs_exist_ok=True)
         elif kind.endswith("-chip.toml"):
             path.write_text('name = "mine"\ntitle = "My chip"\nextends = "loihi2"\n', encoding="utf-8")
         elif kind == "words.toml":
