@@ -5,7 +5,7 @@ The floor is what the machine itself would allow, measured by kernels that do no
     adders   batched: the full adders on words that stay in registers (lane-operations against peak)
     loads    batched: every word that the network's digits name is loaded once, in their order, and nothing added
     adding   event: the scatter's load, shift, mask and addition into a window that stays in the L1 cache
-    reading  event: the network's packed synapses read once, in order (bytes an event against bandwidth)
+    reading  event: the network's packed synapses read once, in order (bytes per event against bandwidth)
 
     neurons  both: the engine on silent input, so that no synapse is read
 
@@ -243,7 +243,7 @@ def _floor_event(name: str, network: IntegerNetwork, frames: np.ndarray) -> None
     print(
         f"{name} event:   {events / seconds / 1e9:.2f} G events/s; "
         f"neurons alone {events / _neurons(network, frames, 'event') / 1e9:.2f}, adding alone {1e-9 / adding:.2f}, "
-        f"reading alone {1e-9 / reading:.2f} ({size / reading / 1e9:.0f} GB/s, {size} bytes an event); "
+        f"reading alone {1e-9 / reading:.2f} ({size / reading / 1e9:.0f} GB/s, {size} bytes per event); "
         f"window {tables.window_start[-1] * pending.itemsize / 1024:.0f} KB; "
         f"{held / tables.synapses.size:.2f} bytes per synapse",
         flush=True,

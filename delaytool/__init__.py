@@ -2,7 +2,7 @@
 
     import delaytool as dt
 
-Each name below is loaded when it is first used, so that what needs no PyTorch loads none. docs/python.md says what is
+Each name below is loaded when it is first used, so that what needs no PyTorch loads none. docs/python.md lists what is
 public, and how long it stays.
 """
 

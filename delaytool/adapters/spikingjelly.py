@@ -2,8 +2,8 @@
 
     y[t] = sum over k of K[k] x[t + k - padding],   K a tap of weight w at round(P + kernel // 2)
 
-Where a model pads by itself, as in arXiv 2306.17670's code (kernel - 1 steps in front), its `stages()` says so with a
-`Padding(kernel - 1, after)` before the Dcls1d. Positions are rounded as that code rounds them for evaluation.
+Where a model pads by itself, as in arXiv 2306.17670's code (kernel - 1 steps in front), its `stages()` declares it with
+a `Padding(kernel - 1, after)` before the Dcls1d. Positions are rounded as that code rounds them for evaluation.
 Nothing is imported: modules are known by the names of their classes and of their packages.
 """
 

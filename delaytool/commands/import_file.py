@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path),
     help="Network file; default: beside it, as .h5. Of a float NIR graph: the run folder to make.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), help="Of netx: steps of a sample, where the file does not say.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Of netx: steps of a sample, if the file does not state them."
+)
 @click.option(
     "--time-step-ms", type=click.FloatRange(min=0, min_open=True),
-    help="Length of a step, which other tools' files do not say; of netx 1 by default.",
+    help="Length of a step, which other tools' files do not state; of netx 1 by default.",
 )  # fmt: skip
 @click.option("--clip-delays", is_flag=True, help="Of netx: cut delays over 62 to 62, as netx does silently.")
 @click.option(

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 )
 @click.option("--cores", type=click.IntRange(min=1), metavar="N", help="A budget below the chip's own number.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of a recipe.")
-@click.option("--classes", type=click.IntRange(min=2), help="Classes of the data, where the recipe does not say.")
-@click.option("--units", type=click.IntRange(min=1), help="Units of the data, where the recipe does not say.")
-@click.option("--frames", type=click.IntRange(min=1), help="Frames of a sample, where the recipe does not say.")
+@click.option("--classes", type=click.IntRange(min=2), help="Classes of the data, where the recipe does not set them.")
+@click.option("--units", type=click.IntRange(min=1), help="Units of the data, where the recipe does not set them.")
+@click.option("--frames", type=click.IntRange(min=1), help="Frames of a sample, where the recipe does not set them.")
 @click.option(
     "--activity", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
-    help="Estimate energy and time as if every neuron fired in this share of the steps, 0.05 say.",
+    help="Estimate energy and time as if every neuron fired in this share of the steps, for example 0.05.",
 )  # fmt: skip
 @click.option(
     "--data", metavar="SOURCE",

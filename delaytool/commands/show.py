@@ -20,7 +20,7 @@ def command(file: Path, time_unit: str | None, as_json: bool) -> None:
     """Print what is in FILE.
 
     FILE is a network (or golden vector), a run folder, a checkpoint, events, a recording, a .npy file, the state of a
-    stream, a .net file of netx or a recipe; its content says which. It is read as strictly as where it is used, so a
+    stream, a .net file of netx or a recipe; its content decides which. It is read as strictly as where it is used, so a
     damaged one is an error.
     """
     from delaytool.report.file_summary import summarize_file

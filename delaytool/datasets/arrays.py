@@ -40,7 +40,7 @@ def count_frames(values: Any) -> np.ndarray:
     if not are_whole(frames):
         raise DataError(
             f"frames hold {frames.dtype} values that are not whole numbers; give spike counts, or quantize real "
-            "numbers as the network's encoding says"
+            "numbers as the network's encoding sets"
         )
     low, high = float(frames.min(initial=0)), float(frames.max(initial=0))
     if low < 0 or high > 255:

@@ -49,7 +49,7 @@ class MemoryData:
 class Samples:
     """One part as it was given: EventData or FrameData, a list of frames (time, channel) or of (times, units).
 
-    n_units   where the data set says how many there are
+    n_units   where the data set states how many there are
     """
 
     samples: Any
@@ -202,7 +202,7 @@ def _frame_data(
 
 
 def _events(frames: np.ndarray, time_step_ms: float) -> tuple[np.ndarray, np.ndarray]:
-    """As many events in the middle of each step as the count says: binned from time 0, they are the counts again."""
+    """As many events in the middle of each step as its count: binned from time 0, they are the counts again."""
     counts = frames.astype(np.int64)
     step, unit = np.nonzero(counts)
     times = (step + 0.5) * (time_step_ms / 1000)

@@ -15,7 +15,7 @@ def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
     """The recordings of a folder: the Heidelberg Digits, the Free Spoken Digits, or a folder per class.
 
     classes: of Speech Commands, see `list_speech_commands`. None where the folder holds no recordings. Raises
-    DataError where nothing says what recordings are.
+    DataError where nothing gives the recordings' classes.
     """
     if is_heidelberg(folder):
         return list_heidelberg(folder)
@@ -26,7 +26,7 @@ def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
     loose = sounds_in(folder)
     if loose:
         raise DataError(
-            f"{folder}: recordings lie directly in it ({len(loose)}), so nothing says what they are; make a folder "
+            f"{folder}: recordings lie directly in it ({len(loose)}), so nothing gives their classes; make a folder "
             f"per class in it and move them there, as in {folder.name}/yes/{loose[0].name}"
         )
     return None

@@ -101,7 +101,7 @@ def _load(reader: _Reader) -> Splits:
 
 
 def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits:
-    """The parts 'train', 'validation' and 'test' that there are, or 'all', to the three parts, as `load` says."""
+    """The parts 'train', 'validation' and 'test' that there are, or 'all', to the three parts that `load` gives."""
     train = parts["all"] if "all" in parts else parts["train"]
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
     warnings += _refuse_poor_classes(train, spec.classes)

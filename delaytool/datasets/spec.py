@@ -17,7 +17,7 @@ DIGITS = "digits"
 DOWNLOADS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 TONIC = "tonic:"
 MEMORY = "in-memory"  # of data that a program gave: see `delaytool.datasets.in_memory`
-# Recordings that have a name of their own as presets' sources; which folder they are in is for the user to say.
+# Recordings that have a name of their own as presets' sources; the user gives the folder that they are in.
 RECORDINGS = {
     "gsc": "the folder of Speech Commands (get it with: delaytool data speech-commands -o FOLDER)",
     "hd": "the folder of the Heidelberg Digits' recordings",

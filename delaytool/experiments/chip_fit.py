@@ -108,7 +108,7 @@ def _of_network(name: str, kind: str, path: Path) -> Subject:
 def design_of(recipe: Recipe, sizes: Sizes | None = None) -> Design:
     """What a recipe decides about a chip's use.
 
-    Raises RecipeError where neither the recipe, nor the data's name, nor `sizes` says how many units and classes the
+    Raises RecipeError where neither the recipe, nor the data's name, nor `sizes` states how many units and classes the
     data have.
     """
     sizes, data, model = sizes or Sizes(), recipe.data, recipe.model

@@ -117,7 +117,7 @@ def train(
     jobs          of protocol 'cross-validated': how many folds are trained at the same time
 
     Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
-    are quantized (data.values 'graded'). Events are binned as the recipe says. Raises RecipeError, DataError,
+    are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, DataError,
     CheckpointError.
 
     >>> import numpy as np

@@ -19,7 +19,7 @@ CHECKPOINTS = ("best", "last")
 class ExportRecord:
     """What `IntegerNetwork.export` holds.
 
-    checkpoint            'best' or 'last' of the run; None: the file does not say (an earlier version wrote it)
+    checkpoint            'best' or 'last' of the run; None: the file does not state it (an earlier version wrote it)
     clip_delays           whether delays over the chip's limit were cut
     scales                of each layer
     calibration_samples   on which they were chosen

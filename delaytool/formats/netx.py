@@ -10,7 +10,7 @@ The layout is what `lava.lib.dl.netx.hdf5` of lava-dl 0.6.0 reads:
     layer/<i>/neuron/   type 'LOIHI' or 'CUBA', iDecay (du + 1), vDecay (dv), vThMant (threshold)
 
 It has no place for weight exponents, several taps per synapse, other sources than the layer before,
-payloads, the length of a sample or how the input was made. What cannot be said is refused, never rounded.
+payloads, the length of a sample or how the input was made. What it cannot represent is refused, never rounded.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OTHER_WAY = "use the network file itself (delaytool verify NET --backend lava)"
 
 
 def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
-    """Write the network as a netx file, whole or not at all. Raises ExportError for what netx cannot say."""
+    """Write the network as a netx file, whole or not at all. Raises ExportError for what netx cannot represent."""
     if network.encoding.max_payload > 1:
         raise ExportError(
             f"netx: the input is graded (counts up to {network.encoding.max_payload}) and netx has no place for that; "
@@ -101,10 +101,10 @@ def read_netx(
 ) -> IntegerNetwork:
     """Read a netx file, ours or another tool's.
 
-    n_steps, time_step_ms   length of a sample and of a step, for files of other tools, which do not say
+    n_steps, time_step_ms   length of a sample and of a step, for files of other tools, which do not state them
     clip_delays             clip delays beyond 62 to 62, as netx does silently
 
-    Raises NetworkError for a file that is missing, damaged, or says what the integer contract does not hold.
+    Raises NetworkError for a file that is missing, damaged, or holds what the integer contract does not.
     """
     content = read_whole(path, NetworkError, GIVE)
     try:
@@ -126,18 +126,19 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
     if len(layer.synapses) != 1:
         raise ExportError(
             f"{where}: {len(layer.synapses)} synapse groups reach it and netx holds one; "
-            f"train with one tap a synapse and no skips or recurrence, or {OTHER_WAY}"
+            f"train with one tap per synapse and no skips or recurrence, or {OTHER_WAY}"
         )
     group = layer.synapses[0]
     if group.source != index:
         raise ExportError(
-            f"{where}: it hears {network.name_of(group.source)}, and in netx only the layer before; {OTHER_WAY}"
+            f"{where}: it has synapses from {network.name_of(group.source)}, and netx only from the layer "
+            f"before; {OTHER_WAY}"
         )
     matrix = group if isinstance(group, DenseSynapses) else group.as_dense()
     if matrix is None:
         raise ExportError(
-            f"{where}: a pair of its neurons has several taps, and netx holds only whole matrices of one delay a "
-            f"synapse; train with one tap a synapse (model.kernel_count = 1), or {OTHER_WAY}"
+            f"{where}: a pair of its neurons has several taps, and netx holds only whole matrices of one delay "
+            f"per synapse; train with one tap per synapse (model.kernel_count = 1), or {OTHER_WAY}"
         )
     weight = matrix.weight.astype(np.int64) << group.exponent
     if not weight.any():
@@ -206,7 +207,7 @@ def _read(file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float
     layers = _read_layers(file.group_at("layer"), extra, clip_delays)
     own_steps = extra.get("n_steps")
     if n_steps is None and own_steps is None:
-        raise NetworkError("netx does not say how long a sample runs; give the number of steps with --steps")
+        raise NetworkError("netx does not state how long a sample runs; give the number of steps with --steps")
     network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, time_step_ms, name)
     if "sha256" in extra and network.content_sha256() != extra["sha256"]:
         raise NetworkError("the file is not as it was written: its digest is another network's; write it again")
@@ -224,7 +225,7 @@ def _read(file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float
 def _with_metadata(
     layers: tuple[IntegerLayer, ...], extra: dict[str, Any], n_steps: Any, time_step_ms: float, name: str
 ) -> IntegerNetwork:
-    """The layers as a network, with what delaytool keeps in the file, or else what its caller says."""
+    """The layers as a network, with what delaytool keeps in the file, or else what its caller gives."""
     n_steps = exact_integer("network", "n_steps", n_steps)
     require(1 <= n_steps <= MAX_STEPS, f"network: n_steps {n_steps} is outside 1..{MAX_STEPS}")
     n_channels = layers[0].synapses[0].shape[1]
@@ -262,7 +263,7 @@ def _as_list(name: str, value: Any) -> list[Any]:
 
 
 def _read_layers(group: StrictGroup, extra: dict[str, Any], clip_delays: bool) -> tuple[IntegerLayer, ...]:
-    """The dense layers, in order. The input layer says their first one's size, flatten layers say nothing."""
+    """The dense layers, in order. The input layer gives their first one's size, flatten layers give nothing."""
     layers: list[IntegerLayer] = []
     n_in: int | None = None
     names = _as_list("names", extra.get("names", []))
@@ -390,5 +391,5 @@ def _integers(group: StrictGroup, name: str, where: str) -> np.ndarray:
 def _scalar(group: StrictGroup, name: str, where: str) -> int:
     array = _integers(group, name, where)
     if array.size != 1:
-        raise NetworkError(f"{where}: {name} has {array.size} values; one a layer is supported")
+        raise NetworkError(f"{where}: {name} has {array.size} values; one per layer is supported")
     return int(array.reshape(-1)[0])

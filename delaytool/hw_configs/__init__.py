@@ -220,7 +220,7 @@ def _section(origin: str, key: str, value: Any, names: set[str]) -> dict[str, An
     if not isinstance(value, dict) or set(value) != names:
         raise TargetError(f"{origin}: [{key}] must have exactly the keys {', '.join(sorted(names))}")
     if not isinstance(value["source"], str) or not value["source"].strip():
-        raise TargetError(f"{origin}: {key}.source is no text; say where the figures come from")
+        raise TargetError(f"{origin}: {key}.source is no text; give the source of the figures")
     return value
 
 

@@ -24,7 +24,7 @@ class Pcm:
     """Signed 16-bit samples, little-endian, of one channel, or a WAV file of such; `arecord` and `sox` write both.
 
     file   opened for reading bytes; it need not be seekable
-    rate   Hz of raw samples; None: they must be a WAV file, whose header says it
+    rate   Hz of raw samples; None: they must be a WAV file, whose header states it
     Raises DataError for a WAV file of another kind, another rate than the one given, or raw samples without a rate.
     """
 
@@ -38,7 +38,7 @@ class Pcm:
                 raise DataError(f"{_STDIN}: a WAV file at {found} Hz, but --rate {rate}; leave out --rate")
             rate = found
         if rate is None:
-            raise DataError(f"{_STDIN}: raw samples do not say their rate; give it, for example --rate 16000")
+            raise DataError(f"{_STDIN}: raw samples do not state their rate; give it, for example --rate 16000")
         if not 1 <= rate <= MAX_RATE:
             raise DataError(f"a rate of {rate} Hz is outside 1..{MAX_RATE}; give that of the sound")
         self.rate = rate
@@ -98,7 +98,7 @@ def _read_wav_header(file: BinaryIO) -> tuple[int, int | None]:
 def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:
     """Lines `time unit`, seconds and a whole number, as they come: (times, units, latest), of the lines that are there.
 
-    A line `time` alone says that time has passed: `latest` is the last such time after the portion's events, or None.
+    A line `time` alone means that time has passed: `latest` is the last such time after the portion's events, or None.
     Empty lines and those that begin with # are passed over. Raises DataError, which names the line.
     """
     rest, number = b"", 0

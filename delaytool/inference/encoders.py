@@ -59,7 +59,7 @@ class EventEncoder:
     """Events, (times in s, units) in order of time, to counts per step and channel; as `bin_events` does it.
 
     With start 'first-spike' step 0 begins at the first event, and what comes before it is no step; with 'zero' at time
-    0. A step's frame is complete when an event of a later step comes, or `advance` says that time has passed.
+    0. A step's frame is complete when an event of a later step comes, or `advance` is called for a later time.
     Times are float32, as in files of events, so that the frames are the same.
     """
 

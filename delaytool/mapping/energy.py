@@ -55,7 +55,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sample costs, as far as the constants tell.
+    """What a sample costs, as far as the constants give it.
 
     parts        picojoules per sample by kind of operation
     step_ns      nanoseconds that a step of mean activity takes

@@ -120,7 +120,7 @@ Reader: TypeAlias = Callable[[nn.Module], "Sequence[Stage] | None"]
 
 
 class Staged(Protocol):
-    """A network that says what it is made of."""
+    """A network that lists its stages."""
 
     def stages(self) -> Iterable[nn.Module | Stage]:
         """Modules and stages, in the order of the forward pass."""

@@ -95,7 +95,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def last_error(log: str) -> str:
-    """What a log says last about an error, else its last line."""
+    """The last error that a log names, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "Error: " in line and "Exception(s) occurred" not in line]
     return (errors or lines or ["no output"])[-1]

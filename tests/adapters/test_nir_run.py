@@ -128,7 +128,7 @@ def imported(made, n_frames: int = 30):
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_run_does_what_the_equations_say(name):
+def test_the_run_follows_the_equations(name):
     made = GRAPHS[name]()
     frames = np.random.default_rng(1).integers(0, 3, (30, 4)) * (np.random.default_rng(2).random((30, 4)) < 0.4)
     model = imported(made).network()
@@ -170,7 +170,7 @@ def refusal(made, **options) -> str:
     return str(caught.value)
 
 
-def test_every_node_that_cannot_be_said_is_named():
+def test_every_node_that_is_not_supported_is_named():
     made = chain(
         nir.Scale(np.ones(4)), nir.Linear(weights(6, 4)), nir.Threshold(np.ones(6)), nir.Linear(weights(3, 6)), lif(3)
     )
@@ -191,7 +191,7 @@ def test_every_node_that_cannot_be_said_is_named():
         (lambda: chain(nir.Linear(weights(3, 4)), lif(3), nir.Linear(weights(2, 3))), "come from the last neurons"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_said_is_refused(made, text):
+def test_what_is_not_supported_is_refused(made, text):
     assert text in refusal(made())
 
 
@@ -205,7 +205,7 @@ def test_skips_are_refused():
     made = branched_graph()
     made.nodes["skip"] = nir.Linear(weights(3, 4))
     made.edges += [("input", "skip"), ("skip", "n2")]
-    assert "input is heard by 2 layers" in refusal(made)
+    assert "input goes into 2 layers" in refusal(made)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1.0), ("ms", 1e3), ("step", 1 / DT)])
@@ -217,7 +217,7 @@ def test_units_of_time(unit, factor):
     assert "unit 'h' is unknown" in refusal(made, time_unit="h")
 
 
-def test_what_the_models_cannot_say_is_refused():
+def test_what_the_models_do_not_have_is_refused():
     for first, second, text in (
         (cuba(6), cuba(3, tau_syn=0.1), "synaptic time constants differ"),
         (cuba(6), cuba(3, tau=0.1), "membrane time constants differ"),

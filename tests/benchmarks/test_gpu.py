@@ -134,7 +134,7 @@ SKIPPED [1] tests/gpu/test_a.py:9: no NVIDIA GPU
 """
 
 
-def test_outcomes_are_counted_and_failures_say_what_was_wrong():
+def test_outcomes_are_counted_and_failures_name_the_fault():
     rows = rows_of(PYTEST, 1, ended=False)
     assert rows[0] == {"test": "all", "outcome": "1 passed, 1 failed, 1 skipped", "note": "exit code 1"}
     assert rows[1]["test"] == "tests/gpu/test_a.py::test_one[two taps, a bias]"

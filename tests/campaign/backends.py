@@ -20,7 +20,7 @@ from delaytool.runtime.trace import Trace
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backend gave, None where it does not say: u, v and spikes [layer] (sample, step, neuron)."""
+    """What a backend gave, None where it gives nothing: u, v and spikes [layer] (sample, step, neuron)."""
 
     u: tuple[np.ndarray, ...] | None
     v: tuple[np.ndarray, ...] | None
@@ -34,7 +34,7 @@ class Outcome:
 
 
 def expected(network: IntegerNetwork, frames: np.ndarray, runs: list[Simulation]) -> Outcome:
-    """The simulator's runs, one a sample, as arrays; its counts as the package counts."""
+    """The simulator's runs, one per sample, as arrays; its counts as the package counts."""
     layers = range(len(network.layers))
 
     def stacked(name: str, dtype: type) -> tuple[np.ndarray, ...]:

@@ -22,7 +22,7 @@ from campaign.warm import import_everything
 MUCH_MEMORY = 600 << 20
 ESCAPES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 
-RIGHT, REFUSED, OTHER = "right", "refused", "read as what it says"
+RIGHT, REFUSED, OTHER = "right", "refused", "read as what it holds"
 TRACEBACK, HANG, CRASH, BOMB = "traceback", "hang", "crash", "memory bomb"
 WRONG_LOAD, WRONG_CODE, ESCAPE, MUTE = "wrong load", "undocumented exit code", "control characters", "no error line"
 FAULTS = (TRACEBACK, HANG, CRASH, BOMB, WRONG_LOAD, WRONG_CODE, ESCAPE, MUTE)
@@ -79,7 +79,7 @@ def one_case(base: Path, kind: Kind, right: Answer, seed: int, keep: Path | None
         try:
             what = chosen(draw, folder / kind.file)
         except (ValueError, TypeError, KeyError, OSError, RuntimeError, OverflowError, AttributeError) as error:
-            # The file's own format cannot even say it: the next best damage.
+            # The file's own format cannot even represent it: the next best damage.
             shutil.rmtree(folder / "run", ignore_errors=True)
             kind.make(base, folder)
             what = damage.damage_bytes(draw, folder / kind.file) + f" (instead of {type(error).__name__})"
@@ -87,7 +87,7 @@ def one_case(base: Path, kind: Kind, right: Answer, seed: int, keep: Path | None
         damaged = (folder / kind.file).read_bytes()
         ended = _probed(kind, folder)
     by_bytes = chosen is damage.damage_bytes
-    outcome, detail = judged(kind, ended, right, kind.exact == ALL or (kind.exact == BYTES and by_bytes))
+    outcome, detail = outcome_of(kind, ended, right, kind.exact == ALL or (kind.exact == BYTES and by_bytes))
     if outcome in FAULTS and keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         name = f"{kind.name.replace(', ', '-')}-{seed}"
@@ -96,7 +96,7 @@ def one_case(base: Path, kind: Kind, right: Answer, seed: int, keep: Path | None
     return Finding(kind.name, seed, what, outcome, detail)
 
 
-def judged(kind: Kind, ended: Ended, right: Answer, exact: bool) -> tuple[str, str]:
+def outcome_of(kind: Kind, ended: Ended, right: Answer, exact: bool) -> tuple[str, str]:
     """(outcome, detail) of a child that read a damaged file."""
     everything = ended.error + ended.output
     if ended.signal:

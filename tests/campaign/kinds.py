@@ -41,7 +41,7 @@ BEFORE = Path(__file__).parents[1] / "fixtures" / "written-by-0.1.0"
 
 Answer = tuple[int, str | None]
 
-PASS, FAIL, REFUSED, UNJUDGED = 0, 1, 2, 4
+PASS, FAIL, REFUSED, NOT_EVALUATED = 0, 1, 2, 4
 NEVER, BYTES, ALL = "never", "bytes", "all"
 
 
@@ -345,18 +345,18 @@ NPZ = (damage.damage_bytes, damage.damage_npz)
 CHECKPOINT = (damage.damage_bytes, damage.damage_checkpoint)
 FIELDS = (damage.damage_checkpoint,)
 TOML = (damage.damage_bytes, damage.damage_toml)
-JUDGED = (PASS, REFUSED, UNJUDGED)
+VERIFIED = (PASS, REFUSED, NOT_EVALUATED)
 NETWORK = "network-loihi2.h5"
 
 
 def _kinds() -> Iterator[Kind]:
-    network, verify = _probe_network, _probe_verify
+    network, verify, sealed = _probe_network, _probe_verify, (_damage_sealed,)
     yield Kind("network", _taken(NETWORK), NETWORK, HDF5, network, 20, exact=ALL)
-    yield Kind("network, verified", _taken(NETWORK), NETWORK, HDF5, verify, 3, codes=JUDGED)
-    yield Kind("network, sealed again", _taken(NETWORK), NETWORK, (_damage_sealed,), network, 10)
-    yield Kind("network, sealed again, verified", _taken(NETWORK), NETWORK, (_damage_sealed,), verify, 5, codes=JUDGED)
+    yield Kind("network, verified", _taken(NETWORK), NETWORK, HDF5, verify, 3, codes=VERIFIED)
+    yield Kind("network, sealed again", _taken(NETWORK), NETWORK, sealed, network, 10)
+    yield Kind("network, sealed again, verified", _taken(NETWORK), NETWORK, sealed, verify, 5, codes=VERIFIED)
     yield Kind("network of 0.1.0", _network_of_before, NETWORK, HDF5, network, 8)
-    yield Kind("network of 0.1.0, verified", _network_of_before, NETWORK, HDF5, verify, 5, codes=JUDGED)
+    yield Kind("network of 0.1.0, verified", _network_of_before, NETWORK, HDF5, verify, 5, codes=VERIFIED)
     yield Kind("netx", _taken("netx.net"), "netx.net", HDF5, _probe_netx, 12, exact=ALL)
     yield Kind("netx of 0.1.0", _of_before("netx.net"), "netx.net", HDF5, _probe_netx, 8)
     yield Kind("checkpoint", _taken("best.pt"), "best.pt", CHECKPOINT, _probe_checkpoint, 6, exact=BYTES)

@@ -1,4 +1,4 @@
-"""The campaign's own parts: that it would notice what it looks for, and that its table says so."""
+"""The campaign's own parts: that it would notice what it looks for, and that its table shows it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_child_reports_its_answer_and_what_it_printed():
     assert (ended.answer, ended.output, ended.error, ended.signal, ended.hung) == (7, "words\n", "", 0, False)
 
 
-def test_a_child_that_fails_crashes_or_hangs_is_told_apart():
+def test_a_failure_a_crash_and_a_hang_of_a_child_are_different_outcomes():
     assert "ZeroDivisionError" in in_child(lambda: 1 // 0).error
     assert in_child(lambda: os.kill(os.getpid(), signal.SIGSEGV)).signal == signal.SIGSEGV
     assert in_child(lambda: time.sleep(60), seconds=0.5).hung
@@ -54,7 +54,7 @@ def busy_for_ever() -> None:
 def test_a_child_that_takes_all_memory_is_stopped():
     ended = in_child(lambda: len(bytearray(1 << 40)))
     assert "MemoryError" in ended.error
-    assert damaged_files.judged(KINDS["network"], ended, (0, "x"), True)[0] == damaged_files.BOMB
+    assert damaged_files.outcome_of(KINDS["network"], ended, (0, "x"), True)[0] == damaged_files.BOMB
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_child_that_takes_all_memory_is_stopped():
         (Ended(answer=[0, "right"], peak=1 << 30), True, damaged_files.BOMB),
     ],
 )
-def test_every_outcome_is_told_apart(ended: Ended, exact: bool, outcome: str):
-    assert damaged_files.judged(KINDS["network"], ended, (0, "right"), exact)[0] == outcome
+def test_every_outcome_is_recognized(ended: Ended, exact: bool, outcome: str):
+    assert damaged_files.outcome_of(KINDS["network"], ended, (0, "right"), exact)[0] == outcome
 
 
 def test_damage_is_the_same_for_the_same_seed_and_changes_something(tmp_path: Path):
@@ -91,7 +91,7 @@ def test_damage_is_the_same_for_the_same_seed_and_changes_something(tmp_path: Pa
     assert changed > 50
 
 
-def test_damaged_json_is_mostly_still_json_that_says_something_else(tmp_path: Path):
+def test_damaged_json_is_mostly_still_json_with_another_content(tmp_path: Path):
     text = '{"epoch": 3, "best": {"loss": 0.5, "names": ["a", "b"]}}'
     made = {damaged_json(random.Random(seed), text) for seed in range(200)}
     assert len(made) > 80
@@ -101,7 +101,7 @@ def test_damaged_json_is_mostly_still_json_that_says_something_else(tmp_path: Pa
 
 
 def test_files_that_we_write_are_held_to_their_answer():
-    """A network must never load as another; where damage is only noticed in bytes, the table says so."""
+    """A network must never load as another; where damage is only noticed in bytes, the table shows it."""
     assert KINDS["network"].exact == ALL
     assert {kind.exact for kind in KINDS.values()} <= {ALL, BYTES, NEVER}
 

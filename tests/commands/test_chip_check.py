@@ -25,7 +25,7 @@ def test_training_warns_and_suggests_what_can_work(call: Callable[..., Any], tmp
     assert f"FITS: run {run}" in mapped.stdout
 
 
-def test_within_the_chip_nothing_is_said(call: Callable[..., Any], tmp_path: Path) -> None:
+def test_within_the_chip_nothing_is_printed(call: Callable[..., Any], tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = call("train", "digits", "--max-delay", "62", "-o", run, *SMALL, "--strict")
     assert done.exit_code == 0, done.output

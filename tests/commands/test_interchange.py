@@ -1,4 +1,4 @@
-"""Other formats and judges as a user types them."""
+"""Other formats and simulators as a user types them."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_the_float_network_reports_how_far_it_is_from_pytorch(run, call, tmp_pat
     path = tmp_path / "float.onnx"
     result = call("export", run, "--target", "onnx-float", "-o", path, "--calibration-samples", 40)
     assert result.exit_code == 0, result.output
-    assert "on 40 validation samples, onnxruntime beside PyTorch: spikes that differ hidden1" in result.output
+    assert "on 40 samples of the run's data, onnxruntime beside PyTorch: spikes that differ hidden1" in result.output
     assert "classes that differ" in result.output
     names = [output.name for output in onnxruntime.InferenceSession(str(path)).get_outputs()]
     assert names == ["scores", "class"]
@@ -120,7 +120,7 @@ def test_a_float_graph_needs_a_run_folder_and_a_step(foreign, call):
     assert "--time-step-ms" in result.output
 
 
-def test_what_cannot_be_said_is_named(call, tmp_path):
+def test_what_is_not_supported_is_named(call, tmp_path):
     graph = nir.NIRGraph.from_list(nir.Threshold(np.ones(64)), nir.Linear(np.ones((10, 64))), nir.IF(*np.ones((2, 10))))
     nir.write(str(tmp_path / "odd.nir"), graph)
     result = call("import", tmp_path / "odd.nir", "-o", tmp_path / "odd", "--time-step-ms", 10)
@@ -135,7 +135,7 @@ def test_brian2_loihi_says_why_it_cannot_say_a_network_with_biases(network, call
     assert "brian2-loihi" in result.output
 
 
-def test_slow_judges_run_on_few_samples_in_the_same_table(network, call):
+def test_slow_simulators_run_on_few_samples_in_the_same_table(network, call):
     result = call(
         "verify", network, "--samples", 60, "--against", "reference:7", "--against", "onnx", "--against", "onnx-step:3",
         "--no-drop", "--json",

@@ -36,7 +36,7 @@ def test_a_recipe_needs_no_pytorch(preset: str) -> None:
     assert f"FITS: recipe {preset} on Intel Loihi 2: " in done.stdout
 
 
-def test_what_does_not_fit_says_by_how_much_and_what_does(tmp_path: Path) -> None:
+def test_what_does_not_fit_states_by_how_much_and_what_does(tmp_path: Path) -> None:
     done = run("digits", "--set", "model.max_delay=80", "--json")
     assert done.exit_code == 1
     record = json.loads(done.stdout)

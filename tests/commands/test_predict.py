@@ -125,7 +125,7 @@ def test_faults_are_one_line(tmp_path: Path, sound_file: Path, recording: Path) 
         file.setparams((2, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(400))
     for arguments, given, words in (
-        ([sound_file, "--stream"], b"\0" * 100, "raw samples do not say their rate"),
+        ([sound_file, "--stream"], b"\0" * 100, "raw samples do not state their rate"),
         ([sound_file, "--stream", "--rate", 8000], recording.read_bytes(), "at 16000 Hz, but --rate 8000"),
         ([sound_file, "--stream"], stereo.getvalue(), "16 bits and 2 channel(s), format 1"),
         ([sound_file, "--stream"], b"RIFF\0\0\0\0WAVE", "ends before its sound"),

@@ -11,7 +11,7 @@ from delaytool.datasets import DataSpec, load
 
 
 def write_events(path: Path, events: list[tuple[int, int, int, int]]) -> None:
-    """(x, y, polarity, microseconds) as N-MNIST's five bytes an event (G. Orchard et al. 2015)."""
+    """(x, y, polarity, microseconds) as N-MNIST's five bytes per event (G. Orchard et al. 2015)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(bytes([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255]) for x, y, p, t in events))
 

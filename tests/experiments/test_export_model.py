@@ -39,7 +39,7 @@ def spread(model):
     return model.eval()
 
 
-def test_the_page_s_script_does_what_the_page_says():
+def test_the_script_of_the_page_gives_what_the_page_shows():
     script = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     assert len([line for line in script.splitlines() if line.strip()]) <= 25
     names = {}
@@ -177,7 +177,7 @@ def test_stages_is_a_method_that_gives_parts():
         dt.export(Other(), "loihi2", samples()[0])
 
 
-def test_a_layer_that_runs_longer_than_its_input_says_so_with_padding():
+def test_a_layer_that_runs_longer_than_its_input_needs_padding():
     torch.manual_seed(6)
     layer = spread(dt.DelayedLinear(6, 2, 9))
     frames, _ = samples(n=4)

@@ -68,7 +68,7 @@ def test_a_dense_kernel_longer_than_the_chip_waits_is_refused_and_can_be_cut(mak
     assert (cut.clipped_delays, cut.merged_taps) == (2 * 12 * 8, 2 * 12 * 8)
 
 
-def test_what_does_not_fit_the_chips_memory_says_what_would(make_model, frames, tmp_path):
+def test_an_error_about_the_chips_memory_names_what_would_fit(make_model, frames, tmp_path):
     model, encoding = make_model(delays="dense")
     small = replace(LOIHI2, limits=replace(LOIHI2.limits, cores=2, synapse_bytes_per_core=256))
     with pytest.raises(ExportError, match=r"takes about \d+ cores, loihi2 has 2 .* model\.delays=learned rather than"):

@@ -1,4 +1,4 @@
-"""netx files: written, read back, read from other tools, and refused where netx cannot say it."""
+"""netx files: written, read back, read from other tools, and refused where netx cannot represent it."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_list_of_single_taps_is_written_as_a_matrix(tmp_path):
 
 def test_other_sources_are_refused(tmp_path):
     group = DenseSynapses(1, np.full((5, 5), 2), np.zeros((5, 5), int))
-    assert "layer hidden: it hears hidden" in refused(with_group(dense_network(), group), tmp_path)
+    assert "layer hidden: it has synapses from hidden" in refused(with_group(dense_network(), group), tmp_path)
 
 
 @pytest.mark.parametrize(

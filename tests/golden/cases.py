@@ -256,7 +256,7 @@ def recurrent_and_skip() -> Case:
 
 @case
 def recurrent_layer() -> Case:
-    """A layer that hears itself over delays 0 to 62, with a current filter; no biases and no payloads."""
+    """A recurrent layer with delays 0 to 62, with a current filter; no biases and no payloads."""
     rng = np.random.default_rng(12)
     own = SparseSynapses(
         1, 8, 8, rng.integers(0, 8, 40), rng.integers(0, 8, 40), even(rng, (40,), -120, 100), rng.integers(0, 63, 40)
@@ -289,7 +289,7 @@ def refusal_limit() -> Case:
 
 @case
 def one_neuron() -> Case:
-    """One channel and one neuron that hears itself: the smallest network that does anything."""
+    """One channel and one recurrent neuron: the smallest network that does anything."""
     own = dense(1, [[-90]], 2, exponent=1)
     return network([layer("out", dense(0, [[100]], 0), own, n=1, dv=500, threshold=80)], n_in=1, n_steps=30), frames(
         30, 1, {(step, 0): 1 for step in range(0, 28, 3)}

@@ -13,7 +13,7 @@ from delaytool.runtime.trace import Trace
 
 
 def write_plain(
-    path: Path, network: IntegerNetwork, frames: np.ndarray, trace: Trace, about: str, judges: list[str]
+    path: Path, network: IntegerNetwork, frames: np.ndarray, trace: Trace, about: str, simulators: list[str]
 ) -> None:
     """`path` with the suffix .json: the network, every synapse listed; with .npz: the input and the expected trace."""
     layers = []
@@ -36,7 +36,7 @@ def write_plain(
         )
     described: dict[str, Any] = {
         "about": about,
-        "judges": judges,
+        "simulators": simulators,
         "n_steps": network.n_steps,
         "n_channels": network.encoding.n_channels,
         "max_payload": network.encoding.max_payload,

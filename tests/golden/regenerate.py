@@ -2,9 +2,9 @@
 
     python tests/golden/regenerate.py [--check] [--lava-python PYTHON] [--brian2loihi-python PYTHON] [CASE ...]
 
---check compares what both say now with the stored files and writes nothing. Needs delaytool with its extra onnx, an
-interpreter with lava-nc 0.10.0 and one with brian2-loihi 0.5.2 (this one, or those given). A stored .h5 file that says
-the same is left alone. See README.md beside this file.
+--check compares what both compute now with the stored files and writes nothing. Needs delaytool with its extra onnx, an
+interpreter with lava-nc 0.10.0 and one with brian2-loihi 0.5.2 (this one, or those given). A stored .h5 file with
+the same trace is left alone. See README.md beside this file.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ def run_lava(made: dict[str, Case], python: str | None, variant: str = "stock") 
             kept.append((LAVA, range(len(network.layers))))
     traces = lava.run_many(jobs, variant=variant, python=python)
     found = {}
-    for name, (judge, own), trace in zip(made, kept, traces, strict=True):
+    for name, (simulator, own), trace in zip(made, kept, traces, strict=True):
         parts = (tuple(getattr(trace, quantity)[index] for index in own) for quantity in ("spikes", "u", "v"))
-        found[name] = (judge, Trace(*parts))
+        found[name] = (simulator, Trace(*parts))
     return found
 
 
 def run_emulator(made: dict[str, Case], python: str | None) -> dict[str, Trace]:
-    """The traces of the cases that brian2-loihi can say."""
+    """The traces of the cases that brian2-loihi can run."""
     jobs = {}
     for name, case in made.items():
         try:
@@ -120,23 +120,23 @@ def main() -> int:
     by_emulator = run_emulator(made, arguments.brian2loihi_python)
     differing = []
     for name, (network, frames) in made.items():
-        judge, trace = by_lava[name]
-        judges = [judge]
+        simulator, trace = by_lava[name]
+        simulators = [simulator]
         path = FOLDER / f"{name}.h5"
         if name in by_emulator:
-            judges.append(EMULATOR)
+            simulators.append(EMULATOR)
             if not same(trace, by_emulator[name]):
                 differing.append(name)
         about = (CASES[name].__doc__ or "").strip()
         if not arguments.check and name not in differing:
             if not path.exists() or not same(load(path)[2], trace):
-                store(path, network, frames, trace, about, judge)
-            write_plain(path, network, frames, trace, about, judges)
+                store(path, network, frames, trace, about, simulator)
+            write_plain(path, network, frames, trace, about, simulators)
             write_models(path, network)
         if not same(load(path)[2], trace):
             differing.append(name)
         spikes = trace.events().sum()
-        print(f"{name}: {spikes} spikes, {' and '.join(judges)}: {'DIFFERS' if name in differing else 'ok'}")
+        print(f"{name}: {spikes} spikes, {' and '.join(simulators)}: {'DIFFERS' if name in differing else 'ok'}")
     return 1 if differing else 0
 
 

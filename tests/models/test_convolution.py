@@ -154,7 +154,7 @@ def test_two_stages_round_in_float32_to_a_few_millionths_of_the_largest_value():
 
 
 @given(length=st.integers(1, 40), size=st.integers(1, 40))
-def test_the_transform_has_as_many_rows_as_it_says(length, size):
+def test_the_transform_has_as_many_rows_as_stated(length, size):
     matrices = transform(length, size, torch.float64, torch.device("cpu"))
     assert matrices.block.shape == (n_rows(length, size), length)
     assert matrices.kernel.shape == (n_rows(length, size), size)

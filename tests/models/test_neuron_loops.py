@@ -76,7 +76,7 @@ def test_the_same_numbers_of_adaptive_neurons(
     taps=st.integers(1, 2), size=st.integers(1, 12), width=st.sampled_from([1, 3]), current_leak=st.floats(0.0, 0.9),
     adaptation=st.sampled_from([0.0, 0.3]),
 )  # fmt: skip
-def test_the_same_numbers_of_layers_that_hear_themselves(
+def test_the_same_numbers_of_recurrent_layers(
     loops, seed, time, batch, neurons, taps, size, width, current_leak, adaptation
 ):
     width = min(width, size)

@@ -106,7 +106,7 @@ def test_a_learned_tau_gets_the_gradient_of_the_plain_loop(seed, steps, batch, n
     **inputs, detach=st.booleans(), adaptation=st.sampled_from([0.0, 0.4]), current_leak=st.sampled_from([0.0, 0.5]),
     size=st.integers(1, 9), width=st.sampled_from([1, 3]), step_by_step=st.booleans(),
 )  # fmt: skip
-def test_a_layer_that_hears_itself_equals_the_plain_loop(
+def test_a_recurrent_layer_equals_the_plain_loop(
     seed, steps, batch, neurons, tau, detach, adaptation, current_leak, size, width, step_by_step
 ):
     width = min(width, size)
@@ -130,7 +130,7 @@ def test_a_layer_that_hears_itself_equals_the_plain_loop(
         both(ours, theirs, currents(seed, steps, batch, neurons), seed, taps, given_tau, tolerance=1e-8)
 
 
-def test_a_spike_is_heard_by_its_own_layer_after_its_delay_and_one_step():
+def test_a_spike_reaches_its_own_layer_after_its_delay_and_one_step():
     x = torch.zeros(8, 1, 2, dtype=torch.float64)
     x[1, 0, 0] = 1.0
     taps = torch.zeros(2, 2, 4, dtype=torch.float64)
@@ -141,7 +141,7 @@ def test_a_spike_is_heard_by_its_own_layer_after_its_delay_and_one_step():
     assert spikes.nonzero().tolist() == [[1, 0, 0], [1 + 3 + 1, 0, 1]]
 
 
-def test_dropout_does_not_reach_what_a_layer_says_to_itself():
+def test_dropout_does_not_touch_recurrent_input():
     x = torch.ones(4, 1, 1)
     ring = Windows(torch.full((1, 1, 1, 1), -5.0), torch.zeros(1, 1, 1).long(), 1)
     constants = LifConstants(0.0, 1.0, 5.0, True)

@@ -13,12 +13,12 @@ def run(graph, frames: np.ndarray, dt: float, forced: dict[str, np.ndarray] | No
     forced   spikes (step, neuron) that nodes send, and reset with, instead of their own
     margin   v before the reset minus the threshold
 
-    Values sent through a Delay arrive so many steps later; all other nodes act within the step. Spiking nodes that hear
-    each other without a Delay between them are not supported.
+    Values sent through a Delay arrive so many steps later; all other nodes act within the step. Spiking nodes that
+    receive from each other without a Delay between them are not supported.
     """
     forced = forced or {}
     nodes, n_steps = graph.nodes, len(frames)
-    heard = {name: [before for before, after in graph.edges if after == name] for name in nodes}
+    sources = {name: [before for before, after in graph.edges if after == name] for name in nodes}
     state = {name: {} for name in nodes}
     outputs: dict[str, np.ndarray] = {}
     record = {
@@ -26,7 +26,7 @@ def run(graph, frames: np.ndarray, dt: float, forced: dict[str, np.ndarray] | No
         for name, node in nodes.items()
         if type(node).__name__ in DELAYING
     }
-    order = _order(nodes, heard)
+    order = _order(nodes, sources)
     for step in range(n_steps):
         for name, node in nodes.items():  # what a Delay gives out now was put in earlier
             if type(node).__name__ == "Delay":
@@ -38,7 +38,7 @@ def run(graph, frames: np.ndarray, dt: float, forced: dict[str, np.ndarray] | No
             if kind == "Input":
                 outputs[name] = frames[step].astype(np.float64)
                 continue
-            given = sum(outputs[before] for before in heard[name])
+            given = sum(outputs[before] for before in sources[name])
             if kind == "Linear":
                 outputs[name] = node.weight @ given
             elif kind == "Affine":
@@ -56,7 +56,7 @@ def run(graph, frames: np.ndarray, dt: float, forced: dict[str, np.ndarray] | No
                 raise NotImplementedError(kind)
         for name, node in nodes.items():
             if type(node).__name__ == "Delay":
-                state[name]["past"].append(sum(outputs[before] for before in heard[name]))
+                state[name]["past"].append(sum(outputs[before] for before in sources[name]))
     return record
 
 
@@ -76,12 +76,12 @@ def _neurons(node, kind, kept, given, dt, forced, step):
     return kept["v"], spikes, margin
 
 
-def _order(nodes, heard) -> list[str]:
-    """Nodes such that each comes after what it hears in the same step; Delays break circles and stand first."""
+def _order(nodes, sources) -> list[str]:
+    """Nodes such that each comes after what it receives from in the same step; Delays break circles and stand first."""
     done = {name for name, node in nodes.items() if type(node).__name__ == "Delay"}
     order: list[str] = []
     while len(done) < len(nodes):
-        ready = [name for name in nodes if name not in done and all(before in done for before in heard[name])]
+        ready = [name for name in nodes if name not in done and all(before in done for before in sources[name])]
         if not ready:
             raise ValueError("a circle without a Delay")
         order += ready

@@ -190,8 +190,8 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, scales: IntegerSc
             limits.weight_min // step,
             limits.weight_max // step,
         )
-        heard = functional.pad(x, (0, 0, 0, 0, 1, 0))
-        arriving = delayed_sum(heard, taps, n_steps, "direct") * (step * 2**scale.exponent)
+        delayed = functional.pad(x, (0, 0, 0, 0, 1, 0))
+        arriving = delayed_sum(delayed, taps, n_steps, "direct") * (step * 2**scale.exponent)
         unit = scale.per_unit * 64
         bias_step = 2 ** (scale.bias_exponent or 0)
         mantissa = rounded_within(bias * unit / bias_step, limits.bias_mantissa_min, limits.bias_mantissa_max)

@@ -66,8 +66,8 @@ def test_the_file_holds_what_the_case_defines(path):
 def test_the_installed_lava_reproduces_all(lava_python, variant):
     loaded = {path.stem: regenerate.load(path) for path in FILES}
     cases = {name: (network, frames) for name, (network, frames, _) in loaded.items()}
-    for name, (judge, trace) in regenerate.run_lava(cases, lava_python, variant).items():
-        assert judge == (regenerate.RELAYED_LAVA if name == "long-delays" else regenerate.LAVA)
+    for name, (simulator, trace) in regenerate.run_lava(cases, lava_python, variant).items():
+        assert simulator == (regenerate.RELAYED_LAVA if name == "long-delays" else regenerate.LAVA)
         assert_same(loaded[name][2], trace)
 
 
@@ -77,7 +77,7 @@ def test_they_stay_small():
     assert sum(path.stat().st_size for path in beside) < 2_000_000
 
 
-def test_the_readme_speaks_of_every_file():
+def test_the_readme_names_every_file():
     text = (regenerate.FOLDER / "README.md").read_text(encoding="utf-8")
     assert [name for name in NAMES if name not in text] == []
 
@@ -90,7 +90,7 @@ def test_a_file_states_its_purpose_and_its_origin():
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_the_plain_files_say_the_same(path):
+def test_the_plain_files_hold_the_same(path):
     """By a simulator that reads nothing else and shares nothing with delaytool."""
     _, frames, expected = regenerate.load(path)
     described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def test_the_plain_files_say_the_same(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_the_onnx_file_says_the_same(path):
+def test_the_onnx_file_computes_the_same(path):
     pytest.importorskip("onnxruntime")
     from delaytool.runtime.backends.onnx import open_session, run_sequence
 
@@ -112,10 +112,10 @@ def test_the_onnx_file_says_the_same(path):
     assert_same(expected, run_sequence(open_session(str(path.with_suffix(".onnx"))), network, frames))
 
 
-def test_every_case_names_its_judges():
-    judges = {path.stem: json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["judges"] for path in FILES}
-    assert all(names[0].startswith(regenerate.LAVA) for names in judges.values())
-    assert sum(regenerate.EMULATOR in names for names in judges.values()) >= 10
+def test_every_case_names_its_simulators():
+    named = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["simulators"] for path in FILES]
+    assert all(names[0].startswith(regenerate.LAVA) for names in named)
+    assert sum(regenerate.EMULATOR in names for names in named) >= 10
 
 
 def test_the_refusal_limit_is_the_limit():
@@ -129,7 +129,7 @@ def test_the_refusal_limit_is_the_limit():
 
 
 def test_relays_change_nothing_but_the_delays():
-    """A network with long delays does what the same one does in hops of 63 steps: so Lava can judge it."""
+    """A network with long delays does what the same one does in hops of 63 steps: so Lava can run it."""
     network, frames, expected = regenerate.load(regenerate.FOLDER / "long-delays.h5")
     longer, own = relayed(network)
     assert longer.max_delay == 62

@@ -165,7 +165,7 @@ def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, shar
         ),
     ],
 )  # fmt: skip
-def test_what_the_chip_cannot_hold_is_said_before_training(overrides, message, tmp_path):
+def test_what_the_chip_cannot_hold_is_refused_before_training(overrides, message, tmp_path):
     with pytest.raises(RecipeError, match=message):
         train(load_recipe("digits", ["data.max_count=3", *overrides]), tmp_path / "run")
     assert not (tmp_path / "run").exists()

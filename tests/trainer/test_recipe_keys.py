@@ -1,4 +1,4 @@
-"""Every key says what it does."""
+"""Every key is described."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def in_other_words(network: IntegerNetwork) -> IntegerNetwork:
 
 @settings(max_examples=60)
 @given(SEEDS)
-def test_the_same_network_in_other_words_is_equal(seed: int) -> None:
+def test_the_same_network_in_another_form_is_equal(seed: int) -> None:
     network, _ = random_network(np.random.default_rng(seed))
     comparison = compare_integers(network, in_other_words(network))
     assert comparison.differences == ()

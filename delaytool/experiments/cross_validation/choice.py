@@ -27,7 +27,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class EpochChoice:
-    """What folds say about the epochs.
+    """What folds measured per epoch.
 
     folds            in order
     mean_accuracy    of each epoch, 0..1: validation accuracy, every fold counting the same

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECONDS_PER = {"s": 1.0, "ms": 1e-3}
 FIRING = ("LIF", "CubaLIF", "IF")
 SILENT = ("LI", "CubaLI")  # as readouts only: they never fire
-SAYABLE = ("Input", "Output", "Linear", "Affine", "Delay", *FIRING, *SILENT)
+SUPPORTED = ("Input", "Output", "Linear", "Affine", "Delay", *FIRING, *SILENT)
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class FloatNetwork:
 def float_network(graph: nir.NIRGraph, *, time_step_ms: float, time_unit: str = "s") -> FloatNetwork:
     """Read a graph of Linear, Affine, Delay, LIF, CubaLIF and IF nodes, stepped by forward Euler.
 
-    time_step_ms   length of a step, which NIR does not say
+    time_step_ms   length of a step, which NIR does not state
     time_unit      of the file's time constants and delays: 's' (NIR's own), 'ms', or 'step'
 
     Of a neuron node with step dt, the weights before it are multiplied by r dt / tau (r dt of an IF) and divided by
     v_threshold - so that thresholds become 1 -, those before a CubaLIF also by w_in dt / tau_syn; v_leak becomes the
     bias v_leak dt / tau. Delays are counted in steps.
 
-    Raises NetworkError naming every node that cannot be said, or the value that cannot: populations in another order
-    than a chain (a layer may hear itself), time constants that differ within a layer, a v_reset that is not 0.
+    Raises NetworkError naming every node or value that is not supported: populations in another order
+    than a chain (a layer may be recurrent), time constants that differ within a layer, a v_reset that is not 0.
     """
     if time_unit not in (*SECONDS_PER, "step"):
         raise NetworkError(f"nir: time unit {time_unit!r} is unknown; choose 's', 'ms' or 'step'")
@@ -108,10 +108,10 @@ class _Reader:
         return FloatNetwork(n_channels, tuple(layers), bool(least >= 1))
 
     def _refuse_unknown(self) -> None:
-        unknown = [f"{name} ({self._kind(name)})" for name in sorted(self.nodes) if self._kind(name) not in SAYABLE]
+        unknown = [f"{name} ({self._kind(name)})" for name in sorted(self.nodes) if self._kind(name) not in SUPPORTED]
         if unknown:
             raise NetworkError(
-                f"nir: these nodes cannot be said: {', '.join(unknown)}; what can be said is {', '.join(SAYABLE)}"
+                f"nir: these nodes are not supported: {', '.join(unknown)}; supported are {', '.join(SUPPORTED)}"
             )
 
     def _kind(self, name: str) -> str:
@@ -120,31 +120,31 @@ class _Reader:
     def _single(self, kind: str) -> str:
         found = [name for name in self.nodes if self._kind(name) == kind]
         if len(found) != 1:
-            raise NetworkError(f"nir: the graph has {len(found)} {kind} nodes ({', '.join(found)}); one can be said")
+            raise NetworkError(f"nir: the graph has {len(found)} {kind} nodes ({', '.join(found)}); one is supported")
         return found[0]
 
     def _before(self, name: str) -> list[str]:
         return [before for before, after in self.edges if after == name]
 
     def _chain(self) -> list[str]:
-        """The neuron nodes from input to output; each hears the one before it and perhaps itself."""
+        """The neuron nodes from input to output; each receives from the one before it and perhaps from itself."""
         neurons = [name for name in self.nodes if self._kind(name) in (*FIRING, *SILENT)]
-        hears = {name: {source for source, _ in self._paths(name)} for name in neurons}
+        sources = {name: {source for source, _ in self._paths(name)} for name in neurons}
         order: list[str] = []
         before = self._single("Input")
         while len(order) < len(neurons):
-            following = [name for name in neurons if name not in order and before in hears[name]]
+            following = [name for name in neurons if name not in order and before in sources[name]]
             if len(following) != 1:
                 raise NetworkError(
-                    f"nir: {before} is heard by {len(following)} layers ({', '.join(sorted(following)) or 'none'}); "
-                    "layers that follow each other can be said, and layers that hear themselves"
+                    f"nir: {before} goes into {len(following)} layers ({', '.join(sorted(following)) or 'none'}); "
+                    "a chain of layers is supported, each of which may be recurrent"
                 )
             name = following[0]
-            others = hears[name] - {before, name}
+            others = sources[name] - {before, name}
             if others:
                 raise NetworkError(
-                    f"nir: {name} hears {', '.join(sorted(others))} besides {before}; only the layer before it and "
-                    "itself can be said"
+                    f"nir: {name} receives from {', '.join(sorted(others))} besides {before}; only the layer before it "
+                    "and itself are supported"
                 )
             order.append(name)
             before = name
@@ -187,7 +187,7 @@ class _Reader:
             if offset.any() and current_tau > 1:
                 raise NetworkError(
                     f"nir: {name}'s input has a bias (Affine), which {kind} filters with its current; a bias past the "
-                    "current can be said: put it into v_leak"
+                    "current is supported: put it into v_leak"
                 )
             bias = bias + offset * factor
             scaled = replace(branch, weight=branch.weight * factor[:, None])
@@ -200,7 +200,7 @@ class _Reader:
         linear = [step for step in path if self._kind(step) in ("Linear", "Affine")]
         if len(linear) != 1:
             raise NetworkError(
-                f"nir: from {source} to {name} there are {len(linear)} Linear or Affine nodes; one can be said"
+                f"nir: from {source} to {name} there are {len(linear)} Linear or Affine nodes; one is supported"
             )
         node = self.nodes[linear[0]]
         weight = np.asarray(node.weight, np.float64)
@@ -227,7 +227,7 @@ class _Reader:
                 raise NetworkError(f"nir: {name}'s v_threshold is {threshold.min():g}; it must be above 0")
             if np.any(node.v_reset):
                 worst = np.asarray(node.v_reset).reshape(-1)
-                raise NetworkError(f"nir: {name}'s v_reset is {worst[worst != 0][0]:g}; a reset to 0 can be said")
+                raise NetworkError(f"nir: {name}'s v_reset is {worst[worst != 0][0]:g}; a reset to 0 is supported")
         r = np.asarray(node.r, np.float64).reshape(-1)
         if kind == "IF":
             return r * self.dt / threshold, np.zeros_like(r), float("inf"), 1.0
@@ -246,7 +246,7 @@ class _Reader:
         if np.ptp(values) > 1e-6 * abs(values[0]):
             raise NetworkError(
                 f"nir: {name}'s {field} differs within the layer ({values.min():g} to {values.max():g} steps); one "
-                "time constant per layer can be said"
+                "time constant per layer is supported"
             )
         if not values[0] >= 1:
             raise NetworkError(

@@ -1,4 +1,4 @@
-"""Reading NIR files: ours give back their integers, after a look at whether the graph still says the same."""
+"""Reading NIR files: ours give back their integers, after a check that the graph still means the same."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def integers_of(graph: nir.NIRGraph, path: str | os.PathLike[str] = "graph") -> 
     changed = _first_change(nir_graph(network), graph)
     if changed is not None:
         raise NetworkError(
-            f"{path}: {changed} is not what the integers in its metadata say; export it again, or remove the metadata "
-            f"{NETWORK!r} to import it as a float network"
+            f"{path}: {changed} does not agree with the integers in its metadata; export it again, or remove the "
+            f"metadata {NETWORK!r} to import it as a float network"
         )
     return network
 

@@ -24,7 +24,7 @@ NETWORK, STEP, READING = "delaytool_network", "delaytool_dt", "delaytool_reading
 HOW_TO_READ = (
     "Forward Euler with step delaytool_dt (s), first the synaptic current, then the membrane with the new current, "
     "then threshold and reset; a spike is 1 in its step. The integer contract also rounds decays toward zero, wraps "
-    "the current and clips the membrane at 24 bits, which NIR cannot say: delaytool_network holds the integers (HDF5)."
+    "the current and clips the membrane at 24 bits, which NIR cannot do: delaytool_network holds the integers (HDF5)."
 )
 
 
@@ -41,8 +41,8 @@ def nir_graph(network: IntegerNetwork) -> nir.NIRGraph:
     """The network's equations without the integers' roundings, wrap and clip; and the integers in its metadata.
 
     NIR has no delayed synapse. From each population and for each delay d that occurs there is one
-    `Delay((d + 1) dt)` - a spike sent at t arrives at t + 1 + d - and behind it, for each layer that hears it so, one
-    `Linear` of the weights that have this delay, all summed into the layer's neurons:
+    `Delay((d + 1) dt)` - a spike sent at t arrives at t + 1 + d - and behind it, for each layer that receives it so,
+    one `Linear` of the weights that have this delay, all summed into the layer's neurons:
 
         du = 4095           LIF: tau = dt 4096 / dv, r = tau / dt, v_leak = bias tau / dt
         du = 4095, dv = 0   IF: r = 1 / dt
@@ -61,9 +61,9 @@ def nir_graph(network: IntegerNetwork) -> nir.NIRGraph:
     for index, layer in enumerate(network.layers):
         enters[index] = _add_neurons(nir, nodes, edges, names[index + 1], layer, dt)
     for index, layer in enumerate(network.layers):
-        heard = _add_synapses(nir, nodes, edges, network, index, names, enters[index], dt)
+        connected = _add_synapses(nir, nodes, edges, network, index, names, enters[index], dt)
         offset = layer.bias if layer.dv == 0 else np.zeros(layer.n_neurons)
-        if offset.any() or not heard:
+        if offset.any() or not connected:
             _add_offset(nir, nodes, edges, names[index + 1], enters[index], offset, network.encoding.n_channels, layer)
     if not any(before == "input" for before, _ in edges):  # NIR wants a way from the input
         layer = network.layers[0]
@@ -168,7 +168,7 @@ def _add_offset(
     n_channels: int,
     layer: IntegerLayer,
 ) -> None:
-    """A bias that no v_leak can say, or the edge that a layer without synapses lacks: past the current, into v."""
+    """A bias that no v_leak can hold, or the edge that a layer without synapses lacks: past the current, into v."""
     nodes[f"{name}-bias"] = nir.Affine(np.zeros((layer.n_neurons, n_channels)), offset.astype(np.float64))
     edges += [("input", f"{name}-bias"), (f"{name}-bias", name if offset.any() else enters)]
 

@@ -165,7 +165,7 @@ def _run(writer: GraphWriter, stage: FloatStage, current: str, batch: str) -> tu
     after += [(fired, (n_neurons,)), (filtered, (n_neurons,))]
     if within is not None:
         later = next_pending(body, rest, [_brought(body, within, spikes)])
-        assert later is not None, "it hears itself"
+        assert later is not None, "the layer is recurrent"
         after += [(own, (n_neurons,)), (later, (within.longest + 1, n_neurons))]
     for value, dimensions in after:
         body.new_output(value, np.float32, ("batch", *dimensions))

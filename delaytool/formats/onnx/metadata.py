@@ -1,4 +1,4 @@
-"""What a graph says of itself: ONNX metadata, strings that are JSON."""
+"""Facts about a graph in its ONNX metadata, strings that are JSON."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def next_pending(writer: GraphWriter, rest: str | None, brought: Sequence[str]) 
     """Pending input of the next step: the later slots one nearer, and what was sent now; None: there is none.
 
     rest      of `split_pending`
-    brought   (batch, slot, neuron), by each population that is heard
+    brought   (batch, slot, neuron), by each population that has synapses into the layer
     """
     nearer = [] if rest is None else [writer.add("Pad", rest, writer.integers(0, 0, 0, 0, 1, 0))]
     return writer.sum([*nearer, *brought]) if nearer or brought else None

@@ -45,7 +45,7 @@ def sequence_model(
     Raises ExportError for a network whose matrices one ONNX file cannot hold, MissingExtraError without onnx.
 
     Layers that no loop joins come one after the other: the charge of all steps first, as one product, then a Scan over
-    the steps of their neurons. Layers that hear themselves, or each other, share one Scan, with pending input as state.
+    the steps of their neurons. Recurrent layers, and layers in a circle, share one Scan, with pending input as state.
     """
     writer = GraphWriter("delaytool", opset)
     frames = writer.input("frames", np.uint8, ("batch", "time", network.encoding.n_channels))
@@ -66,36 +66,36 @@ def sequence_model(
 
 
 def loops_in_order(network: IntegerNetwork) -> list[list[int]]:
-    """Layers in an order in which each comes after all that it hears; those that hear each other stand together.
+    """Layers in an order in which each comes after all that it receives from; those in a circle stand together.
 
     These are the strongly connected components of the graph of layers.
     """
-    hears = {
+    sources = {
         index: {group.source - 1 for group in layer.synapses if group.source and group.n_synapses}
         for index, layer in enumerate(network.layers)
     }
-    reached = {index: _reachable(hears, index) for index in hears}
+    reached = {index: _reachable(sources, index) for index in sources}
     component = {
-        index: min([index, *(other for other in reached[index] if index in reached[other])]) for index in hears
+        index: min([index, *(other for other in reached[index] if index in reached[other])]) for index in sources
     }
     members: dict[int, list[int]] = {}
     for index, first in component.items():
         members.setdefault(first, []).append(index)
     before = {
-        first: {component[other] for index in indices for other in hears[index]} - {first}
+        first: {component[other] for index in indices for other in sources[index]} - {first}
         for first, indices in members.items()
     }
     return [members[first] for first in TopologicalSorter(before).static_order()]
 
 
-def _reachable(hears: dict[int, set[int]], start: int) -> set[int]:
+def _reachable(sources: dict[int, set[int]], start: int) -> set[int]:
     found: set[int] = set()
-    pending = list(hears[start])
+    pending = list(sources[start])
     while pending:
         index = pending.pop()
         if index not in found:
             found.add(index)
-            pending.extend(hears[index])
+            pending.extend(sources[index])
     return found
 
 
@@ -130,7 +130,7 @@ def _outer_charge(
 def _scan(
     writer: GraphWriter, network: IntegerNetwork, together: list[int], outer: dict[int, str | None], frames: str
 ) -> dict[int, tuple[str, str, str]]:
-    """Run the neurons of layers that hear each other over all steps: (spikes uint8, u int32, v int32) of each."""
+    """Run the neurons of layers in a circle over all steps: (spikes uint8, u int32, v int32) of each."""
     body = writer.body("step")
     batch = writer.add("Slice", writer.add("Shape", frames), writer.integers(0), writer.integers(1))
     inner = {
@@ -188,7 +188,7 @@ def _scan(
                 charge_of_step(body, fired[weights.source - 1], weights, 1, slots[index]) for weights in inner[index]
             ]
             later = next_pending(body, rest[index], brought)
-            assert later is not None, "what has slots is heard"
+            assert later is not None, "what has slots has synapses"
             body.new_output(later, np.int32, ("batch", slots[index], network.layers[index].n_neurons))
     for value, dtype, n_neurons in records:
         body.new_output(value, dtype, ("batch", n_neurons))

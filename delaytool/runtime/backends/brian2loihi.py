@@ -3,8 +3,8 @@
 C. Michaelis, A. B. Lehr, W. Oed, C. Tetzlaff: Brian2Loihi: An emulator for the neuromorphic chip Loihi using the
 spiking neural network simulator Brian, Frontiers in Neuroinformatics 16 (2022), doi 10.3389/fninf.2022.1015624.
 
-It runs in a child process, because it needs numpy below 2. What it cannot say is refused: biases, values above 1 sent
-in a spike, weights and delays that Loihi does not have. It neither wraps u nor clips v, so a run in which the contract
+It runs in a child process, because it needs numpy below 2. What it does not have is refused: biases, values above 1 in
+a spike, weights and delays that Loihi does not have. It neither wraps u nor clips v, so a run in which the contract
 would have is refused after it.
 """
 
@@ -30,7 +30,7 @@ INSTALL = "pip install brian2-loihi==0.5.2 'numpy<2'"
 MIN_WEIGHT, MAX_WEIGHT = -256, 254  # brian2_loihi/loihi_synapses.py, sign mode MIXED
 MAX_DELAY = 62  # brian2_loihi/loihi_synapses.py
 MAX_CHARGE = (1 << 15) - 1  # brian2_loihi/loihi_synapses.py, __getWeightLimit: 2^21 - 2^6 is this << 6
-OTHER_WAY = "judge it with --backend lava or engine"
+OTHER_WAY = "verify it with --backend lava or engine"
 WORKER = Path(__file__).with_name("brian2loihi_worker.py")
 
 
@@ -46,7 +46,7 @@ def run(
     python    an interpreter that has brian2-loihi; None: $DELAYTOOL_BRIAN2LOIHI_PYTHON, else the present one
     timeout   seconds for the whole call
 
-    Raises BackendError where brian2-loihi is missing, fails, takes too long or cannot say the network.
+    Raises BackendError where brian2-loihi is missing, fails, takes too long or cannot run the network.
     """
     return run_many([(network, frames)], python=python, timeout=timeout)[0]
 
@@ -69,7 +69,7 @@ def run_many(
 def in_worker(
     jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], *, python: str | os.PathLike[str] | None, timeout: float
 ) -> list[Trace]:
-    """What the emulator says of jobs that `check` admits, states beyond 24 bits included."""
+    """The emulator's traces of jobs that `check` admits, states beyond 24 bits included."""
     interpreter = find_interpreter(
         python, name=NAME, variable=PYTHON_VARIABLE, module="brian2_loihi", package="brian2-loihi", install=INSTALL
     )
@@ -89,7 +89,7 @@ def in_worker(
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
-    """Raise BackendError for a network or frames that brian2-loihi cannot say, DataError for frames of another kind."""
+    """Raise BackendError for a network or frames that brian2-loihi cannot run, DataError for frames of another kind."""
     for layer in network.layers:
         if layer.bias.any():
             raise BackendError(
@@ -172,7 +172,7 @@ def _trace(folder: Path, network: IntegerNetwork) -> Trace:
 
 
 def refuse_overflow(network: IntegerNetwork, trace: Trace) -> None:
-    """Raise BackendError where u or v left their range, which is all that tells the emulator from the contract.
+    """Raise BackendError where u or v left their range, the only place where the emulator differs from the contract.
 
     A v above the range needs no look: it fires, and is reset, whether it saturates or not.
     """

@@ -50,7 +50,7 @@ def test_random_networks_come_back(seed, even, tmp_path_factory):
 
 
 def states_in_range(network: IntegerNetwork, frames: np.ndarray) -> bool:
-    """Whether no current can wrap and no membrane clip on these samples: NIR can say neither."""
+    """Whether no current can wrap and no membrane clip on these samples: NIR has neither."""
     trace = reference.run(network, frames)
     for layer, u, v in zip(network.layers, trace.u, trace.v, strict=True):
         low, high = network.input_bounds(layer)
@@ -164,7 +164,7 @@ def test_a_graph_that_was_changed_is_refused(tmp_path):
     name = next(name for name, node in graph.nodes.items() if type(node).__name__ == "Linear")
     graph.nodes[name].weight[0, 0] += 1
     nir.write(str(tmp_path / "changed.nir"), graph)
-    with pytest.raises(NetworkError, match=f"node '{name}' is not what the integers in its metadata say"):
+    with pytest.raises(NetworkError, match=f"node '{name}' does not agree with the integers in its metadata"):
         integers_of(read_graph(tmp_path / "changed.nir"))
     graph = nir_graph(network)
     branch = next(before for before, after in graph.edges if after == "hidden1")

@@ -233,7 +233,7 @@ def test_the_lowest_class_wins_a_tie():
     assert session.run(["class"], {"frames": np.zeros((1, 4, 2), np.uint8)})[0].tolist() == [1]
 
 
-def test_metadata_says_how_to_use_it():
+def test_metadata_state_how_to_use_it():
     network = regenerate.load(regenerate.FOLDER / "three-layers.h5")[0]
     for model, graph in ((sequence_model(network), "sequence"), (step_model(network), "step")):
         values = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
@@ -246,7 +246,7 @@ def test_metadata_says_how_to_use_it():
 
 def test_layers_in_loops_stand_together():
     def network(*sources: tuple[int, ...]) -> IntegerNetwork:
-        groups = [tuple(DenseSynapses(source, [[2]], [[0]]) for source in heard) for heard in sources]
+        groups = [tuple(DenseSynapses(source, [[2]], [[0]]) for source in into_one) for into_one in sources]
         layers = tuple(IntegerLayer(f"l{k}", 1, group, dv=1, threshold=1) for k, group in enumerate(groups))
         return IntegerNetwork(InputEncoding(1), layers, Readout("sum", 1.0, 0, 4), 4)
 

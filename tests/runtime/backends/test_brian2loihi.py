@@ -1,4 +1,4 @@
-"""brian2-loihi against the golden vectors and the reference, and what it cannot say."""
+"""brian2-loihi against the golden vectors and the reference, and what it refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from delaytool.runtime import reference
 from delaytool.runtime.backends import brian2loihi
 from delaytool.runtime.trace import Trace
 
-# Golden vectors that brian2-loihi cannot say, and what its refusal names.
+# Golden vectors that brian2-loihi cannot run, and what its refusal names.
 REFUSED = {
     "beyond-one-wrap": "weight with its exponent -32768",
     "biases": "has biases",
@@ -73,7 +73,7 @@ def test_golden_vectors(emulator_python):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_golden_vectors_that_it_cannot_say(name):
+def test_golden_vectors_that_it_cannot_run(name):
     network, frames, _ = regenerate.load(regenerate.FOLDER / f"{name}.h5")
     with pytest.raises(BackendError, match=REFUSED[name]):
         brian2loihi.run(network, frames)
@@ -132,7 +132,7 @@ def network(weight: int = 2, delay: int = 0, exponent: int = 0, **options) -> In
         ({"bias_mantissa": np.array([1])}, "layer hidden1: it has biases"),
     ],
 )
-def test_what_it_cannot_say_is_refused(options, text):
+def test_what_it_cannot_represent_is_refused(options, text):
     with pytest.raises(BackendError, match=text):
         brian2loihi.run(network(**options), FRAMES)
 
@@ -146,7 +146,7 @@ def test_what_it_cannot_say_is_refused(options, text):
         (np.full((1, 5, 1), -1), "the value -1"),
     ],
 )
-def test_frames_that_it_cannot_say_are_refused(frames, text):
+def test_frames_that_it_cannot_take_are_refused(frames, text):
     with pytest.raises((BackendError, DataError), match=text):
         brian2loihi.run(network(), frames)
 
@@ -166,7 +166,7 @@ def test_no_samples_are_no_samples(emulator_python):
     assert trace.v[0].shape == (0, 5, 1)
 
 
-def test_without_it_the_error_says_how_to_get_it(monkeypatch):
+def test_without_it_the_error_names_how_to_get_it(monkeypatch):
     monkeypatch.delenv(brian2loihi.PYTHON_VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BackendError) as caught:
