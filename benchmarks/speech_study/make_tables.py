@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -231,34 +232,56 @@ def structure(lines: list[Line]) -> str:
     return markdown("Moran's I of the first layer's receptive fields, weights shuffled", headings, rows)
 
 
+PANELS = (
+    ("synaptic events per sample", lambda runs: mean_of(runs, "synaptic_events")),
+    ("memory of the synapses, KiB", lambda runs: mean_of(runs, "synapse_bytes", 1 / 1024)),
+    ("estimated energy per sample, µJ (Loihi 1 constants)", lambda runs: middle_energy(runs)),
+)
+# Rows that are named beside their points, and on which side.
+NAMED = {
+    ("compare", "own"): ("learned", "left"), ("compare", "paper"): ("paper's recipe", "left"),
+    ("delays", "none"): ("none", "right"), ("delays", "fixed-random"): ("fixed random", "right"),
+    ("delays", "dense"): ("dense", "left"), ("delays", "axonal"): ("axonal", "right"),
+    ("delays", "dendritic"): ("dendritic", "right"),
+}  # fmt: skip
+SPARSE = {
+    "learned": "a tenth of the synapses, learned",
+    "fixed-random": "the same, fixed random",
+    "chosen": "the same, chosen",
+}
+
+
 @styled
 def picture(lines: list[Line], path: Path) -> None:
-    """Accuracy against synaptic events, memory and estimated energy, a point per row of delays and structure."""
-    rows = {("compare", row): runs for row, runs in rows_of(lines, "compare", "ten").items() if row != "reference"}
-    for stage in ("delays", "structure"):
-        rows |= {(stage, row): runs for row, runs in rows_of(lines, stage, "ten").items()}
-    panels = (
-        ("synaptic events per sample", lambda runs: mean_of(runs, "synaptic_events")),
-        ("memory of the synapses, KiB", lambda runs: mean_of(runs, "synapse_bytes", 1 / 1024)),
-        ("estimated energy per sample, µJ (Loihi 1 constants)", middle_energy),
-    )
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    for axes, (label, value) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
-        for color, stage in zip(SERIES, ("compare", "delays", "structure"), strict=False):
-            points = [
-                (value(runs), mean_of(runs, "accuracy", 100), row)
-                for (of, row), runs in rows.items()
-                if of == stage and value(runs) is not None
-            ]
-            if not points:
-                continue
-            axes.scatter([x for x, _, _ in points], [y for _, y, _ in points], s=18, color=color, label=stage)
-            for x, y, row in points:
-                axes.annotate(row, (x, y), fontsize=5.5, xytext=(3, 2), textcoords="offset points")
+    """Accuracy of the integers against synaptic events, memory and estimated energy, a point per row."""
+    rows = {
+        (stage, row): runs
+        for stage in ("compare", "delays", "structure")
+        for row, runs in rows_of(lines, stage, "ten").items()
+    }
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    for axes, (label, value) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
+        points = {
+            key: (value(runs), mean_of(runs, "accuracy", 100)) for key, runs in rows.items() if value(runs) is not None
+        }
+        lengths = sorted((int(row[3:]), point) for (_, row), point in points.items() if row.startswith("to "))
+        axes.plot(*zip(*(point for _, point in lengths), strict=True), "o-", color=SERIES[0], markersize=4, linewidth=1,
+                  label="learned, longest delay " + ", ".join(str(steps) for steps, _ in lengths))  # fmt: skip
+        for key, (name, side) in NAMED.items():
+            if key in points:
+                axes.plot(*points[key], "s", color=SERIES[1], markersize=5)
+                axes.annotate(name, points[key], fontsize=7, xytext=(6 if side == "right" else -6, -2.5),
+                              textcoords="offset points", ha="left" if side == "right" else "right")  # fmt: skip
+        for color, (kind, name) in zip(SERIES[2:], SPARSE.items(), strict=False):
+            some = [point for (stage, row), point in points.items() if stage == "structure" and row.split()[1] == kind]
+            if some:
+                axes.plot(*zip(*some, strict=True), "^", color=color, markersize=5, label=name)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel("accuracy of the integers, ten commands, %")
-    figure.axes[0].legend(loc="lower right")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
     save_png(figure, path)
 
 
