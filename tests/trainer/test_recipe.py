@@ -199,17 +199,15 @@ def test_none_is_the_value_where_a_key_has_it(key, tmp_path):
 @pytest.mark.parametrize("key", CAN_BE_UNSET)
 def test_none_unsets_a_key_that_can_be_unset(key, tmp_path):
     assert FIELDS[key].default is None, "to_toml leaves None out, so that the default must be None"
-    words = WORDS[key]
-    value = (
-        f"'{words[0]}'" if words else "'loihi2'" if key == "trainer.quantize" else "[0, 8]" if "range" in key else "2"
-    )
+    words, is_pair = WORDS[key], key in ("data.input_range", "trainer.rate_target")
+    value = f"'{words[0]}'" if words else "'loihi2'" if key == "trainer.quantize" else "[0, 8]" if is_pair else "2"
     needed = ["data.values=graded"] if key in ("data.input_bits", "data.input_range") else []
     if key == "data.fold":
         needed = ["protocol=cross-validated"]
     assert value_of(load_recipe("digits", [*needed, f"{key}={value}"]), key) is not None
     path = tmp_path / "mine.toml"
     path.write_text(toml_of(key, '"none"'))
-    swept = combinations("digits", [f"{key}=none,{value}" if "range" not in key else f"{key}=none"], needed)[0].recipe
+    swept = combinations("digits", [f"{key}=none,{value}" if not is_pair else f"{key}=none"], needed)[0].recipe
     for recipe in (load_recipe("digits", [*needed, f"{key}={value}", f"{key}=none"]), load_recipe(str(path)), swept):
         assert value_of(recipe, key) is None
         assert written(recipe, key) is None
