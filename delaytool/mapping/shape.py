@@ -22,7 +22,7 @@ class GroupShape:
     n_in        neurons of the source
     stored      (n_out,) int64: synapses that the chip stores for each receiving neuron
     synapses    those whose weight is not zero; of a recipe, those that may exist
-    max_delay   steps; longest_used: the longest delay of a synapse whose weight is not zero
+    max_delay   steps
     is_matrix   stored as a matrix (weight and delay of each pair of neurons), else as a list with target indices
     pairs       (n_out, n_in) uint16: synapses of nonzero weight of each pair; None: unknown, every pair may have some
     """
@@ -32,7 +32,6 @@ class GroupShape:
     stored: np.ndarray
     synapses: int
     max_delay: int
-    longest_used: int
     is_matrix: bool
     pairs: np.ndarray | None = None
 
@@ -134,7 +133,7 @@ def _designed(design: Design, target: Target, source: int, n_in: int, n_out: int
     as_list = stored_bytes(synapses, longest, n_out, False, target)
     is_matrix = taps == 1 and as_list >= stored_bytes(n_out * n_in, longest, n_out, True, target)
     stored = np.full(n_out, n_in, np.int64) if is_matrix else _spread(synapses, n_out)
-    return GroupShape(source, n_in, stored, synapses, longest, longest, is_matrix)
+    return GroupShape(source, n_in, stored, synapses, longest, is_matrix)
 
 
 def n_connections(n_taps: int, sparsity: float) -> int:
@@ -182,7 +181,7 @@ def shape_of_network(network: IntegerNetwork) -> NetworkShape:
 
 def _measured(group: Synapses) -> GroupShape:
     n_out, n_in = group.shape
-    target, pre, _, delay = group.listed()
+    target, pre, *_ = group.listed()
     pairs = np.zeros((n_out, n_in), np.uint16)
     np.add.at(pairs, (target, pre), 1)
     is_matrix = isinstance(group, DenseSynapses)
@@ -193,7 +192,6 @@ def _measured(group: Synapses) -> GroupShape:
         stored=stored,
         synapses=int(target.size),
         max_delay=int(group.delay.max(initial=0)),
-        longest_used=int(delay.max(initial=0)),
         is_matrix=is_matrix,
         pairs=pairs,
     )

@@ -1,4 +1,4 @@
-"""Workers under a Python interpreter of their own: finding it, running one, ending it whatever happens."""
+"""Workers under a Python interpreter of their own: finding it, running one, reading what it left, ending it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
+from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
+from delaytool.runtime.trace import Trace
 
 
 def find_interpreter(
@@ -94,7 +98,41 @@ def _end(process: subprocess.Popen) -> None:
             number = 0  # signalled once; from here only ask whether anyone is left
 
 
-def last_error(log: str) -> str:
+def read_trace(folder: Path, network: IntegerNetwork) -> Trace:
+    """The trace of a network that a worker left in `folder`; an empty one where it had no samples to run."""
+    path = folder / "trace.npz"
+    if not path.exists():
+        empty = tuple(np.zeros((0, network.n_steps, layer.n_neurons), np.int32) for layer in network.layers)
+        return Trace(tuple(array.astype(np.bool_) for array in empty), empty, empty)
+    with np.load(path) as arrays:
+        count = range(len(network.layers))
+        return Trace(
+            spikes=tuple(arrays[f"spikes{index}"].astype(np.bool_) for index in count),
+            u=tuple(arrays[f"u{index}"].astype(np.int32) for index in count),
+            v=tuple(arrays[f"v{index}"].astype(np.int32) for index in count),
+        )
+
+
+def describe_exit(log: str, interpreter: str, code: int, *, name: str, simulator: str, install: str) -> str:
+    """One line for a worker that failed: what it reports as missing, else the last error of its log.
+
+    name        of the backend: a line of the log that begins with delaytool-<name> names what is missing
+    simulator   what the worker runs, and how to install it
+    """
+    for line in log.splitlines():
+        if line.strip().startswith(f"delaytool-{name}: "):
+            missing = line.strip().partition(": ")[2]
+            return (
+                f"{name}: {interpreter} cannot run {simulator}: {missing}; install it there with: {install} "
+                f"(or give another interpreter with --{name}-python)"
+            )
+    return (
+        f"{name}: the worker under {interpreter} ended with exit code {code} ({_last_error(log)}); "
+        "report it with the network"
+    )
+
+
+def _last_error(log: str) -> str:
     """The last error that a log names, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "Error: " in line and "Exception(s) occurred" not in line]

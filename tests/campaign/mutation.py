@@ -42,7 +42,6 @@ from campaign.simulator import Description, Simulation, simulate
 from numba.core.dispatcher import Dispatcher
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 RUNTIME = "delaytool.runtime"
 
 

@@ -11,8 +11,9 @@ finds the run finished or locked.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from delaytool.trainer.recipe import validated
 
 STUDY = "delaytool"
 SHOWN = 3
+_LEVEL = threading.Lock()  # held while Optuna's level is another one
 
 
 class _Lock(JournalFileOpenLock):
@@ -49,18 +51,31 @@ class _Lock(JournalFileOpenLock):
         self._lock.release()
 
 
+@contextmanager
+def _warnings_alone() -> Iterator[None]:
+    """Optuna's notes about its study are left out; its level, which all threads share, is as before afterwards."""
+    with _LEVEL:
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(before)
+
+
 class Journal:
     """purpose: what is done with each run; a folder is for one purpose."""
 
     def __init__(self, path: Path, purpose: str | None) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.path = path
+        lock = _Lock(path.with_name("journal.lock"))
         try:
             # The sampler is never used: every trial is queued with its whole recipe.
-            self.study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path.with_name("journal.lock")))),
-                study_name=STUDY, load_if_exists=True, direction="maximize", sampler=RandomSampler(seed=0),
-            )  # fmt: skip
+            with _warnings_alone():
+                self.study = optuna.create_study(
+                    storage=JournalStorage(JournalFileBackend(str(path), lock_obj=lock)),
+                    study_name=STUDY, load_if_exists=True, direction="maximize", sampler=RandomSampler(seed=0),
+                )  # fmt: skip
             there = self.study.user_attrs.get("purpose")
         except (OSError, ValueError, KeyError) as error:
             raise SweepError(
@@ -133,17 +148,22 @@ class Journal:
 
     def finish(self, number: int, accuracy: float) -> None:
         """The accuracy, 0..1, that Optuna's own tools show (`Job.accuracy`)."""
-        self.study.tell(number, accuracy, skip_if_finished=True)
+        self._end(number, accuracy)
 
     def fail(self, trial: Trial, error: str) -> None:
         """The run failed by itself; it is tried again only with --retry-failed."""
         with suppress(RuntimeError, ValueError):  # it was queued again already, because its process was slow to start
             trial.set_user_attr("error", error)
-        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        self._end(trial.number, state=TrialState.FAIL)
 
     def drop(self, number: int) -> None:
         """Withdraw this request; another one of the same run counts."""
-        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+        self._end(number, state=TrialState.PRUNED)
+
+    def _end(self, number: int, accuracy: float | None = None, state: TrialState | None = None) -> None:
+        """End a request, unless it has ended."""
+        with _warnings_alone():
+            self.study.tell(number, accuracy, state, skip_if_finished=True)
 
     def waiting(self) -> set[str]:
         return {trial.user_attrs["run"] for trial in self._trials(TrialState.WAITING)}

@@ -21,7 +21,7 @@ from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.child_process import find_interpreter, last_error, run_child
+from delaytool.runtime.child_process import describe_exit, find_interpreter, read_trace, run_child
 from delaytool.runtime.trace import Trace, padded_input
 
 NAME = "brian2loihi"
@@ -82,10 +82,12 @@ def in_worker(
         if busy:
             code, log = run_child([interpreter, str(WORKER), *busy], Path(name), timeout, name=NAME)
             if code != 0:
-                raise BackendError(_explained(log, interpreter, code))
+                raise BackendError(
+                    describe_exit(log, interpreter, code, name=NAME, simulator="brian2-loihi", install=INSTALL)
+                )
             if not all((Path(folder) / "trace.npz").exists() for folder in busy):
                 raise BackendError(f"{NAME}: {interpreter} ended without an error but wrote no trace; is it a Python?")
-        return [_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
+        return [read_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
@@ -141,34 +143,6 @@ def _job(network: IntegerNetwork, frames: np.ndarray) -> dict[str, np.ndarray]:
                 connections.append((group.source, index, int(value), group.exponent))
     arrays["connections"] = np.array(connections, np.int64).reshape(-1, 4)
     return arrays
-
-
-def _explained(log: str, interpreter: str, code: int) -> str:
-    for line in log.splitlines():
-        if line.startswith("delaytool-brian2loihi: "):
-            missing = line.partition(": ")[2]
-            return (
-                f"{NAME}: {interpreter} cannot run brian2-loihi: {missing}; install it there with: {INSTALL} "
-                f"(or give another interpreter with --{NAME}-python)"
-            )
-    return (
-        f"{NAME}: the worker under {interpreter} ended with exit code {code} ({last_error(log)}); "
-        "report it with the network"
-    )
-
-
-def _trace(folder: Path, network: IntegerNetwork) -> Trace:
-    path = folder / "trace.npz"
-    if not path.exists():  # no samples, so nothing was run
-        empty = tuple(np.zeros((0, network.n_steps, layer.n_neurons), np.int32) for layer in network.layers)
-        return Trace(tuple(array.astype(np.bool_) for array in empty), empty, empty)
-    with np.load(path) as arrays:
-        count = range(len(network.layers))
-        return Trace(
-            spikes=tuple(arrays[f"spikes{index}"].astype(np.bool_) for index in count),
-            u=tuple(arrays[f"u{index}"].astype(np.int32) for index in count),
-            v=tuple(arrays[f"v{index}"].astype(np.int32) for index in count),
-        )
 
 
 def refuse_overflow(network: IntegerNetwork, trace: Trace) -> None:

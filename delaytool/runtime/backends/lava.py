@@ -23,7 +23,7 @@ from delaytool import version
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.child_process import find_interpreter, last_error, run_child
+from delaytool.runtime.child_process import describe_exit, find_interpreter, read_trace, run_child
 from delaytool.runtime.trace import Trace
 
 VARIANTS = ("stock", "cached")
@@ -56,7 +56,7 @@ class WorkerExit(BackendError):
     """The worker failed. The message is one line; `log` is all that it printed."""
 
     def __init__(self, log: str, interpreter: str, code: int) -> None:
-        super().__init__(_explained(log, interpreter, code))
+        super().__init__(describe_exit(log, interpreter, code, name="lava", simulator="Lava", install=INSTALL))
         self.log = log
 
 
@@ -110,7 +110,7 @@ def in_worker(
             _run_worker([interpreter, "-c", _BOOTSTRAP, str(_package_folder()), variant, *busy], Path(name), timeout)
             if not all((Path(folder) / "trace.npz").exists() for folder in busy):
                 raise BackendError(f"lava: {interpreter} ended without an error but wrote no trace; is it a Python?")
-        return [_load_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
+        return [read_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
@@ -157,32 +157,3 @@ def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
     code, log = run_child(command, folder, timeout, name="lava")
     if code != 0:
         raise WorkerExit(log, command[0], code)
-
-
-def _explained(log: str, interpreter: str, code: int) -> str:
-    """One line for a worker that failed: the first and the last line of its log about an error."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    for line in lines:
-        if line.startswith("delaytool-lava: "):
-            return (
-                f"lava: {interpreter} cannot run Lava: {line.removeprefix('delaytool-lava: ')}; install it there with: "
-                f"{INSTALL} (or give another interpreter with --lava-python)"
-            )
-    return (
-        f"lava: the worker under {interpreter} ended with exit code {code} ({last_error(log)}); "
-        "report it with the network"
-    )
-
-
-def _load_trace(folder: Path, network: IntegerNetwork) -> Trace:
-    path = folder / "trace.npz"
-    if not path.exists():  # no samples, so nothing was run
-        empty = [np.zeros((0, network.n_steps, layer.n_neurons), np.int32) for layer in network.layers]
-        return Trace(tuple(array.astype(np.bool_) for array in empty), tuple(empty), tuple(empty))
-    with np.load(path) as arrays:
-        count = range(len(network.layers))
-        return Trace(
-            spikes=tuple(arrays[f"spikes{index}"].astype(np.bool_) for index in count),
-            u=tuple(arrays[f"u{index}"] for index in count),
-            v=tuple(arrays[f"v{index}"] for index in count),
-        )
