@@ -189,7 +189,8 @@ def test_the_ear_is_for_recordings(tmp_path: Path, folder: Path) -> None:
                 read(DataSpec(source, ear=True))
     data = load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear=True))
     assert isinstance(data, EventData)
-    assert data.ear == "whole"
+    assert data.ear is not None
+    assert (data.ear.model, data.ear.sample_rate) == (MODEL, 16000)
     with pytest.raises(DataError, match=r"the whole ear.*encode the recordings again with --causal"):
         load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear="causal"))
     with pytest.raises(DataError, match=r"data\.mel and data\.ear"):
