@@ -46,9 +46,9 @@ def command(
     """Predict the class of each INPUT by NETWORK, an exported network file, with its margin.
 
     An INPUT is a recording (.wav, .flac), an HDF5 file of events or a .npy file of frames, whichever the network was
-    trained on; spikes of the ear are made of recordings here. --stream reads standard input instead: sound as signed 16-bit samples, little-endian, one channel (raw
-    with --rate, or a WAV file), or events as lines `time unit`, in seconds. A network trained on spikes of the ear takes
-    sound, where that is the causal ear, and events.
+    trained on; a network trained on spikes of the ear takes recordings, too. --stream reads standard input instead:
+    sound as signed 16-bit samples, little-endian, one channel (raw with --rate, or a WAV file), or events as lines
+    `time unit`, in seconds. Of the ear's forms only the causal one can stream.
     """
     from delaytool.contract.network import IntegerNetwork
 
