@@ -46,8 +46,9 @@ def command(
     """Predict the class of each INPUT by NETWORK, an exported network file, with its margin.
 
     An INPUT is a recording (.wav, .flac), an HDF5 file of events or a .npy file of frames, whichever the network was
-    trained on. --stream reads standard input instead: sound as signed 16-bit samples, little-endian, one channel (raw
-    with --rate, or a WAV file), or events as lines `time unit`, in seconds.
+    trained on; a network trained on spikes of the ear takes recordings, too. --stream reads standard input instead:
+    sound as signed 16-bit samples, little-endian, one channel (raw with --rate, or a WAV file), or events as lines
+    `time unit`, in seconds. Of the ear's forms only the causal one can stream.
     """
     from delaytool.contract.network import IntegerNetwork
 
@@ -90,7 +91,8 @@ def _predict(
 
 
 def _listen(network: IntegerNetwork, rate: int | None, every_ms: float, as_json: bool, quiet: bool) -> None:
-    from delaytool.inference.byte_streams import Pcm, event_portions
+    from delaytool.inference.byte_streams import Pcm, begins_as_events, event_portions
+    from delaytool.inference.ear_encoder import causal_ear_of
     from delaytool.inference.encoders import EventEncoder, encoder_for
     from delaytool.inference.listen import Listener
 
@@ -98,7 +100,11 @@ def _listen(network: IntegerNetwork, rate: int | None, every_ms: float, as_json:
     every = max(1, round(every_ms / step_ms))
     screen = _Screen(network, as_json, quiet)
     given = sys.stdin.buffer
-    if isinstance(encoder := encoder_for(network.encoding), EventEncoder):
+    takes_sound = network.encoding.ear is not None and (rate is not None or not begins_as_events(given))
+    if takes_sound:
+        causal_ear_of(network.encoding)  # an error now, whatever the sound
+    encoder = None if takes_sound else encoder_for(network.encoding)
+    if isinstance(encoder, EventEncoder):
         if rate is not None:
             raise click.UsageError("--rate is for sound, and this network reads events; leave it out")
         listener = Listener(network, encoder, every)
@@ -109,6 +115,8 @@ def _listen(network: IntegerNetwork, rate: int | None, every_ms: float, as_json:
                 screen.show(listener.advance(latest))
     else:
         sound = Pcm(given, rate)
+        if takes_sound and not quiet:
+            echo("preparing the ear, which takes seconds", err=True)
         listener = Listener(network, encoder_for(network.encoding, sound.rate), every)
         screen.begin(listener)
         for portion in sound.portions(max(1, round(sound.rate * step_ms / 1000))):

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from delaytool.contract.bounds import MAX_STEPS
-from delaytool.contract.checks import built_from, check_range, exact_integer, finite_number, require
+from delaytool.contract.checks import built_from, check_range, exact_integer, finite_number, require, shown
+from delaytool.contract.ear import Ear
 
 # Generous, so that no file can ask for memory or time without end.
 MAX_UNITS = 1 << 24
@@ -81,6 +82,8 @@ class InputEncoding:
     n_steps         frames of a sample: later events are cut, earlier ends are padded with silence;
                     None: not decided yet (`datasets.resolve_encoding` takes the longest training sample)
     max_count       counts saturate here, which bounds the payload; None: not decided yet
+    ear             how recordings became the events; None: the events are not those of recordings through the ear, or
+                    it is not known
 
     For 'graded' alone:
     input_bits      1..8; an integer q in 0..2^bits - 1 stands for the real number offset + scale * q
@@ -99,10 +102,13 @@ class InputEncoding:
     offset: float | None = None
     scale: float | None = None
     mel: MelSpectrogram | None = None
+    ear: Ear | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.mel, Mapping):  # as JSON has it
             object.__setattr__(self, "mel", built_from(MelSpectrogram, "encoding: mel", self.mel))
+        if isinstance(self.ear, Mapping):
+            object.__setattr__(self, "ear", built_from(Ear, "encoding: ear", self.ear))
         for name in ("n_units", "channel_bins", "n_steps", "max_count", "input_bits"):
             if getattr(self, name) is not None or name in ("n_units", "channel_bins"):
                 object.__setattr__(self, name, exact_integer("encoding", name, getattr(self, name)))
@@ -142,6 +148,17 @@ class InputEncoding:
             f"encoding: max_count {self.max_count} is outside 1..255",
         )
         self._check_graded()
+        self._check_ear()
+
+    def _check_ear(self) -> None:
+        if self.ear is None:
+            return
+        require(isinstance(self.ear, Ear), f"encoding: ear {shown(self.ear)} is no description of an ear")
+        require(self.values != "graded", "encoding: an ear makes spikes, values 'graded' is for real numbers")
+        require(
+            self.ear.model.n_channels == self.n_units,
+            f"encoding: n_units {self.n_units} is not the ear's number of channels, {self.ear.model.n_channels}",
+        )
 
     def _check_graded(self) -> None:
         if self.values != "graded":
@@ -171,10 +188,9 @@ class InputEncoding:
             self.mel.hop(self.time_step_ms)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values; what belongs to 'graded' only there, so that files of event networks stay as they were."""
-        return {
-            name: value for name, value in asdict(self).items() if self.values == "graded" or name not in GRADED_ALONE
-        }
+        """As JSON values; what belongs to 'graded' or to an ear only there, so that other files stay as they were."""
+        left_out = (*(() if self.values == "graded" else GRADED_ALONE), *(() if self.ear is not None else ("ear",)))
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property
     def n_channels(self) -> int:

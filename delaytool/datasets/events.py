@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.ear import Ear
 from delaytool.errors import DataError
 
 # Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes per event),
@@ -27,8 +28,8 @@ class EventData:
     name         where the data came from, for messages
     class_names  one name per class, or empty
     warnings     sentences about the data that a user should read
-    ear          'whole' or 'causal' where the spikes are those of recordings through that form of the ear, else None; a
-                 missing test part of such data is made of whole speakers
+    ear          how the spikes were made of recordings, where an ear made them, else None; a missing test part of such
+                 data is made of whole speakers
     """
 
     times: np.ndarray
@@ -41,7 +42,7 @@ class EventData:
     name: str = ""
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    ear: str | None = None
+    ear: Ear | None = None
 
     @staticmethod
     def from_samples(

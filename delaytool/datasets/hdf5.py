@@ -9,10 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from delaytool.contract.checks import built_from
+from delaytool.contract.ear import Ear, EarModel
 from delaytool.contract.strict_hdf5 import StrictGroup
 from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
-from delaytool.errors import DataError
+from delaytool.errors import DataError, NetworkError
 
 DEFAULT_UNITS = 700
 SAMPLES_AT_ONCE = 1024
@@ -205,7 +207,7 @@ def _read(
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
         warnings=warnings,
-        ear=_ear(file),
+        ear=_ear(file, name, n_units),
     ).check()
 
 
@@ -223,12 +225,27 @@ def _refuse_what_lies_elsewhere(file: h5py.File, name: str) -> None:
             raise DataError(f"{name}: {error}") from None
 
 
-def _ear(file: h5py.File) -> str | None:
-    """Which form of the ear made the spikes, as `ear.spike_file` writes it."""
+def _ear(file: h5py.File, name: str, n_units: int) -> Ear | None:
+    """Which ear made the spikes, as `ear.spike_file` writes it; None where the file's attribute is another's."""
     try:
-        return "causal" if json.loads(file.attrs["ear"])["causal"] else "whole"
+        stated = dict(json.loads(file.attrs["ear"]))
+        version, _ = stated.pop("version"), stated.pop("seed")
     except (KeyError, TypeError, ValueError):
         return None
+    try:
+        rate = stated.pop("sample_rate", None)
+        ear = Ear(built_from(EarModel, "ear", stated), rate, version)
+    except NetworkError as error:
+        raise DataError(
+            f"{name}: its attribute ear is none that this delaytool writes ({error}); encode the recordings again, or "
+            "remove the attribute to read plain events"
+        ) from None
+    if ear.model.n_channels != n_units:
+        raise DataError(
+            f"{name}: its spikes are those of an ear of {ear.model.n_channels} channels, and {n_units} units are to be "
+            f"read; leave out data.n_units, or set it to {ear.model.n_channels}"
+        )
+    return ear
 
 
 def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:

@@ -338,13 +338,16 @@ def _refuse_ear(spec: DataSpec) -> None:
 
 def _refuse_other_ear(spec: DataSpec, data: EventData) -> None:
     """Raise DataError where data.ear is set and the file's spikes are not those of that form of the ear."""
-    if spec.ear and data.ear is None:
+    if not spec.ear:
+        return
+    if data.ear is None:
         _refuse_ear(spec)
+        return
     wanted = "causal" if spec.ear == "causal" else "whole"
-    if spec.ear and data.ear != wanted:
+    if data.ear.model.form != wanted:
         raise DataError(
-            f"{data.name}: its spikes are those of the {data.ear} ear, data.ear is the {wanted} one; encode the "
-            f"recordings again {'with' if wanted == 'causal' else 'without'} --causal, or set data.ear"
+            f"{data.name}: its spikes are those of the {data.ear.model.form} ear, data.ear is the {wanted} one; encode "
+            f"the recordings again {'with' if wanted == 'causal' else 'without'} --causal, or set data.ear"
         )
 
 
@@ -356,8 +359,8 @@ def _of_recordings(reader: _Reader, listing: Listing, part: str) -> EventData | 
         return _frames(reader, listing, part)
     if spec.mel is not None:
         raise DataError(f"{listing.folder}: data.mel and data.ear are two ways to read recordings; set one of them")
+    from delaytool.contract.ear import EarModel
     from delaytool.datasets.ear.cache import ear_event_data  # its compiler takes long to import
-    from delaytool.datasets.ear.model import EarModel
 
     model = EarModel(n_channels=spec.n_units or EarModel.n_channels, causal=spec.ear == "causal")
     return ear_event_data(listing, part, model, root=reader.root, progress=reader.progress)

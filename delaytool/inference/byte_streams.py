@@ -95,6 +95,16 @@ def _read_wav_header(file: BinaryIO) -> tuple[int, int | None]:
                 )
 
 
+def begins_as_events(file: BinaryIO) -> bool:
+    """Whether the first byte of a buffered file can be that of a line of events; it is read without taking it.
+
+    A WAV file begins with R, raw samples with any byte.
+    """
+    peek = getattr(file, "peek", None)
+    first = peek(1)[:1] if peek is not None else b""
+    return first != b"" and first in b"0123456789.+-# \t\r\n"
+
+
 def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:
     """Lines `time unit`, seconds and a whole number, as they come: (times, units, latest), of the lines that are there.
 

@@ -6,8 +6,6 @@ Another kind of input is a class with these members and a line there.
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +13,11 @@ import numpy as np
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.events import check_times, check_units
 from delaytool.datasets.graded import quantize_rows
-from delaytool.datasets.mel import decibels, filterbank, hann_window, resample, resampling_factors
+from delaytool.datasets.mel import decibels, filterbank, hann_window
 from delaytool.errors import DataError
-
-# Silence that events may leave between them. A longer one is taken for a mistake: it would be run step by step.
-LONGEST_GAP_S = 3600.0
+from delaytool.inference.ear_encoder import EarEncoder
+from delaytool.inference.resampler import Resampler, checked_sound
+from delaytool.inference.step_counts import StepCounts
 
 
 class Encoder(Protocol):
@@ -42,9 +40,13 @@ class Encoder(Protocol):
 def encoder_for(encoding: InputEncoding, rate: int | None = None) -> Encoder:
     """The encoder of the input that a network was trained on.
 
-    rate   Hz, of sound; None: the rate that the network's frames are made at
-    Raises DataError where frames of real numbers are read, which nothing that streams is made into.
+    rate   Hz, of sound; None: the rate that the network's mel frames are made at. A network that was trained on
+           spikes of the ear takes sound where a rate is given, and events, such as another ear makes, where none is
+    Raises DataError where frames of real numbers are read, which nothing that streams is made into, and for sound
+    where the network was trained on spikes of the ear that takes a recording as a whole.
     """
+    if encoding.ear is not None and rate is not None:
+        return EarEncoder(encoding, rate)
     if encoding.mel is not None:
         return MelEncoder(encoding, encoding.mel.sample_rate if rate is None else rate)
     if encoding.values == "graded":
@@ -56,10 +58,9 @@ def encoder_for(encoding: InputEncoding, rate: int | None = None) -> Encoder:
 
 
 class EventEncoder:
-    """Events, (times in s, units) in order of time, to counts per step and channel; as `bin_events` does it.
+    """Events, (times in s, units) in order of time, to counts per step and channel (see `StepCounts`).
 
-    With start 'first-spike' step 0 begins at the first event, and what comes before it is no step; with 'zero' at time
-    0. A step's frame is complete when an event of a later step comes, or `advance` is called for a later time.
+    A step's frame is complete when an event of a later step comes, or `advance` is called for a later time.
     Times are float32, as in files of events, so that the frames are the same.
     """
 
@@ -67,14 +68,7 @@ class EventEncoder:
 
     def __init__(self, encoding: InputEncoding) -> None:
         self.encoding = encoding
-        self._seconds = encoding.time_step_ms / 1000
-        self._zero = None if encoding.start == "first-spike" else 0.0
-        self._latest = 0.0
-        self._step = 0
-        self._counts: np.ndarray | None = None if encoding.start == "first-spike" else self._no_counts()
-
-    def _no_counts(self) -> np.ndarray:
-        return np.zeros(self.encoding.n_channels, np.int64)
+        self._counts = StepCounts(encoding)
 
     def push(self, portion: tuple[Any, Any]) -> np.ndarray:
         """See Encoder. Raises DataError for times and units that are none, or events that are out of order."""
@@ -83,67 +77,19 @@ class EventEncoder:
         units = np.asarray(portion[1]).reshape(-1)
         if times.size != units.size or (units.size and units.dtype.kind not in "iu"):
             raise DataError(f"events: {times.size} times and {units.size} units ({units.dtype}); give one of each")
-        if times.size == 0:
-            return self._none()
         ends = np.array([0, times.size])
         check_times("events", times, ends)
         check_units("events", units, ends, self.encoding.n_units)
-        steps = self._steps(times.astype(np.float64))
-        if self._counts is None:
-            self._counts = self._no_counts()
-        channels = units // self.encoding.channel_bins
-        frames = []
-        # Where steps change: events of one step are counted together.
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(steps)) + 1, [steps.size]])
-        for low, high in itertools.pairwise(starts):
-            frames += self._until(int(steps[low]))
-            np.add.at(self._counts, channels[low:high], 1)
-        return np.stack(frames) if frames else self._none()
+        return self._counts.count(times.astype(np.float64), units)
 
     def advance(self, time_s: float) -> np.ndarray:
         """The frames that are complete where no event came before `time_s`."""
         time = float(np.float32(time_s))
         check_times("events", np.array([time]), np.array([0, 1]))
-        if self._counts is None:
-            return self._none()
-        frames = self._until(int(self._steps(np.array([time]))[0]))
-        return np.stack(frames) if frames else self._none()
+        return self._counts.pass_time(time)
 
     def finish(self) -> np.ndarray:
-        if self._counts is None:
-            return self._none()
-        return self._until(self._step + 1)[0][None]
-
-    def _none(self) -> np.ndarray:
-        return np.zeros((0, self.encoding.n_channels), np.uint8)
-
-    def _steps(self, times: np.ndarray) -> np.ndarray:
-        """Which step each time is in. Raises DataError for a time before the one before it, or too long after it."""
-        if self._zero is None:
-            self._zero = self._latest = float(times[0])
-        befores = np.concatenate([[self._latest], times[:-1]])
-        gaps = times - befores
-        bad = (gaps < 0) | (gaps > LONGEST_GAP_S)
-        if bad.any():
-            at = int(np.argmax(bad))
-            if gaps[at] < 0:
-                raise DataError(f"events: time {times[at]:g} s comes after {befores[at]:g} s; give events in order")
-            raise DataError(
-                f"events: {gaps[at]:g} s pass before time {times[at]:g} s, over the limit of {LONGEST_GAP_S:g} s; "
-                "give times in seconds, from the beginning of the stream"
-            )
-        self._latest = float(times[-1])
-        return np.floor((times - self._zero) / self._seconds).astype(np.int64)
-
-    def _until(self, step: int) -> list[np.ndarray]:
-        """The frames of the steps before `step` that have not been given."""
-        assert self._counts is not None
-        frames = []
-        while self._step < step:
-            frames.append(np.minimum(self._counts, self.encoding.max_payload).astype(np.uint8))
-            self._counts = self._no_counts()
-            self._step += 1
-        return frames
+        return self._counts.finish()
 
 
 class MelEncoder:
@@ -170,9 +116,7 @@ class MelEncoder:
 
     def push(self, portion: Any) -> np.ndarray:
         """See Encoder. Raises DataError for what is no sound."""
-        sound = np.asarray(portion, np.float64)
-        if sound.ndim != 1 or not np.isfinite(sound).all():
-            raise DataError(f"sound of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1")
+        sound = checked_sound(portion)
         self._n_given += sound.size
         return self._frames(self._resampler.push(sound))
 
@@ -203,45 +147,3 @@ class MelEncoder:
         gone = max(0, min(self._next, whole.size - self._half - 1))
         self._sound, self._next = whole[gone:], self._next - gone
         return quantize_rows(rows, self.encoding)
-
-
-class Resampler:
-    """`resample` of a sound that is still coming: the same numbers, each as soon as all that it depends on is there.
-
-    delay_s   how long after a sample's time that is
-    """
-
-    def __init__(self, rate: int, wanted: int) -> None:
-        self.rate, self.wanted = rate, wanted
-        self._up, self._down, self._reach = resampling_factors(rate, wanted)
-        self.delay_s = 0.0 if rate == wanted else self._reach / self._up / rate
-        self._sound = np.zeros(0)
-        self._first = 0  # number of the first sample in self._sound, a multiple of `down`
-        self._n_made = 0
-        resample(np.zeros(1), rate, wanted)  # raises here where scipy is missing, and loads it
-
-    def push(self, sound: np.ndarray) -> np.ndarray:
-        if self.rate == self.wanted:
-            return sound
-        self._sound = np.concatenate([self._sound, sound])
-        n_given = self._first + self._sound.size
-        return self._until((n_given * self._up - self._reach - 1) // self._down + 1)
-
-    def finish(self) -> np.ndarray:
-        """The rest of math.ceil(samples * wanted / rate)."""
-        if self.rate == self.wanted:
-            return np.zeros(0)
-        n_given = self._first + self._sound.size
-        return self._until(math.ceil(n_given * self._up / self._down))
-
-    def _until(self, stop: int) -> np.ndarray:
-        if stop <= self._n_made:
-            return np.zeros(0)
-        offset = self._first * self._up // self._down
-        made = resample(self._sound, self.rate, self.wanted)[self._n_made - offset : stop - offset]
-        self._n_made = stop
-        # The next number needs what is within reach before it; slices begin at multiples of `down`.
-        needed = max(0, (stop * self._down - self._reach) // self._up - 1)
-        drop = max(0, needed // self._down * self._down - self._first)
-        self._sound, self._first = self._sound[drop:], self._first + drop
-        return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from delaytool.datasets.hdf5 import EXTENSIONS, read_file
 from delaytool.datasets.mel import mel_frames
 from delaytool.datasets.recordings import FORMATS, Recording, read_sound
 from delaytool.errors import DataError, first_line
+from delaytool.inference.ear_encoder import spikes_of_sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +101,35 @@ def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Fram
 
 def _of_sound(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str) -> Frames:
     _require_sound(network, source)
-    mel, step_ms = network.encoding.mel, network.encoding.time_step_ms
-    assert mel is not None
     if sound.ndim != 1 or sound.size == 0 or not np.isfinite(sound).all():
         raise DataError(
             f"{source}: a sound of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1"
         )
+    mel, step_ms = network.encoding.mel, network.encoding.time_step_ms
+    if mel is None:
+        return _through_ear(network, sound, rate, source)
     seconds = sound.size / rate
     kept = mel.seconds if mel.seconds is not None else (network.encoding.n_steps or 0) * step_ms / 1000
-    notes: tuple[str, ...] = ()
-    if seconds > kept + step_ms / 1000:
-        notes = (f"lasts {seconds:.2f} s, of which the network's sample takes the first {kept:.2f} s",)
+    notes = (_cut_note(seconds, kept),) if seconds > kept + step_ms / 1000 else ()
     return _of_values(network, _one_sample(mel_frames(sound, rate, mel, step_ms), network, source), source, notes)
+
+
+def _cut_note(seconds: float, kept: float) -> str:
+    return f"lasts {seconds:.2f} s, of which the network's sample takes the first {kept:.2f} s"
+
+
+def _through_ear(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str) -> Frames:
+    encoding = network.encoding
+    assert encoding.ear is not None
+    try:
+        times, units = spikes_of_sound(encoding.ear, sound, rate)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    data = EventData.from_samples([(times, units)], [0], n_units=encoding.n_units, n_classes=1, name=source)
+    begin = float(times[0]) if times.size and encoding.start == "first-spike" else 0.0
+    kept = begin + (encoding.n_steps or 0) * encoding.time_step_ms / 1000
+    notes = (_cut_note(sound.size / rate, kept),) if times.size and float(times[-1]) >= kept else ()
+    return replace(_of_events(network, data, source, labeled=False), notes=(notes,))
 
 
 def _of_events(network: IntegerNetwork, data: EventData, source: str, labeled: bool = True) -> Frames:
@@ -173,7 +191,7 @@ def _one_sample(values: np.ndarray, network: IntegerNetwork, source: str) -> Fra
 
 
 def _require_sound(network: IntegerNetwork, source: str) -> None:
-    if network.encoding.mel is None:
+    if network.encoding.mel is None and network.encoding.ear is None:
         kind = "real numbers" if network.encoding.values == "graded" else f"events of {network.encoding.n_units} units"
         raise DataError(
             f"{source}: a recording, but the network reads {kind}; give it those, or a network trained on recordings"

@@ -71,7 +71,8 @@ class Listener:
     The network goes on as one `Stream`: nothing is reset. A decision counts the readout's membrane over as many last
     steps as its window has, fewer at first. At the input's end silence follows until the last delay has passed, and
     the final decision is that of the window there. So the final decision about an input that is no longer than a
-    sample is, in every bit of its scores, that of `predict` about the whole input.
+    sample is, in every bit of its scores, that of `predict` about the whole input. Frames of zeros at its end count
+    as that silence.
 
         listener = Listener(network, encoder_for(network.encoding, rate=16000), every=10)
         for portion in microphone:
@@ -95,6 +96,7 @@ class Listener:
         self._busy_s = 0.0  # since the last decision
         self._total_busy_s = 0.0
         self._n_decided = 0
+        self._n_until_silence = 0  # steps up to the last frame that held anything
 
     @property
     def n_steps(self) -> int:
@@ -124,7 +126,8 @@ class Listener:
         stop = self.network.readout.stop
         n_frames = min(self.network.encoding.n_steps or stop, stop)
         # No longer than a sample: up to the window's end. Else the same silence after the last frame.
-        end = stop if self.n_steps <= n_frames else self.n_steps + stop - n_frames
+        is_sample = self._n_until_silence <= n_frames and self.n_steps <= stop
+        end = stop if is_sample else self.n_steps + stop - n_frames
         while self.n_steps < end:
             self._step(self._silence)
         self._count_time(perf_counter() - begun)
@@ -135,6 +138,8 @@ class Listener:
         decisions, counted = [], started
         for frame in frames:
             self._step(frame)
+            if frame.any():
+                self._n_until_silence = self.n_steps
             if self.n_steps % self.every == 0 and self.n_steps > self.network.readout.start:
                 now = perf_counter()
                 self._count_time(now - counted)

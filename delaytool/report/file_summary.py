@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from delaytool.contract.ear import EarModel
+from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.hdf5 import HDF5_SIGNATURE
 from delaytool.contract.hdf5 import SCHEMA as NETWORK_SCHEMA
 from delaytool.contract.network import IntegerNetwork
@@ -145,7 +147,7 @@ def _network(network: IntegerNetwork) -> dict[str, Any]:
         "max_delay": network.max_delay,
         "steps": network.n_steps,
         "layers": layers,
-        "input": {name: value for name, value in encoding.as_dict().items() if value is not None},
+        "input": _input(encoding),
         "readout": {"method": readout.method, "from_step": readout.start, "to_step": readout.stop},
         "classes": list(network.class_names) or network.n_classes,
         "digests": "signed, and checked" if network.signed else "not signed: nothing vouches for its numbers",
@@ -155,6 +157,20 @@ def _network(network: IntegerNetwork) -> dict[str, Any]:
         "export": _outline(network.export),
         "extensions": list(network.extensions),
     }
+
+
+def _input(encoding: InputEncoding) -> dict[str, Any]:
+    """What an encoding decides, with an ear's form and those of its constants that are not SHD's."""
+    found = {name: value for name, value in encoding.as_dict().items() if value is not None}
+    if encoding.ear is not None:
+        model, usual = asdict(encoding.ear.model), asdict(EarModel())
+        found["ear"] = {
+            "form": encoding.ear.model.form,
+            "sample_rate": encoding.ear.sample_rate,
+            "version": encoding.ear.version,
+            **{name: model[name] for name in usual if model[name] != usual[name] and name != "causal"},
+        }
+    return found
 
 
 def _outline(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,7 +265,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "sizes": [saved.encoding.n_channels, *saved.recipe.model.hidden, saved.n_classes],
         "parameters": saved.float_network().n_parameters(),
         "quantized_for": None if saved.scales is None else saved.scales.target,
-        "input": {name: value for name, value in saved.encoding.as_dict().items() if value is not None},
+        "input": _input(saved.encoding),
         "split": saved.split,
         "can_go_on": bool(saved.optimizers),
         "digests": "signed, and checked" if saved.is_signed else "not signed: nothing vouches for its numbers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,14 @@ import chirps
 import h5py
 import pytest
 
+from delaytool.contract.ear import Ear, EarModel
+from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.ear import spike_file
+from delaytool.datasets.recordings import Recording, read_sound
+from delaytool.inference.encoders import encoder_for
+from delaytool.inference.listen import Listener
+from delaytool.inference.predict import predict
+from delaytool.trainer.checkpoint import Checkpoint
 
 pytest.importorskip("scipy")
 EAR = ["--channels", "20", "--processes", "1"]
@@ -89,6 +97,21 @@ def test_what_it_writes_can_be_trained_on(
         result = call(*arguments)
         assert result.exit_code == 0, result.output
     assert "2 samples" in result.output  # the speaker that nothing was learned from
+    network = IntegerNetwork.load(tmp_path / "causal" / "network-ideal.h5")
+    assert network.encoding.ear == Ear(EarModel(n_channels=20, causal=True), 16000)
+    recording = tmp_path / "words" / "low" / "1_nohash_0.wav"
+    (whole,) = predict(network, recording)
+    listener = Listener(network, encoder_for(network.encoding, 16000))
+    sound, _ = read_sound(Recording(recording, 0, None), None)
+    for at in range(0, sound.size, 160):
+        listener.push(sound[at : at + 160])
+    assert listener.finish()[-1].scores.tolist() == whole.scores.tolist()
+    # The file of spikes says which ear made it, so a network trained on that knows, too.
+    assert Checkpoint.load(tmp_path / "run" / "best.pt").encoding.ear == Ear(EarModel(n_channels=20), 16000)
+    shown = call("show", tmp_path / "causal" / "network-ideal.h5", "--json")
+    assert json.loads(shown.output)["input"]["ear"] == {
+        "form": "causal", "sample_rate": 16000, "version": 1, "n_channels": 20,
+    }  # fmt: skip
 
 
 def test_a_folder_without_recordings_is_refused(call: Callable[..., Any], tmp_path: Path) -> None:

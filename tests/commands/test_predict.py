@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from inference_networks import NAMES, network_of, sound_encoding
 
+from delaytool.contract.ear import Ear, EarModel
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
 from delaytool.inference.byte_streams import Pcm, event_portions
@@ -84,6 +85,44 @@ def test_a_stream_is_shown_within_80_columns(sound_file: Path, recording: Path) 
     quiet = predict(sound_file, "--stream", "-q", given=recording.read_bytes())
     assert quiet.stdout.decode() == f"{whole['class']}  {whole['margin']:.3f}\n"
     assert quiet.stderr == b""
+
+
+def test_a_recording_and_its_stream_go_through_the_causal_ear(tmp_path: Path, recording: Path) -> None:
+    pytest.importorskip("scipy")
+    ear = Ear(EarModel(n_channels=16, causal=True), 8000)  # not the recording's rate
+    network_of(InputEncoding(16, start="zero", max_count=20, n_steps=60, ear=ear), seed=5).save(tmp_path / "live.h5")
+    (whole,) = json.loads(predict(tmp_path / "live.h5", recording, "--json").stdout)["predictions"]
+    for arguments, given in ((["--rate", 16000], raw(recording)), ([], recording.read_bytes())):
+        decisions = lines(predict(tmp_path / "live.h5", "--stream", "--json", *arguments, given=given))
+        assert [one["final"] for one in decisions] == [False] * 5 + [True]
+        for name in ("class", "scores", "margin"):
+            assert decisions[-1][name] == whole[name]
+        assert len({tuple(one["scores"].values()) for one in decisions}) == 6
+        assert all(one["latency_ms"] > 0.5 for one in decisions)
+    shown = predict(tmp_path / "live.h5", "--stream", given=recording.read_bytes())
+    assert shown.stdout.decode().startswith("a decision every 0.1 s; a step is 10 ms, known 1.3 ms after its end\n")
+    assert shown.stderr.decode() == "preparing the ear, which takes seconds\n"
+    no_rate = predict(tmp_path / "live.h5", "--stream", given=raw(recording))
+    assert no_rate.returncode == 2
+    assert "raw samples do not say their rate" in no_rate.stderr.decode()
+    # Spikes that are ready are still read.
+    assert len(lines(predict(tmp_path / "live.h5", "--stream", "--json", given=b"0.01 3\n0.35 4\n"))) == 4
+
+
+def test_the_ear_of_whole_recordings_cannot_stream(tmp_path: Path, recording: Path) -> None:
+    pytest.importorskip("scipy")
+    ear = Ear(EarModel(n_channels=16), 16000)
+    network_of(InputEncoding(16, start="zero", max_count=20, n_steps=60, ear=ear), seed=5).save(tmp_path / "net.h5")
+    both = [json.loads(predict(tmp_path / "net.h5", recording, "--json").stdout) for _ in range(2)]
+    assert both[0] == both[1]
+    assert any(both[0]["predictions"][0]["scores"].values())
+    for arguments, given in ((["--rate", 16000], raw(recording)), ([], recording.read_bytes())):
+        refused = predict(tmp_path / "net.h5", "--stream", *arguments, given=given)
+        assert refused.returncode == 2
+        assert refused.stdout == b""
+        assert "train one on those of the causal ear: --set data.ear=causal" in refused.stderr.decode()
+        assert len(refused.stderr.decode().splitlines()) == 1
+    assert len(lines(predict(tmp_path / "net.h5", "--stream", "--json", given=b"0.01 3\n0.35 4\n"))) == 4
 
 
 def test_what_cannot_keep_up_is_warned_of(tmp_path: Path) -> None:

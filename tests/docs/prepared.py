@@ -13,6 +13,8 @@ from chirps import WORDS, write_chirp
 from inference_networks import network_of, sound_encoding
 
 import delaytool
+from delaytool.contract.ear import Ear, EarModel
+from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.network import IntegerNetwork
 from delaytool.formats.onnx.sequence import sequence_model
 
@@ -54,6 +56,9 @@ class Prepared:
             shutil.copy(self._run(*SMALL) / "network-loihi2.h5", path)
         elif kind == "sound.h5":
             network_of(sound_encoding(), seed=5).save(path)
+        elif kind == "live.h5":
+            ear = Ear(EarModel(n_channels=16, causal=True), 16000)
+            network_of(InputEncoding(16, start="zero", max_count=20, n_steps=60, ear=ear), seed=5).save(path)
         elif kind == "graph":
             onnx.save(sequence_model(IntegerNetwork.load(self._run(*SMALL) / "network-loihi2.h5")), path)
         elif kind.endswith(".wav"):

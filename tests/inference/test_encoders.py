@@ -16,7 +16,8 @@ from delaytool.datasets.events import EventData
 from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.mel import MELS, mel_frames, resample
 from delaytool.errors import DataError
-from delaytool.inference.encoders import EventEncoder, MelEncoder, Resampler, encoder_for
+from delaytool.inference.encoders import EventEncoder, MelEncoder, encoder_for
+from delaytool.inference.resampler import Resampler
 
 RATES = (8000, 16000, 11025, 44100, 48000, 6000)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.ear import ear_spikes
 from delaytool.datasets.ear.live import LiveEar
-from delaytool.datasets.ear.model import EarModel
 
 __all__ = ["EarModel", "LiveEar", "ear_spikes"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
-from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.ear.spike_file import Progress, part_key, write_spike_file
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import read_file

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from delaytool.datasets.ear.model import EarModel
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.random_numbers import binomial, channel_key, uniform
 from delaytool.datasets.ear.transfer_table import BLOCK
 

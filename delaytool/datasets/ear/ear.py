@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.cells import Cells
 from delaytool.datasets.ear.fast_membrane import fast_membrane
 from delaytool.datasets.ear.level import leveled, windowed
 from delaytool.datasets.ear.live import LiveEar
-from delaytool.datasets.ear.model import EarModel, check_rate
+from delaytool.datasets.ear.rate import check_rate
 from delaytool.datasets.ear.transfer_table import BLOCK
 from delaytool.errors import DataError
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.membrane import line_frequencies
-from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.ear.transfer_table import BLOCK, POINTS, transfer_table
 
 # A recording of n samples has n // 2 + 1 lines, and a Fourier transform of that length is slow where it has large

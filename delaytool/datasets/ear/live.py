@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numba import njit
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.cells import Cells
-from delaytool.datasets.ear.model import EarModel, check_rate
+from delaytool.datasets.ear.rate import check_rate
 from delaytool.datasets.ear.resonators import resonate, resonators
 from delaytool.datasets.ear.transfer_table import BLOCK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from delaytool.datasets.ear.model import EarModel
+from delaytool.contract.ear import EarModel
 from delaytool.errors import MissingExtraError
 
 

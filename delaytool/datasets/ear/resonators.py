@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from delaytool.datasets.ear.model import EarModel
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.transfer_table import BLOCK, POINTS, transfer_table
 
 # Oscillations per place, conjugates counted. With 12 the sum differs from the response by less than 0.3 % (rms).

@@ -12,15 +12,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from delaytool.datasets.ear.model import EarModel
+from delaytool.contract.ear import EAR_VERSION, EarModel
 from delaytool.datasets.ear.workers import EarJob, block_path, encode_blocks
 from delaytool.datasets.recordings import Listing, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
 
 Progress = Callable[[str, int, int], None]
-# Counts up when the same settings come to make other spikes.
-VERSION = 1
 
 
 def write_spike_file(
@@ -38,7 +36,8 @@ def write_spike_file(
 
     The file has SHD's layout: spikes/times (s, float32), spikes/units, labels, extra/speaker where the recordings
     have speakers, extra/keys (the classes' names), and besides extra/recording (each recording's path in its folder)
-    and extra/duration (s). Its attributes are n_units and ear, the model and the seed as JSON.
+    and extra/duration (s). Its attributes are n_units and ear, the model, the seed and the recordings' sampling rate,
+    null where they have several, as JSON.
 
     working    where blocks of recordings are kept until the file is whole: the same call goes on after an interruption.
                It may hold other jobs' blocks; this job's are removed at the end
@@ -82,7 +81,7 @@ def part_key(listing: Listing, part: str, model: EarModel, seed: int) -> str:
 
 def job_key(job: EarJob) -> str:
     """A digest of the settings and of every recording's path in the folder, size and time of change."""
-    sha = hashlib.sha256(json.dumps([VERSION, asdict(job.model), job.seed], sort_keys=True).encode())
+    sha = hashlib.sha256(json.dumps([EAR_VERSION, asdict(job.model), job.seed], sort_keys=True).encode())
     for recording in job.recordings:
         status = recording.path.stat()
         sha.update(
@@ -96,12 +95,20 @@ def _write(path: Path, job: EarJob, listing: Listing, blocks: Path) -> None:
     count = len(job.recordings)
     with h5py.File(path, "w") as file:
         file.attrs["n_units"] = job.model.n_channels
-        file.attrs["ear"] = json.dumps({"version": VERSION, "seed": job.seed, **asdict(job.model)}, sort_keys=True)
         times = file.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float32))
         units = file.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
         durations = np.empty(count, np.float32)
-        for index, (some_times, some_units, duration) in enumerate(_samples(job, blocks)):
+        rates = set()
+        for index, (some_times, some_units, duration, rate) in enumerate(_samples(job, blocks)):
             times[index], units[index], durations[index] = some_times, some_units, duration
+            rates.add(rate)
+        settings = {
+            "version": EAR_VERSION,
+            "seed": job.seed,
+            "sample_rate": rates.pop() if len(rates) == 1 else None,
+            **asdict(job.model),
+        }
+        file.attrs["ear"] = json.dumps(settings, sort_keys=True)
         file["labels"] = np.array([recording.label for recording in job.recordings], np.uint16)
         speakers = speakers_of(job.recordings)
         if speakers is not None:
@@ -115,10 +122,12 @@ def _texts(texts: Iterable[str]) -> np.ndarray:
     return np.array([text.encode() for text in texts])
 
 
-def _samples(job: EarJob, blocks: Path) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+def _samples(job: EarJob, blocks: Path) -> Iterator[tuple[np.ndarray, np.ndarray, float, int | None]]:
     for first in job.blocks:
         with np.load(block_path(blocks, first)) as block:
             times, units, lengths, durations = (block[key] for key in ("times", "units", "lengths", "durations"))
+            # Blocks that an earlier version left unfinished have no rates.
+            rates = block["rates"].tolist() if "rates" in block else [None] * lengths.size
         starts = np.cumsum(lengths) - lengths
-        for start, length, duration in zip(starts, lengths, durations, strict=True):
-            yield times[start : start + length], units[start : start + length], duration
+        for start, length, duration, rate in zip(starts, lengths, durations, rates, strict=True):
+            yield times[start : start + length], units[start : start + length], duration, rate

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.membrane import places, transfer_function
-from delaytool.datasets.ear.model import EarModel
 
 # Channels that are handled at once: what a step touches stays in the cache, and processors work on 4 or 8 at a time.
 BLOCK = 16

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.ear import check_sound, ear_spikes
-from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.ear.random_numbers import seed_of
 from delaytool.datasets.recordings import Recording, read_sound
 from delaytool.errors import DataError
@@ -121,7 +121,7 @@ def _follow_parent() -> None:
 def _encode_block(job: EarJob, working: Path, first: int) -> int:
     """Encode a block, whether `job` is the whole one or the block's own; returns `first`."""
     recordings = job.recordings if len(job.recordings) <= BLOCK else job.recordings[first : first + BLOCK]
-    times, units, durations = [], [], []
+    times, units, durations, rates = [], [], [], []
     for recording in recordings:
         sound, rate = read_sound(recording, EXCERPT_SECONDS)
         name = job.name(recording)
@@ -134,6 +134,7 @@ def _encode_block(job: EarJob, working: Path, first: int) -> int:
         times.append(some_times)
         units.append(some_units)
         durations.append(sound.size / rate)
+        rates.append(rate)
     with atomic_path(block_path(working, first)) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,
@@ -141,5 +142,6 @@ def _encode_block(job: EarJob, working: Path, first: int) -> int:
             units=np.concatenate(units),
             lengths=np.array([some.size for some in times], np.int64),
             durations=np.array(durations, np.float32),
+            rates=np.array(rates, np.int64),
         )
     return first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import chirps
@@ -10,7 +11,17 @@ import h5py
 import numpy as np
 import pytest
 
-from delaytool.datasets import DataSpec, EventData, load, load_for_evaluation
+from delaytool.contract.ear import Ear
+from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets import (
+    DataSpec,
+    EventData,
+    frames_of,
+    load,
+    load_for_evaluation,
+    read_file,
+    resolve_encoding,
+)
 from delaytool.datasets.ear import EarModel, ear_spikes, workers
 from delaytool.datasets.ear.random_numbers import seed_of
 from delaytool.datasets.ear.spike_file import write_spike_file
@@ -189,13 +200,47 @@ def test_the_ear_is_for_recordings(tmp_path: Path, folder: Path) -> None:
                 read(DataSpec(source, ear=True))
     data = load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear=True))
     assert isinstance(data, EventData)
-    assert data.ear == "whole"
+    assert data.ear is not None
+    assert (data.ear.model, data.ear.sample_rate) == (MODEL, 16000)
     with pytest.raises(DataError, match=r"the whole ear.*encode the recordings again with --causal"):
         load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), ear="causal"))
+    resolved = resolve_encoding(InputEncoding(20), data)
+    assert resolved.ear == data.ear
+    with pytest.raises(DataError, match=r"those of the whole ear, the encoding is of the causal one.*with --causal"):
+        frames_of(data, replace(resolved, ear=Ear(EarModel(n_channels=20, causal=True))))
+    with pytest.raises(DataError, match=r"an ear with decay 3, the encoding is of one with 2\.5"):
+        frames_of(data, replace(resolved, ear=Ear(EarModel(n_channels=20, decay=2.5))))
+    with pytest.raises(DataError, match=r"an ear of 20 channels, and 700 units are to be read; leave out"):
+        load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), n_units=700))
     with pytest.raises(DataError, match=r"data\.mel and data\.ear"):
         load(DataSpec(str(folder), ear=True, mel="hd"))
     with pytest.raises(DataError, match="'loud' is unknown"):
         DataSpec(str(folder), ear="loud")
+
+
+def test_the_attribute_of_a_file_states_its_ear(tmp_path: Path, folder: Path) -> None:
+    encode(folder, tmp_path / "a.h5", "test")
+
+    def read_with(**changes: object) -> Ear | None:
+        with h5py.File(tmp_path / "a.h5", "a") as file:
+            stated = {**json.loads(file.attrs["ear"]), **changes}
+            file.attrs["ear"] = json.dumps({name: value for name, value in stated.items() if value != "left out"})
+        return read_file(tmp_path / "a.h5").ear
+
+    assert read_with() == Ear(MODEL, 16000)
+    assert read_with(sample_rate="left out") == Ear(MODEL, None)  # as earlier versions wrote it
+    with pytest.raises(DataError, match=r"a\.h5: its attribute ear is none that.*version 2 is unknown"):
+        read_with(version=2)
+    with pytest.raises(DataError, match="'cochlea' is unknown"):
+        read_with(version=1, cochlea=3)
+    assert read_with(seed="left out") is None  # another program's
+
+
+def test_recordings_of_several_rates_have_no_rate(tmp_path: Path) -> None:
+    for word, rate in (("low", 8000), ("high", 16000)):
+        chirps.write_chirp(tmp_path / "words" / word / "a_nohash_0.wav", 300, 400, 0.1, rate=rate)
+    encode(tmp_path / "words", tmp_path / "a.h5", "all")
+    assert read_file(tmp_path / "a.h5").ear == Ear(MODEL, None)
 
 
 def test_ten_classes_are_the_ten_keywords(tmp_path: Path) -> None:

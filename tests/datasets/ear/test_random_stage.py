@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.cells import Cells, bushy_cells, bushy_constants, nerve_fibers
-from delaytool.datasets.ear.model import EarModel
 from delaytool.datasets.ear.random_numbers import binomial, channel_key, seed_of, uniform
 
 stats = pytest.importorskip("scipy.stats")

@@ -1,15 +1,19 @@
-"""The constants of the inner-ear model, each with its unit and source."""
+"""The inner ear that made spikes of recordings: its constants, each with its unit and source."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
-from delaytool.errors import DataError
+from delaytool.contract.checks import built_from, check_range, exact_integer, finite_number, require, shown
 
-# Hz. The hair cells' equations are followed step by step at half the sampling rate, and a cleft loses 9,080 parts of
-# its transmitter per second: at 8 kHz that is 2.27 times what there is per step, cut at 0, which is as far as the model
-# has been used.
-LOWEST_RATE = 8000
+# Counts up when the same settings come to make other spikes.
+EAR_VERSION = 1
+# Generous, so that no file can ask for memory or time without end.
+MAX_CHANNELS = 65535
+MAX_FIBERS = 255
+MAX_DEAD_TIME_MS = 1000.0
+MAX_SAMPLE_RATE = 384_000
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class EarModel:
 
     n_channels          places along the membrane, evenly spaced from its base (high tones) to `apex`
     causal              False: the ear of SHD and SSC, which takes a recording as a whole. True: the form for live
-                        sound, in which no spike depends on what comes later (see `live.py`)
+                        sound, in which no spike depends on what comes later (`datasets/ear/live.py`)
 
     Level, value of LAUSCHER:
     level               RMS that a recording is brought to
@@ -92,16 +96,62 @@ class EarModel:
     live_floor: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n_channels <= 65535:
-            raise DataError(f"an ear of {self.n_channels} channels is outside 1..65535; give 700 as in SHD")
-        if not 1 <= self.fibers <= 255:
-            raise DataError(f"{self.fibers} nerve fibers per channel are outside 1..255; give 40 as in SHD")
+        where = "ear"
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "causal":
+                require(isinstance(value, bool), f"{where}: causal {shown(value)} is not true or false")
+            elif field.name in ("n_channels", "fibers"):
+                object.__setattr__(self, field.name, exact_integer(where, field.name, value))
+            else:
+                number = finite_number(where, field.name, value)
+                require(number > 0, f"{where}: {field.name} {shown(value)} is not a positive number")
+                object.__setattr__(self, field.name, number)
+        require(
+            1 <= self.n_channels <= MAX_CHANNELS,
+            f"an ear of {self.n_channels} channels is outside 1..{MAX_CHANNELS}; give 700 as in SHD",
+        )
+        require(
+            1 <= self.fibers <= MAX_FIBERS,
+            f"{self.fibers} nerve fibers per channel are outside 1..{MAX_FIBERS}; give 40 as in SHD",
+        )
+        for name in ("fiber_dead_time_ms", "dead_time_ms"):
+            value = getattr(self, name)
+            require(value <= MAX_DEAD_TIME_MS, f"{where}: {name} {value} is more than {MAX_DEAD_TIME_MS:g} ms")
+
+    @property
+    def form(self) -> str:
+        """'causal' for the form for live sound, 'whole' for that which takes a recording as a whole."""
+        return "causal" if self.causal else "whole"
 
 
-def check_rate(rate: int) -> None:
-    """Raise DataError for a sampling rate, in Hz, that is too low for hair cells."""
-    if rate < LOWEST_RATE:
-        raise DataError(
-            f"a recording at {rate} Hz is below the {LOWEST_RATE} Hz that hair cells need; give recordings at a higher "
-            "sampling rate"
+@dataclass(frozen=True)
+class Ear:
+    """How recordings became the spikes that a network was trained on.
+
+    model         the ear's form and constants
+    sample_rate   Hz of the recordings, to which other sound is resampled first; None: they had several, or it is not
+                  known, and every sound is taken at its own rate
+    version       of the ear's program: the same settings and random numbers make the same spikes within one version
+
+    Raises NetworkError for a value that is none of these.
+    """
+
+    model: EarModel
+    sample_rate: int | None = None
+    version: int = EAR_VERSION
+
+    def __post_init__(self) -> None:
+        where = "encoding: ear"
+        if isinstance(self.model, Mapping):  # as JSON has it
+            object.__setattr__(self, "model", built_from(EarModel, f"{where}: model", self.model))
+        require(isinstance(self.model, EarModel), f"{where}: model {shown(self.model)} is no description of an ear")
+        if self.sample_rate is not None:
+            object.__setattr__(self, "sample_rate", exact_integer(where, "sample_rate", self.sample_rate))
+            check_range(where, "sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
+        object.__setattr__(self, "version", exact_integer(where, "version", self.version))
+        require(
+            self.version == EAR_VERSION,
+            f"{where}: version {self.version} is unknown to this delaytool, whose ear is version {EAR_VERSION}; "
+            "install the delaytool that wrote it, or encode the recordings and train again",
         )
