@@ -104,7 +104,7 @@ def test_a_recording_and_its_stream_go_through_the_causal_ear(tmp_path: Path, re
     assert shown.stderr.decode() == "preparing the ear, which takes seconds\n"
     no_rate = predict(tmp_path / "live.h5", "--stream", given=raw(recording))
     assert no_rate.returncode == 2
-    assert "raw samples do not say their rate" in no_rate.stderr.decode()
+    assert "raw samples do not state their rate" in no_rate.stderr.decode()
     # Spikes that are ready are still read.
     assert len(lines(predict(tmp_path / "live.h5", "--stream", "--json", given=b"0.01 3\n0.35 4\n"))) == 4
 
