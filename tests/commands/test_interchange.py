@@ -129,7 +129,7 @@ def test_what_is_not_supported_is_named(call, tmp_path):
     assert not (tmp_path / "odd").exists()
 
 
-def test_brian2_loihi_says_why_it_cannot_say_a_network_with_biases(network, call):
+def test_brian2_loihi_names_the_reason_against_a_network_with_biases(network, call):
     result = call("verify", network, "--backend", "brian2loihi", "--samples", 2, "--no-drop")
     assert result.exit_code == 2
     assert "brian2-loihi" in result.output
