@@ -21,7 +21,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets import DataSpec, load
 from delaytool.datasets.binner import bin_events, resolve_counts
 from delaytool.datasets.events import EventData
-from delaytool.datasets.hdf5 import read_folder
+from delaytool.datasets.hdf5 import read_folder, stated_ear
 from delaytool.files import atomic_path
 
 
@@ -79,7 +79,7 @@ class Pack:
             "n_classes": self.n_classes,
             "class_names": self.class_names,
             "name": f"{self.name}/{name}",
-            "ear": _form_of(self.ear),
+            "ear": stated_ear(self.ear, self.name, self.encoding.n_units),
         }
 
 
@@ -194,7 +194,3 @@ def _ear_attribute(source: Path) -> str | None:
         return None
     with h5py.File(source, "r") as file:
         return file.attrs.get("ear")
-
-
-def _form_of(ear: str | None) -> str | None:
-    return None if ear is None else ("causal" if json.loads(ear)["causal"] else "whole")

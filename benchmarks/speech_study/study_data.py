@@ -105,6 +105,7 @@ class StudyData:
             largest = 1 if encoding.values == "binary" else int(frames[0][:, : encoding.n_steps].max())
             encoding = replace(encoding, max_count=largest)
         assert encoding.n_steps is not None
+        encoding = replace(encoding, ear=train.ear)
         parts = []
         for part, some in zip((train, test), frames, strict=True):
             room = np.zeros((len(some), encoding.n_steps, some.shape[2]), np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -207,7 +208,7 @@ def _read(
         name=name,
         class_names=class_names if len(class_names) == n_classes else (),
         warnings=warnings,
-        ear=_ear(file, name, n_units),
+        ear=stated_ear(file.attrs.get("ear"), name, n_units),
     ).check()
 
 
@@ -225,10 +226,10 @@ def _refuse_what_lies_elsewhere(file: h5py.File, name: str) -> None:
             raise DataError(f"{name}: {error}") from None
 
 
-def _ear(file: h5py.File, name: str, n_units: int) -> Ear | None:
-    """Which ear made the spikes, as `ear.spike_file` writes it; None where the file's attribute is another's."""
+def stated_ear(attribute: Any, name: str, n_units: int) -> Ear | None:
+    """Which ear made the spikes, by a file's attribute as `ear.spike_file` writes it; None: none, or another's."""
     try:
-        stated = dict(json.loads(file.attrs["ear"]))
+        stated = dict(json.loads(attribute))
         version, _ = stated.pop("version"), stated.pop("seed")
     except (KeyError, TypeError, ValueError):
         return None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def packs(tmp_path):
     """Small stand-ins for the study's data, packed: (folder, the encodings)."""
     from spike_sets import pack, write_part
 
+    from delaytool.contract.ear import EAR_VERSION, EarModel
     from delaytool.contract.encoding import InputEncoding
 
     encodings = {
@@ -51,7 +53,8 @@ def packs(tmp_path):
     (tmp_path / "digits").mkdir()
     write_part(recorded(0, 60), tmp_path / "digits" / "train.h5")
     write_part(recorded(1, 30, steps=50), tmp_path / "digits" / "test.h5")
-    write_part(recorded(2, 90), tmp_path / "ten.h5", json.dumps({"causal": False}))
+    ear = {"version": EAR_VERSION, "seed": 0, "sample_rate": 16000, **asdict(EarModel(n_channels=20))}
+    write_part(recorded(2, 90), tmp_path / "ten.h5", json.dumps(ear))
     pack(tmp_path / "digits", tmp_path / "digits.pack", encodings["digits"])
     pack(tmp_path / "ten.h5", tmp_path / "ten.pack", encodings["ten"])
     return tmp_path, encodings
@@ -195,6 +198,7 @@ def test_the_reference_trains_as_delaytool_does(monkeypatch, tmp_path):
 
 RUN = """
 import sys, time
+from dataclasses import asdict
 from pathlib import Path
 from jobs import Job
 from runner import Runner
