@@ -1,5 +1,6 @@
 # make demo   train, export, verify and report on data that needs no download; minutes on two cores
-# make test   every test;  make lint, make types   what CI asks besides
+# make test   every test of the program; make docs-tests   those of the pages: commands, examples, notebooks
+# make lint, make types   what CI asks besides
 # make docs   the site, in build/site, with every link checked; make docs-commands   the commands of pages that take long
 # make dist   the wheel and the source distribution, in dist/, checked as the package index would
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo results test gpu-script campaign lint types docs docs-commands dist wheel-test clean distclean
+.PHONY: demo results test gpu-script campaign lint types docs docs-tests docs-commands dist wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -52,7 +53,7 @@ results: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev $(VENV)/.installed-brian2loihi $(VENV)/.installed-node
 	OMP_NUM_THREADS=1 DELAYTOOL_BRIAN2LOIHI_PYTHON="$$(cat $(VENV)/.installed-brian2loihi)" \
 	DELAYTOOL_NODE_MODULES="$$(cat $(VENV)/.installed-node)" \
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/docs $(PYTEST_ARGS)
 
 gpu-script: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gpu.py -o build/gpu-script --device cpu --tiny
@@ -74,7 +75,10 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/check_links.py build/site
 	@echo "The site is $(CURDIR)/build/site; to search in it: $(BIN)/python -m http.server -d build/site"
 
-# What the pages' commands do that `make test` leaves out because it takes minutes.
+docs-tests: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) tests/docs
+
+# What the pages' commands do that `make docs-tests` leaves out because it takes minutes.
 docs-commands: $(VENV)/.installed-dev
 	DELAYTOOL_DOCS_COMMANDS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs/test_commands.py
 

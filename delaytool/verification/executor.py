@@ -12,6 +12,7 @@ worker that is silent, and a chunk that does not end. Workers that answer may co
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import queue
 import threading
@@ -277,7 +278,7 @@ class DaskExecutor:
             raise BackendError(
                 f"{where}: a worker has no {error.name}; install delaytool {__version__} with the same extras there"
             ) from None
-        except (asyncio.CancelledError, self._distributed.comm.CommClosedError):
+        except (asyncio.CancelledError, concurrent.futures.CancelledError, self._distributed.comm.CommClosedError):
             raise BackendError(f"{where}: the connection to the Dask scheduler was lost; {_RUN_AGAIN}") from None
         for name in self.names:
             finished(name, len(samples))

@@ -132,3 +132,17 @@ def test_a_server_that_takes_connections_and_does_not_answer() -> None:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(BackendError, match=rf"no Dask scheduler answers at {address} \(no answer within 2 s\)"):
             DaskExecutor(("reference",), address=address).__enter__()
+
+
+def test_a_chunk_cancelled_while_it_is_waited_for_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Dask raises depends on whether the connection is lost before or while a chunk is waited for."""
+    distributed = pytest.importorskip("distributed")
+    executor = object.__new__(DaskExecutor)
+    executor.names, executor._distributed = ("reference",), distributed
+
+    def cancelled(*arguments: object) -> None:
+        raise distributed.client.FuturesCancelledError([])
+
+    monkeypatch.setattr(executor, "_awaited", cancelled)
+    with pytest.raises(BackendError, match=r"^executor: samples 4\.\.7: the connection to the Dask scheduler was lost"):
+        executor._result(range(4, 8), None, lambda *what: None)
