@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupting import Interrupts
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.experiments.export_run import export_run
@@ -16,7 +17,6 @@ from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import load_recipe
-from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
 SMALL = ["model.hidden=[24,20]", "trainer.epochs=4", "trainer.batch_size=128", "data.validation_fraction=0.4"]
@@ -32,17 +32,6 @@ RECIPES = {
     ],
 }  # fmt: skip
 FEW = ["float32", "rewired", "through integers"]
-
-
-class Interrupts(Reporter):
-    """Presses Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        self.at = epoch
-
-    def batch(self, epoch, index, count, loss):
-        if epoch == self.at and index == 2:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +74,7 @@ def test_the_same_seed_gives_the_same_bits(device, runs, tmp_path, name):
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_an_interrupted_run_resumes_to_the_same_bits(device, runs, tmp_path, name, epoch):
     with pytest.raises(KeyboardInterrupt):
-        train(recipe_of(name, device), tmp_path / "cut", reporter=Interrupts(epoch))
+        train(recipe_of(name, device), tmp_path / "cut", reporter=Interrupts(epoch, batch=2))
     assert len(RunFolder(tmp_path / "cut").read_metrics()) == epoch - 1
     train(None, tmp_path / "cut", resume=True)
     assert_equal_runs(runs(name, device), tmp_path / "cut")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from interrupting import Interrupts
 
 from delaytool.errors import RecipeError
 from delaytool.trainer import loop
@@ -14,7 +15,6 @@ from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.evaluation import Evaluation
 from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import Recipe, load_recipe
-from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -75,15 +75,6 @@ def test_it_does_not_stop_before_the_integers(accuracies: list[float], tmp_path:
     assert summary["best_epoch"] == 10
     assert summary["stopped_after"] == 11
     assert summary["quantized_for"] == "loihi2"
-
-
-class Interrupts(Reporter):
-    def __init__(self, epoch: int) -> None:
-        self.at = epoch
-
-    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
-        if epoch == self.at:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("cut_in", [3, 9, 11])

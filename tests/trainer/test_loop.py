@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from interrupting import Interrupts
 
 from delaytool.errors import CheckpointError, DataError, RecipeError
 from delaytool.trainer import loop
@@ -13,17 +14,6 @@ from delaytool.trainer.evaluation import Evaluation
 from delaytool.trainer.loop import Reporter, train
 from delaytool.trainer.recipe import load_recipe
 from delaytool.trainer.run_folder import RunFolder
-
-
-class Interrupts(Reporter):
-    """Presses Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch):
-        self.at = epoch
-
-    def batch(self, epoch, index, count, loss):
-        if epoch == self.at and index == 1:
-            raise KeyboardInterrupt
 
 
 def parameters(folder):

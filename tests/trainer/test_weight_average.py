@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from interrupting import Interrupts
 from torch import Tensor, nn
 
 from delaytool.errors import CheckpointError, RecipeError
@@ -36,15 +37,6 @@ class Keeps(Reporter):
 
     def epoch(self, metrics: dict[str, Any], is_best: bool) -> None:
         self.states.append(copy.deepcopy(self.model.state_dict()))
-
-
-class Interrupts(Reporter):
-    def __init__(self, epoch: int) -> None:
-        self.at = epoch
-
-    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
-        if epoch == self.at:
-            raise KeyboardInterrupt
 
 
 def mean_of(states: list[dict[str, Tensor]], name: str) -> Tensor:

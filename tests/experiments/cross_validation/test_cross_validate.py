@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from interrupting import Interrupts
 
 import delaytool
 from delaytool.cli import main
@@ -125,17 +126,6 @@ def test_training_stops_at_the_epoch_with_the_rates_of_all_of_them(tmp_path: Pat
     assert stopped.epoch == 3
 
 
-class Stops(Reporter):
-    """Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.at = epoch
-
-    def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
-        if epoch == self.at:
-            raise KeyboardInterrupt
-
-
 def assert_same_runs(one: Path, other: Path) -> None:
     for which in ("best.pt", "last.pt"):
         first, second = (Checkpoint.load(path / which) for path in (one, other))
@@ -160,7 +150,7 @@ def test_it_goes_on_from_wherever_it_stopped(
 
     def stops(recipe: Any, path: Any, **more: Any) -> Any:
         if place == "fold 1" and Path(path).name == "fold=1":
-            return real(recipe, path, **{**more, "reporter": Stops(3)})
+            return real(recipe, path, **{**more, "reporter": Interrupts(3)})
         done.append(Path(path).name)
         return real(recipe, path, **more)
 
@@ -174,7 +164,7 @@ def test_it_goes_on_from_wherever_it_stopped(
         if place == "after the choice":
             patched.setattr("delaytool.experiments.cross_validation.train.train", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            cross_validate(recipe_of(), folder, reporter=Stops(2))
+            cross_validate(recipe_of(), folder, reporter=Interrupts(2))
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("folds/runs/*/last.pt")}
     result = call("train", "--resume", folder)
     assert result.exit_code == 0, result.output
