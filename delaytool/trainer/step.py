@@ -134,7 +134,7 @@ class RecordedStep(Step):
             self._left -= 1
             return super().run(chosen)
         self._chosen.copy_(chosen)
-        if self._replay is None or not self._is_current:
+        if not self._is_current:
             # Gradients are made anew inside the record, so that every replay has them at the same address.
             self.optimizers.zero_grad()
             try:
@@ -144,6 +144,7 @@ class RecordedStep(Step):
                 warnings.warn(f"steps are launched one by one, as recording one failed: {error}", stacklevel=2)
                 return super().run(chosen)
             self._is_current = True
+        assert self._replay is not None
         self._replay()
         assert self._results is not None
         loss, hits = self._results

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from delaytool.models.convolution import two_stages
-from delaytool.models.convolution.direct import lengthened
 from delaytool.models.differentiable import DifferentiableFunction
 
 # Multiplications that take as long as bringing a value to memory and back: of float32, and of TF32 on tensor cores.
@@ -83,7 +82,9 @@ class _Plan:
         for block in range(self.blocks):
             steps = self.input_steps(block)
             values[: steps.stop - steps.start, block] = x[steps, :, chunk]
-        return two_stages.to_rows(values.flatten(1), self.sizes).view(self.sizes.rows, -1, channels)
+        return two_stages.to_rows(values.flatten(1), self.sizes).view(
+            self.sizes.rows, self.blocks * self.batch, channels
+        )
 
     def rows_of_kernel(self, kernel: Tensor, chunk: slice) -> Tensor:
         """(rows, n_out, channel of the chunk)."""
@@ -96,8 +97,8 @@ class _Plan:
         """(rows, block * batch, n_out) to (n_steps, batch, n_out)."""
         reach = self.length + self.size - 1
         parts = two_stages.to_steps(product.flatten(1), min(reach, self.n_steps), self.sizes)
-        parts = parts.view(-1, self.blocks, self.batch, self.n_out)
-        if self.blocks == 1 and self.n_steps <= len(parts) and self.n_steps <= reach:
+        parts = parts.view(len(parts), self.blocks, self.batch, self.n_out)
+        if self.blocks == 1 and self.n_steps <= reach:
             return parts[: self.n_steps, 0]
         y = product.new_zeros(self.n_steps, self.batch, self.n_out)
         for block in range(self.blocks):
@@ -112,7 +113,8 @@ class _Plan:
         for block in range(self.blocks):
             steps = self.reached_steps(block)
             values[: steps.stop - steps.start, block] = grad[steps]
-        return two_stages.to_rows(values.flatten(1), self.sizes, of_back=True).view(self.sizes.rows, -1, self.n_out)
+        rows = two_stages.to_rows(values.flatten(1), self.sizes, of_back=True)
+        return rows.view(self.sizes.rows, self.blocks * self.batch, self.n_out)
 
 
 class _StagedConvolution(DifferentiableFunction):
@@ -150,7 +152,7 @@ class _StagedConvolution(DifferentiableFunction):
             if grad_x is not None:
                 rows = torch.bmm(of_output, plan.rows_of_kernel(kernel, chunk))
                 steps = two_stages.to_steps(rows.flatten(1), plan.length, plan.sizes, of_into=True)
-                steps = steps.view(len(steps), plan.blocks, plan.batch, -1)
+                steps = steps.view(len(steps), plan.blocks, plan.batch, chunk.stop - chunk.start)
                 for block in range(plan.blocks):
                     own = plan.input_steps(block)
                     grad_x[own, :, chunk] = steps[: own.stop - own.start, block]
@@ -159,6 +161,4 @@ class _StagedConvolution(DifferentiableFunction):
 
 def through_stages(x: Tensor, kernel: Tensor, n_steps: int) -> Tensor:
     """The convolution of `delayed_sum`."""
-    if x.shape[1] == 0:  # a process's share of a batch may be empty
-        return lengthened(x.to(kernel.dtype), n_steps) @ kernel[..., 0].t()
     return _StagedConvolution.apply(x, kernel, n_steps)
