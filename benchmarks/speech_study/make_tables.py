@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from runner import read_lines
 
 from delaytool.accuracy_errors import binomial_standard_error, over_seeds
+from delaytool.experiments.paired_tests import paired_bootstrap
 from delaytool.figure_style import SERIES, save_png, styled
 
 Line = dict[str, Any]
@@ -33,7 +35,6 @@ TEST_SETS = {
     "digits": "spoken digits, speakers of the training part",
 }
 COMPARED = ("own", "augmented", "reference, augmented", "paper", "reference")
-DRAWS = 10_000
 
 
 def main() -> None:
@@ -162,45 +163,39 @@ def plain(lines: list[Line], stage: str, test_set: str, title: str) -> str:
 
 
 def correct(line: Line) -> np.ndarray:
-    """(sample,) of 0 and 1."""
+    """(sample,) bool."""
     pairs = zip(line["predictions"], line["labels"], strict=True)
-    return np.array([answer == label for answer, label in pairs], np.int8)
+    return np.array([answer == label for answer, label in pairs])
 
 
 def differences(lines: list[Line], test_set: str) -> str:
-    """Our recipe against each other row: differences of the last epochs with intervals over seeds and samples."""
+    """Our recipe against each other row: differences of the last epochs with intervals that seeds and samples give."""
     found = rows_of(lines, "compare", test_set)
     own = {line["seed"]: line for line in found.get("own", [])}
     rows = []
     for row in COMPARED[1:]:
         pairs = [(own[line["seed"]], line) for line in found.get(row, []) if line["seed"] in own]
         if len(pairs) > 1 and all("labels" in line for pair in pairs for line in pair):
-            hits = [(correct(one), correct(other)) for one, other in pairs]
-            mean, low, high = bootstrap(hits, same_samples=len({line["data"] for _, line in pairs}) == 1)
+            right, other = ([correct(pair[side]) for pair in pairs] for side in (0, 1))
+            mean, low, high = interval(right, other, same_samples=len({line["data"] for _, line in pairs}) == 1)
             rows.append([row, str(len(pairs)), f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}"])
     title = f"Our recipe against others, points, {TEST_SETS[test_set]}"
-    return markdown(title, ("against", "seeds", "difference", "95 % of resampled seeds and samples"), rows)
+    return markdown(title, ("against", "seeds", "difference", "95 % interval"), rows)
 
 
-def bootstrap(
-    hits: list[tuple[np.ndarray, np.ndarray]], same_samples: bool, seed: int = 0
-) -> tuple[float, float, float]:
-    """(mean, low, high) in points of the difference of two accuracies: seeds and, in each, samples drawn anew in pairs.
+def interval(right: list[np.ndarray], other: list[np.ndarray], same_samples: bool) -> tuple[float, float, float]:
+    """(mean, low, high) in points of the difference of two methods' accuracies, with a 95 % interval.
 
-    same_samples: all seeds were tested on the same ones, so that the seeds of a draw share their samples.
+    right, other   by seed, (sample,) bool: the test samples that each network gets right
+    same_samples   all seeds were tested on the same ones: then the interval is `paired_bootstrap`'s. Otherwise it is
+                   Student's, of the seeds' differences, in which their samples' chance is contained
     """
-    generator = np.random.default_rng(seed)
-    apart = [first - second for first, second in hits]
-    draws = np.empty(DRAWS)
-    for index in range(DRAWS):
-        places = generator.integers(len(apart[0]), size=len(apart[0]))
-        means = []
-        for one in generator.integers(len(apart), size=len(apart)):
-            own = places if same_samples else generator.integers(len(apart[one]), size=len(apart[one]))
-            means.append(apart[one][own].mean())
-        draws[index] = np.mean(means)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return 100 * float(np.mean([one.mean() for one in apart])), 100 * float(low), 100 * float(high)
+    if same_samples:
+        found = paired_bootstrap(np.stack(right), np.stack(other))
+        return 100 * found.difference, 100 * found.interval[0], 100 * found.interval[1]
+    apart = 100 * np.array([one.mean() - two.mean() for one, two in zip(right, other, strict=True)])
+    low, high = stats.t.interval(0.95, len(apart) - 1, loc=apart.mean(), scale=stats.sem(apart))
+    return float(apart.mean()), float(low), float(high)
 
 
 def damaged(lines: list[Line]) -> str:
