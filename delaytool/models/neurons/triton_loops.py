@@ -33,6 +33,17 @@ def _at(pointer, place, step, stride, time, neurons):
 
 
 @triton.jit
+def _first_four(pointer, place, stride, time, neurons):
+    """The values of the first four steps, as `_at` gives them."""
+    return (
+        _at(pointer, place, 0, stride, time, neurons),
+        _at(pointer, place, 1, stride, time, neurons),
+        _at(pointer, place, 2, stride, time, neurons),
+        _at(pointer, place, 3, stride, time, neurons),
+    )
+
+
+@triton.jit
 def _lif_forward(x, mask, constants, v, spikes, neurons, time, MASKED: tl.constexpr, BLOCK: tl.constexpr):
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < neurons
@@ -42,10 +53,7 @@ def _lif_forward(x, mask, constants, v, spikes, neurons, time, MASKED: tl.conste
     if MASKED:
         fired = tl.load(mask + place, mask=inside, other=0.0)
     after = tl.full((BLOCK,), 0.0, leak.dtype)
-    x0 = _at(x, place, 0, neurons, time, neurons)
-    x1 = _at(x, place, 1, neurons, time, neurons)
-    x2 = _at(x, place, 2, neurons, time, neurons)
-    x3 = _at(x, place, 3, neurons, time, neurons)
+    x0, x1, x2, x3 = _first_four(x, place, neurons, time, neurons)
     for t in range(time):
         before = x0 + leak * after
         x0, x1, x2 = x1, x2, x3
@@ -77,14 +85,8 @@ def _lif_backward(
     grad += end
     v += end
     out += end
-    v0 = _at(v, place, 0, -neurons, time, neurons)
-    v1 = _at(v, place, 1, -neurons, time, neurons)
-    v2 = _at(v, place, 2, -neurons, time, neurons)
-    v3 = _at(v, place, 3, -neurons, time, neurons)
-    g0 = _at(grad, place, 0, -neurons, time, neurons)
-    g1 = _at(grad, place, 1, -neurons, time, neurons)
-    g2 = _at(grad, place, 2, -neurons, time, neurons)
-    g3 = _at(grad, place, 3, -neurons, time, neurons)
+    v0, v1, v2, v3 = _first_four(v, place, -neurons, time, neurons)
+    g0, g1, g2, g3 = _first_four(grad, place, -neurons, time, neurons)
     for t in range(time):
         before = v0
         given = g0 * fired
@@ -115,10 +117,7 @@ def _adaptive_forward(x, mask, constants, v, left, spikes, neurons, time, MASKED
         fired = tl.load(mask + place, mask=inside, other=0.0)
     after = tl.full((BLOCK,), 0.0, leak.dtype)
     passed = tl.full((BLOCK,), 0.0, leak.dtype)
-    x0 = _at(x, place, 0, neurons, time, neurons)
-    x1 = _at(x, place, 1, neurons, time, neurons)
-    x2 = _at(x, place, 2, neurons, time, neurons)
-    x3 = _at(x, place, 3, neurons, time, neurons)
+    x0, x1, x2, x3 = _first_four(x, place, neurons, time, neurons)
     for t in range(time):
         before = x0 + leak * after
         x0, x1, x2 = x1, x2, x3
@@ -156,18 +155,9 @@ def _adaptive_backward(
     v += end
     left += end
     out += end
-    v0 = _at(v, place, 0, -neurons, time, neurons)
-    v1 = _at(v, place, 1, -neurons, time, neurons)
-    v2 = _at(v, place, 2, -neurons, time, neurons)
-    v3 = _at(v, place, 3, -neurons, time, neurons)
-    l0 = _at(left, place, 0, -neurons, time, neurons)
-    l1 = _at(left, place, 1, -neurons, time, neurons)
-    l2 = _at(left, place, 2, -neurons, time, neurons)
-    l3 = _at(left, place, 3, -neurons, time, neurons)
-    g0 = _at(grad, place, 0, -neurons, time, neurons)
-    g1 = _at(grad, place, 1, -neurons, time, neurons)
-    g2 = _at(grad, place, 2, -neurons, time, neurons)
-    g3 = _at(grad, place, 3, -neurons, time, neurons)
+    v0, v1, v2, v3 = _first_four(v, place, -neurons, time, neurons)
+    l0, l1, l2, l3 = _first_four(left, place, -neurons, time, neurons)
+    g0, g1, g2, g3 = _first_four(grad, place, -neurons, time, neurons)
     for t in range(time):
         before = v0
         distance = before - (threshold + adaptation * l0)
@@ -201,10 +191,7 @@ def _integrate(x, constants, v, neurons, time, BACKWARDS: tl.constexpr, BLOCK: t
         x += end
         v += end
         step = -neurons
-    x0 = _at(x, place, 0, step, time, neurons)
-    x1 = _at(x, place, 1, step, time, neurons)
-    x2 = _at(x, place, 2, step, time, neurons)
-    x3 = _at(x, place, 3, step, time, neurons)
+    x0, x1, x2, x3 = _first_four(x, place, step, time, neurons)
     for t in range(time):
         last = x0 + leak * last
         x0, x1, x2 = x1, x2, x3
