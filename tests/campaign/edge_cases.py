@@ -70,7 +70,9 @@ def edge_cases() -> list[tuple[Description, Frames]]:
     return (
         cases
         + [_vectors(size, seed) for seed, size in enumerate((31, 32, 33, 64, 65))]
+        + [_large_states(size, seed) for seed, size in enumerate((32, 33, 65))]
         + [_payloads(seed) for seed in range(4)]
+        + [_chain(n_samples) for n_samples in (1, 33)]
     )
 
 
@@ -95,6 +97,33 @@ def _vectors(size: int, seed: int) -> tuple[Description, Frames]:
     )
     network = Description(9, "binary", 1, 40, (hidden, _layer(3, (Group(1, 0, out),))))
     return network, [[[draw.choice([0, 0, 1]) for _ in range(9)] for _ in range(36)] for _ in range(3)]
+
+
+def _large_states(size: int, seed: int) -> tuple[Description, Frames]:
+    """A second layer of so many neurons whose currents and membranes go to the ends of 24 bits and decay little.
+
+    The product of such a state with what is left of it needs more than 32 bits; and a layer behind another one has its
+    state, but not its input, at an offset.
+    """
+    draw = random.Random(200 + seed)
+    relay = Layer(5, 4095, 4096, 0, (0,) * 5, 0, (Group(0, 0, tuple((neuron, neuron, 1, 0) for neuron in range(5))),))
+    into = tuple(
+        (neuron, draw.randrange(5), draw.choice([1, -1]) * draw.randint(2**12, 2**16), draw.randint(0, 3))
+        for neuron in range(size)
+        for _ in range(4)
+    )
+    large = _layer(size, (Group(1, 0, into),), du=draw.randint(1, 90), dv=draw.randint(1, 90))
+    network = Description(5, "binary", 1, 40, (relay, large))
+    return network, [[[draw.choice([0, 1]) for _ in range(5)] for _ in range(36)] for _ in range(3)]
+
+
+def _chain(n_samples: int) -> tuple[Description, Frames]:
+    """One neuron that passes spikes on to one neuron, and no sample but the first and the last has any."""
+    relay = Layer(1, 4095, 4096, 0, (0,), 0, (Group(0, 0, ((0, 0, 1, 0),)),))
+    network = Description(1, "binary", 1, 12, (relay, _layer(1, (Group(1, 0, ((0, 0, 5, 2),)),))))
+    silent = [[0]] * 9
+    spikes = [[step % 3 // 2] for step in range(9)]
+    return network, [spikes if sample in (0, n_samples - 1) else silent for sample in range(n_samples)]
 
 
 def _payloads(seed: int) -> tuple[Description, Frames]:
