@@ -35,7 +35,6 @@ Network = TypeVar("Network", bound=NetworkContent)
 SCHEMA = "delaytool-network"
 SCHEMA_VERSION = 2
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
-
 GIVE = "give the network that `delaytool export` wrote"
 MAX_OBJECTS = 1 << 18
 MAX_DEPTH = 16

@@ -1,4 +1,4 @@
-"""Heaps of variable-length values whose objects do not follow one another: the HDF5 library would walk them for ever."""
+"""Heaps of values of variable length whose objects lead nowhere: the HDF5 library would walk them for ever."""
 
 from __future__ import annotations
 
