@@ -4,7 +4,8 @@ The digest stands in the file itself, so that no crash can part the two, in a fo
 
     JSON         a last key "sha256"; it covers all bytes before the line that holds it
     JSON lines   a last key "sha256" in each line; it covers the line's bytes before `"sha256"`
-    TOML         a last line `# sha256 of the lines above: …`; it covers all bytes before that line
+    TOML         a last line `# sha256 of the lines above: …`; it covers all bytes before that line. A first line says
+                 that there is a last one, because TOML that was cut short is often TOML, too
 
 A file without a digest, as earlier versions wrote them, is read and called unsigned. A damaged digest is not an absent
 one: a single changed byte leaves the word or the 64 digits, and either makes the file a damaged one.
@@ -27,6 +28,7 @@ from delaytool.files import write_text_atomically
 _JSON_END = re.compile(rb'(?<=\n)  "sha256": "([0-9a-f]{64})"\n}\n')
 _LINE_END = re.compile(rb'"sha256": "([0-9a-f]{64})"}')
 _TOML_END = re.compile(rb"# sha256 of the lines above: ([0-9a-f]{64})\n")
+_TOML_BEGIN = b"# signed, see the last line; to change this file, delete both\n"
 _TRACE = re.compile(rb"sha256|[0-9a-f]{24}")
 _LONGEST_END = 110
 
@@ -76,11 +78,11 @@ class SignedLine:
     is_signed: bool
 
 
-def read_signed_lines(path: str | os.PathLike[str]) -> Iterator[SignedLine]:
+def read_signed_lines(path: str | os.PathLike[str], *, may_be_cut: bool = True) -> Iterator[SignedLine]:
     """The lines of a file that `signed_line` made; none where there is no file.
 
-    A last line that was cut short is left out: its writer was killed, or is at it now.
-    Raises CheckpointError for a damaged line, OSError.
+    may_be_cut   a last line that was cut short is left out: its writer was killed, or is at it now
+    Raises CheckpointError for a damaged line, and for one that was cut short where none may be; OSError.
     """
     try:
         content = Path(path).read_bytes()
@@ -97,7 +99,9 @@ def read_signed_lines(path: str | os.PathLike[str]) -> Iterator[SignedLine]:
             _check(line[: match.start()], match, place)
         elif is_last and _LINE_END.search(line) is None:
             if not _is_json_object(line):
-                return
+                if may_be_cut:
+                    return
+                raise CheckpointError(f"{place}: was cut short after its run had ended; the run is damaged")
         else:
             _refuse_traces(line, place)
         value = _json_object(line, place)
@@ -107,6 +111,7 @@ def read_signed_lines(path: str | os.PathLike[str]) -> Iterator[SignedLine]:
 
 def write_signed_toml(path: str | os.PathLike[str], text: str) -> None:
     """Write TOML with its digest, whole or not at all. text: ends with a line end."""
+    text = _TOML_BEGIN.decode() + text
     write_text_atomically(path, text + f"# sha256 of the lines above: {_digest(text.encode())}\n")
 
 
@@ -114,15 +119,22 @@ def read_signed_toml(path: str | os.PathLike[str]) -> SignedText:
     """A TOML file's text. Raises CheckpointError for a damaged file, OSError."""
     content = Path(path).read_bytes()
     match = _at_end(_TOML_END, content)
+    says_signed = content.startswith(_TOML_BEGIN) or _TOML_BEGIN.startswith(content)
     if match is None:
         _refuse_traces(content, path)
+        if says_signed:
+            raise CheckpointError(
+                f"{path}: is not what was written (its last line, the SHA-256, is missing); put the file back as it "
+                "was, or, where a change is meant, delete the first line, too"
+            )
         return SignedText(_text(content, path), False)
     if match[1].decode() != _digest(content[: match.start()]):
+        lines = "the first and the last line" if says_signed else "the last line"
         raise CheckpointError(
             f"{path}: is not what was written (its SHA-256 differs); undo the change, or, where it is meant, "
-            "delete the last line"
+            f"delete {lines}"
         )
-    return SignedText(_text(content[: match.start()], path), True)
+    return SignedText(_text(content[: match.start()].removeprefix(_TOML_BEGIN), path), True)
 
 
 def _digest(content: bytes) -> str:

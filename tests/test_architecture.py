@@ -82,6 +82,8 @@ PACKAGES: dict[str, set[str]] = {
     # Recipes are read, listed and checked without PyTorch.
     "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
     "trainer.recipe_keys": {"pydantic"},
+    "trainer.run_folder": {"numpy", "torch", "filelock", "pydantic"},
+    "trainer.run_records": {"pydantic"},
     "trainer.experiment_logs": {"wandb", "mlflow"},
     "verification": {"numpy"},
     "mapping": {"numpy"},
@@ -92,6 +94,7 @@ PACKAGES: dict[str, set[str]] = {
     "analysis.morans_i": {"numpy"},
     "experiments": {"numpy", "torch"},
     "experiments.import_nir": {"nir"},
+    "experiments.measure_run": {"numpy", "pydantic"},
     "experiments.run_network": {"numpy"},
     "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
     "report": {"numpy", "matplotlib", "jinja2", "markupsafe"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ def analyze_run(
         time_step_ms=saved.encoding.time_step_ms,
         structure=structure,
         histograms=histograms,
-        by_epoch=_by_epoch(metrics, names),
+        by_epoch=_by_epoch(metrics, names, run.metrics),
         notes=tuple(notes),
     )
 
@@ -132,6 +133,12 @@ def _histograms(model: DelayNetwork) -> dict[str, list[int]]:
     return dict(zip(model.layer_names(), map(delay_histogram, model.delayed_layers()), strict=True))
 
 
-def _by_epoch(metrics: list[dict[str, Any]], names: list[str]) -> dict[str, list[tuple[int, list[int]]]]:
-    kept = [(line["epoch"], line["delay_histogram"]) for line in metrics if "delay_histogram" in line]
+def _by_epoch(metrics: list[dict[str, Any]], names: list[str], path: Path) -> dict[str, list[tuple[int, list[int]]]]:
+    kept = [(line["epoch"], line["delay_histogram"]) for line in metrics if line.get("delay_histogram")]
+    missing = [name for name in names for _, counts in kept if name not in counts]
+    if missing:
+        raise CheckpointError(
+            f"{path}: has no histogram of layer {missing[0]}, which the checkpoint has; the run is damaged: put the "
+            "file back as it was, or train again into another folder"
+        )
     return {name: [(epoch, counts[name]) for epoch, counts in kept] for name in names}

@@ -8,12 +8,11 @@ from typing import Any
 
 from delaytool.contract.bounds import MAX_STEPS
 from delaytool.contract.checks import built_from, check_range, exact_integer, finite_number, require, shown
-from delaytool.contract.ear import Ear
+from delaytool.contract.ear import MAX_SAMPLE_RATE, Ear
 
 # Generous, so that no file can ask for memory or time without end.
 MAX_UNITS = 1 << 24
 MAX_STEP_MS = 86_400_000.0
-MAX_SAMPLE_RATE = 1 << 22
 MAX_WINDOW = 1 << 22
 MAX_SECONDS = 86_400.0
 # Fields of InputEncoding that describe how real numbers became integers.

@@ -15,6 +15,7 @@ import numpy as np
 
 from delaytool.contract.checks import shown
 from delaytool.contract.digests import content_sha256
+from delaytool.contract.hdf5_heaps import HDF5_SIGNATURE
 from delaytool.contract.metadata import NAME
 from delaytool.contract.parts import NetworkContent
 from delaytool.contract.strict_hdf5 import (
@@ -34,7 +35,6 @@ Network = TypeVar("Network", bound=NetworkContent)
 SCHEMA = "delaytool-network"
 SCHEMA_VERSION = 2
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 GIVE = "give the network that `delaytool export` wrote"
 MAX_OBJECTS = 1 << 18
 MAX_DEPTH = 16

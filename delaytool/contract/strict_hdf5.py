@@ -24,6 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from delaytool.contract.hdf5_heaps import check_heaps, check_heaps_of
 from delaytool.errors import DelaytoolError, first_line
 
 Value = int | float | str | np.ndarray
@@ -258,7 +259,12 @@ def _shortened(shape: tuple[int, ...]) -> str:
 def open_strict(path: str | os.PathLike[str], error: type[DelaytoolError], give: str) -> Iterator[StrictGroup]:
     """Open an HDF5 file of any size for strict reading. `give` is the way out that errors name, as 'give a ...'."""
     check_regular_file(path, error, give)
-    with _opened(lambda: h5py.File(path, "r"), path, error, give) as group:
+
+    def checked() -> h5py.File:
+        check_heaps_of(path)
+        return h5py.File(path, "r")
+
+    with _opened(checked, path, error, give) as group:
         yield group
 
 
@@ -267,7 +273,12 @@ def open_strict_image(
     content: bytes, path: str | os.PathLike[str], error: type[DelaytoolError], give: str
 ) -> Iterator[StrictGroup]:
     """As `open_strict`, of a file's content that has been read (`read_whole`); `path` is for errors only."""
-    with _opened(lambda: h5py.File(h5py.h5f.open_file_image(content)), path, error, give) as group:
+
+    def checked() -> h5py.File:
+        check_heaps(content)
+        return h5py.File(h5py.h5f.open_file_image(content))
+
+    with _opened(checked, path, error, give) as group:
         yield group
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from delaytool.contract.checks import built_from
 from delaytool.contract.ear import Ear, EarModel
+from delaytool.contract.hdf5_heaps import check_heaps_of
 from delaytool.contract.strict_hdf5 import StrictGroup
 from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
@@ -65,6 +66,7 @@ def read_file(
     if os.path.isdir(path):
         raise DataError(f"{where}: this is a folder; give an HDF5 file of events")
     try:
+        check_heaps_of(path)
         with h5py.File(path, "r") as file:
             return _read(file, where, n_units, n_classes, time_unit, network_units)
     except PermissionError:

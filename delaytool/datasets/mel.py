@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from delaytool.contract.encoding import MelSpectrogram
+from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import MissingExtraError
 
 # Smaller powers count as this, so that decibels start at FLOOR_DB.
@@ -14,6 +15,7 @@ SMALLEST_POWER = 1e-10
 FLOOR_DB = 10 * math.log10(SMALLEST_POWER)
 # Of the resampling kernel: zero crossings on each side, and where it cuts off, of half the lower rate.
 _CROSSINGS, _CUT_OFF = 6, 0.99
+AT_ONCE = 1 << 20  # samples of all frames that are transformed together
 
 MELS = {
     # What arXiv 2306.17670 was trained with, by its reference code. At 8 kHz there is nothing above 4 kHz, so that
@@ -48,9 +50,11 @@ def filterbank(mel: MelSpectrogram) -> np.ndarray:
 def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: float) -> np.ndarray:
     """(frames, n_mels) float16 decibels of one recording, (samples,) in -1..1 at `rate` Hz.
 
-    Frame k is centered on time k * time_step_ms, from 0 to the recording's end.
+    Frame k is centered on time k * time_step_ms, from 0 to the recording's end. Raises DataError for a rate that no
+    recording has, MissingExtraError without scipy.
     """
     sound = np.asarray(sound, np.float64)
+    check_sampling_rate(rate, "sound", "give the rate of the recording")
     if mel.seconds is not None:
         wanted = round(mel.seconds * rate)
         sound = np.pad(sound[:wanted], (0, max(0, wanted - sound.size)))
@@ -59,7 +63,11 @@ def mel_frames(sound: np.ndarray, rate: int, mel: MelSpectrogram, time_step_ms: 
     sound = np.pad(sound, (0, max(0, half + 1 - sound.size)))  # reflection needs as much
     padded = np.pad(sound, half, mode="reflect")
     pieces = np.lib.stride_tricks.sliding_window_view(padded, mel.n_fft)[:: mel.hop(time_step_ms)]
-    return decibels(pieces, hann_window(mel), filterbank(mel))
+    window, bank = hann_window(mel), filterbank(mel)
+    # A stretch of n_fft samples for each frame: some at a time, so that they take no more memory than the sound.
+    count = max(1, AT_ONCE // mel.n_fft)
+    blocks = [decibels(pieces[low : low + count], window, bank) for low in range(0, len(pieces), count)]
+    return np.concatenate(blocks)
 
 
 def decibels(pieces: np.ndarray, window: np.ndarray, bank: np.ndarray) -> np.ndarray:
@@ -74,8 +82,9 @@ def resample(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
     Band-limited interpolation (J. O. Smith, ccrma.stanford.edu/~jos/resample) with a sinc of six zero crossings per
     side under a Hann window, cut off at 99 % of the lower rate's half: the defaults of torchaudio's Resample.
-    Raises MissingExtraError without scipy.
+    Raises DataError for a rate that no recording has, MissingExtraError without scipy.
     """
+    check_sampling_rate(rate, "sound", "give the rate of the recording")
     if rate == wanted:
         return sound
     try:

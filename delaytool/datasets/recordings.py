@@ -6,14 +6,24 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import DataError, MissingExtraError, first_line
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 FORMATS = (".wav", ".flac")
 # Also recordings: a folder that holds only these must not be taken for an empty one.
 OTHER_FORMATS = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".webm", ".wma")
+
+# Of one recording: 23 minutes at 48 kHz, half a GiB of memory.
+MOST_SAMPLES = 1 << 26
+# Of all channels together, read before they are averaged.
+SAMPLES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,20 +66,23 @@ def speakers_of(recordings: Sequence[Recording]) -> np.ndarray | None:
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:
     """((samples,) float64 in -1..1, rate in Hz) of a recording; several channels are averaged.
 
-    seconds: the length of a sample, for excerpts. Raises DataError for files that cannot be read or are too short
-    for an excerpt, MissingExtraError without soundfile.
+    seconds: the length of a sample, for excerpts. Raises DataError for files that cannot be read, have a sampling rate
+    that no recording has, are longer than MOST_SAMPLES or too short for an excerpt; MissingExtraError without
+    soundfile.
     """
     try:
         import soundfile
     except ImportError:
         raise MissingExtraError("reading recordings", "soundfile", "audio") from None
     try:
-        sound, rate = soundfile.read(str(recording.path), dtype="float64", always_2d=True)
+        with soundfile.SoundFile(str(recording.path)) as file:
+            rate = file.samplerate
+            check_sampling_rate(rate, recording.path, "correct or remove the file")
+            sound = _averaged(file, recording.path)
     except (OSError, RuntimeError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
         raise DataError(
             f"{recording.path}: cannot be read as a recording ({first_line(error)}); correct or remove the file"
         ) from None
-    sound = sound.mean(axis=1)
     if sound.size == 0 or not np.isfinite(sound).all():
         what = "is empty" if sound.size == 0 else "holds a value that is not finite"
         raise DataError(f"{recording.path}: the recording {what}; correct or remove the file")
@@ -84,6 +97,22 @@ def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray,
         start = int(place * (sound.size - length))
         sound = volume * sound[start : start + length]
     return sound, rate
+
+
+def _averaged(file: SoundFile, path: Path) -> np.ndarray:
+    """(samples,) float64, the mean of all channels. A header may state any length, so what is there is counted."""
+    pieces, count = [np.empty(0)], 0
+    at_once = max(1, SAMPLES_AT_ONCE // file.channels)
+    while True:
+        piece = file.read(at_once, dtype="float64", always_2d=True)
+        pieces.append(piece.mean(axis=1))
+        count += len(piece)
+        if count > MOST_SAMPLES:
+            raise DataError(
+                f"{path}: more than {MOST_SAMPLES:,} samples are no recording of one class; cut it into samples"
+            )
+        if len(piece) < at_once:
+            return np.concatenate(pieces)
 
 
 def sounds_in(folder: Path) -> list[Path]:

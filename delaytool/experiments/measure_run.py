@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.digests import read_signed_json, write_signed_json
-from delaytool.errors import BackendError, CheckpointError, ExportError
+from delaytool.errors import BackendError, ExportError
 from delaytool.experiments.export_run import export_run
 from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import (
@@ -25,13 +25,14 @@ from delaytool.experiments.verify_run import (
 )
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
-from delaytool.printable import printable
 from delaytool.runtime.backends import backend_named
 from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.run_records import Amount, Count, Points, Share, Text, check_record
 from delaytool.verification.verdict import Figures, evaluate
 
 # It has no limits but the contract's own, so the cost of a network that the chip cannot hold is still measured.
 FALLBACK = "ideal"
+Answers = Annotated[str, Field(strict=True, pattern="^[01]*$")]
 
 
 @dataclass(frozen=True)
@@ -50,28 +51,30 @@ class Measured:
     test_labels    SHA-256 of the test part's classes in their order, by which runs are known to have the same samples
     """
 
-    target: str
-    why_not: str
-    integers_for: str = ""
-    no_integers: str = ""
-    cores: int | None = None
-    synapse_bytes: int | None = None
-    synapses: int | None = None
-    accuracy: float | None = None
-    drop: float | None = None
-    differing: int | None = None
-    compared: int | None = None
-    input_spikes: float | None = None
-    spikes: float | None = None
-    synaptic_events: float | None = None
-    footprint_bytes: int | None = None
-    connection_sparsity: float | None = None
-    activation_sparsity: float | None = None
-    effective_acs: float | None = None
-    effective_macs: float | None = None
-    membrane_updates: float | None = None
-    right: str | None = None
-    test_labels: str | None = None
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  read by `check_record`
+
+    target: Text
+    why_not: Text
+    integers_for: Text = ""
+    no_integers: Text = ""
+    cores: Count | None = None
+    synapse_bytes: Count | None = None
+    synapses: Count | None = None
+    accuracy: Share | None = None
+    drop: Points | None = None
+    differing: Count | None = None
+    compared: Count | None = None
+    input_spikes: Amount | None = None
+    spikes: Amount | None = None
+    synaptic_events: Amount | None = None
+    footprint_bytes: Count | None = None
+    connection_sparsity: Share | None = None
+    activation_sparsity: Share | None = None
+    effective_acs: Amount | None = None
+    effective_macs: Amount | None = None
+    membrane_updates: Amount | None = None
+    right: Answers | None = None
+    test_labels: Text | None = None
 
     @property
     def is_right(self) -> np.ndarray | None:
@@ -84,29 +87,10 @@ class Measured:
 
     @staticmethod
     def read(run: Path) -> Measured:
-        """Raises CheckpointError for a file that is damaged, lacks a value or holds one of a wrong type."""
+        """Raises CheckpointError for a file that is damaged, lacks a value or holds one that cannot be."""
         path = Measured.path(run)
         values, _ = read_signed_json(path)
-        types = get_type_hints(Measured)
-        lacking = sorted({"target", "why_not"} - set(values))
-        wrong = [name for name, value in values.items() if name not in types or not _fits(value, types[name])]
-        right = values.get("right")
-        if isinstance(right, str) and not set(right) <= {"0", "1"}:
-            wrong.append("right")
-        if lacking or wrong:
-            what = (
-                f"lacks {lacking[0]!r}" if lacking else f"{printable(wrong[0])} is {printable(values[wrong[0]])[:60]}"
-            )
-            raise CheckpointError(f"{path}: {what}, which cannot be; delete it and give the same command again")
-        return Measured(**values)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value has the type of a field; an integer will do for a float, NaN and infinity will not."""
-    types = get_args(hint) or (hint,)
-    if type(value) is float and not math.isfinite(value):
-        return False
-    return type(value) in types or (type(value) is int and float in types)
+        return check_record(Measured, values, path, "delete it and give the same command again")
 
 
 class Measure(Train):

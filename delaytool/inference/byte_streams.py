@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import DataError
 from delaytool.printable import printable
 
-MAX_RATE = 1 << 22
 PCM_FORMAT, EXTENSIBLE_FORMAT = 1, 0xFFFE
 # Bytes: a WAV file's length from here on stands for one that is not known; a chunk before the sound is at most so long.
 UNKNOWN_LENGTH, LONGEST_CHUNK = 0x7FFF0000, 1 << 20
@@ -39,8 +39,7 @@ class Pcm:
             rate = found
         if rate is None:
             raise DataError(f"{_STDIN}: raw samples do not state their rate; give it, for example --rate 16000")
-        if not 1 <= rate <= MAX_RATE:
-            raise DataError(f"a rate of {rate} Hz is outside 1..{MAX_RATE}; give that of the sound")
+        check_sampling_rate(rate, _STDIN, "give that of the sound")
         self.rate = rate
 
     def portions(self, n_samples: int) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.errors import SweepError
 from delaytool.experiments.measure_run import Measured
 from delaytool.experiments.pairs import MethodAnswers, PairTests, Repeat, RunAnswers, compare_pairs
 from delaytool.experiments.sweep.folder import SweepFolder
@@ -170,6 +171,11 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
     """What is finished so far, methods in the order in which they were first asked for."""
     methods = []
     for result in gather(folder).settings:
+        if METHOD not in result.values:
+            raise SweepError(
+                f"{folder.journal.path}: run {result.runs[0].setting.name} names no method; delete the file and "
+                "give the whole command again: finished runs stay"
+            )
         done = [run for run in result.runs if run.state == "finished"]
         measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
         curves = tuple(RunFolder(folder.run(run.setting)).read_metrics() for run in done)

@@ -13,8 +13,8 @@ import numpy as np
 
 from delaytool.contract.ear import EarModel
 from delaytool.contract.encoding import InputEncoding
-from delaytool.contract.hdf5 import HDF5_SIGNATURE
 from delaytool.contract.hdf5 import SCHEMA as NETWORK_SCHEMA
+from delaytool.contract.hdf5_heaps import HDF5_SIGNATURE
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.strict_hdf5 import open_strict
 from delaytool.datasets.events import EventData

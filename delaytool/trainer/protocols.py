@@ -91,5 +91,5 @@ def fold_curve(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {
         "accuracy": [line["validation_accuracy"] for line in metrics],
         "loss": [line["validation_loss"] for line in metrics],
-        "can_be_chosen": [line["can_be_chosen"] for line in metrics],
+        "can_be_chosen": [line.get("can_be_chosen", True) for line in metrics],
     }

@@ -10,10 +10,14 @@ import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from delaytool.digests import (
+    SignedLine,
     read_signed_json,
     read_signed_lines,
     read_signed_toml,
@@ -23,16 +27,25 @@ from delaytool.digests import (
 )
 from delaytool.errors import CheckpointError
 from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
+from delaytool.trainer.run_records import Environment, FoldsRecord, Summary, check_metrics, check_record
 from delaytool.version import __version__
 
 if TYPE_CHECKING:
     from delaytool.trainer.recipe import Recipe
 
+DAMAGED = "the run is damaged: put the file back as it was, or train again into another folder"
+_KINDS: dict[str, type[BaseModel]] = {
+    "summary.json": Summary,
+    "environment.json": Environment,
+    "folds.json": FoldsRecord,
+}
+
 
 class RunFolder:
     """The names of a run's files; reads and writes the small ones.
 
-    Every read checks the file's SHA-256 where it has one and raises CheckpointError where it is damaged.
+    Every read checks the file's SHA-256 where it has one, and what it holds (`run_records`), and raises CheckpointError
+    where it is damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -194,37 +207,70 @@ class RunFolder:
         kept = [line for line in self._metrics_lines() if line.value["epoch"] <= epochs]
         if complete and epochs and (not kept or kept[-1].value["epoch"] != epochs):
             raise CheckpointError(
-                f"{self.metrics}: has no line for epoch {epochs}, which the checkpoint has done; the run is damaged: "
-                "put the file back as it was, or train again into another folder"
+                f"{self.metrics}: has no line for epoch {epochs}, which the checkpoint has done; {DAMAGED}"
             )
         content = b"".join(line.raw for line in kept)
         if self.metrics.exists() and self.metrics.read_bytes() != content:
+            self.summary.unlink(missing_ok=True)  # of epochs that are trained again
             write_bytes_atomically(self.metrics, content)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         write_signed_json(self.summary, summary)
 
-    def _metrics_lines(self) -> Iterator[Any]:
-        before = None
+    def _metrics_lines(self) -> list[SignedLine]:
+        """All lines, sound, and those that the other files of the run say there are (docs/reliability.md)."""
+        if not self.metrics.exists():
+            return []
+        epochs = self._epochs_done()
         with _naming(self.metrics):
-            for line in read_signed_lines(self.metrics):
-                epoch = line.value.get("epoch")
-                if type(epoch) is not int:
-                    raise CheckpointError(f"{self.metrics}: a line has epoch {epoch!r}; the run is damaged")
-                # Versions that wrote no digests could lose a line.
-                if before is not None and before.is_signed and line.is_signed and epoch != before.value["epoch"] + 1:
-                    raise CheckpointError(
-                        f"{self.metrics}: epoch {epoch} follows epoch {before.value['epoch']}; the run is damaged"
-                    )
-                before = line
-                yield line
+            lines = list(read_signed_lines(self.metrics, may_be_cut=epochs is None))
+        check_metrics([line.value for line in lines], self.metrics, DAMAGED)
+        for before, line in pairwise(lines):
+            step = line.value["epoch"] - before.value["epoch"]
+            # Versions that wrote no digests could lose a line.
+            if step != 1 and (step < 1 or (before.is_signed and line.is_signed)):
+                raise CheckpointError(
+                    f"{self.metrics}: epoch {line.value['epoch']} follows epoch {before.value['epoch']}; {DAMAGED}"
+                )
+        if self._keeps_the_order():
+            if not lines and (self.best.exists() or self.last.exists()):
+                raise CheckpointError(f"{self.metrics}: has no epoch, but the run has a checkpoint; {DAMAGED}")
+            if lines and lines[0].value["epoch"] != 1:
+                raise CheckpointError(f"{self.metrics}: begins with epoch {lines[0].value['epoch']}, not 1; {DAMAGED}")
+        elif not lines or not lines[-1].is_signed:
+            return lines
+        if epochs is not None and lines[-1].value["epoch"] != epochs:
+            raise CheckpointError(
+                f"{self.metrics}: ends with epoch {lines[-1].value['epoch']}, but {self.summary.name} is of {epochs}; "
+                f"{DAMAGED}"
+            )
+        return lines
+
+    def _epochs_done(self) -> int | None:
+        """With how many epochs the run ended; None while it has not, or where its summary has no digest."""
+        content, is_signed = self._read_json(self.summary)
+        if not content or not is_signed:
+            return None
+        return int(content.get("stopped_after", content.get("last_epoch", content["epochs"])))
+
+    def _keeps_the_order(self) -> bool:
+        """Whether a version began the run that writes an epoch's line before its checkpoint: those write digests."""
+        content, is_signed = self._read_json(self.environment)
+        return bool(content) and is_signed
 
     def _read_json(self, path: Path) -> tuple[dict[str, Any], bool]:
         with _naming(path):
             try:
-                return read_signed_json(path)
+                content, is_signed = read_signed_json(path)
             except FileNotFoundError:
                 return {}, True
+        kinds: dict[Path, type[BaseModel]] = {
+            self.summary: Summary,
+            self.environment: Environment,
+            self.folds: FoldsRecord,
+        }
+        check_record(kinds[path], content, path, DAMAGED)
+        return content, is_signed
 
     def _recipe_holds(self, line: str) -> bool:
         """Whether the recipe holds this line; the trainer writes every key, always in the same form."""

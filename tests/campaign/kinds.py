@@ -30,6 +30,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.mel import MELS, mel_frames
 from delaytool.datasets.recordings import Recording, read_sound
+from delaytool.digests import write_signed_json
 from delaytool.errors import DelaytoolError
 from delaytool.printable import printable
 from delaytool.runtime.stream import Stream
@@ -163,6 +164,18 @@ def _whole_run(base: Path, folder: Path) -> None:
     shutil.copytree(base / "run", folder / "run")
 
 
+def _run_with_folds(base: Path, folder: Path) -> None:
+    """The run, with a record of folds as if they had chosen its epoch."""
+    _whole_run(base, folder)
+    record = RunFolder(folder / "run").folds
+    folds = [
+        {"fold": n, "held_out": "speaker 0", "samples": 40, "best_epoch": 1, "accuracy": 0.5, "accuracy_at_chosen": 0.5}
+        for n in range(2)
+    ]
+    curve = {"mean_accuracy": [0.5], "mean_loss": [1.5], "chosen_epoch": 1, "accuracy": 0.5, "standard_error": 0.0}
+    write_signed_json(record, {"folds": folds, **curve})
+
+
 def _probe_network() -> Answer:
     return _read(lambda: digest_of_network(IntegerNetwork.load("network-loihi2.h5")))
 
@@ -205,7 +218,12 @@ def _probe_record() -> Answer:
         run = RunFolder("run")
         run.require_intact()
         return _digest(
-            run.read_recipe(), run.read_metrics(), run.read_summary(), run.read_environment(), run.best_epoch()
+            run.read_recipe(),
+            run.read_metrics(),
+            run.read_summary(),
+            run.read_environment(),
+            run.read_folds(),
+            run.best_epoch(),
         )
 
     return _read(read)
@@ -217,6 +235,10 @@ def _probe_sweep_table() -> Answer:
 
 def _probe_comparison() -> Answer:
     return command("compare", "--page", "comparison"), None
+
+
+def _probe_show() -> Answer:
+    return command("show", "run"), None
 
 
 def _probe_report() -> Answer:
@@ -258,12 +280,26 @@ def _make_wav(base: Path, folder: Path) -> None:
     soundfile.write(str(folder / "sound.wav"), sound, 16000, subtype="PCM_16")
 
 
-def _probe_wav() -> Answer:
+def _make_flac(base: Path, folder: Path) -> None:
+    import soundfile
+
+    soundfile.write(str(folder / "sound.flac"), 0.3 * np.sin(np.arange(4000) / 5), 16000)
+
+
+def _probe_sound(name: str) -> Answer:
     def read() -> str:
-        sound, rate = read_sound(Recording(Path("sound.wav"), 0, 0), None)
+        sound, rate = read_sound(Recording(Path(name), 0, 0), None)
         return _digest(mel_frames(sound, rate, MELS["hd"], 10.0))
 
     return _read(read)
+
+
+def _probe_wav() -> Answer:
+    return _probe_sound("sound.wav")
+
+
+def _probe_flac() -> Answer:
+    return _probe_sound("sound.flac")
 
 
 def _make_toml(base: Path, folder: Path) -> None:
@@ -369,6 +405,13 @@ def _kinds() -> Iterator[Kind]:
         yield Kind(
             f"{name} of 0.1.0, reported", _of_before("run"), f"run/{file}", (damage.damage_json,), _probe_report, 0.5
         )
+    # One file that several commands rely on, and a record that few runs have.
+    yield Kind("recipe of a run", _whole_run, "run/recipe.toml", TOML, _probe_record, 1, exact=BYTES)
+    yield Kind("folds", _run_with_folds, "run/folds.json", JSON, _probe_record, 1, exact=BYTES)
+    yield Kind("metrics of 0.1.0, resumed", _of_before("run"), "run/metrics.jsonl", JSON, _probe_resume, 0.5)
+    for name, file in (("summary", "summary.json"), ("metrics", "metrics.jsonl"), ("environment", "environment.json")):
+        path = f"run/{file}"
+        yield Kind(f"{name} of 0.1.0, shown", _of_before("run"), path, (damage.damage_json,), _probe_show, 0.5)
     # A folder of runs of which some failed ends with 1.
     many = (PASS, FAIL, REFUSED)
     compared, swept, lines = _of_before("comparison"), _of_before("sweep"), (*JSON, damage.damage_text)
@@ -378,8 +421,15 @@ def _kinds() -> Iterator[Kind]:
         "journal of 0.1.0, compared", compared, "comparison/journal.log", lines, _probe_comparison, 1, codes=many
     )
     yield Kind("journal of 0.1.0, table", swept, "sweep/journal.log", lines, _probe_sweep_table, 1, codes=many)
+    for name in ("summary.json", "metrics.jsonl"):
+        file = f"comparison/runs/method=digits,seed=0/{name}"
+        kind = f"{name.partition('.')[0]} of 0.1.0, compared"
+        yield Kind(kind, compared, file, JSON, _probe_comparison, 0.5, codes=many)
+        kind = f"{name.partition('.')[0]} of 0.1.0, table"
+        yield Kind(kind, swept, f"sweep/runs/seed=0/{name}", JSON, _probe_sweep_table, 0.5, codes=many)
     yield Kind("events", _make_events, "events.h5", HDF5, _probe_events, 10)
     yield Kind("wav", _make_wav, "sound.wav", (damage.damage_bytes, damage.damage_wav), _probe_wav, 6)
+    yield Kind("flac", _make_flac, "sound.flac", (damage.damage_bytes,), _probe_flac, 2)
     yield Kind("recipe", _make_toml, "recipe.toml", TOML, _probe_recipe, 6)
     yield Kind("recipe, trained", _make_toml, "recipe.toml", (damage.damage_toml,), _probe_train, 3)
     yield Kind("stream", _make_stream, "state.npz", NPZ, _probe_stream, 8, exact=BYTES)

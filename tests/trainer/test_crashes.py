@@ -311,9 +311,12 @@ def test_a_run_goes_on_with_the_recipe_that_it_began_with(recorded, tmp_path):
     run = RunFolder(tmp_path / "run")
     changed = run.recipe.read_text().replace("epochs = 3", "epochs = 5")
     run.recipe.write_text(changed)
-    with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*delete the last line"):
+    with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*delete the first and the last line"):
         train(None, run.path, resume=True)
     run.recipe.write_text("".join(changed.splitlines(keepends=True)[:-1]))
+    with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*delete the first line, too"):
+        train(None, run.path, resume=True)
+    run.recipe.write_text("".join(changed.splitlines(keepends=True)[1:-1]))
     with pytest.raises(CheckpointError, match=r"trainer\.epochs is 5, but the run began with 3"):
         train(None, run.path, resume=True)
 
@@ -323,7 +326,7 @@ def test_a_recipe_may_be_changed_on_purpose_before_the_first_epoch_has_ended(rec
     shutil.copytree(next(copy for copy, state in states if "recipe.toml" in state), tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     lines = run.recipe.read_text().replace("epochs = 3", "epochs = 1").splitlines(keepends=True)
-    run.recipe.write_text("".join(lines[:-1]))
+    run.recipe.write_text("".join(lines[1:-1]))
     assert train(None, run.path, resume=True)["epochs"] == 1
     # A copy is nobody's record: it can be changed and trained as it is.
     (tmp_path / "mine.toml").write_text("".join(lines))

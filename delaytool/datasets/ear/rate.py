@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import DataError
 
 # Hz. The hair cells' equations are followed step by step at half the sampling rate, and a cleft loses 9,080 parts of
@@ -11,7 +12,8 @@ LOWEST_RATE = 8000
 
 
 def check_rate(rate: int) -> None:
-    """Raise DataError for a sampling rate, in Hz, that is too low for hair cells."""
+    """Raise DataError for a sampling rate, in Hz, that is too low for hair cells, or that no recording has."""
+    check_sampling_rate(max(rate, LOWEST_RATE), "sound", "give the rate of the recording")
     if rate < LOWEST_RATE:
         raise DataError(
             f"a recording at {rate} Hz is below the {LOWEST_RATE} Hz that hair cells need; give recordings at a higher "

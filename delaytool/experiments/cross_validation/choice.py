@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, over_seeds
+from delaytool.errors import SweepError
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class EpochChoice:
 
 
 def choose_epoch(summaries: Sequence[Mapping[str, Any]]) -> EpochChoice:
-    """The choice of finished folds, given their summaries in order; all have the same number of epochs.
+    """The choice of finished folds, given their summaries in order.
+
+    Raises SweepError where they have not the same number of epochs.
 
     >>> curves = [{"accuracy": [0.2, 0.8, 0.9], "loss": [1.0] * 3, "can_be_chosen": [True] * 3},
     ...           {"accuracy": [0.2, 0.8, 0.5], "loss": [1.0] * 3, "can_be_chosen": [True] * 3}]
@@ -59,7 +62,10 @@ def choose_epoch(summaries: Sequence[Mapping[str, Any]]) -> EpochChoice:
     >>> choose_epoch(folds).chosen_epoch
     2
     """
-    curves = [summary["fold_curve"] for summary in summaries]
+    curves: list[Mapping[str, Any]] = [summary.get("fold_curve") or {} for summary in summaries]
+    lengths = {len(curve.get("accuracy", ())) for curve in curves}
+    if len(lengths) != 1 or 0 in lengths:
+        raise SweepError("the folds have not trained the same epochs, so that none can be chosen; train them again")
     accuracies = list(zip(*(curve["accuracy"] for curve in curves), strict=True))  # (epoch, fold)
     losses = list(zip(*(curve["loss"] for curve in curves), strict=True))
     can_be = [all(each) for each in zip(*(curve["can_be_chosen"] for curve in curves), strict=True)]

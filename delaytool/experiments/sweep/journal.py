@@ -24,12 +24,20 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from delaytool.errors import SweepError
-from delaytool.experiments.sweep.setting import Setting, format_value
+from delaytool.errors import SweepError, first_line
+from delaytool.experiments.sweep.setting import Setting, format_value, run_name
+from delaytool.files import os_reason, way_out
+from delaytool.printable import printable
 from delaytool.trainer.recipe import validated
 
 STUDY = "delaytool"
 SHOWN = 3
+# What Optuna raises when it reads a line that is not JSON, or does what a damaged line says.
+_REPLAY_ERRORS = (
+    ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
+# What a request holds.
+_ATTRIBUTES = {"run": str, "values": dict, "family": str, "recipe": str, "error": str}
 _LEVEL = threading.Lock()  # held while Optuna's level is another one
 
 
@@ -64,7 +72,10 @@ def _warnings_alone() -> Iterator[None]:
 
 
 class Journal:
-    """purpose: what is done with each run; a folder is for one purpose."""
+    """purpose: what is done with each run; a folder is for one purpose.
+
+    Whatever is asked reads the file's new lines first, so that each call raises SweepError where one is damaged.
+    """
 
     def __init__(self, path: Path, purpose: str | None) -> None:
         self.path = path
@@ -77,12 +88,15 @@ class Journal:
                     study_name=STUDY, load_if_exists=True, direction="maximize", sampler=RandomSampler(seed=0),
                 )  # fmt: skip
             there = self.study.user_attrs.get("purpose")
-        except (OSError, ValueError, KeyError) as error:
-            raise SweepError(
-                f"{path}: cannot be read ({error}); delete it and give the whole command again: finished runs stay"
-            ) from None
+            if there is not None and not isinstance(there, str):
+                raise ValueError("its purpose is no text")
+        except OSError as error:
+            raise SweepError(f"{path}: cannot be read ({os_reason(error)}); {way_out(error)}") from None
+        except _REPLAY_ERRORS as error:
+            raise _damaged(path, error) from None
         if there is None and purpose is not None:
-            self.study.set_user_attr("purpose", purpose)
+            with self._replaying():
+                self.study.set_user_attr("purpose", purpose)
         elif purpose is not None and there != purpose:
             raise SweepError(f"{path.parent}: its runs are to {there}, not to {purpose}; give another folder with -o")
         self.purpose = there or purpose
@@ -93,7 +107,7 @@ class Journal:
         for trial in self._trials():
             name = trial.user_attrs["run"]
             if name not in known:
-                known[name] = _setting(trial.user_attrs, str(self.path))
+                known[name] = self._setting(trial)
         return list(known.values())
 
     def refuse_other_plans(self, settings: Iterable[Setting]) -> None:
@@ -125,25 +139,24 @@ class Journal:
 
     def queue(self, setting: Setting) -> None:
         """Queue a run."""
-        self.study.enqueue_trial(
-            {},
-            user_attrs={
-                "run": setting.name,
-                "values": setting.values,
-                "family": setting.family,
-                "recipe": setting.recipe.model_dump_json(),
-            },
-        )
+        attributes = {
+            "run": setting.name,
+            "values": setting.values,
+            "family": setting.family,
+            "recipe": setting.recipe.model_dump_json(),
+        }
+        with self._replaying():
+            self.study.enqueue_trial({}, user_attrs=attributes)
 
     def take(self) -> tuple[Trial, Setting] | None:
         """The next run that waits, which is then this process's; None where none does."""
-        while any(True for _ in self._trials(TrialState.WAITING)):
-            trial = self.study.ask()
-            if "run" in trial.user_attrs:
-                return trial, _setting(trial.user_attrs, str(self.path))
-            self.study.tell(
-                trial, state=TrialState.PRUNED
-            )  # another process took the last one in between, so Optuna made a new trial
+        while self._trials(TrialState.WAITING):
+            with self._replaying():
+                trial = self.study.ask()
+                if "run" not in trial.user_attrs:  # another process took the last one, so Optuna made a new trial
+                    self.study.tell(trial, state=TrialState.PRUNED)
+                    continue
+            return trial, self._setting(trial)
         return None
 
     def finish(self, number: int, accuracy: float) -> None:
@@ -162,7 +175,7 @@ class Journal:
 
     def _end(self, number: int, accuracy: float | None = None, state: TrialState | None = None) -> None:
         """End a request, unless it has ended."""
-        with _warnings_alone():
+        with _warnings_alone(), self._replaying():
             self.study.tell(number, accuracy, state, skip_if_finished=True)
 
     def waiting(self) -> set[str]:
@@ -170,7 +183,7 @@ class Journal:
 
     def running(self) -> dict[int, Setting]:
         """By trial's number; whether its process is alive is not known here."""
-        return {trial.number: _setting(trial.user_attrs, str(self.path)) for trial in self._trials(TrialState.RUNNING)}
+        return {trial.number: self._setting(trial) for trial in self._trials(TrialState.RUNNING)}
 
     def errors(self) -> dict[str, str]:
         """By run: why the latest request of it failed; runs without failure are left out."""
@@ -179,10 +192,41 @@ class Journal:
             errors[trial.user_attrs["run"]] = trial.user_attrs.get("error", "")
         return {run: error for run, error in errors.items() if error}
 
-    def _trials(self, *states: TrialState) -> Iterable[FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False, states=states or None)
-        return (trial for trial in trials if "run" in trial.user_attrs)
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        with self._replaying():
+            trials = self.study.get_trials(deepcopy=False, states=states or None)
+            found = [trial for trial in trials if "run" in trial.user_attrs]
+            for trial in found:
+                _check_attributes(trial.user_attrs)
+        return found
+
+    def _setting(self, trial: FrozenTrial | Trial) -> Setting:
+        with self._replaying():
+            kept = trial.user_attrs
+            _check_attributes(kept)
+            values = json.loads(kept["recipe"])
+        return Setting(kept["values"], validated(values, str(self.path)), kept["family"])
+
+    @contextmanager
+    def _replaying(self) -> Iterator[None]:
+        try:
+            yield
+        except _REPLAY_ERRORS as error:
+            raise _damaged(self.path, error) from None
 
 
-def _setting(kept: dict[str, Any], origin: str) -> Setting:
-    return Setting(kept["values"], validated(json.loads(kept["recipe"]), origin), kept["family"])
+def _check_attributes(kept: dict[str, Any]) -> None:
+    """Raise ValueError where a request does not hold what `Journal.queue` wrote."""
+    for name, kind in _ATTRIBUTES.items():
+        if not isinstance(kept.get(name, "" if name == "error" else None), kind):
+            raise ValueError(f"a run's {name!r} is {printable(kept.get(name))[:60]}")
+    if kept["run"] != run_name(kept["values"]):
+        raise ValueError(f"run {printable(kept['run'])[:60]} has the values of {run_name(kept['values'])[:60]}")
+
+
+def _damaged(path: Path, error: BaseException) -> SweepError:
+    what = f"{type(error).__name__}: {first_line(error)}" if isinstance(error, KeyError) else first_line(error)
+    return SweepError(
+        f"{path}: cannot be read, it is damaged ({printable(what)[:120]}); delete it and give the whole command again: "
+        "finished runs stay"
+    )

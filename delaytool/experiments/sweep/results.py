@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.errors import SweepError
 from delaytool.experiments.cross_validation.hyperparameters import FoldedSetting, final_summary, folded_setting
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.setting import Setting, format_value
@@ -111,6 +112,12 @@ def gather(folder: SweepFolder) -> Results:
         groups.setdefault(repr(_setting_alone(run.setting.values)), []).append(run)
     settings = [_averaged(tuple(runs), folder.path) for runs in groups.values()]
     keys = tuple(settings[0].values) if settings else ()
+    for setting in settings:
+        if tuple(setting.values) != keys:
+            raise SweepError(
+                f"{folder.journal.path}: run {setting.runs[0].setting.name} has the keys {', '.join(setting.values)}, "
+                f"others {', '.join(keys)}; delete the file and give the whole command again: finished runs stay"
+            )
     ranks = {key: _ranks([setting.values[key] for setting in settings]) for key in keys}
     settings.sort(key=lambda setting: [ranks[key][repr(setting.values[key])] for key in keys])
     return Results(keys, tuple(settings))

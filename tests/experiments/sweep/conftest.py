@@ -31,6 +31,8 @@ class Quick:
             {
                 "validation_accuracy": accuracy, "test_accuracy_rounded": accuracy - 0.01,
                 "test_accuracy_as_trained": accuracy, "test_samples": 400, "parameters": 10, "best_epoch": 1,
+                "name": recipe.name, "epochs": 3, "protocol": "honest: …", "split": "…", "validation_samples": 300,
+                "spikes": {"hidden1": 1.5},
             }
         )  # fmt: skip
 

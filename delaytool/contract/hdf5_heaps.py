@@ -1,0 +1,71 @@
+"""Global heaps of an HDF5 file, checked before the HDF5 library walks them: a damaged one makes it walk for ever.
+
+Values of variable length (events, texts) lie in collections of objects, one after the other (HDF5 File Format
+Specification 3.0, III.E). The library goes from one object to the next by the size that each states. Where that size is
+zero, or so large that the sum wraps, it stands still or goes back, and no limit of Python's ends it: HDF5 2.0 checks
+neither.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_COLLECTION = b"GCOL\x01"
+_SMALLEST = 4096  # bytes of a collection; the library refuses smaller ones by itself
+_SIZES = {2: "H", 4: "I", 8: "Q"}  # by how many bytes the file gives to a size
+
+
+def check_heaps(content: bytes | mmap.mmap) -> None:
+    """Raise ValueError where a global heap's objects are not one after the other up to its end.
+
+    content: the whole file. What is no HDF5 file is left to the library, which refuses it.
+    """
+    width = _bytes_of_a_size(content)
+    if width is None:
+        return
+    at = content.find(_COLLECTION)
+    while at >= 0:
+        _check_collection(content, at, width)
+        at = content.find(_COLLECTION, at + 1)
+
+
+def check_heaps_of(path: str | os.PathLike[str]) -> None:
+    """`check_heaps` of a file of any size. Raises ValueError, OSError."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size:  # an empty one cannot be mapped
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_heaps(content)
+
+
+def _bytes_of_a_size(content: bytes | mmap.mmap) -> int | None:
+    """As the superblock states, which is at 0, 512, 1024 and so on, doubling; None where there is none."""
+    at = 0
+    while at + 16 <= len(content):
+        if content[at : at + 8] == HDF5_SIGNATURE:
+            return content[at + (14 if content[at + 8] < 2 else 10)]
+        at = max(512, 2 * at)
+    return None
+
+
+def _check_collection(content: bytes | mmap.mmap, start: int, width: int) -> None:
+    form = _SIZES.get(width)
+    if form is None:
+        raise ValueError(f"it gives {width} bytes to a size, which is 2, 4 or 8")
+    header = -(-(8 + width) // 8) * 8  # of a collection, and of each of its objects
+    if start + header > len(content):
+        return
+    (size,) = struct.unpack_from(f"<{form}", content, start + 8)
+    end = start + size
+    if size < _SMALLEST or end > len(content):
+        return  # refused by the library, or bytes that only look like a collection
+    at = start + header
+    while at + header <= end:
+        index, _, length = struct.unpack_from(f"<HH4x{form}", content, at)
+        # Object 0 is the free space that is left; its size includes its header.
+        step = header + -(-length // 8) * 8 if index else length
+        if step == 0 or at + step > end:
+            raise ValueError(f"a heap's object at byte {at} states {length} bytes, which cannot be")
+        at += step
