@@ -227,3 +227,20 @@ def test_recordings_are_drawn_gone_on_with_and_evaluated(study, monkeypatch, tmp
 def test_nothing_done_is_nothing_evaluated(study, monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match="no recording is done"):
         run(monkeypatch, "evaluate", tmp_path / "a.tar", "--noisy", tmp_path, "--packs", study[2], "-o", tmp_path / "o")
+
+
+def test_the_table_of_noise_has_means_over_seeds_and_what_noise_costs():
+    from make_tables import noisy
+
+    def line(row, seed, recorded, at_0_db, samples=8):
+        accuracies = {"as recorded": recorded, "white noise, 0 dB": at_0_db}
+        return {"row": row, "data": "ten", "seed": seed, "samples": samples, "accuracies": accuracies}
+
+    lines = [line("own", 0, 0.75, 0.25), line("own", 1, 0.5, 0.25), line("paper", 0, 0.5, 0.5)]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in noisy(lines).splitlines()[2:]]
+    assert "8 test recordings" in noisy(lines).splitlines()[0]
+    assert rows[0] == ["test recordings", "own", "paper", "own, change", "paper, change"]
+    assert rows[2] == ["as recorded", "62.50 ± 12.50", "50.00", "", ""]
+    assert rows[3] == ["white noise, 0 dB", "25.00 ± 0.00", "50.00", "-37.50 ± 12.50", "0.00"]
+    with pytest.raises(SystemExit, match="evaluate all on the same"):
+        noisy([*lines, line("paper", 1, 0.5, 0.5, samples=9)])
