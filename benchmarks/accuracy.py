@@ -109,14 +109,12 @@ def print_table(lines: list[dict[str, Any]], epochs: int) -> None:
             if own:
                 means = " | ".join(format_seed_mean(over_seeds(line[key] for line in own)) for key in FIGURES)
                 print(f"{head} mean of {len(own)} | {means} |")
-        pairs = [
-            (line, by_seed["reference"][seed]) for seed, line in by_seed["ours"].items() if seed in by_seed["reference"]
-        ]
-        if pairs:
-            cells = (format_difference([100 * (ours[key] - other[key]) for ours, other in pairs]) for key in FIGURES)
-            print(
-                f"| {Path(source).name} | ours - reference, points | {len(pairs)} pair{'s' * (len(pairs) > 1)} | {' | '.join(cells)} |"
-            )
+        pairs = [(line, by_seed["reference"].get(seed)) for seed, line in by_seed["ours"].items()]
+        both = [(ours, other) for ours, other in pairs if other is not None]
+        if both:
+            cells = (format_difference([100 * (ours[key] - other[key]) for ours, other in both]) for key in FIGURES)
+            count_of_pairs = f"{len(both)} pair{'s' * (len(both) > 1)}"
+            print(f"| {Path(source).name} | ours - reference, points | {count_of_pairs} | {' | '.join(cells)} |")
 
 
 def format_difference(points: list[float]) -> str:
