@@ -230,6 +230,8 @@ def noisy_line(job: Job, folder: Path, data: StudyData, events: dict[str, EventD
     saved = Checkpoint.load(folder / "last.pt")
     predict = predicting(saved, torch.device("cpu"))
     frames = data.training_data(saved.recipe, job.data)
+    if saved.encoding != frames.encoding:
+        raise SystemExit(f"{job.name}: it reads {saved.encoding}, the pack's frames are {frames.encoding}")
     clean = predictions(predict, frames.validation)
     labels = as_text(frames.validation.labels[done].tolist())
     found = {NO_NOISE: "".join(clean[index] for index in done)}

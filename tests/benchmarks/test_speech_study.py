@@ -235,6 +235,26 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_go_on(packs, tmp_path
         assert archive.getnames() == ["test_fits_digits_s0/last.pt"]
 
 
+def test_an_interrupted_selection_leaves_no_folder_that_looks_whole(monkeypatch, tmp_path):
+    import study
+
+    speech, output = tmp_path / "speech", tmp_path / "recordings"
+    for name in ("go/a.wav", "cat/a.wav", "no/a.wav"):
+        (speech / name).parent.mkdir(parents=True)
+        (speech / name).write_bytes(name.encode())
+    (speech / "testing_list.txt").write_text("go/a.wav\ncat/a.wav\nno/a.wav\nno/lost.wav\n")
+    monkeypatch.setattr(sys, "argv", ["study.py", "select", str(speech), "-o", str(output)])
+    with pytest.raises(FileNotFoundError):
+        study.main()
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+    (speech / "no/lost.wav").write_bytes(b"found")
+    study.main()
+    files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.wav"))
+    assert files == ["go/a.wav", "no/a.wav", "no/lost.wav"]
+    with pytest.raises(SystemExit, match="there already"):
+        study.main()
+
+
 def test_differences_in_pairs_have_students_interval(capsys):
     from accuracy import print_table
     from student import student_interval
