@@ -7,8 +7,9 @@ The reference formulation is dcls and spikingjelly, trained as the code of arXiv
 (`speech_study/reference_training.py`); both take the recipe of `speech_study/recipes/paper.toml`, SHD's made small,
 and whatever --set changes, augmentations included. The test part is evaluated after every epoch and decides nothing.
 Printed are the last epoch's accuracy, the mean of the last 20 epochs (of 5, where there are fewer than 100), and the
-best on test, which is what has often been published. accuracy.json has every curve. A run that is there already is
-not trained again.
+best on test, which is what has often been published, and of each the difference between the two over the seeds that
+both have, in pairs, with Student's 95 % interval. accuracy.json has every curve. A run that is there already is not
+trained again; with --seconds 0 none is, and what is there is printed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent / "speech_study"))
 
 from jobs import Job, last_epochs
 from runner import Runner
+from student import student_interval
 
 from delaytool.accuracy_errors import format_seed_mean, over_seeds
 from delaytool.datasets.spec import absolute_source
@@ -88,21 +90,43 @@ def main() -> None:
         sys.exit(f"{len(jobs) - len(lines)} of {len(jobs)} runs are missing")
 
 
+FIGURES = ("last", "mean_of_last", "best_on_test")
+
+
 def print_table(lines: list[dict[str, Any]], epochs: int) -> None:
-    """In Markdown: every seed, then the means with their standard errors over seeds."""
+    """In Markdown: every seed, the means with their standard errors over seeds, and the differences in pairs."""
     count = last_epochs(epochs)
     print(f"\n| data | method | seed | last epoch | mean of the last {count} | best on test (chosen there) |")
     print("|---|---|---|---|---|---|")
     for source in dict.fromkeys(line["data"] for line in lines):
+        by_seed = {}
         for entrant in ENTRANTS:
             own = [line for line in lines if (line["data"], line["row"]) == (source, entrant)]
-            figures = [[line[key] for line in own] for key in ("last", "mean_of_last", "best_on_test")]
+            by_seed[entrant] = {line["seed"]: line for line in own}
             head = f"| {Path(source).name} | {entrant} |"
-            for line, *cells in zip(own, *figures, strict=True):
-                print(f"{head} {line['seed']} | {' | '.join(f'{100 * cell:.2f} %' for cell in cells)} |")
+            for line in own:
+                print(f"{head} {line['seed']} | {' | '.join(f'{100 * line[key]:.2f} %' for key in FIGURES)} |")
             if own:
-                means = " | ".join(format_seed_mean(over_seeds(values)) for values in figures)
+                means = " | ".join(format_seed_mean(over_seeds(line[key] for line in own)) for key in FIGURES)
                 print(f"{head} mean of {len(own)} | {means} |")
+        pairs = [(line, by_seed["reference"].get(seed)) for seed, line in by_seed["ours"].items()]
+        both = [(ours, other) for ours, other in pairs if other is not None]
+        if both:
+            cells = (format_difference([100 * (ours[key] - other[key]) for ours, other in both]) for key in FIGURES)
+            count_of_pairs = f"{len(both)} pair{'s' * (len(both) > 1)}"
+            print(f"| {Path(source).name} | ours - reference, points | {count_of_pairs} | {' | '.join(cells)} |")
+
+
+def format_difference(points: list[float]) -> str:
+    """Mean of the pairs' differences and its 95 % interval: `+0.72 (-1.61 to +3.05)`; of one pair, no interval."""
+    if len(points) == 1:
+        return _signed(points[0])
+    mean, low, high = map(_signed, student_interval(points))
+    return f"{mean} ({low} to {high})"
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 2) + 0.0:+.2f}"  # + 0.0: never -0.00
 
 
 if __name__ == "__main__":

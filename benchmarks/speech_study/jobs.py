@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from reference_training import count_parameters, train_reference
-from robustness import Predict, accuracies, as_text, predictions
+from robustness import Predict, accuracies, as_text, predictions, share_equal
 from study_data import SETTINGS, FramesByName
 
 from delaytool.models.delay_network import class_scores
@@ -98,7 +98,7 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
             "parameters": summary["parameters"], "synapses": summary["synapses"],
             "spikes": metrics[-1]["spikes"], "sigma": metrics[-1]["sigma"],
         }  # fmt: skip
-        predict = _predict(Checkpoint.load(RunFolder(folder).last), device)
+        predict = predicting(Checkpoint.load(RunFolder(folder).last), device)
         if job.keep:
             keep_network(folder)
         else:
@@ -132,7 +132,7 @@ def evaluated_line(job: Job, folder: Path, data: FramesByName, device: str) -> d
     saved = Checkpoint.load(folder / "last.pt")
     on = loop.training_device(device)
     frames = data.training_data(saved.recipe, job.data)
-    predict = _predict(saved, on)
+    predict = predicting(saved, on)
     part = frames.validation.to(on)
     line = {
         "name": job.name,
@@ -144,14 +144,14 @@ def evaluated_line(job: Job, folder: Path, data: FramesByName, device: str) -> d
         "predictions": predictions(predict, part),
         "labels": as_text(part.labels.tolist()),
     }
-    right = sum(one == other for one, other in zip(line["predictions"], line["labels"], strict=True))
-    line["last"] = right / len(part)
+    line["last"] = share_equal(line["predictions"], line["labels"])
     if job.stage == "compare":
         line["damaged"] = accuracies(predict, part, frames.encoding.max_payload)
     return line
 
 
-def _predict(saved: Checkpoint, device: torch.device) -> Predict:
+def predicting(saved: Checkpoint, device: torch.device) -> Predict:
+    """What a kept network predicts."""
     network = saved.network().to(device)
     return lambda frames: class_scores(network(frames, None)).argmax(1)
 

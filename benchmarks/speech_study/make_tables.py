@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from noisy_recordings import NO_NOISE
 from runner import read_lines
+from student import student_interval
 
 from delaytool.accuracy_errors import binomial_standard_error, over_seeds
 from delaytool.experiments.paired_tests import paired_bootstrap
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--measured", type=Path, nargs="*", default=[])
+    parser.add_argument("--noisy", type=Path, help="the file that `noisy_recordings.py evaluate` has written")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
@@ -59,6 +61,7 @@ def main() -> None:
         plain(found, "delays", "ten", "Delays, ten commands"),
         plain(found, "structure", "ten", "Few synapses, ten commands"),
         damaged(found),
+        noisy(read_lines(options.noisy)) if options.noisy else "",
         structure(found),
     ]
     options.output.write_text("\n\n".join(table for table in tables if table) + "\n", encoding="utf-8")
@@ -193,9 +196,7 @@ def interval(right: list[np.ndarray], other: list[np.ndarray], same_samples: boo
     if same_samples:
         found = paired_bootstrap(np.stack(right), np.stack(other))
         return 100 * found.difference, 100 * found.interval[0], 100 * found.interval[1]
-    apart = 100 * np.array([one.mean() - two.mean() for one, two in zip(right, other, strict=True)])
-    low, high = stats.t.interval(0.95, len(apart) - 1, loc=apart.mean(), scale=stats.sem(apart))
-    return float(apart.mean()), float(low), float(high)
+    return student_interval([100 * (one.mean() - two.mean()) for one, two in zip(right, other, strict=True)])
 
 
 def damaged(lines: list[Line]) -> str:
@@ -206,6 +207,24 @@ def damaged(lines: list[Line]) -> str:
     for name in names:
         rows.append([name, *(percent([line["damaged"][name] for line in found[row]]) for row in methods)])
     return markdown("Damaged spikes, ten commands", ("test spikes", *methods), rows)
+
+
+def noisy(lines: list[Line]) -> str:
+    """Accuracies on noisy recordings: means over seeds, and what the noise costs each seed's network."""
+    found = rows_of(({"stage": "compare", **line} for line in lines), "compare", "ten")
+    methods = [row for row in COMPARED if row in found]
+    counts = {line["samples"] for line in lines}
+    if len(counts) != 1:
+        raise SystemExit(f"the networks were evaluated on {sorted(counts)} recordings; evaluate all on the same")
+    rows = []
+    for name in lines[0]["accuracies"]:
+        cells = [percent([line["accuracies"][name] for line in found[row]]) for row in methods]
+        lost = [
+            percent([line["accuracies"][name] - line["accuracies"][NO_NOISE] for line in found[row]]) for row in methods
+        ]
+        rows.append([name, *cells, *([""] * len(methods) if name == NO_NOISE else lost)])
+    title = f"Noise in the recordings, ten commands, {counts.pop()} test recordings"
+    return markdown(title, ("test recordings", *methods, *(f"{row}, change" for row in methods)), rows)
 
 
 def structure(lines: list[Line]) -> str:

@@ -68,3 +68,8 @@ def predictions(predict: Predict, part: Part) -> str:
 def as_text(labels: Iterable[int]) -> str:
     """One character per class, up to 36 classes."""
     return "".join("0123456789abcdefghijklmnopqrstuvwxyz"[label] for label in labels)
+
+
+def share_equal(predicted: str, labels: str) -> float:
+    """Accuracy of predictions, both as `as_text` writes them."""
+    return sum(one == other for one, other in zip(predicted, labels, strict=True)) / len(labels)

@@ -25,6 +25,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -96,14 +98,31 @@ def main() -> None:
     actions[options.verb](options)
 
 
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder` that takes its name on success: a folder that is there is whole.
+
+    Raises SystemExit where it is there already.
+    """
+    if folder.exists():
+        raise SystemExit(f"{folder}: it is there already; remove it, or choose another name with -o")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        place = Path(temporary) / folder.name
+        place.mkdir()
+        yield place
+        place.rename(folder)
+
+
 def _select(options: argparse.Namespace) -> None:
     count = 0
-    for name in (options.speech / "testing_list.txt").read_text(encoding="utf-8").split():
-        if name.partition("/")[0] in KEYWORDS:
-            place = options.output / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(options.speech / name, place)
-            count += 1
+    with whole_folder(options.output) as folder:
+        for name in (options.speech / "testing_list.txt").read_text(encoding="utf-8").split():
+            if name.partition("/")[0] in KEYWORDS:
+                place = folder / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(options.speech / name, place)
+                count += 1
     print(f"{options.output}: {count:,} recordings; next: delaytool encode {options.output} -o ten.h5")
 
 
@@ -130,19 +149,20 @@ def _pack(options: argparse.Namespace) -> None:
 def _unpack(options: argparse.Namespace) -> None:
     """A folder of train.h5 and test.h5 for each name of study_data, and the whole of a set that has no parts."""
     data = StudyData(options.packs)
-    for pack_name in ENCODINGS:
-        if not (options.packs / f"{pack_name}.pack").exists():
-            continue
-        pack = data.pack(pack_name)
-        events = pack.events()
-        if "all" in events:
-            write_hdf5(pack, options.output)
-        speakers = DIGITS_SPEAKERS if pack_name == "digits" else ()
-        for name in (pack_name, *(f"{HELD_OUT}{speaker}" for speaker in speakers)):
-            folder = options.output / name
-            folder.mkdir(parents=True, exist_ok=True)
-            for part, some in zip(("train", "test"), data.cut(name, events), strict=True):
-                write_part(some, folder / f"{part}.h5", pack.ear)
+    with whole_folder(options.output) as output:
+        for pack_name in ENCODINGS:
+            if not (options.packs / f"{pack_name}.pack").exists():
+                continue
+            pack = data.pack(pack_name)
+            events = pack.events()
+            if "all" in events:
+                write_hdf5(pack, output)
+            speakers = DIGITS_SPEAKERS if pack_name == "digits" else ()
+            for name in (pack_name, *(f"{HELD_OUT}{speaker}" for speaker in speakers)):
+                folder = output / name
+                folder.mkdir(parents=True, exist_ok=True)
+                for part, some in zip(("train", "test"), data.cut(name, events), strict=True):
+                    write_part(some, folder / f"{part}.h5", pack.ear)
 
 
 def _runner(options: argparse.Namespace, working: str, begun: float) -> Runner:

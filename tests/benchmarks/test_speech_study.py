@@ -233,3 +233,60 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_go_on(packs, tmp_path
         assert right == pytest.approx(line["last"])
     with tarfile.open(out / "networks-0.tar") as archive:
         assert archive.getnames() == ["test_fits_digits_s0/last.pt"]
+
+
+def test_an_interrupted_selection_leaves_no_folder_that_looks_whole(monkeypatch, tmp_path):
+    import study
+
+    speech, output = tmp_path / "speech", tmp_path / "recordings"
+    for name in ("go/a.wav", "cat/a.wav", "no/a.wav"):
+        (speech / name).parent.mkdir(parents=True)
+        (speech / name).write_bytes(name.encode())
+    (speech / "testing_list.txt").write_text("go/a.wav\ncat/a.wav\nno/a.wav\nno/lost.wav\n")
+    monkeypatch.setattr(sys, "argv", ["study.py", "select", str(speech), "-o", str(output)])
+    with pytest.raises(FileNotFoundError):
+        study.main()
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+    (speech / "no/lost.wav").write_bytes(b"found")
+    study.main()
+    files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.wav"))
+    assert files == ["go/a.wav", "no/a.wav", "no/lost.wav"]
+    with pytest.raises(SystemExit, match="there already"):
+        study.main()
+
+
+def test_differences_in_pairs_have_students_interval(capsys):
+    from accuracy import print_table
+    from student import student_interval
+
+    accuracies = {"ours": (0.70, 0.72, 0.71, 0.75), "reference": (0.69, 0.74, 0.70)}  # seed 3 has no pair
+    lines = [
+        {"data": "/a/ten", "row": row, "seed": seed, "last": value, "mean_of_last": value - 0.01, "best_on_test": 0.8}
+        for row, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    print_table(lines, epochs=40)
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in capsys.readouterr().out.strip().splitlines()]
+    assert rows[0][4] == "mean of the last 5"
+    assert ["ten", "ours", "mean of 4", "72.00 % ± 1.08", "71.00 % ± 1.08", "80.00 % ± 0.00"] in rows
+    # By hand: differences +1, -2, +1 have mean 0 and deviation sqrt(3); Student's quantile with 2 degrees is 4.302653.
+    expected = "+0.00 (-4.30 to +4.30)"
+    assert rows[-1] == [
+        "ten", "ours - reference, points", "3 pairs", expected, expected, "+0.00 (+0.00 to +0.00)",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no interval"):
+        student_interval([1.0])
+
+
+def test_a_single_pair_has_a_difference_without_an_interval(capsys):
+    from accuracy import print_table
+
+    lines = [
+        {"data": "ten", "row": row, "seed": 0, "last": last, "mean_of_last": 0.5, "best_on_test": 0.9}
+        for row, last in (("ours", 0.71), ("reference", 0.69))
+    ]
+    print_table(lines, epochs=200)
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == "| ten | ours - reference, points | 1 pair | +2.00 | +0.00 | +0.00 |"
+    )
