@@ -76,6 +76,8 @@ def train(
                 held.enter_context(run.locked())
             begun = begun_run(run)
         elif is_first_process():
+            if begun.recipe is not None:
+                refuse_early_end(begun.recipe)
             run.refuse_existing(allow_folds=begun.recipe is not None and begun.recipe.protocol == "cross-validated")
             require_writable_folder(run.path)
         recipe, saved = begun.recipe, begun.saved
@@ -102,6 +104,20 @@ def train(
         if reporter is None or not processes.is_first:
             reporter = Reporter()
         return _Training(recipe, run, data, device, reporter, processes).run(saved)
+
+
+def refuse_early_end(recipe: Recipe) -> None:
+    """Raise RecipeError where trainer.last_epoch ends training before another key of it has had any effect."""
+    config, last = recipe.trainer, recipe.trainer.epochs_to_train
+    for key, value, first in (
+        ("quantize", config.quantize, config.first_quantized_epoch + 1),
+        ("average_epochs", config.average_epochs or None, config.epochs - config.average_epochs + 1),
+    ):
+        if value is not None and last < first:
+            raise RecipeError(
+                f"trainer.last_epoch: training ends with epoch {last}, and trainer.{key} {value} begins with epoch "
+                f"{first} of {config.epochs}; choose a later last_epoch, or leave trainer.{key} out"
+            )
 
 
 def training_device(name: str) -> torch.device:
@@ -229,11 +245,14 @@ class _Training:
                 f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
                 "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
             )
+        config = self.recipe.trainer
+        further = f"train for more epochs (now {config.epochs})"
+        if config.last_epoch is not None:
+            further = f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})"
         return (
             "no epoch has reached the final width of taps that the recipe sets: the last epoch, which was chosen, has "
-            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
-            f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
-            f"{self.recipe.trainer.sigma_epochs})"
+            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; {further}, or with a smaller "
+            f"trainer.sigma_epochs (now {config.sigma_epochs})"
         )
 
     def _begin_integers(self) -> None:
@@ -251,14 +270,17 @@ class _Training:
 
     def _can_be_chosen(self, epoch: int) -> bool:
         """Whether the present epoch, `epoch` from 0, is one that the recipe's protocol may choose."""
-        return self.widths.is_final and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
+        return self._is_of_final_network(epoch) and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
+
+    def _is_of_final_network(self, epoch: int) -> bool:
+        """Whether the present epoch is of the network that training ends with: final width, integers if there are any."""
+        config = self.recipe.trainer
+        return self.widths.is_final and (config.quantize is None or epoch >= config.first_quantized_epoch)
 
     def _averages(self, epoch: int) -> bool:
         """Whether the present epoch is in the mean: of the last ones, those that are of the network that counts."""
         config = self.recipe.trainer
-        if epoch < config.epochs - config.average_epochs or not self.widths.is_final:
-            return False
-        return config.quantize is None or epoch >= config.first_quantized_epoch
+        return epoch >= config.epochs - config.average_epochs and self._is_of_final_network(epoch)
 
     def _take_average(self) -> None:
         """Take the present network into the mean, and batch norm's statistics of the mean from the training part.
