@@ -29,7 +29,7 @@ from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.batch_norm_statistics import refresh_statistics
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import Part, TrainingData, load_data
+from delaytool.trainer.data import Part, TrainingData, digests_of, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
@@ -40,7 +40,7 @@ from delaytool.trainer.processor import processor_state
 from delaytool.trainer.protocols import ChosenEpoch, describe_protocol, fold_curve
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
-from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
+from delaytool.trainer.resuming import Begun, begun_run, refuse_other_data, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
@@ -60,7 +60,8 @@ def train(
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
     splits: what is learned from instead of the data that the recipe names.
-    resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
+    resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted; data that
+    have changed since are a CheckpointError.
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
     threads and precision are restored afterwards (see `processor_state`).
@@ -95,6 +96,8 @@ def train(
         refuse_impossible_shifts(recipe.trainer, data.encoding)
         if check is not None:
             check(recipe, data)
+        digests = digests_of(data)
+        refuse_other_data(run, saved.data if saved else {}, digests)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe)
@@ -103,7 +106,7 @@ def train(
         processes = held.enter_context(team(device))
         if reporter is None or not processes.is_first:
             reporter = Reporter()
-        return _Training(recipe, run, data, device, reporter, processes).run(saved)
+        return _Training(recipe, run, data, digests, device, reporter, processes).run(saved)
 
 
 def refuse_early_end(recipe: Recipe) -> None:
@@ -139,11 +142,13 @@ class _Training:
         recipe: Recipe,
         run: RunFolder,
         data: TrainingData,
+        digests: dict[str, str],
         device: torch.device,
         reporter: Reporter,
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.digests = digests
         self.warnings: list[str] = []
         self.team = processes
         self.device = device
@@ -273,7 +278,7 @@ class _Training:
         return self._is_of_final_network(epoch) and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
 
     def _is_of_final_network(self, epoch: int) -> bool:
-        """Whether the present epoch is of the network that training ends with: final width, integers if there are any."""
+        """Whether the present epoch is of the network that training ends with: of the final width, and in integers."""
         config = self.recipe.trainer
         return self.widths.is_final and (config.quantize is None or epoch >= config.first_quantized_epoch)
 
@@ -405,6 +410,7 @@ class _Training:
             progress={**vars(self.best), **averaged, "sigma": self.widths.state_dict()},
             split=self.data.split,
             scales=integer_scales(self.trained),
+            data=self.digests,
         )
         content = checkpoint.as_bytes()
         # Best before last: a run that resumes from `last` finds the best epoch that `last` names.
