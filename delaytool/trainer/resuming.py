@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
@@ -45,7 +46,7 @@ def _refuse_another_recipe(run: RunFolder, written: Recipe, begun: Recipe) -> No
             raise CheckpointError(
                 f"{run.recipe}: {key} is {now[key]!r}, but the run began with {before[key]!r}, "
                 "and a run is resumed with its own recipe; undo that, or train a new run: "
-                f"delaytool train {run.recipe} -o OTHER"
+                f"delaytool train {quote(str(run.recipe))} -o OTHER"
             )
 
 
