@@ -76,6 +76,7 @@ def command(
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
     from delaytool.commands.chip_check import keep_fitting
+    from delaytool.commands.idle_keys import show_idle_sweep
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.cross_validation.hyperparameters import with_folds
     from delaytool.experiments.sweep.combinations import combinations
@@ -84,6 +85,7 @@ def command(
     refuse_key_given_twice(overrides)
     short = [] if data is None else [override_of("data.source", data)]
     settings = combinations(recipe, over, [*overrides, *short])
+    show_idle_sweep(settings)
     if fits is not None:
         settings = keep_fitting(settings, fits, cores)
     settings = with_folds(settings)

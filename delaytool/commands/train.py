@@ -70,6 +70,7 @@ def command(
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.chip_check import ChipCheck
+    from delaytool.commands.idle_keys import show_idle_keys
     from delaytool.commands.training_progress import TrainingProgress
     from delaytool.experiments.cross_validation.begin import begun_folds
     from delaytool.trainer.experiment_logs import LOGS
@@ -102,6 +103,7 @@ def command(
         raise click.UsageError("--jobs is for the folds of --protocol cross-validated; leave it out")
     chip = ChipCheck(target, strict=strict)
     if loaded is not None:
+        show_idle_keys(loaded)
         chip.before_reading(loaded)
         if dry_run:
             from delaytool.commands.dry_run import print_dry_run

@@ -73,3 +73,26 @@ def test_an_import_overwrites_no_network_that_it_was_not_given(call, network, tm
     assert suggested == f"'{graph}' -o '{tmp_path / 'net work-from-nir.h5'}'"
     assert call("import", graph, "-o", tmp_path / "again.h5", "--steps", 3).exit_code == 2
     assert call("import", graph, "-o", tmp_path / "again.h5").exit_code == 0
+
+
+def test_keys_without_effect_are_named_before_anything_is_trained(call, tmp_path):
+    idle = ("--set", "model.tau_current=3", "--set", "trainer.sigma_patience=2", *SMALL, "--set", "trainer.epochs=1")
+    result = call("train", "digits", *idle, "-q", "-o", tmp_path / "run")
+    printed = " ".join(result.stderr.split())
+    assert "note: model.tau_current 3.0 has no effect, as model.neuron is 'lif'" in printed
+    assert "note: trainer.sigma_patience 2 has no effect, as trainer.sigma_schedule is 'exponential'" in printed
+    assert "note:" not in call("train", "digits", *SMALL, "--dry-run", "-q").output
+
+
+def test_a_sweep_over_a_key_without_effect_says_so(call, tmp_path):
+    over = ("--over", "trainer.rate_weight=1,2", "--set", "trainer.epochs=1", *SMALL)
+    result = call("sweep", "digits", *over, "-o", tmp_path / "sweep", "-q")
+    printed = " ".join(result.stderr.split())
+    assert "note: trainer.rate_weight has no effect in 2 of 2 runs, as no trainer.rate_target is set" in printed
+
+
+def test_the_list_of_keys_marks_those_without_effect(call, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('extends = "digits"\n[model]\ndelays = "none"\n')
+    printed = " ".join(call("recipes", recipe, "--keys").output.split())
+    assert "0 with 'single-tap': 0.3; without effect here, as model.delays is 'none'" in printed
