@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
 from delaytool.commands.console import print_wrapped
+from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
 from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -83,9 +85,12 @@ def command(
     if page is not None:
         if recipes or speakers or output or overrides or data or retry_failed or fits:
             raise click.UsageError("--page shows an existing comparison; leave out recipes and other options")
+        refuse_idle("seeds", "target", "samples", "jobs", why="--page trains and measures nothing")
         known = Measure.target_of(SweepFolder.purpose_at(page))
         if known is None:
-            raise SweepError(f"{page}: holds a sweep, not a comparison; show it with: delaytool sweep --table {page}")
+            raise SweepError(
+                f"{page}: holds a sweep, not a comparison; show it with: delaytool sweep --table {quote(str(page))}"
+            )
         sys.exit(_show(SweepFolder(page, Measure(known, samples)), known))
     if not recipes:
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
@@ -95,13 +100,14 @@ def command(
     from delaytool.trainer.recipe import override_of
 
     load_target(target)
+    refuse_key_given_twice(overrides)
     short = [] if data is None else [override_of("data.source", data)]
     settings = _settings(recipes, seeds, speakers, [*overrides, *short])
     if fits is not None:
         settings = keep_fitting(settings, fits, cores)
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
-    hint = f"give the same command again to go on; results so far: delaytool compare --page {path}"
+    hint = f"give the same command again to go on; results so far: delaytool compare --page {quote(str(path))}"
     folder = run_sweep(
         path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from delaytool.commands.chip_check import ChipCheck
 from delaytool.commands.console import PlainConsole, echo
@@ -38,7 +39,7 @@ def train_folds(recipe: Recipe, folder: Path, chip: ChipCheck, *, resume: bool, 
         fold_settings(recipe),
         jobs=jobs,
         retry_failed=True,
-        hint=f"go on with: delaytool train --resume {folder}",
+        hint=f"go on with: delaytool train --resume {quote(str(folder))}",
         quiet=quiet,
     )
     choice = choose_from_folds(folder, recipe, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -34,4 +35,4 @@ def command(name: str, output: Path, url: str | None) -> None:
         click.echo("\nstopped; give the same command again to go on", err=True)
         sys.exit(130)
     click.echo(f"{output}: {name}, license {archive.license}")
-    click.echo(f"next: delaytool encode {output} -o {output}-spikes")
+    click.echo(f"next: delaytool encode {quote(str(output))} -o {quote(f'{output}-spikes')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from delaytool.commands.chip_check import ChipCheck
 from delaytool.commands.console import PlainConsole, styled
 from delaytool.commands.warnings import show_warnings
 from delaytool.progress import StepBars
@@ -9,10 +10,10 @@ from delaytool.trainer.dry_run import dry_run
 from delaytool.trainer.recipe import Recipe
 
 
-def print_dry_run(recipe: Recipe, quiet: bool) -> None:
-    """Read, measure and print. Raises as `dry_run` does."""
+def print_dry_run(recipe: Recipe, chip: ChipCheck, quiet: bool) -> None:
+    """Read, check the chip where it has not been checked, measure and print. Raises as `dry_run` and the check do."""
     with StepBars(not quiet) as progress:
-        found = dry_run(recipe, progress)
+        found = dry_run(recipe, progress, chip.before_training)
     show_warnings(found.data.warnings)
     data, encoding = found.data, found.data.encoding
     print_line = PlainConsole().print

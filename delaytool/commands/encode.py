@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -87,7 +88,7 @@ def command(
         duration = f", made in {seconds[path]:,.0f} s" if path in seconds else ""
         click.echo(f"{path}: {describe_spike_file(path)}{duration}")
     shutil.rmtree(working, ignore_errors=True)
-    click.echo(f"next: delaytool train shd-2l-1kc --data {output}")
+    click.echo(f"next: delaytool train shd-2l-1kc --data {quote(str(output))}")
 
 
 def output_files(output: Path, parts: list[str]) -> dict[str, Path]:

@@ -11,6 +11,7 @@ import click
 from delaytool.commands.completion import complete_targets
 from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.export_report import data_option, print_export
+from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.quiet import quiet_option
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import CheckpointError
@@ -56,6 +57,7 @@ def command(
     With --target onnx or nir, RUN may also be a network file, which is written in that format as it is; of a run, the
     network for --chip is written beside it. --target onnx-float writes the float network, its delays rounded.
     """
+    _refuse_idle_options(target, run)
     if target in ("onnx", "nir") and run.is_file():
         from delaytool.commands.export_format import write_format
 
@@ -70,7 +72,7 @@ def command(
     if target in ("onnx", "nir", "onnx-float"):
         from delaytool.commands.export_format import export_format
 
-        export_format(target, run, output, chip, options, trace=trace)
+        export_format(target, run, output, chip, options, trace=trace, quiet=quiet)
         return
     if run.is_file():
         raise CheckpointError(
@@ -90,6 +92,19 @@ def command(
     if target.startswith("loihi2"):
         _write_netx(done, output)
     echo(f"next: delaytool verify {quote(str(output))} --run {quote(str(run))}{data_option(done, data)}")
+
+
+def _refuse_idle_options(target: str, run: Path) -> None:
+    """Raise UsageError for options that this target, or a network file, does nothing with."""
+    if target not in ("onnx", "onnx-float"):
+        refuse_idle("trace", why=f"--target {target} writes no graph that could give anything out; onnx does")
+    if target not in ("onnx", "nir"):
+        refuse_idle("chip", why=f"the integers are those of --target {target}; --chip is of the targets onnx and nir")
+    if target == "onnx-float":
+        refuse_idle("clip_delays", why="the float network has no chip whose limit would cut its delays")
+    if run.is_file():
+        names = ("chip", "clip_delays", "checkpoint", "data", "calibration_samples")
+        refuse_idle(*names, why=f"{run} is a network file, whose integers are written as they are")
 
 
 def _write_netx(done: Export, output: Path) -> None:

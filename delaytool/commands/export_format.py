@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def export_format(
-    target: str, run: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool
+    target: str, run: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool, quiet: bool
 ) -> None:
     """Compile a run for a chip and write its integers in a format too, or its float network. Raises DelaytoolError."""
     if target == "onnx-float":
-        _export_float(run, output, options, trace)
+        _export_float(run, output, options, trace, quiet)
         return
-    network, file, further = _compiled(run, output, chip, options)
+    network, file, further = _compiled(run, output, chip, options, quiet)
     write_format(target, network, file, output, trace=trace, further=further)
 
 
@@ -36,8 +36,6 @@ def write_format(
     further: str = " --data …",
 ) -> None:
     """Write an integer network, whose file is `file`, as 'onnx' or 'nir'; `further`: what `verify` needs besides."""
-    if trace and target == "nir":
-        raise ExportError("nir: a graph has no trace to give out; leave out --trace")
     path = output or file.with_suffix(f".{target}")
     require_writable_file(path)
     if target == "onnx":
@@ -52,10 +50,13 @@ def write_format(
 
         write_nir(network, path)
         echo(f"NIR graph: {path}")
-        echo(f"it comes back with: delaytool import {quote(str(path))}")
+        again = quote(str(path.with_name(f"{path.stem}-from-nir.h5")))
+        echo(f"it comes back with: delaytool import {quote(str(path))} -o {again}")
 
 
-def _compiled(run: Path, output: Path | None, chip: str, options: ExportOptions) -> tuple[IntegerNetwork, Path, str]:
+def _compiled(
+    run: Path, output: Path | None, chip: str, options: ExportOptions, quiet: bool
+) -> tuple[IntegerNetwork, Path, str]:
     """(network, its file, what `verify` needs besides) of a run."""
     from delaytool.commands.export_report import data_option, print_export
     from delaytool.experiments.export_run import export_run
@@ -66,13 +67,13 @@ def _compiled(run: Path, output: Path | None, chip: str, options: ExportOptions)
     file = run / f"network-{chip}.h5" if output is None else output.with_suffix(".h5")
     if run.exists():  # else it is the run that is missing
         require_writable_file(file)
-    with StepBars() as progress:
+    with StepBars(not quiet) as progress:
         done = export_run(run, made_for, file, options, progress)
     print_export(done, made_for.title, file)
     return done.network, file, f" --run {quote(str(run))}{data_option(done, options.data)}"
 
 
-def _export_float(run: Path, output: Path | None, options: ExportOptions, trace: bool) -> None:
+def _export_float(run: Path, output: Path | None, options: ExportOptions, trace: bool, quiet: bool) -> None:
     from delaytool.experiments.export_float import export_float
     from delaytool.progress import StepBars
 
@@ -81,7 +82,7 @@ def _export_float(run: Path, output: Path | None, options: ExportOptions, trace:
     path = output or run / "network-float.onnx"
     if run.exists():
         require_writable_file(path)
-    with StepBars() as progress:
+    with StepBars(not quiet) as progress:
         found = export_float(run, path, options, trace=trace, progress=progress)
     shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())
     echo(f"ONNX graph of the float network: {path}")

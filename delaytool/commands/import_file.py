@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delaytool.commands.console import echo, print_wrapped
+from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
+from delaytool.errors import OutputError
 from delaytool.files import require_writable_file
 
 if TYPE_CHECKING:
@@ -52,14 +54,23 @@ def command(
     netx, and NIR that delaytool exported, become a network file that can be verified. A float graph of another tool
     becomes a run folder (-o), with --data and --time-step-ms: it is not calibrated to any chip until it is exported.
     """
+    refuse_key_given_twice(overrides)
     if file.suffix == ".nir":
         _import_nir(file, output, time_step_ms, time_unit, recipe, overrides, data)
         return
     from delaytool.formats.netx import read_netx
 
-    output = output or file.with_suffix(".h5")
+    refuse_idle(
+        "time_unit",
+        "recipe",
+        "data",
+        "overrides",
+        why=f"{file} is netx, and only a float NIR graph needs more to be read",
+    )
     if file.exists():  # else it is this that is missing
+        output = _free(output, file)
         require_writable_file(output)
+    output = output or file.with_suffix(".h5")
     network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms or 1.0, clip_delays=clip_delays)
     _save(network, file, output)
 
@@ -77,8 +88,13 @@ def _import_nir(
 
     graph = read_graph(file)
     network = integers_of(graph, file)
+    refuse_idle("steps", "clip_delays", why=f"{file} is NIR, which states its steps and delays")
     if network is not None:
-        output = output or file.with_suffix(".h5")
+        refuse_idle(
+            "time_step_ms", "time_unit", "recipe", "data", "overrides",
+            why=f"{file} holds an integer network, whose steps and delays are written in it",
+        )  # fmt: skip
+        output = _free(output, file)
         require_writable_file(output)
         _save(network, file, output)
         return
@@ -91,6 +107,19 @@ def _import_nir(
 
     given = [*overrides, *([] if data is None else [override_of("data.source", data)])]
     _import_run(graph, file, output, recipe=recipe, overrides=given, time_step_ms=time_step_ms, time_unit=time_unit)
+
+
+def _free(output: Path | None, file: Path) -> Path:
+    """The network file to write: the one that is given, or one beside `file`, which must not be there yet.
+
+    Raises OutputError: the network that the file was made of may lie there, and records more than the file does.
+    """
+    if output is not None:
+        return output
+    beside = file.with_suffix(".h5")
+    if beside.exists():
+        raise OutputError(f"{beside}: the file is already there; name the network file to write, with -o FILE")
+    return beside
 
 
 def _import_run(graph: Any, file: Path, output: Path, *, time_step_ms: float, time_unit: str, **options: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.idle_options import refuse_key_given_twice
 
 
 @click.command("import-snn-delays")
@@ -44,6 +46,7 @@ def command(
     from delaytool.experiments.import_run import import_run
     from delaytool.trainer.recipe import load_recipe, override_of
 
+    refuse_key_given_twice(overrides)
     source = [] if data is None else [override_of("data.source", data)]
     wanted = load_recipe(recipe, [*overrides, *source])
     run = import_run(checkpoint, wanted, interpolation, output)
@@ -52,4 +55,4 @@ def command(
     samples = len(run.evaluation.labels)
     echo(f"{checkpoint}: {sizes}, {taps} tap(s) per synapse, {interpolation} of sigma {sigma:g}")
     echo(f"test accuracy with rounded delays: {format_accuracy(run.evaluation.accuracy, samples)} ({samples} samples)")
-    echo(f"run: {output}    next: delaytool export {output} --target loihi2")
+    echo(f"run: {output}    next: delaytool export {quote(str(output))} --target loihi2")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import PlainConsole, echo
+from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.recipe_verb import RecipeVerb
 from delaytool.errors import TargetError
 
@@ -77,6 +78,8 @@ def command(
         raise click.UsageError("--costs needs to know how much fires: add --activity SHARE, or --data of a network")
     if output is not None and data is None:
         raise click.UsageError("-o keeps a placement by measured traffic: add --data")
+    if data is None:
+        refuse_idle("samples", why="nothing is run without --data")
     chip = target_from(target)
     found = find_subject(subject, chip, overrides, Sizes(units, classes, frames))
     result = fit_subject(found, chip, cores)

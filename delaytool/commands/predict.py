@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.quiet import quiet_option
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def command(
         raise click.UsageError("--stream reads standard input: leave out INPUT, --sample and --time-unit")
     if not stream and (not inputs or rate is not None):
         raise click.UsageError("give an INPUT, or --stream" if not inputs else "--rate belongs to --stream; add it")
+    if not stream:
+        refuse_idle("every_ms", why="without --stream each INPUT has one decision")
     loaded = IntegerNetwork.load(network)
     if stream:
         _listen(loaded, rate, every_ms, as_json, quiet)

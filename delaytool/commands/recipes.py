@@ -55,9 +55,10 @@ def _described(recipe: Recipe) -> str:
 
 
 def _print_keys(recipe: Recipe) -> None:
+    from delaytool.trainer.idle_keys import keys_without_effect
     from delaytool.trainer.recipe_keys import recipe_keys
 
-    rows = recipe_keys(recipe)
+    rows, idle = recipe_keys(recipe), keys_without_effect(recipe)
     if any(row.is_changed for row in rows):
         echo(f"* differs from the default in recipe {recipe.name}")
     for row in rows:
@@ -67,6 +68,7 @@ def _print_keys(recipe: Recipe) -> None:
         described = row.description
         if row.choices:
             described += f" [{', '.join(row.choices)}]"
+        described += f"; without effect here, as {idle[row.key]}" if row.key in idle else ""
         for line in textwrap.wrap(described, WIDTH - 6):
             echo(f"      {line}")
 

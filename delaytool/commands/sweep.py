@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo, print_wrapped
+from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
 from delaytool.commands.many_runs_options import many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -67,24 +69,28 @@ def command(
     if table is not None:
         if recipe or over or output or overrides or data or retry_failed or fits:
             raise click.UsageError("--table shows an existing sweep; leave out the recipe and other options")
+        refuse_idle("jobs", why="--table trains nothing")
         SweepFolder.purpose_at(table)
         sys.exit(_show(SweepFolder(table, Train())))
     if recipe is None or not over:
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
     from delaytool.commands.chip_check import keep_fitting
+    from delaytool.commands.idle_keys import show_idle_sweep
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.cross_validation.hyperparameters import with_folds
     from delaytool.experiments.sweep.combinations import combinations
     from delaytool.trainer.recipe import override_of
 
+    refuse_key_given_twice(overrides)
     short = [] if data is None else [override_of("data.source", data)]
     settings = combinations(recipe, over, [*overrides, *short])
+    show_idle_sweep(settings)
     if fits is not None:
         settings = keep_fitting(settings, fits, cores)
     settings = with_folds(settings)
     path = output or Path("sweeps") / settings[0].recipe.name
-    hint = f"give the same command again to go on; results so far: delaytool sweep --table {path}"
+    hint = f"give the same command again to go on; results so far: delaytool sweep --table {quote(str(path))}"
     folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
     _train_chosen(folder, jobs, retry_failed, hint, quiet)
     sys.exit(_show(folder))

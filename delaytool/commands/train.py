@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
+from delaytool.commands.idle_options import refuse_key_given_twice
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
@@ -68,6 +70,7 @@ def command(
 ) -> None:
     """Train RECIPE, a preset's name (see `delaytool recipes`) or a TOML file; 'digits' if none is given."""
     from delaytool.commands.chip_check import ChipCheck
+    from delaytool.commands.idle_keys import show_idle_keys
     from delaytool.commands.training_progress import TrainingProgress
     from delaytool.experiments.cross_validation.begin import begun_folds
     from delaytool.trainer.experiment_logs import LOGS
@@ -88,23 +91,25 @@ def command(
         folder, loaded = resume, None
         in_folds = begun_folds(resume)
     else:
+        refuse_key_given_twice(overrides)
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
         more = [override_of(key, value) for key, value in short.items() if value is not None]
         if gradient_checkpointing:
             more.append("trainer.gradient_checkpointing=true")
         loaded = load_recipe(recipe or "digits", [*overrides, *more])
         folder = output or Path("runs") / loaded.name
-        if dry_run:
-            from delaytool.commands.dry_run import print_dry_run
-
-            print_dry_run(loaded, quiet)
-            return
         in_folds = loaded if loaded.needs_folds else None
     if jobs is not None and in_folds is None:
         raise click.UsageError("--jobs is for the folds of --protocol cross-validated; leave it out")
     chip = ChipCheck(target, strict=strict)
     if loaded is not None:
+        show_idle_keys(loaded)
         chip.before_reading(loaded)
+        if dry_run:
+            from delaytool.commands.dry_run import print_dry_run
+
+            print_dry_run(loaded, chip, quiet)
+            return
     if in_folds is not None:
         from delaytool.commands.cross_validation import train_folds
 
@@ -117,5 +122,5 @@ def command(
             reporter = Reporters(progress, *others)
             train(loaded, folder, resume=resume is not None, reporter=reporter, check=chip.before_training)
     except KeyboardInterrupt:
-        echo(f"\nstopped; go on with: delaytool train --resume {folder}", err=True)
+        echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}", err=True)
         sys.exit(130)

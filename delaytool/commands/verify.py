@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delaytool.commands.console import echo
+from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.quiet import quiet_option
 from delaytool.runtime.backends import BACKENDS, BackendOptions
 from delaytool.verification.executor import EXECUTORS
@@ -139,6 +140,7 @@ def command(
         raise click.UsageError("--executor-address and --workers need --executor dask; add it")
     if executor_address and workers:
         raise click.UsageError("--executor-address names a cluster with workers of its own; leave out --workers")
+    _refuse_idle_options({backend, *(name for name, _ in against)}, no_drop)
     request = VerifyRequest(
         network=network,
         samples=SampleChoice(data, split, samples),
@@ -168,6 +170,20 @@ def command(
     else:
         _print(network, result)
     sys.exit(result.verdict.exit_code)
+
+
+def _refuse_idle_options(backends: set[str], no_drop: bool) -> None:
+    """Raise UsageError for options of backends that do not run, and for a limit that --no-drop lifts."""
+    for names, needed in (
+        (("engine_method",), ("engine",)),
+        (("lava_python", "lava_timeout"), ("lava", "lava-cached")),
+        (("brian2loihi_python", "brian2loihi_timeout"), ("brian2loihi",)),
+        (("host",), ("loihi2",)),
+    ):
+        if not backends & set(needed):
+            refuse_idle(*names, why=f"{' and '.join(sorted(backends))} run, not {' or '.join(needed)}")
+    if no_drop:
+        refuse_idle("max_drop", why="with --no-drop the integers may cost any accuracy")
 
 
 def _print(path: Path, result: Verification) -> None:

@@ -186,7 +186,7 @@ def _read(
     guessed = n_units is None and stated is None
     n_units = n_units or stated or network_units or DEFAULT_UNITS
     all_times, all_units, offsets = _events(times, units, name, n_units, TIME_UNITS[time_unit or "s"])
-    _refuse_other_units(name, all_times, offsets, time_unit)
+    refuse_other_units(name, all_times, offsets, time_unit)
     highest = int(all_units.max(initial=0))
     warnings: tuple[str, ...] = ()
     if guessed and all_units.size and 2 * (highest + 1) <= n_units:
@@ -251,7 +251,7 @@ def stated_ear(attribute: Any, name: str, n_units: int) -> Ear | None:
     return ear
 
 
-def _refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
+def refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
     """Raise DataError where a sample is too long for seconds, or all are too short for the given unit."""
     longest, at = 0.0, 0
     for low, high in runs(offsets):

@@ -3,7 +3,7 @@
 What is taken for one part of the data, x standing for a tensor, an array or nested lists:
 
     (frames, labels)        x (sample, time, channel); or a list of x (time, channel), which may differ in length
-    (events, labels)        a list of (times in seconds, units), one pair for each sample
+    (events, labels)        a list of (times, units), one pair for each sample; seconds, or the spec's time_unit
     a torch Dataset         whose items are (x (time, channel), label)
     a torch DataLoader      whose items are (x (batch, time, channel), labels)
     a tonic data set        with a sensor_size, whose items are (events with the fields t and x, label)
@@ -24,8 +24,10 @@ import numpy as np
 from delaytool.datasets.arrays import are_whole, array_of
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.hdf5 import refuse_other_units
+from delaytool.datasets.settings_of_sources import refuse_ear, refuse_mel, refuse_sensor, refuse_time_unit
 from delaytool.datasets.sources import Splits, divide
-from delaytool.datasets.spec import MEMORY, DataSpec
+from delaytool.datasets.spec import MEMORY, TIME_UNITS, DataSpec
 from delaytool.datasets.tonic_events import flattening
 from delaytool.errors import DataError
 
@@ -50,11 +52,13 @@ class Samples:
     """One part as it was given: EventData or FrameData, a list of frames (time, channel) or of (times, units).
 
     n_units   where the data set states how many there are
+    in_seconds   whether the times of events are known to be seconds
     """
 
     samples: Any
     labels: list[Any]
     n_units: int | None = None
+    in_seconds: bool = False
 
     @property
     def are_frames(self) -> bool:
@@ -84,18 +88,21 @@ def in_memory(
 ) -> MemoryData:
     """One part of data, or a dictionary of parts 'train', 'validation' and 'test', to the three parts.
 
-    spec          how missing parts are cut off, and the length of a step; its source is not read
+    spec          how missing parts are cut off, the length of a step, the unit of events' times, and pixel_bins and
+                  polarity of tonic's data sets; its source is not read
     class_names   one for each class: names for labels that are numbers, or the order of those that are names
     n_units       of events; None: the largest unit + 1 of all parts
-    Raises DataError.
+    Raises DataError, for settings of the spec that these data do not have as well.
     """
+    spec = replace(spec, source=MEMORY)
     given = dict(data) if isinstance(data, Mapping) else {"all": data}
     unknown = [name for name in given if name not in (*PARTS, "all")]
     if unknown or not given:
         raise DataError(f"data has the parts {', '.join(map(str, given)) or 'none'}; give some of {', '.join(PARTS)}")
     if "all" not in given and "train" not in given:
         raise DataError(f"data has the parts {', '.join(given)}, and none to train on; give 'train'")
-    read = {name: read_samples(part) for name, part in given.items()}
+    read = {name: read_samples(part, spec.pixel_bins, spec.polarity) for name, part in given.items()}
+    _refuse_other_settings(spec, read, given)
     labels, names = number_labels(
         {name: part.labels for name, part in read.items()}, None if class_names is None else tuple(class_names)
     )
@@ -104,8 +111,12 @@ def in_memory(
     if n_units is None and frames and len(found) > 1:
         raise DataError(f"the parts have {min(found)} to {max(found)} channels; give all the same number")
     units = n_units or max(found)
+    if any(part.count_units() != units for part in read.values() if not isinstance(part.samples, list)):
+        raise DataError(f"data.n_units {n_units} is not the {max(found)} units of these data; leave it out")
     n_classes = len(names) or max(int(part.max()) for part in labels.values()) + 1
     real = any(not part.are_counts for part in frames)  # whole numbers in another part are so by chance
+    if real and units != max(found):
+        raise DataError(f"data.n_units {n_units} is not the {max(found)} channels of these frames; leave it out")
     parts: dict[str, Part] = {}
     for name, part in read.items():
         title = MEMORY if name == "all" else f"{MEMORY} {name}"
@@ -115,26 +126,49 @@ def in_memory(
         elif part.are_frames and real:
             parts[name] = _frame_data(samples, labels[name], names, n_classes, spec.time_step_ms, title)
         else:
+            unit = "s" if part.are_frames or part.in_seconds else spec.time_unit
             events = [_events(one, spec.time_step_ms) for one in samples] if part.are_frames else samples
-            parts[name] = EventData.from_samples(
-                events, labels[name], n_units=units, n_classes=n_classes, name=title, class_names=names
+            parts[name] = made = EventData.from_samples(
+                _in_seconds(events, unit, title),
+                labels[name],
+                n_units=units,
+                n_classes=n_classes,
+                name=title,
+                class_names=names,
             )
+            refuse_other_units(title, made.times, made.offsets, unit)
     if len({type(part) for part in parts.values()}) > 1:
         raise DataError("some parts of the data are events and some are real numbers; give parts of one kind")
     longest = max((len(one) for part in frames for one in part.samples), default=None)
-    return MemoryData(divide(replace(spec, source=MEMORY), parts), None if real else longest)
+    return MemoryData(divide(spec, parts), None if real else longest)
 
 
-def read_samples(data: Any) -> Samples:
-    """One part of data of any kind that this module's text names. Raises DataError."""
+def _refuse_other_settings(spec: DataSpec, parts: Mapping[str, Samples], given: Mapping[str, Any]) -> None:
+    """Raise DataError for settings that events in memory do not have. Of frames, `train` sets them as they are."""
+    if not any(_is_of_tonic(part) for part in given.values()):
+        refuse_sensor(spec)
+    if all(part.are_frames or part.in_seconds for part in parts.values()):
+        refuse_time_unit(spec)
+    if any(part.are_frames or isinstance(part.samples, FrameData) for part in parts.values()):
+        return
+    refuse_mel(spec)
+    if not all(isinstance(part.samples, EventData) and part.samples.ear is not None for part in parts.values()):
+        refuse_ear(spec)
+
+
+def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samples:
+    """One part of data of any kind that this module's text names; pixel_bins, polarity: see `read_tonic`.
+
+    Raises DataError.
+    """
     if isinstance(data, EventData | FrameData):
         names = data.class_names
-        return Samples(data, [names[label] if names else int(label) for label in data.labels])
+        return Samples(data, [names[label] if names else int(label) for label in data.labels], in_seconds=True)
     n_units = None
     if isinstance(data, tuple) and len(data) == 2:
         samples, labels = data
-    elif hasattr(data, "sensor_size"):
-        samples, labels, n_units = _of_tonic(data)
+    elif _is_of_tonic(data):
+        samples, labels, n_units = _of_tonic(data, pixel_bins, polarity)
     elif hasattr(data, "dataset") and hasattr(data, "batch_size"):  # a DataLoader
         samples, labels = _of_loader(data)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
@@ -151,7 +185,8 @@ def read_samples(data: Any) -> Samples:
     if len(plain) == 0:
         raise DataError("the data hold no samples; give at least one")
     if _are_events(samples):
-        return Samples([(array_of(times), array_of(units)) for times, units in samples], plain, n_units)
+        events = [(array_of(times), array_of(units)) for times, units in samples]
+        return Samples(events, plain, n_units, in_seconds=_is_of_tonic(data))
     return Samples([_frame(sample, index) for index, sample in enumerate(samples)], plain)
 
 
@@ -199,6 +234,21 @@ def _frame_data(
         name=name,
         class_names=names,
     ).check()
+
+
+def _in_seconds(
+    events: Sequence[tuple[np.ndarray, np.ndarray]], time_unit: str | None, name: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Events whose times are in `time_unit` (None: seconds, which are floats) with times in seconds."""
+    if time_unit is None:
+        for index, (times, _) in enumerate(events):
+            if times.size and times.dtype.kind in "iu":
+                raise DataError(
+                    f"{name}: sample {index}: its times are {times.dtype}; whole numbers are seldom seconds; state "
+                    'their unit with data.time_unit = "ms" or "us" (or "s"), or give seconds as floats'
+                )
+    scale = TIME_UNITS[time_unit or "s"]
+    return [(times if scale == 1 else times.astype(np.float64) * scale, units) for times, units in events]
 
 
 def _events(frames: np.ndarray, time_step_ms: float) -> tuple[np.ndarray, np.ndarray]:
@@ -249,8 +299,12 @@ def _of_loader(loader: Any) -> tuple[list[Any], list[Any]]:
     return samples, labels
 
 
-def _of_tonic(recorded: Any) -> tuple[list[Any], list[Any], int]:
-    n_units, units_of = flattening(type(recorded).__name__, recorded.sensor_size, pixel_bins=1, polarity="keep")
+def _is_of_tonic(data: Any) -> bool:
+    return hasattr(data, "sensor_size")
+
+
+def _of_tonic(recorded: Any, pixel_bins: int, polarity: str) -> tuple[list[Any], list[Any], int]:
+    n_units, units_of = flattening(type(recorded).__name__, recorded.sensor_size, pixel_bins, polarity)
     samples: list[Any] = []
     labels: list[Any] = []
     for index in range(len(recorded)):

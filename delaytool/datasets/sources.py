@@ -21,6 +21,7 @@ from delaytool.datasets.hdf5 import find_files, read_file, read_folder
 from delaytool.datasets.listings import list_recordings
 from delaytool.datasets.mel import MELS
 from delaytool.datasets.recordings import Listing
+from delaytool.datasets.settings_of_sources import refuse_ear, refuse_mel, refuse_sensor, refuse_time_unit
 from delaytool.datasets.spec import DIGITS, DOWNLOADS, MEMORY, RECORDINGS, TONIC, DataSpec
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
 from delaytool.datasets.tonic_events import read_tonic
@@ -230,7 +231,7 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData 
 def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:
     spec = reader.spec
     data = read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
-    _refuse_other_ear(spec, data)
+    _refuse_other_settings(spec, data)
     return data
 
 
@@ -279,8 +280,8 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
     if spec.source == DIGITS:
         if spec.n_units not in (None, DIGITS_UNITS):
             raise DataError(f"digits: data.n_units {spec.n_units} is not its {DIGITS_UNITS} pixels; leave it out")
-        _refuse_time_unit(spec)
-        _refuse_ear(spec)
+        for refuse in (refuse_time_unit, refuse_ear, refuse_mel, refuse_sensor):
+            refuse(spec)
         return {"all": digits_events()}
     if spec.source == MEMORY:
         raise DataError(
@@ -289,8 +290,8 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         )
     source = _downloaded(spec.source, reader.root)
     if str(source).startswith(TONIC):
-        _refuse_time_unit(spec)
-        _refuse_ear(spec)
+        for refuse in (refuse_time_unit, refuse_ear, refuse_mel):
+            refuse(spec)
         folder = default_root() if reader.root is None else reader.root
         return read_tonic(
             str(source),
@@ -316,32 +317,18 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
         source, spec.n_units, spec.classes, time_unit=spec.time_unit, network_units=reader.network_units
     )
     for part in parts.values():
-        _refuse_other_ear(spec, part)
+        _refuse_other_settings(spec, part)
     return parts
 
 
-def _refuse_time_unit(spec: DataSpec) -> None:
-    if spec.time_unit is not None:
-        raise DataError(
-            f"{spec.source}: data.time_unit {spec.time_unit!r} is for HDF5 files of events; leave it out, the times of "
-            "these data are known"
-        )
-
-
-def _refuse_ear(spec: DataSpec) -> None:
-    if spec.ear:
-        raise DataError(
-            f"{spec.source}: data.ear is for recordings and for spikes that encode made of them; leave it out, or give "
-            "recordings"
-        )
-
-
-def _refuse_other_ear(spec: DataSpec, data: EventData) -> None:
-    """Raise DataError where data.ear is set and the file's spikes are not those of that form of the ear."""
+def _refuse_other_settings(spec: DataSpec, data: EventData) -> None:
+    """Raise DataError for settings that no file of events has, and where its spikes are not those of data.ear."""
+    refuse_mel(spec)
+    refuse_sensor(spec)
     if not spec.ear:
         return
     if data.ear is None:
-        _refuse_ear(spec)
+        refuse_ear(spec)
         return
     wanted = "causal" if spec.ear == "causal" else "whole"
     if data.ear.model.form != wanted:
@@ -354,7 +341,8 @@ def _refuse_other_ear(spec: DataSpec, data: EventData) -> None:
 def _of_recordings(reader: _Reader, listing: Listing, part: str) -> EventData | FrameData:
     """Recordings as frames of a spectrum, or as spikes of the ear."""
     spec = reader.spec
-    _refuse_time_unit(spec)
+    refuse_time_unit(spec)
+    refuse_sensor(spec)
     if not spec.ear:
         return _frames(reader, listing, part)
     if spec.mel is not None:

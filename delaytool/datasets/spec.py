@@ -154,7 +154,10 @@ class DataSpec:
             raise DataError("the recipe names no data (data.source); give samples with --data")
         if encoding is not None:
             given["time_step_ms"] = encoding.time_step_ms
-            given["mel"] = encoding.mel or given.get("mel")
+            # What an earlier version let pass with data that have no such setting had no effect.
+            given["mel"] = encoding.mel or (given.get("mel") if encoding.values == "graded" else None)
+            if not str(given["source"]).startswith(TONIC):
+                given |= {"pixel_bins": DataSpec.pixel_bins, "polarity": DataSpec.polarity}
         return DataSpec(**given)
 
 

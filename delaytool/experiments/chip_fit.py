@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,13 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
     path = Path(name)
     if name in preset_names() or name.endswith(".toml") or not path.exists():
         recipe = load_recipe(name, overrides)
+        _refuse_other_sizes(recipe, sizes)
         return Subject(name, "recipe", recipe, None, design_of(recipe, sizes))
     if overrides:
         raise RecipeError(f"--set {overrides[0]}: belongs to a recipe, and {name} is none; leave it out")
+    for option, value in asdict(sizes).items():
+        if value is not None:
+            raise RecipeError(f"--{option} {value}: belongs to a recipe, and {name} is none; leave it out")
     if not path.is_dir():
         return _of_network(name, "network", path)
     run = RunFolder(path)
@@ -80,13 +84,18 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
         return _of_network(name, "run", exported)
     recipe = recipe_of_run(run.read_recipe(), str(run.recipe))
     known = run.read_summary().get("data", {})
-    sizes = replace(
-        sizes,
-        units=sizes.units or known.get("n_units"),
-        classes=sizes.classes or known.get("n_classes"),
-        frames=sizes.frames or known.get("n_steps"),
-    )
+    sizes = Sizes(known.get("n_units"), known.get("n_classes"), known.get("n_steps"))
     return Subject(name, "run", recipe, None, design_of(recipe, sizes))
+
+
+def _refuse_other_sizes(recipe: Recipe, sizes: Sizes) -> None:
+    """Raise RecipeError for sizes that differ from those that the recipe, or its data's name, has set."""
+    units, classes = SIZES.get(recipe.data.source, (None, None))
+    known = Sizes(recipe.data.n_units or units, recipe.data.classes or classes, recipe.data.n_steps)
+    for option, value in asdict(sizes).items():
+        own = getattr(known, option)
+        if None not in (value, own) and value != own:
+            raise RecipeError(f"--{option} {value}: the recipe's data have {own} {option}; leave it out")
 
 
 def _of_network(name: str, kind: str, path: Path) -> Subject:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.datasets import DataSpec, Splits
-from delaytool.datasets.in_memory import in_memory
+from delaytool.datasets import DataSpec, FrameData, Splits
+from delaytool.datasets.in_memory import MemoryData, in_memory
 from delaytool.datasets.spec import MEMORY, absolute_source
 from delaytool.errors import RecipeError
 from delaytool.experiments.cross_validation.begin import begun_folds
@@ -117,8 +117,8 @@ def train(
     jobs          of protocol 'cross-validated': how many folds are trained at the same time
 
     Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
-    are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, DataError,
-    CheckpointError.
+    are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, also where
+    `overrides` has a key that these data decide otherwise, DataError, CheckpointError.
 
     >>> import numpy as np
     >>> labels = np.arange(60) % 2
@@ -137,7 +137,9 @@ def train(
     else:
         loaded = _recipe(recipe, overrides or {})
     if isinstance(data, str | os.PathLike):
-        loaded = _with_data(loaded, {"source": absolute_source(str(data))})
+        changes = {"source": absolute_source(str(data))}
+        _refuse_other_values(loaded, changes, {"data.source": data} if resume else overrides or {})
+        loaded = _with_data(loaded, changes)
     elif isinstance(data, Splits):
         splits, loaded = data, _with_data(loaded, {"source": MEMORY})
     elif data is not None:
@@ -145,7 +147,9 @@ def train(
         given = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
         splits = given.splits
         if not resume:
-            loaded = _with_data(loaded, _as_given(loaded, given.n_steps, real=hasattr(splits.train, "values")))
+            changes = _as_given(loaded, given)
+            _refuse_other_values(loaded, changes, overrides or {})
+            loaded = _with_data(loaded, changes)
     where = Path("runs") / loaded.name if folder is None else Path(folder)
     if loaded.needs_folds:
         from delaytool.experiments.cross_validation.train import cross_validate  # its queue is an extra
@@ -169,13 +173,27 @@ def _recipe(recipe: str | os.PathLike[str] | Recipe, overrides: Mapping[str, Any
     return validated(values, "recipe")
 
 
-def _as_given(recipe: Recipe, n_steps: int | None, real: bool) -> dict[str, Any]:
-    """The keys of a recipe's data part with which frames in memory are read as they are."""
-    if real:
-        return {"source": MEMORY, "values": "graded", "channel_bins": 1, "max_count": None}
-    if n_steps is None:
+def _as_given(recipe: Recipe, given: MemoryData) -> dict[str, Any]:
+    """The keys of a recipe's data part with which data in memory are read as they are."""
+    train = given.splits.train
+    if isinstance(train, FrameData):
+        made_of_recordings = {} if train.mel is not None else {"mel": None}
+        graded = {"values": "graded", "channel_bins": 1, "max_count": None, "ear": False}
+        return {"source": MEMORY, **graded, **made_of_recordings}
+    if given.n_steps is None:
         return {"source": MEMORY}
-    return {"source": MEMORY, "start": "zero", "n_steps": recipe.data.n_steps or n_steps}
+    n_steps = recipe.data.n_steps or given.n_steps
+    return {"source": MEMORY, "start": "zero", "n_steps": n_steps, "ear": False, "mel": None}
+
+
+def _refuse_other_values(recipe: Recipe, changes: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise RecipeError where a key that was given is about to get another value from the data that were given too."""
+    for name, value in changes.items():
+        key, own = f"data.{name}", getattr(recipe.data, name)
+        if key in given and own != value:
+            raise RecipeError(
+                f"{key}: {own!r} is not possible with these data, which make it {value!r}; leave one of them out"
+            )
 
 
 def _with_data(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

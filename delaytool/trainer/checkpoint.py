@@ -11,7 +11,7 @@ import io
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -43,6 +43,8 @@ class Checkpoint:
     training    parameters that training goes on with, where `model` is such a mean; else None
     progress    the best validation accuracy so far, the state of the sigma schedule and more (plain values)
     scales      of the integers that the network is trained through; None: floats
+    data        SHA-256 of the frames and labels of each part (`digests_of`); empty where an earlier version
+                wrote the file, or the network was imported
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
     """
 
@@ -58,6 +60,7 @@ class Checkpoint:
     scales: IntegerScales | None = None
     is_signed: bool = True
     training: dict[str, torch.Tensor] | None = None
+    data: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads. Raises OSError."""
@@ -74,6 +77,7 @@ class Checkpoint:
             "grid": None if self.scales is None else json.dumps(self.scales.as_dict()),
             **{name: getattr(self, name) for name in _PLAIN},
             **({} if self.training is None else {"training": self.training}),
+            **({"data": self.data} if self.data else {}),
         }
         return signed_archive(content)
 
@@ -103,6 +107,7 @@ class Checkpoint:
                 scales=None if scales is None else IntegerScales.from_dict(json.loads(scales)),
                 is_signed=is_signed,
                 training=content.get("training"),
+                data=content.get("data", {}),
                 **{name: content[name] for name in _PLAIN},
             )
         except KeyError as error:
@@ -171,6 +176,7 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         "epoch": ("an integer of at least 0", _is_integer(checkpoint.epoch, 0)),
         "sigma": ("None or a number of at least 0", sigma is None or (_is_number(sigma) and sigma >= 0)),
         "split": ("text", isinstance(checkpoint.split, str)),
+        "data": ("texts by name", _is_dictionary(checkpoint.data, str)),
         "model": ("tensors by name", _is_dictionary(model, torch.Tensor)),
         "training": ("None or tensors by name", training is None or _is_dictionary(training, torch.Tensor)),
         "optimizers": (

@@ -69,6 +69,16 @@ class TrainingData:
         return self.validation is self.test
 
 
+def digests_of(data: TrainingData) -> dict[str, str]:
+    """SHA-256 of the frames and labels of each part that there is (`datasets.digest`), by the part's name."""
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    return {
+        name: datasets.digest(part.frames.numpy(), part.labels.numpy())
+        for name, part in parts.items()
+        if part is not None and not (name == "validation" and data.chosen_on_test)
+    }
+
+
 def load_data(
     recipe: Recipe,
     encoding: InputEncoding | None = None,

@@ -14,7 +14,7 @@ from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
-from delaytool.trainer.loop import training_device
+from delaytool.trainer.loop import refuse_early_end, training_device
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.processor import processor_state
@@ -68,16 +68,25 @@ class DryRun:
         return steps + self.epochs * self.evaluation_s
 
 
-def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = None) -> DryRun:
+def dry_run(
+    recipe: Recipe,
+    progress: Callable[[str, int, int], None] | None = None,
+    check: Callable[[Recipe, TrainingData], None] | None = None,
+) -> DryRun:
     """Read the data, build the network and time a step. Makes no run folder and keeps nothing of the network.
+
+    check: called once the data are read, as by `train`.
 
     Downloads, and the frames that recordings are made into, are kept as ever, so that training finds them.
     Raises RecipeError, DataError as `train` does.
     """
+    refuse_early_end(recipe)
     device = training_device(recipe.trainer.device)
     data = load_data(recipe, progress=progress)
     refuse_what_the_chip_lacks(recipe, data.encoding)
     refuse_impossible_shifts(recipe.trainer, data.encoding)
+    if check is not None:
+        check(recipe, data)
     config = recipe.trainer
     with processor_state(config.threads, config.precision):
         train = data.train.to(device)
@@ -88,11 +97,12 @@ def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = N
         parameters, synapses = model.n_parameters(), model.n_synapses()
         step = make_step(model, Optimizers(model, config), train, config, Team())
         widths = SigmaSchedule.of_recipe(recipe, model)
-        final = [_is_final(widths, epoch) for epoch in range(config.epochs)] if config.epochs <= 100_000 else []
+        epochs = config.epochs_to_train
+        final = [_is_final(widths, epoch) for epoch in range(epochs)] if epochs <= 100_000 else []
         chosen = torch.randperm(len(train))[: config.batch_size].to(device)
         widths.load_state_dict({"epoch": 0})
         first = _timed_step(step, model.train, chosen, device)
-        widths.load_state_dict({"epoch": config.epochs - 1})
+        widths.load_state_dict({"epoch": epochs - 1})
         last = _timed_step(step, model.train, chosen, device)
         evaluation = 0.0 if validation is None else _timed_evaluation(model, validation, config.batch_size, device)
     return DryRun(
@@ -103,7 +113,7 @@ def dry_run(recipe: Recipe, progress: Callable[[str, int, int], None] | None = N
         synapses=synapses,
         batch_size=len(chosen),
         batches=-(-len(train) // config.batch_size),
-        epochs=config.epochs,
+        epochs=epochs,
         first_step_s=first,
         last_step_s=last,
         first_width_epochs=final.count(False),

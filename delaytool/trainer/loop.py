@@ -29,7 +29,7 @@ from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.batch_norm_statistics import refresh_statistics
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import Part, TrainingData, load_data
+from delaytool.trainer.data import Part, TrainingData, digests_of, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
 from delaytool.trainer.initial_network import initial_network
@@ -40,7 +40,7 @@ from delaytool.trainer.processor import processor_state
 from delaytool.trainer.protocols import ChosenEpoch, describe_protocol, fold_curve
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
-from delaytool.trainer.resuming import Begun, begun_run, refusing_what_does_not_fit
+from delaytool.trainer.resuming import Begun, begun_run, refuse_other_data, refusing_what_does_not_fit
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
@@ -60,7 +60,8 @@ def train(
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
     splits: what is learned from instead of the data that the recipe names.
-    resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted.
+    resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted; data that
+    have changed since are a CheckpointError.
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
     threads and precision are restored afterwards (see `processor_state`).
@@ -76,6 +77,8 @@ def train(
                 held.enter_context(run.locked())
             begun = begun_run(run)
         elif is_first_process():
+            if begun.recipe is not None:
+                refuse_early_end(begun.recipe)
             run.refuse_existing(allow_folds=begun.recipe is not None and begun.recipe.protocol == "cross-validated")
             require_writable_folder(run.path)
         recipe, saved = begun.recipe, begun.saved
@@ -93,6 +96,8 @@ def train(
         refuse_impossible_shifts(recipe.trainer, data.encoding)
         if check is not None:
             check(recipe, data)
+        digests = digests_of(data)
+        refuse_other_data(run, saved.data if saved else {}, digests)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe)
@@ -101,7 +106,21 @@ def train(
         processes = held.enter_context(team(device))
         if reporter is None or not processes.is_first:
             reporter = Reporter()
-        return _Training(recipe, run, data, device, reporter, processes).run(saved)
+        return _Training(recipe, run, data, digests, device, reporter, processes).run(saved)
+
+
+def refuse_early_end(recipe: Recipe) -> None:
+    """Raise RecipeError where trainer.last_epoch ends training before another key of it has had any effect."""
+    config, last = recipe.trainer, recipe.trainer.epochs_to_train
+    for key, value, first in (
+        ("quantize", config.quantize, config.first_quantized_epoch + 1),
+        ("average_epochs", config.average_epochs or None, config.epochs - config.average_epochs + 1),
+    ):
+        if value is not None and last < first:
+            raise RecipeError(
+                f"trainer.last_epoch: training ends with epoch {last}, and trainer.{key} {value} begins with epoch "
+                f"{first} of {config.epochs}; choose a later last_epoch, or leave trainer.{key} out"
+            )
 
 
 def training_device(name: str) -> torch.device:
@@ -123,11 +142,13 @@ class _Training:
         recipe: Recipe,
         run: RunFolder,
         data: TrainingData,
+        digests: dict[str, str],
         device: torch.device,
         reporter: Reporter,
         processes: Team,
     ) -> None:
         self.recipe, self.run_folder, self.data, self.reporter = recipe, run, data, reporter
+        self.digests = digests
         self.warnings: list[str] = []
         self.team = processes
         self.device = device
@@ -229,11 +250,14 @@ class _Training:
                 f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
                 "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
             )
+        config = self.recipe.trainer
+        further = f"train for more epochs (now {config.epochs})"
+        if config.last_epoch is not None:
+            further = f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})"
         return (
             "no epoch has reached the final width of taps that the recipe sets: the last epoch, which was chosen, has "
-            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; train for more epochs (now "
-            f"{self.recipe.trainer.epochs}), or with a smaller trainer.sigma_epochs (now "
-            f"{self.recipe.trainer.sigma_epochs})"
+            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; {further}, or with a smaller "
+            f"trainer.sigma_epochs (now {config.sigma_epochs})"
         )
 
     def _begin_integers(self) -> None:
@@ -251,14 +275,17 @@ class _Training:
 
     def _can_be_chosen(self, epoch: int) -> bool:
         """Whether the present epoch, `epoch` from 0, is one that the recipe's protocol may choose."""
-        return self.widths.is_final and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
+        return self._is_of_final_network(epoch) and (self.recipe.trainer.average_epochs == 0 or self._averages(epoch))
+
+    def _is_of_final_network(self, epoch: int) -> bool:
+        """Whether the present epoch is of the network that training ends with: of the final width, and in integers."""
+        config = self.recipe.trainer
+        return self.widths.is_final and (config.quantize is None or epoch >= config.first_quantized_epoch)
 
     def _averages(self, epoch: int) -> bool:
         """Whether the present epoch is in the mean: of the last ones, those that are of the network that counts."""
         config = self.recipe.trainer
-        if epoch < config.epochs - config.average_epochs or not self.widths.is_final:
-            return False
-        return config.quantize is None or epoch >= config.first_quantized_epoch
+        return epoch >= config.epochs - config.average_epochs and self._is_of_final_network(epoch)
 
     def _take_average(self) -> None:
         """Take the present network into the mean, and batch norm's statistics of the mean from the training part.
@@ -383,6 +410,7 @@ class _Training:
             progress={**vars(self.best), **averaged, "sigma": self.widths.state_dict()},
             split=self.data.split,
             scales=integer_scales(self.trained),
+            data=self.digests,
         )
         content = checkpoint.as_bytes()
         # Best before last: a run that resumes from `last` finds the best epoch that `last` names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from torch import Tensor
@@ -47,8 +48,11 @@ class Optimizers:
         return [state[name] for state in states for name in ("exp_avg", "exp_avg_sq")]
 
     def next_epoch(self) -> None:
-        for _, schedule in self._all:
-            schedule.step()
+        with warnings.catch_warnings():
+            # Delays that no epoch has moved yet (single taps from the first one on) still have rates that fall.
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step\\(\\)` before")
+            for _, schedule in self._all:
+                schedule.step()
 
     def rates(self) -> dict[str, float]:
         """The learning rates in force."""

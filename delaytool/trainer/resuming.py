@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
@@ -45,8 +46,21 @@ def _refuse_another_recipe(run: RunFolder, written: Recipe, begun: Recipe) -> No
             raise CheckpointError(
                 f"{run.recipe}: {key} is {now[key]!r}, but the run began with {before[key]!r}, "
                 "and a run is resumed with its own recipe; undo that, or train a new run: "
-                f"delaytool train {run.recipe} -o OTHER"
+                f"delaytool train {quote(str(run.recipe))} -o OTHER"
             )
+
+
+def refuse_other_data(run: RunFolder, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise CheckpointError where the data are not those that the run began with.
+
+    begun, now   digests by part (`digests_of`); begun is empty in runs of earlier versions, which are not checked
+    """
+    changed = [name for name in begun if now.get(name) != begun[name]]
+    if changed:
+        raise CheckpointError(
+            f"{run.path}: frames or labels of the {' and '.join(changed)} part are not those that the run began with, "
+            "and a run is resumed with its own data; put these back, or train a new run"
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,43 @@ def test_events_are_events():
     assert data.splits.train.class_names == ("a", "b")
 
 
+MILLISECONDS = [(np.array([0.0, 7.5, 80.0]), np.array([0, 2, 1])), (np.array([3.0]), np.array([1]))] * 6
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int64])
+def test_the_time_unit_of_events_is_that_of_the_spec(kind):
+    given = [(times.astype(kind), units) for times, units in MILLISECONDS]
+    data = in_memory((given, [0, 1] * 6), replace(SPEC, time_unit="ms"))
+    seconds = [(times.astype(kind) / 1000, units) for times, units in MILLISECONDS]
+    wanted = in_memory((seconds, [0, 1] * 6), SPEC)
+    np.testing.assert_array_equal(data.splits.train.times, wanted.splits.train.times)
+    assert data.splits.train.times.max() == np.float32(0.08)
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "message"),
+    [
+        (MILLISECONDS, {}, r"sample .*: its times span 80.* are likely ms: set data.time_unit"),
+        ([(times.astype(int), units) for times, units in MILLISECONDS], {}, "whole numbers are seldom seconds"),
+        (MILLISECONDS, {"time_unit": "us"}, 'with data.time_unit = "us" its longest sample lasts'),
+        (samples(n=12)[0], {"time_unit": "ms"}, "data.time_unit 'ms' is for .* events"),
+        (MILLISECONDS, {"time_unit": "ms", "ear": True}, "data.ear is for recordings"),
+        (MILLISECONDS, {"time_unit": "ms", "mel": "hd"}, "data.mel is for recordings"),
+        (MILLISECONDS, {"time_unit": "ms", "pixel_bins": 2}, "data.pixel_bins 2 is for the sensors of tonic"),
+        (MILLISECONDS, {"time_unit": "ms", "polarity": "merge"}, "data.polarity 'merge' is for the sensors of tonic"),
+    ],
+)
+def test_settings_that_these_data_do_not_have_are_refused(given, more, message):
+    with pytest.raises(DataError, match=message):
+        in_memory((given, [0, 1] * 6), replace(SPEC, **more))
+
+
+def test_another_number_of_units_than_the_frames_have_is_refused():
+    frames, labels = samples()
+    with pytest.raises(DataError, match=r"data.n_units 9 is not the 5 channels"):
+        in_memory((frames + 0.5, labels), SPEC, n_units=9)
+
+
 def test_real_numbers_are_frame_data_in_every_part():
     frames, labels = samples()
     real = frames + np.float32(0.25)
@@ -151,6 +189,13 @@ def test_a_tonic_data_set_is_flattened_as_its_reader_does():
     times, units = train.sample(3)
     np.testing.assert_allclose(times, [0.003, 0.005])
     np.testing.assert_array_equal(units, [6 + 1, 3 + 2])
+
+
+def test_pixels_and_polarities_of_a_tonic_data_set_are_put_together_as_the_spec_sets():
+    spec = replace(SPEC, pixel_bins=2, polarity="merge")
+    data = in_memory({name: Recorded() for name in ("train", "validation", "test")}, spec)
+    assert data.splits.train.n_units == 2
+    np.testing.assert_array_equal(data.splits.train.sample(3)[1], [0, 1])
 
 
 @pytest.mark.parametrize("kind", ["str", "numpy"])

@@ -204,3 +204,31 @@ def test_a_checkpoint_keeps_the_scales_as_earlier_versions_wrote_them(quantized_
     short.save(tmp_path / "short.pt")
     with pytest.raises(CheckpointError, match=r"scales do not fit its recipe \(2 integer scales for 3 lay"):
         Checkpoint.load(tmp_path / "short.pt").network()
+
+
+@pytest.mark.parametrize("more", [["trainer.single_tap_epochs=0.75"], ["model.delays=fixed-random"]])
+def test_folds_choose_among_the_epochs_through_the_integers_alone(more, tmp_path):
+    """Earlier epochs have single taps too, but are of the float network, which the training on all would end with."""
+    fold = ["protocol=cross-validated", "data.fold=0", "trainer.quantize_epochs=0.25"]
+    summary = train(load_recipe("digits", [*QUANTIZED, *fold, *more]), tmp_path / "run")
+    assert summary["fold_curve"]["can_be_chosen"] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["trainer.quantize=loihi2", "trainer.last_epoch=2"], "trainer.quantize loihi2 begins with epoch 3 of 4"),
+        (["trainer.quantize=none", "trainer.average_epochs=1", "trainer.last_epoch=3"],
+         "trainer.average_epochs 1 begins with epoch 4 of 4"),
+    ],
+)  # fmt: skip
+def test_a_last_epoch_before_a_key_has_any_effect_is_refused(keys, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        train(load_recipe("digits", [*QUANTIZED, *keys]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_single_taps_from_the_first_epoch_on_are_no_warning_of_pytorch(tmp_path):
+    keys = ["trainer.quantize=none", "trainer.single_tap_epochs=1", "trainer.epochs=1"]
+    train(load_recipe("digits", [*QUANTIZED, *keys]), tmp_path / "run")

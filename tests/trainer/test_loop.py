@@ -1,12 +1,14 @@
 """Training: the same seed gives the same bits, interrupted or not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from interrupting import Interrupts
 
+from delaytool.datasets import DataSpec, load
 from delaytool.errors import CheckpointError, DataError, RecipeError
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint, signed_archive
@@ -46,6 +48,24 @@ def test_an_interrupted_run_resumes_to_the_same_bits(epoch, tiny_recipe, tmp_pat
     assert not RunFolder(tmp_path / "cut").summary.exists()
     train(None, tmp_path / "cut", resume=True)
     assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("part", ["training", "validation", "test"])
+def test_a_run_is_not_resumed_with_other_data(part, tiny_recipe, tmp_path):
+    """One label of one part has changed since: another experiment, whose metrics would look like the first's."""
+    splits = load(DataSpec.from_recipe(tiny_recipe.model_dump(mode="json")))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(3), splits=splits)
+    before = (tmp_path / "cut" / "last.pt").read_bytes()
+    name = {"training": "train"}.get(part, part)
+    samples = getattr(splits, name)
+    labels = samples.labels.copy()
+    labels[0] = (labels[0] + 1) % samples.n_classes
+    changed = replace(splits, **{name: replace(samples, labels=labels)})
+    with pytest.raises(CheckpointError, match=f"frames or labels of the {part} part are not those that the run began"):
+        train(None, tmp_path / "cut", resume=True, splits=changed)
+    assert (tmp_path / "cut" / "last.pt").read_bytes() == before
+    train(None, tmp_path / "cut", resume=True, splits=splits)
 
 
 def test_a_width_that_goes_by_accuracy_goes_on_where_it_was(tiny_recipe, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from delaytool.datasets import DataSpec, Splits
@@ -58,7 +59,7 @@ def choose_from_folds(folder: Path, recipe: Recipe, job: Job) -> EpochChoice:
     run = RunFolder(folder)
     sweep = SweepFolder(run.folds_folder, job)
     settings = fold_settings(recipe)
-    choice = choose_epoch(summaries_of(sweep, settings, f"delaytool train --resume {folder}"))
+    choice = choose_epoch(summaries_of(sweep, settings, f"delaytool train --resume {quote(str(folder))}"))
     write_signed_json(run.folds, choice.as_dict())
     return choice
 

@@ -1,0 +1,114 @@
+"""Keys of a recipe that another of its keys leaves without effect. Needs no PyTorch and no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from delaytool.trainer.recipe import Recipe, all_values
+
+_WIDTHS = ("sigma_schedule", "sigma_start", "sigma_end", "sigma_epochs", "sigma_factor", "sigma_patience")
+
+
+def keys_without_effect(recipe: Recipe) -> dict[str, str]:
+    """Those keys with another value than their default that change nothing in this recipe, each with the reason.
+
+    Whether the data have what a key is for is known once they are read, and is not asked here.
+
+    >>> from delaytool.trainer.recipe import load_recipe
+    >>> keys_without_effect(load_recipe("digits", ["model.tau_current=3"]))
+    {'model.tau_current': "model.neuron is 'lif'"}
+    """
+    values, defaults = all_values(recipe), all_values(Recipe())
+    idle: dict[str, str] = {}
+    for reason, keys in _rules(recipe):
+        for key in keys:
+            if values[key] != defaults[key]:
+                idle.setdefault(key, reason)
+    return idle
+
+
+def describe_idle_keys(idle: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
+    """A sentence per reason: 'model.tau_current 3.0 has no effect, as model.neuron is 'lif''."""
+    sentences = []
+    for reason in dict.fromkeys(idle.values()):
+        keys = [f"{key} {values[key]}" for key, why in idle.items() if why == reason]
+        verb = "has" if len(keys) == 1 else "have"
+        sentences.append(f"{' and '.join(keys)} {verb} no effect, as {reason}")
+    return sentences
+
+
+def _rules(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    """(why, keys that then have no effect)."""
+    yield from _of_data(recipe)
+    yield from _of_model(recipe)
+    yield from _of_trainer(recipe)
+
+
+def _of_data(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    data, protocol = recipe.data, recipe.protocol
+    speaker = data.held_out_speaker
+    if data.values == "binary":
+        yield "data.values is 'binary'", ["data.max_count"]
+    if protocol != "cross-validated":
+        yield f"protocol is {protocol!r}", ["data.folds"]
+    if protocol != "honest":
+        yield f"protocol is {protocol!r}", ["data.validation_fraction"]
+    if speaker is None:
+        yield "no data.held_out_speaker is set", ["data.held_out_as"]
+    else:
+        part = "validation" if data.held_out_as == "validation" else "test"
+        yield f"data.held_out_speaker is the {part} part", [f"data.{part}_fraction"]
+
+
+def _of_model(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    model = recipe.model
+    if model.whole_kernels:
+        yield f"model.delays is {model.delays!r}", ["model.kernel_count", "model.delays_per"]
+    if model.neuron != "cuba":
+        yield f"model.neuron is {model.neuron!r}", ["model.tau_current"]
+    if model.neuron != "adaptive":
+        yield f"model.neuron is {model.neuron!r}", ["model.adaptation", "model.tau_adaptation"]
+    if not _has_recurrence(recipe):
+        yield "no layer is recurrent (model.recurrent)", ["model.recurrent_max_delay"]
+    elif model.delays == "none":
+        yield "model.delays is 'none'", ["model.recurrent_max_delay"]
+    if model.convolution not in ("auto", "windowed"):
+        yield f"model.convolution is {model.convolution!r}", ["model.discarded_mass"]
+
+
+def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    trainer, model = recipe.trainer, recipe.model
+    within = _has_recurrence(recipe) and model.recurrent_synapses.learns_delays
+    if not (model.learns_delays or within):
+        why = f"model.delays is {model.delays!r}" if model.delays != "learned" else "model.max_delay is 0"
+        widths = [f"trainer.{name}" for name in (*_WIDTHS, "single_tap_epochs", "delay_lr")]
+        yield why, ["model.interpolation", *widths]
+    elif model.interpolation == "triangle":
+        ends_on_taps = trainer.sigma_schedule == "single-tap"
+        yield (
+            "model.interpolation is 'triangle', which has no width",
+            [f"trainer.{name}" for name in _WIDTHS if not (ends_on_taps and name == "sigma_schedule")],
+        )
+    schedule = f"trainer.sigma_schedule is {trainer.sigma_schedule!r}"
+    if trainer.sigma_schedule == "constant":
+        yield schedule, ["trainer.sigma_start", "trainer.sigma_epochs"]
+    if trainer.sigma_schedule == "plateau":
+        yield schedule, ["trainer.sigma_epochs"]
+    else:
+        yield schedule, ["trainer.sigma_factor", "trainer.sigma_patience"]
+    if trainer.rate_target is None:
+        yield "no trainer.rate_target is set", ["trainer.rate_weight"]
+    if trainer.time_mask == 0 and trainer.channel_mask == 0:
+        yield "neither trainer.time_mask nor trainer.channel_mask is set", ["trainer.mask_probability"]
+    elif trainer.mask_probability == 0:
+        yield "trainer.mask_probability is 0", ["trainer.time_mask", "trainer.channel_mask"]
+    if trainer.cut_mix == 0:
+        yield "trainer.cut_mix is 0", ["trainer.cut_mix_weight"]
+    if trainer.quantize is None:
+        yield "no trainer.quantize is set", ["trainer.quantize_epochs"]
+
+
+def _has_recurrence(recipe: Recipe) -> bool:
+    model = recipe.model
+    return any(model.is_recurrent(layer) for layer in range(len(model.hidden)))

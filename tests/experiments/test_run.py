@@ -1,0 +1,72 @@
+"""`train` as a program calls it: what is given is what is trained, or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from delaytool.errors import DelaytoolError, RecipeError
+from delaytool.experiments.run import load_run, train
+
+SMALL = {"model.hidden": [4], "trainer.epochs": 1}
+FRAMES = np.random.default_rng(0).random((40, 12, 6)) < 0.3  # (sample, time, channel)
+LABELS = np.arange(40) % 2
+EVENTS = [(np.linspace(0, 0.1, 9), np.arange(9) % 6) for _ in LABELS]
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "value", "own"),
+    [
+        (FRAMES, "data.start", "first-spike", "zero"),
+        (FRAMES, "data.ear", True, False),
+        (FRAMES, "data.mel", "hd", None),
+        (FRAMES + 0.5, "data.values", "binary", "graded"),
+        (FRAMES + 0.5, "data.channel_bins", 2, 1),
+        (FRAMES + 0.5, "data.max_count", 3, None),
+        (EVENTS, "data.source", "shd", "in-memory"),
+    ],
+)
+def test_a_key_that_the_data_decide_otherwise_is_refused(data, key, value, own, tmp_path: Path) -> None:
+    overrides = SMALL | {key: value}
+    with pytest.raises(RecipeError, match=f"{key}: {value!r} is not possible with these data, which make it {own!r}"):
+        train("digits", (data, LABELS), folder=tmp_path / "run", overrides=overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_of_recordings_takes_frames_and_records_how_they_were_read(tmp_path: Path) -> None:
+    run = train("gsc-3l-1kc", (FRAMES + 0.5, LABELS), folder=tmp_path / "run", overrides=SMALL)
+    assert (run.recipe.data.values, run.recipe.data.mel, run.encoding.mel) == ("graded", None, None)
+
+
+def test_the_time_unit_of_events_in_memory_is_the_recipe_s(tmp_path: Path) -> None:
+    in_ms = [(1000 * times, units) for times, units in EVENTS]
+    runs = [
+        train("digits", (events, LABELS), folder=tmp_path / unit, overrides=SMALL | {"data.time_unit": unit})
+        for unit, events in (("s", EVENTS), ("ms", in_ms))
+    ]
+    assert [run.encoding.n_steps for run in runs] == [51, 51]
+    assert runs[0].checkpoint().data == runs[1].checkpoint().data
+
+
+def test_a_source_is_given_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"data.source: .* leave one of them out"):
+        train("digits", "shd", folder=tmp_path / "run", overrides={"data.source": "digits"})
+
+
+def test_a_run_is_not_resumed_with_another_source(tmp_path: Path) -> None:
+    train("digits", folder=tmp_path / "run", overrides=SMALL)
+    with pytest.raises(RecipeError, match=r"data.source: 'digits' is not possible with these data"):
+        train(data="shd", folder=tmp_path / "run", resume=True)
+    assert len(train(data="digits", folder=tmp_path / "run", resume=True).metrics) == 1
+
+
+def test_a_run_in_memory_is_resumed_with_its_own_data_alone(tmp_path: Path) -> None:
+    train("digits", (FRAMES, LABELS), folder=tmp_path / "run", overrides=SMALL)
+    other = FRAMES.copy()
+    other[0, 0, 0] ^= True
+    with pytest.raises(DelaytoolError, match="frames or labels of the"):
+        train(data=(other, LABELS), folder=tmp_path / "run", resume=True)
+    assert len(train(data=(FRAMES, LABELS), folder=tmp_path / "run", resume=True).metrics) == 1
+    assert load_run(tmp_path / "run").summary
