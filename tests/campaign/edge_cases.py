@@ -71,6 +71,7 @@ def edge_cases() -> list[tuple[Description, Frames]]:
         cases
         + [_vectors(size, seed) for seed, size in enumerate((31, 32, 33, 64, 65))]
         + [_large_states(size, seed) for seed, size in enumerate((32, 33, 65))]
+        + [_large_states(3, seed, dv=4096 - kept) for seed, kept in enumerate((300, 500, 511, 512, 513))]
         + [_payloads(seed) for seed in range(4)]
         + [_chain(n_samples) for n_samples in (1, 33)]
     )
@@ -99,11 +100,11 @@ def _vectors(size: int, seed: int) -> tuple[Description, Frames]:
     return network, [[[draw.choice([0, 0, 1]) for _ in range(9)] for _ in range(36)] for _ in range(3)]
 
 
-def _large_states(size: int, seed: int) -> tuple[Description, Frames]:
-    """A second layer of so many neurons whose currents and membranes go to the ends of 24 bits and decay little.
+def _large_states(size: int, seed: int, dv: int | None = None) -> tuple[Description, Frames]:
+    """A second layer of so many neurons whose currents and membranes go to the ends of 24 bits; without dv they stay.
 
-    The product of such a state with what is left of it needs more than 32 bits; and a layer behind another one has its
-    state, but not its input, at an offset.
+    The product of such a state with what is left of it needs more than 32 bits, or just 32, without a sign, where
+    less than 512 of 4096 is left; and a layer behind another one has its state, but not its input, at an offset.
     """
     draw = random.Random(200 + seed)
     relay = Layer(5, 4095, 4096, 0, (0,) * 5, 0, (Group(0, 0, tuple((neuron, neuron, 1, 0) for neuron in range(5))),))
@@ -112,7 +113,7 @@ def _large_states(size: int, seed: int) -> tuple[Description, Frames]:
         for neuron in range(size)
         for _ in range(4)
     )
-    large = _layer(size, (Group(1, 0, into),), du=draw.randint(1, 90), dv=draw.randint(1, 90))
+    large = _layer(size, (Group(1, 0, into),), du=draw.randint(1, 90), dv=draw.randint(1, 90) if dv is None else dv)
     network = Description(5, "binary", 1, 40, (relay, large))
     return network, [[[draw.choice([0, 1]) for _ in range(5)] for _ in range(36)] for _ in range(3)]
 
