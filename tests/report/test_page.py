@@ -131,8 +131,8 @@ def test_what_an_unfinished_run_with_fixed_delays_chose_on(
     shutil.copy(run / "metrics.jsonl", other)
     recipe = (run / "recipe.toml").read_text()
     recipe = recipe.replace('"honest"', '"paper"').replace('delays = "learned"', 'delays = "fixed"')
-    # Changed on purpose: without the last line, which holds its digest.
-    (other / "recipe.toml").write_text("".join(recipe.splitlines(keepends=True)[:-1]))
+    # Changed on purpose: without the last line, which holds its digest, and the first, which says so.
+    (other / "recipe.toml").write_text("".join(recipe.splitlines(keepends=True)[1:-1]))
     assert delaytool("report", other).exit_code == 0
     page = (other / "report.html").read_text()
     assert "the run has not ended" in page

@@ -13,9 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from killed_runs import assert_as_never_killed
 
 from delaytool.cli import main
 from delaytool.errors import CheckpointError
@@ -82,42 +81,6 @@ def content(folder):
     return {
         re.sub(r"(?<=\.)[0-9a-f]{8}$", "", path.name): path.read_bytes() for path in folder.iterdir() if path.is_file()
     }
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def scalars(run):
-    board = EventAccumulator(str(run.tensorboard))
-    board.Reload()
-    tags = [tag for tag in board.Tags()["scalars"] if tag != "seconds"]
-    return {tag: [(event.step, event.value) for event in board.Scalars(tag)] for tag in tags}
-
-
-def assert_as_never_killed(folder, whole):
-    run, expected = RunFolder(folder), RunFolder(whole)
-    for name in ("best", "last"):
-        one, other = Checkpoint.load(getattr(run, name)), Checkpoint.load(getattr(expected, name))
-        assert same(vars(one), vars(other)), name
-    timeless = [
-        [{key: value for key, value in line.items() if key != "seconds"} for line in each.read_metrics()]
-        for each in (run, expected)
-    ]
-    assert timeless[0] == timeless[1]
-    assert run.read_summary() == expected.read_summary() != {}
-    assert run.read_environment() == expected.read_environment() != {}
-    assert run.read_recipe() == expected.read_recipe()
-    assert scalars(run) == scalars(expected) != {}
-    assert run.unsigned_files() == ()
-    hidden = {path.name for path in Path(folder).iterdir() if path.name.startswith(".")}
-    assert hidden == {".lock"}, "nothing half-made is left"
 
 
 def go_on(folder, recipe):
@@ -311,7 +274,7 @@ def test_a_run_goes_on_with_the_recipe_that_it_began_with(recorded, tmp_path):
     run = RunFolder(tmp_path / "run")
     changed = run.recipe.read_text().replace("epochs = 3", "epochs = 5")
     run.recipe.write_text(changed)
-    with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*delete the first and the last line"):
+    with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*the first and the last line"):
         train(None, run.path, resume=True)
     run.recipe.write_text("".join(changed.splitlines(keepends=True)[:-1]))
     with pytest.raises(CheckpointError, match=r"recipe\.toml: is not what was written.*delete the first line, too"):

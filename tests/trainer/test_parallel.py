@@ -1,11 +1,15 @@
 """Two processes make the run that one process makes."""
 
 import os
+import signal
 import subprocess
 import sys
+import textwrap
+import time
 
 import pytest
 import torch
+from killed_runs import assert_as_never_killed
 
 from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
@@ -22,6 +26,8 @@ SETTINGS = [
     "model.hidden=[24, 16]", "model.dropout=0.3", "trainer.epochs=3", "trainer.batch_size=101",
     "trainer.time_jitter=0.5", "trainer.threads=1",
 ]  # fmt: skip
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def options_of(settings):
@@ -35,9 +41,8 @@ def torchrun(*arguments):
 
 def launched(*arguments, processes=2):
     """torchrun, by the interpreter that runs the tests."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+    command = [*TORCHRUN, f"--nproc-per-node={processes}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +143,69 @@ def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
     whole, cut = (Checkpoint.load(RunFolder(path).last).model for path in (folder / "two", tmp_path / "cut"))
     for name, tensor in whole.items():
         assert torch.equal(tensor, cut[name]), name
+
+
+# Runs delaytool, and stops the first process for good right before a write: the nth of those that name a file.
+STOPS = """
+    import os, sys, time
+    from pathlib import Path
+
+    from delaytool.cli import main
+    from delaytool.trainer import run_folder
+
+    scratch, name, nth, *arguments = sys.argv[1:]
+    Path(scratch, f"{os.environ['RANK']}.pid").write_text(str(os.getpid()))
+    replace, append, seen = os.replace, run_folder.append_durably, []
+
+    def stops_before(path):
+        seen.extend([path] * str(path).endswith(name))
+        if len(seen) == int(nth):
+            Path(scratch, "stopped").touch()
+            time.sleep(3600)
+
+    def replaces(source, target):
+        stops_before(target)
+        replace(source, target)
+
+    def appends(path, content):
+        stops_before(path)
+        append(path, content)
+
+    os.replace, run_folder.append_durably = replaces, appends
+    main(arguments)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
+@pytest.mark.parametrize("place", [("metrics.jsonl", 2), ("last.pt", 2)], ids=["between epochs", "before a checkpoint"])
+def test_two_processes_killed_with_their_launcher_go_on_to_the_same_bits(runs, tmp_path, place):
+    whole, cut = runs[0] / "two", tmp_path / "cut"
+    name, nth = place
+    script = tmp_path / "stops.py"
+    script.write_text(textwrap.dedent(STOPS))
+    command = [*TORCHRUN, "--nproc-per-node=2", str(script), str(tmp_path), name, str(nth)]
+    command += ["train", "digits", "-o", str(cut), *options_of(SETTINGS)]
+    with (tmp_path / "output").open("wb") as output:
+        launcher = subprocess.Popen(command, stdout=output, stderr=output, env=ENVIRONMENT)
+    try:
+        until = time.monotonic() + 300
+        while not (tmp_path / "stopped").exists():
+            assert launcher.poll() is None, (tmp_path / "output").read_text()
+            assert time.monotonic() < until, "the run did not come to the place where it is killed"
+            time.sleep(0.05)
+    finally:
+        # The launcher first: it would end the others by itself, more gently.
+        launcher.kill()
+        launcher.wait()
+        for file in tmp_path.glob("*.pid"):
+            os.kill(int(file.read_text()), signal.SIGKILL)
+    assert len(list(tmp_path.glob("*.pid"))) == 2
+    run = RunFolder(cut)
+    assert Checkpoint.load(run.last).epoch == 1
+    assert len(run.read_metrics()) == (1 if name == "metrics.jsonl" else 2)
+    resumed = torchrun("train", "--resume", str(cut))
+    assert resumed.returncode == 0, resumed.stderr
+    assert_as_never_killed(cut, whole)
 
 
 def test_an_error_of_the_user_is_one_line(tmp_path):
