@@ -158,7 +158,7 @@ def differing_spikes(recordings: Recorded, ten: Path, indices: np.ndarray) -> tu
 def _encode(options: argparse.Namespace) -> None:
     recordings = recorded(options.recordings, options.ten, StudyData(options.packs))
     order = np.random.default_rng(options.seed).permutation(recordings.test)[: options.count]
-    _same_settings(options.output, {"seed": options.seed, "ratios_db": RATIOS_DB, "voices": VOICES})
+    _same_settings(options.output, {"seed": options.seed, "noises": NOISES, "ratios_db": RATIOS_DB, "voices": VOICES})
     differing, compared = differing_spikes(recordings, options.ten, order[:CHECKED])
     print(f"without noise: {differing} of {compared:,} spikes differ from {options.ten}", flush=True)
     if differing or not compared:
