@@ -309,7 +309,8 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
     if not os.path.exists(source):
         raise DataError(
             f"{source}: no such data; give 'digits', {', '.join(map(repr, DOWNLOADS))}, 'tonic:NAME', a folder with "
-            "train.h5 or with recordings, or one HDF5 file that exists"
+            "train.h5 or with recordings, or one HDF5 file that exists; where the data have moved, give their new "
+            "place with --data"
         )
     if os.path.isdir(source) and not find_files(source, needed=None):
         listing = list_recordings(Path(source), spec.classes)
