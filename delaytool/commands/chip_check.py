@@ -44,6 +44,7 @@ class ChipCheck:
         self.target: Target | None = None
         self.result: Fit | None = None
         self.clipping_helps = False
+        self.data_moved_to: str | None = None  # of a run that was resumed, for what comes next
 
     def before_reading(self, recipe: Recipe) -> None:
         """Raises RecipeError with `strict`."""
@@ -81,10 +82,11 @@ class ChipCheck:
         assert self.target is not None
         assert self.result is not None
         is_file = self.name.endswith(".toml")
+        data = "" if self.data_moved_to is None else f" --data {quote(self.data_moved_to)}"
         if self.result.fits and not is_file:
-            return f"next: delaytool export {run} --target {self.target.name}"
+            return f"next: delaytool export {run} --target {self.target.name}{data}"
         if self.clipping_helps and not is_file:
-            return f"next: delaytool export {run} --target {self.target.name} --clip-delays"
+            return f"next: delaytool export {run} --target {self.target.name} --clip-delays{data}"
         return f"next: delaytool map {run} --target {quote(self.name)}"
 
 

@@ -23,7 +23,9 @@ from delaytool.commands.recipe_verb import RecipeVerb
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
     help="Override a key, e.g. trainer.epochs=5; `delaytool recipes --keys` lists them.",
 )  # fmt: skip
-@click.option("--data", help="Data to learn from; short for --set data.source=….")
+@click.option(
+    "--data", help="Data to learn from; short for --set data.source=…. With --resume: where the run's data are now."
+)
 @click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=….")
 @click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
 @click.option(
@@ -83,13 +85,18 @@ def command(
             recipe
             or output
             or overrides
-            or any(value is not None for value in (data, max_delay, seed, protocol))
+            or any(value is not None for value in (max_delay, seed, protocol))
             or gradient_checkpointing
             or dry_run
         ):
-            raise click.UsageError("--resume goes on with the run as it began; leave out the recipe and other options")
+            raise click.UsageError(
+                "--resume goes on with the run as it began; leave out the recipe and other options (but --data, for "
+                "data that have moved)"
+            )
         folder, loaded = resume, None
         in_folds = begun_folds(resume)
+        if in_folds is not None and data is not None:
+            raise click.UsageError("--data: folds go on with the data where they began; leave it out")
     else:
         refuse_key_given_twice(overrides)
         short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
@@ -120,7 +127,12 @@ def command(
             others = [held.enter_context(closing(LOGS[name](folder))) for name in dict.fromkeys(logs)]
             progress = held.enter_context(TrainingProgress(folder, chip, quiet))
             reporter = Reporters(progress, *others)
-            train(loaded, folder, resume=resume is not None, reporter=reporter, check=chip.before_training)
+            check = chip.before_training
+            if resume is None:
+                train(loaded, folder, reporter=reporter, check=check)
+            else:
+                chip.data_moved_to = data
+                train(None, folder, resume=True, reporter=reporter, check=check, moved_to=data)
     except KeyboardInterrupt:
         echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}", err=True)
         sys.exit(130)

@@ -26,7 +26,7 @@ class EventData:
     labels       (n_samples,) int64, 0..n_classes - 1
     speakers     (n_samples,) int64, or None where the data name none
     name         where the data came from, for messages
-    class_names  one name per class, or empty
+    class_names  one name per class; fewer where a file names fewer than it is read with, or none
     warnings     sentences about the data that a user should read
     ear          how the spikes were made of recordings, where an ear made them, else None; a missing test part of such
                  data is made of whole speakers

@@ -208,7 +208,7 @@ def _read(
         n_classes=n_classes,
         speakers=speakers,
         name=name,
-        class_names=class_names if len(class_names) == n_classes else (),
+        class_names=class_names if len(class_names) <= n_classes else (),
         warnings=warnings,
         ear=stated_ear(file.attrs.get("ear"), name, n_units),
     ).check()

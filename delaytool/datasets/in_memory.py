@@ -162,7 +162,7 @@ def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samp
     Raises DataError.
     """
     if isinstance(data, EventData | FrameData):
-        names = data.class_names
+        names = data.class_names if len(data.class_names) == data.n_classes else ()
         return Samples(data, [names[label] if names else int(label) for label in data.labels], in_seconds=True)
     n_units = None
     if isinstance(data, tuple) and len(data) == 2:

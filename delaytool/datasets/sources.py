@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from delaytool.contract.encoding import MelSpectrogram
+from delaytool.datasets.class_names import refuse_other_names
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
@@ -103,6 +104,7 @@ def _load(reader: _Reader) -> Splits:
 
 def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits:
     """The parts 'train', 'validation' and 'test' that there are, or 'all', to the three parts that `load` gives."""
+    refuse_other_names(parts)
     train = parts["all"] if "all" in parts else parts["train"]
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
     warnings += _refuse_poor_classes(train, spec.classes)
@@ -307,7 +309,8 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
     if not os.path.exists(source):
         raise DataError(
             f"{source}: no such data; give 'digits', {', '.join(map(repr, DOWNLOADS))}, 'tonic:NAME', a folder with "
-            "train.h5 or with recordings, or one HDF5 file that exists"
+            "train.h5 or with recordings, or one HDF5 file that exists; where the data have moved, give their new "
+            "place with --data"
         )
     if os.path.isdir(source) and not find_files(source, needed=None):
         listing = list_recordings(Path(source), spec.classes)

@@ -112,7 +112,8 @@ def train(
     folder        of the run; None: runs/NAME
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
     class_names   one for each class, of data in memory
-    resume        go on with the folder's run; `recipe` and `overrides` are not read then
+    resume        go on with the folder's run; `recipe` and `overrides` are not read then, and a path as `data` is where
+                  its data are now: the same samples, or CheckpointError
     reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
     jobs          of protocol 'cross-validated': how many folds are trained at the same time
 
@@ -136,10 +137,16 @@ def train(
         loaded = begun_folds(Path(folder)) or load_run(folder).recipe
     else:
         loaded = _recipe(recipe, overrides or {})
+    moved_to = None
     if isinstance(data, str | os.PathLike):
         changes = {"source": absolute_source(str(data))}
-        _refuse_other_values(loaded, changes, {"data.source": data} if resume else overrides or {})
-        loaded = _with_data(loaded, changes)
+        if not resume:
+            _refuse_other_values(loaded, changes, overrides or {})
+            loaded = _with_data(loaded, changes)
+        elif changes["source"] != loaded.data.source:
+            moved_to = changes["source"]
+            if loaded.needs_folds:
+                raise RecipeError("data: folds go on with the data where they began; leave it out")
     elif isinstance(data, Splits):
         splits, loaded = data, _with_data(loaded, {"source": MEMORY})
     elif data is not None:
@@ -156,7 +163,8 @@ def train(
 
         cross_validate(None if resume else loaded, where, resume=resume, jobs=jobs, reporter=reporter, splits=splits)
     else:
-        train_recipe(None if resume else loaded, where, resume=resume, reporter=reporter, splits=splits)
+        given_recipe = None if resume else loaded
+        train_recipe(given_recipe, where, resume=resume, reporter=reporter, splits=splits, moved_to=moved_to)
     return Run(where, splits)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from delaytool import datasets
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import DataError, ExportError, NetworkError, VerificationError
 from delaytool.files import sha256_of
@@ -319,9 +320,10 @@ def _events(
     recipe = network.provenance.get("recipe") or {}
     source = chosen_source((recipe.get("data") or {}).get("source"), path, data)
     spec = datasets.DataSpec.from_recipe(recipe, network.encoding, source)
-    return datasets.load_for_evaluation(
+    found = datasets.load_for_evaluation(
         spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=progress
     )
+    return numbered_as(found, network.class_names)
 
 
 def _check(request: VerifyRequest) -> None:

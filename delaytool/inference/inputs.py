@@ -12,6 +12,7 @@ import numpy as np
 
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.encode import frames_of
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
@@ -139,6 +140,7 @@ def _of_events(network: IntegerNetwork, data: EventData, source: str, labeled: b
             f"{source}: its {data.n_classes} classes are more than the network's {network.n_classes}; give data of "
             "the kind that the network was trained on"
         )
+    data = numbered_as(data, network.class_names) if labeled else data
     frames = frames_of(data, network.encoding)
     return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None)
 

@@ -14,7 +14,7 @@ from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
 from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.run_folder import RunFolder
-from delaytool.verification.verdict import NOT_BOUND, Verdict, drop_reasons
+from delaytool.verification.verdict import Verdict, drop_reasons
 
 MOST_EVENTS = 20
 
@@ -37,7 +37,7 @@ class PageVerdict:
     sentence: str
     mood: str
     warnings: tuple[str, ...] = ()
-    bound: str = NOT_BOUND
+    bound: str = "not compared with a checkpoint"
 
 
 def describe_verdict(content: Content) -> PageVerdict:
@@ -47,8 +47,9 @@ def describe_verdict(content: Content) -> PageVerdict:
     if verification is None:
         return PageVerdict("NOT VERIFIED", content.why_not_verified, "unknown", warnings)
     bound = verification.bits.bound
-    if verification.bits.binding is None and content.float_delays.why_not:
-        bound = f"not compared with a checkpoint: {content.float_delays.why_not}"
+    if verification.bits.binding is None:
+        why_not = content.float_delays.why_not or "give the run folder in place of the network file"
+        bound = f"not compared with a checkpoint: {why_not}"
     if verification.reasons:
         return PageVerdict("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
     agreed = _listed(list(verification.bits.accuracy))

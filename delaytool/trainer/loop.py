@@ -40,7 +40,13 @@ from delaytool.trainer.processor import processor_state
 from delaytool.trainer.protocols import ChosenEpoch, describe_protocol, fold_curve
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
-from delaytool.trainer.resuming import Begun, begun_run, refuse_other_data, refusing_what_does_not_fit
+from delaytool.trainer.resuming import (
+    Begun,
+    begun_run,
+    refuse_other_data,
+    refusing_what_does_not_fit,
+    with_moved_data,
+)
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import make_step
@@ -56,10 +62,12 @@ def train(
     reporter: Reporter | None = None,
     check: Callable[[Recipe, TrainingData], None] | None = None,
     splits: Splits | None = None,
+    moved_to: str | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
-    splits: what is learned from instead of the data that the recipe names.
+    splits: what is learned from instead of the data that the recipe names. moved_to: where the data of a run that is
+    resumed are now, the same samples.
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted; data that
     have changed since are a CheckpointError.
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
@@ -91,7 +99,8 @@ def train(
             )
         device = training_device(recipe.trainer.device)
         progress = reporter.reading if reporter is not None and is_first_process() else None
-        data = load_data(recipe, saved.encoding if saved else None, progress, splits)
+        place = recipe if moved_to is None else with_moved_data(recipe, moved_to, run, saved)
+        data = load_data(place, saved.encoding if saved else None, progress, splits)
         refuse_what_the_chip_lacks(recipe, data.encoding)
         refuse_impossible_shifts(recipe.trainer, data.encoding)
         if check is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from delaytool.datasets.spec import absolute_source
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
@@ -48,6 +49,16 @@ def _refuse_another_recipe(run: RunFolder, written: Recipe, begun: Recipe) -> No
                 "and a run is resumed with its own recipe; undo that, or train a new run: "
                 f"delaytool train {quote(str(run.recipe))} -o OTHER"
             )
+
+
+def with_moved_data(recipe: Recipe, source: str, run: RunFolder, saved: Checkpoint | None) -> Recipe:
+    """The recipe with its data at another place. Raises CheckpointError where nothing shows that they are the same."""
+    if saved is None or not saved.data:
+        raise CheckpointError(
+            f"{run.path}: no checkpoint records what its data were, so data at another place cannot be compared with "
+            f"them; put the data back ({recipe.data.source}), or train a new run"
+        )
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": absolute_source(source)})})
 
 
 def refuse_other_data(run: RunFolder, begun: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from interrupting import Interrupts
 
-from delaytool.errors import DelaytoolError, RecipeError
+from delaytool.errors import CheckpointError, DataError, DelaytoolError, RecipeError
 from delaytool.experiments.run import load_run, train
 
 SMALL = {"model.hidden": [4], "trainer.epochs": 1}
+TWO_EPOCHS = {"model.hidden": [4], "trainer.epochs": 2}
 FRAMES = np.random.default_rng(0).random((40, 12, 6)) < 0.3  # (sample, time, channel)
 LABELS = np.arange(40) % 2
 EVENTS = [(np.linspace(0, 0.1, 9), np.arange(9) % 6) for _ in LABELS]
@@ -55,11 +58,38 @@ def test_a_source_is_given_once(tmp_path: Path) -> None:
         train("digits", "shd", folder=tmp_path / "run", overrides={"data.source": "digits"})
 
 
-def test_a_run_is_not_resumed_with_another_source(tmp_path: Path) -> None:
-    train("digits", folder=tmp_path / "run", overrides=SMALL)
-    with pytest.raises(RecipeError, match=r"data.source: 'digits' is not possible with these data"):
-        train(data="shd", folder=tmp_path / "run", resume=True)
-    assert len(train(data="digits", folder=tmp_path / "run", resume=True).metrics) == 1
+def test_a_run_is_resumed_where_its_data_have_moved_with_the_same_samples_alone(tmp_path: Path) -> None:
+    for name, shift in (("here", 0), ("there", 0), ("others", 1)):
+        _write_events(tmp_path / f"{name}.h5", shift)
+    with pytest.raises(KeyboardInterrupt):
+        train("digits", tmp_path / "here.h5", folder=tmp_path / "run", overrides=TWO_EPOCHS, reporter=Interrupts(2))
+    (tmp_path / "here.h5").unlink()
+    with pytest.raises(CheckpointError, match="frames or labels of the"):
+        train(data=tmp_path / "others.h5", folder=tmp_path / "run", resume=True)
+    with pytest.raises(DataError, match="where the data have moved, give their new place with --data"):
+        train(folder=tmp_path / "run", resume=True)
+    run = train(data=tmp_path / "there.h5", folder=tmp_path / "run", resume=True)
+    whole = train("digits", tmp_path / "there.h5", folder=tmp_path / "whole", overrides=TWO_EPOCHS)
+    assert run.recipe.data.source == str(tmp_path / "here.h5")
+    assert run.metrics[-1] | {"seconds": 0} == whole.metrics[-1] | {"seconds": 0}
+
+
+def test_data_at_another_place_are_refused_before_the_first_checkpoint(tmp_path: Path) -> None:
+    _write_events(tmp_path / "here.h5", 0)
+    with pytest.raises(KeyboardInterrupt):
+        train("digits", tmp_path / "here.h5", folder=tmp_path / "run", overrides=TWO_EPOCHS, reporter=Interrupts(1))
+    with pytest.raises(CheckpointError, match="no checkpoint records what its data were"):
+        train(data=tmp_path / "other.h5", folder=tmp_path / "run", resume=True)
+
+
+def _write_events(path: Path, shift: int) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["n_units"] = 7
+        for name, kind, at in (("times", np.float32, 0), ("units", np.uint16, 1)):
+            rows = file.create_dataset(f"spikes/{name}", (len(EVENTS),), dtype=h5py.vlen_dtype(kind))
+            for index, events in enumerate(EVENTS):
+                rows[index] = (events[at] + shift * at).astype(kind)
+        file["labels"] = LABELS
 
 
 def test_a_run_in_memory_is_resumed_with_its_own_data_alone(tmp_path: Path) -> None:

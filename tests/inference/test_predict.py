@@ -17,6 +17,7 @@ from delaytool.datasets.events import EventData
 from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.mel import mel_frames
 from delaytool.errors import DataError
+from delaytool.experiments.verify_run import SampleChoice, load_samples
 from delaytool.inference.predict import inputs_listed, predict
 from delaytool.runtime import reference
 from delaytool.runtime.decode import decode
@@ -140,3 +141,13 @@ def test_what_the_network_does_not_read_is_refused(event_network, sound_network,
     )
     with pytest.raises(DataError, match="events, but the network reads 20 real numbers per step"):
         predict(other, ([0.0], [1]))
+
+
+def test_the_class_of_a_label_is_that_of_its_name_when_predicting_and_verifying(event_network, tmp_path: Path) -> None:
+    path = tmp_path / "events.h5"
+    numbers = event_file(path).labels
+    with h5py.File(path, "a") as file:
+        file["extra/keys"] = np.array([name.encode() for name in reversed(NAMES)])
+    wanted = [3 - number for number in numbers]
+    assert [one.true_label for one in predict(event_network, path)] == wanted
+    assert load_samples(event_network, path, SampleChoice(str(path))).labels.tolist() == wanted

@@ -85,6 +85,14 @@ def test_a_pass_at_chance_is_not_green_and_warns() -> None:
     assert "Not compared with a checkpoint" in page
 
 
+def test_what_was_not_compared_suggests_only_what_the_page_s_verb_has() -> None:
+    """`report` has no option --run."""
+    content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5)
+    assert describe_verdict(content).bound.endswith("checkpoint: give the run folder in place of the network file")
+    unverified = replace(content, verification=None, why_not_verified="the data are gone")
+    assert describe_verdict(unverified).bound == "not compared with a checkpoint"
+
+
 def test_names_with_markup_are_shown_as_they_are() -> None:
     content = _content(wrong=0, rounded=0.5, accuracy_limit=0.5, name=r"$\frac$<b>[x]")
     assert describe_verdict(content).word == "PASS"
