@@ -78,7 +78,7 @@ def one_case(base: Path, kind: Kind, right: Answer, seed: int, keep: Path | None
         what = ""
         try:
             what = chosen(draw, folder / kind.file)
-        except (ValueError, TypeError, KeyError, OSError, RuntimeError, OverflowError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, OSError, RuntimeError, OverflowError, AttributeError) as error:
             # The file's own format cannot even represent it: the next best damage.
             shutil.rmtree(folder / "run", ignore_errors=True)
             kind.make(base, folder)
