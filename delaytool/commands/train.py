@@ -134,5 +134,6 @@ def command(
                 chip.data_moved_to = data
                 train(None, folder, resume=True, reporter=reporter, check=check, moved_to=data)
     except KeyboardInterrupt:
-        echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}", err=True)
+        moved = "" if resume is None or data is None else f" --data {quote(data)}"
+        echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}{moved}", err=True)
         sys.exit(130)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.errors import DataError
+
+Data = TypeVar("Data", bound=EventData | FrameData)
 
 
 def refuse_other_names(parts: Mapping[str, EventData | FrameData]) -> None:
@@ -24,7 +27,7 @@ def refuse_other_names(parts: Mapping[str, EventData | FrameData]) -> None:
             )
 
 
-def numbered_as(data: EventData | FrameData, names: tuple[str, ...]) -> EventData | FrameData:
+def numbered_as(data: Data, names: tuple[str, ...]) -> Data:
     """The data with each label as the number that `names` has for its class.
 
     Data without names, and all data where `names` is empty, stay as they are. Raises DataError for a sample of a class
