@@ -55,6 +55,22 @@ def check_target(network: NetworkParts) -> None:
         )
 
 
+def check_limits(network: NetworkParts, target: Target, quantized_for: Target | None = None) -> None:
+    """Raise ExportError, which names layer, value, limit and way out, where finished integers exceed a target's limits.
+
+    quantized_for: the target through whose integers the network was trained, if any, which decides the way out.
+    """
+    broken = first_violation(network, target)
+    if broken is None:
+        return
+    if quantized_for is None or quantized_for.name == target.name:
+        raise ExportError(broken)
+    raise ExportError(
+        f"the run was trained through {quantized_for.name}'s integers, which {target.name} does not hold ({broken}); "
+        f"export with --target {quantized_for.name}, or train with --set trainer.quantize={target.name}"
+    )
+
+
 def first_violation(network: NetworkParts, target: Target) -> str | None:
     """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
     return next(_violations(network, target), None)

@@ -21,7 +21,7 @@ from delaytool.errors import ExportError
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path, export_run
 from delaytool.experiments.run import Run
 from delaytool.exporter.compile import export as export_delay_network
-from delaytool.exporter.compile_program import export_stages
+from delaytool.exporter.compile import export_stages
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.stages import Staged, stages_of
 from delaytool.quantization.float_simulation import simulate_float

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
 from delaytool.models.stages import NamedStage, Neurons, Norm, Synapses, padded
+from delaytool.quantization.fold_batch_norm import folded
 from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
 
 
@@ -111,9 +113,8 @@ def _current_tau(layer: _Layer, neurons: Neurons) -> float:
         raise ExportError(f"module {layer.at}: its current decays, and so does that of its neurons; leave one out")
     offset = np.zeros(1) if layer.synapses.bias is None else _array(layer.synapses.bias)
     if layer.norm is not None:
-        # gamma (b - mean) / sqrt(variance + eps) + beta
         norm = _batch_norm(layer.norm, layer.at, len(layer.synapses.weight), 1.0)
-        offset = norm.gamma * (offset - norm.mean) / np.sqrt(norm.variance + norm.eps) + norm.beta
+        offset = folded(torch.zeros(len(norm.gamma), 1), torch.from_numpy(offset), norm)[1].numpy()
     if np.any(offset != 0):
         raise ExportError(
             f"module {layer.at}: its bias (or its norm's) passes through the neurons' decaying current, and a chip "
@@ -153,10 +154,12 @@ def _delays(synapses: Synapses, at: str) -> np.ndarray:
 
 
 def _batch_norm(norm: Norm, at: str, n_neurons: int, gain: float) -> BatchNorm:
-    gamma, beta = gain * _array(norm.gamma), gain * _array(norm.beta)
+    gamma, beta, mean, variance = (
+        tensor.detach().cpu().double() for tensor in (norm.gamma, norm.beta, norm.mean, norm.variance)
+    )
     if gamma.shape != (n_neurons,):
-        raise ExportError(f"module {at}: the norm behind it has {gamma.size} channels for {n_neurons} neurons")
-    return BatchNorm(gamma, beta, _array(norm.mean), _array(norm.variance), norm.eps)
+        raise ExportError(f"module {at}: the norm behind it has {len(gamma)} channels for {n_neurons} neurons")
+    return BatchNorm(gain * gamma, gain * beta, mean, variance, norm.eps)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

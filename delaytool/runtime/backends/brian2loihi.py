@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from delaytool.contract.bounds import STATE_LIMIT
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
 from delaytool.runtime.child_process import describe_exit, find_interpreter, read_trace, run_child
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 NAME = "brian2loihi"
 PYTHON_VARIABLE = "DELAYTOOL_BRIAN2LOIHI_PYTHON"
