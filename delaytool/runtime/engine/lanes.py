@@ -90,6 +90,14 @@ def _constant(vector, value):
     return ir.Constant(vector, [value] * vector.count)
 
 
+def _with_plane_added(context, builder, signature, args, number, vector):
+    """The lanes of args[0], args[3] added to those whose bit is set in the 32 bits at offset args[2] of args[1]."""
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
+    mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
+    value = _splat(builder, builder.trunc(args[3], number), vector)
+    return builder.add(args[0], builder.select(mask, value, _constant(vector, 0)))
+
+
 @_operation
 def word_load(typing_context, array, offset):
     """The word at a byte offset of a uint8 array; it need not be aligned."""
@@ -205,10 +213,7 @@ def sums_add_plane(typing_context, sums, planes, offset, value):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`, modulo 2^16."""
 
     def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
-        mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
-        value = _splat(builder, builder.trunc(args[3], _I16), _SUMS)
-        return builder.add(args[0], builder.select(mask, value, _constant(_SUMS, 0)))
+        return _with_plane_added(context, builder, signature, args, _I16, _SUMS)
 
     return sums_type(sums, planes, types.int64, types.int64), codegen
 
@@ -238,10 +243,7 @@ def lanes_add_plane(typing_context, lanes, planes, offset, value):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`."""
 
     def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
-        mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
-        value = _splat(builder, builder.trunc(args[3], _I32), _LANES)
-        return builder.add(args[0], builder.select(mask, value, _constant(_LANES, 0)))
+        return _with_plane_added(context, builder, signature, args, _I32, _LANES)
 
     return lanes_type(lanes, planes, types.int64, types.int64), codegen
 
