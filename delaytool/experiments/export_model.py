@@ -153,7 +153,7 @@ def _export_run(
 ) -> IntegerNetwork:
     if calibration is None:
         options = ExportOptions(checkpoint=checkpoint, clip_delays=clip_delays)
-        network = export_run(run.path, chip, None, options, progress, splits=run.splits).network
+        network = export_run(run.path, chip, None, options, progress, data=run.data).network
         return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
     saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
     return export_delay_network(
