@@ -12,6 +12,11 @@ from delaytool.hw_configs import Target
 from delaytool.quantization.scales import Scale
 
 
+def array_of(tensor: Tensor) -> np.ndarray:
+    """float64, on the CPU, without gradients."""
+    return tensor.detach().cpu().double().numpy()
+
+
 @dataclass(frozen=True)
 class BatchNorm:
     """Batch norm at rest, per neuron, float64 tensors: out = gamma (in - mean) / sqrt(variance + eps) + beta."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
 from delaytool.models.config import ModelConfig
 from delaytool.quantization.integer_training import TrainedNetwork, float_network, integer_scales
-from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
+from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence, array_of
 
 
 def check_neurons(config: ModelConfig) -> None:
@@ -39,13 +38,13 @@ def program_of_network(model: TrainedNetwork, encoding: InputEncoding) -> Progra
     stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in network.hidden_layers()]
     stages.append((network.readout, None, None))
     for index, (synapses, norm, recurrent) in enumerate(stages):
-        weight = _array(synapses.connected_weight())
+        weight = array_of(synapses.connected_weight())
         layers.append(
             FloatLayer(
                 name=names[index],
                 weight=weight,
-                delay=_array(synapses.delays),
-                bias=np.zeros(len(weight)) if synapses.bias is None else _array(synapses.bias),
+                delay=array_of(synapses.delays),
+                bias=np.zeros(len(weight)) if synapses.bias is None else array_of(synapses.bias),
                 batch_norm=None if norm is None else BatchNorm.of(norm).detached(),
                 tau=taus[names[index]],
                 current_tau=config.current_tau,
@@ -53,13 +52,9 @@ def program_of_network(model: TrainedNetwork, encoding: InputEncoding) -> Progra
                 scale=None if scales is None else scales.scales[index],
                 recurrent=None
                 if recurrent is None
-                else Recurrence(_array(recurrent.connected_weight()), _array(recurrent.delays)),
+                else Recurrence(array_of(recurrent.connected_weight()), array_of(recurrent.delays)),
             )
         )
     steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))
     late = tuple(config.lateness_on_chip(index) for index in range(len(layers)))
     return Program(encoding, tuple(layers), steps, late, None if scales is None else scales.target)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()

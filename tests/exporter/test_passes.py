@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.limits import check_limits, placements, synapse_bytes
-from delaytool.contract.reach import check_accumulators, state_bounds
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
-from delaytool.errors import DataError, ExportError, NetworkError
+from delaytool.errors import DataError, ExportError
 from delaytool.hw_configs import load_target, target_names
 from delaytool.quantization.choose_scale import choose_scale
 from delaytool.quantization.choose_storage import choose_storage
@@ -104,35 +102,6 @@ def test_integers_follow_the_float_network(make_model, frames, target, options):
     predicted = trace.v[-1][:, start:stop] / network.readout.scale
     error = np.sqrt(np.mean((predicted - wanted[-1].numpy()) ** 2) / np.mean(wanted[-1].numpy() ** 2))
     assert program.layers[-1].disagreement == pytest.approx(float(error), rel=1e-5)
-
-
-def test_state_bounds_hold_for_any_input(random_network):
-    for seed in range(60):
-        network, frames = random_network(np.random.default_rng(seed), other_sources=False)
-        trace = reference.run(network, frames)
-        for index, layer in enumerate(network.layers):
-            bounds = state_bounds(layer, network.payloads)
-            if bounds.no_wrap:
-                assert np.abs(trace.u[index]).max() <= bounds.current < STATE_LIMIT
-            if bounds.never_fires:
-                assert not trace.spikes[index].any()
-                assert np.abs(trace.v[index]).max() <= bounds.membrane
-
-
-def test_bounds_admit_the_sums_that_the_contract_admits(random_network):
-    admitted = []
-    for seed in range(30):
-        network, _ = random_network(np.random.default_rng(seed))
-        for layer in network.layers:
-            for payload in (1, 1 << 12, 1 << 18):  # whatever a spike carries
-                payloads = (payload, *network.payloads[1:])
-                admitted.append(state_bounds(layer, payloads).fits_accumulators)
-                if admitted[-1]:
-                    check_accumulators(layer, payloads)
-                else:
-                    with pytest.raises(NetworkError, match="beyond what 32-bit accumulators hold"):
-                        check_accumulators(layer, payloads)
-    assert 0 < sum(admitted) < len(admitted)
 
 
 def test_frames_that_the_encoding_does_not_admit_choose_no_scale(make_model, frames):
