@@ -222,6 +222,24 @@ def test_the_right_half_never_reaches_pytorch_on_import() -> None:
             assert "torch" not in packages_of(module), f"importing delaytool.{module} imports PyTorch"
 
 
+MOST_PARAMETERS = 12
+# A layer is built as PyTorch's are: each setting a keyword with a default, described in the class; inside it is one
+# `SynapseSettings`. Groups would give every user a second class to import for one number.
+LONGER = {("models.delayed_linear", "__init__")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_parameters_that_belong_together_are_one(module: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (module, node.name) not in LONGER:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
+            assert len(names) <= MOST_PARAMETERS, (
+                f"delaytool.{module}:{node.lineno}: {node.name} takes {len(names)} parameters; make those that belong "
+                "together a dataclass (of a verb's options, commands.option_groups)"
+            )
+
+
 def test_the_tables_are_no_longer_than_the_package() -> None:
     unknown = [place for place in {**FLOORS, **PACKAGES} if place not in MODULES]
     assert not unknown, f"rules for what is not there: {unknown}"

@@ -83,7 +83,7 @@ def test_a_run_is_not_resumed_with_other_data(part, tiny_recipe, tmp_path):
     """One label of one part has changed since: another experiment, whose metrics would look like the first's."""
     splits = load(DataSpec.from_recipe(tiny_recipe.model_dump(mode="json")))
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(3), splits=splits)
+        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(3), data=splits)
     before = (tmp_path / "cut" / "last.pt").read_bytes()
     name = {"training": "train"}.get(part, part)
     samples = getattr(splits, name)
@@ -91,9 +91,9 @@ def test_a_run_is_not_resumed_with_other_data(part, tiny_recipe, tmp_path):
     labels[0] = (labels[0] + 1) % samples.n_classes
     changed = replace(splits, **{name: replace(samples, labels=labels)})
     with pytest.raises(CheckpointError, match=f"frames or labels of the {part} part are not those that the run began"):
-        train(None, tmp_path / "cut", resume=True, splits=changed)
+        train(None, tmp_path / "cut", resume=True, data=changed)
     assert (tmp_path / "cut" / "last.pt").read_bytes() == before
-    train(None, tmp_path / "cut", resume=True, splits=splits)
+    train(None, tmp_path / "cut", resume=True, data=splits)
 
 
 def test_a_width_that_goes_by_accuracy_goes_on_where_it_was(tiny_recipe, tmp_path):
