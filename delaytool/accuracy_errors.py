@@ -37,12 +37,13 @@ def binomial_standard_error(accuracy: float, samples: int) -> float:
     return math.sqrt(accuracy * (1.0 - accuracy) / samples)
 
 
-def wilson_interval(accuracy: float, samples: int, z: float = Z_95) -> tuple[float, float]:
-    """(low, high) of the score interval, 95 % by default, both in 0..1 (E. B. Wilson, JASA 22:209, 1927).
+def wilson_interval(accuracy: float, samples: int) -> tuple[float, float]:
+    """(low, high) of the 95 % score interval, both in 0..1 (E. B. Wilson, JASA 22:209, 1927).
 
     (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). Raises ValueError as above.
     """
     _check(accuracy, samples)
+    z = Z_95
     scale = 1.0 + z * z / samples
     center = (accuracy + z * z / (2 * samples)) / scale
     half = z * math.sqrt(accuracy * (1 - accuracy) / samples + (z / (2 * samples)) ** 2) / scale
@@ -133,15 +134,15 @@ def over_seeds(values: Iterable[float]) -> SeedMean:
     return SeedMean(float(array.mean()), error, int(array.size))
 
 
-def format_accuracy(accuracy: float, samples: int, decimals: int = 2) -> str:
+def format_accuracy(accuracy: float, samples: int) -> str:
     """An accuracy and its binomial standard error in percent: `97.50 % ± 0.82`."""
-    return f"{100 * accuracy:.{decimals}f} % ± {100 * binomial_standard_error(accuracy, samples):.{decimals}f}"
+    return f"{100 * accuracy:.2f} % ± {100 * binomial_standard_error(accuracy, samples):.2f}"
 
 
-def format_seed_mean(result: SeedMean, decimals: int = 2) -> str:
+def format_seed_mean(result: SeedMean) -> str:
     """A mean over seeds and its standard error in percent: `96.84 % ± 0.40`; without ± where there is one seed."""
-    error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.{decimals}f}"
-    return f"{100 * result.mean:.{decimals}f} %{error}"
+    error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.2f}"
+    return f"{100 * result.mean:.2f} %{error}"
 
 
 def _check(accuracy: float, samples: int) -> None:

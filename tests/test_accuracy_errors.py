@@ -62,7 +62,6 @@ def test_one_seed_has_no_error() -> None:
 
 def test_accuracies_are_formatted_in_percent() -> None:
     assert format_accuracy(0.975, 359) == "97.50 % ± 0.82"
-    assert format_accuracy(0.975, 359, decimals=1) == "97.5 % ± 0.8"
     assert format_seed_mean(SeedMean(0.9684, 0.004, 3)) == "96.84 % ± 0.40"
 
 

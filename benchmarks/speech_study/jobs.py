@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,8 @@ from robustness import Predict, accuracies, as_text, predictions, share_equal
 from study_data import SETTINGS, FramesByName
 
 from delaytool.models.delay_network import class_scores
-from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import TrainingData
+from delaytool.trainer.loop import train, training_device
 from delaytool.trainer.recipe import Recipe, load_recipe, override_of
 from delaytool.trainer.run_folder import RunFolder
 
@@ -82,7 +79,7 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
     """
     begin = time.perf_counter()
     frames = data.training_data(recipe, job.data, job.fold)
-    device = loop.training_device(recipe.trainer.device)
+    device = training_device(recipe.trainer.device)
     if job.reference:
         torch.set_flush_denormal(True)
         curves, network = train_reference(recipe, frames, device)
@@ -90,8 +87,7 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
         counts = count_parameters(recipe, frames.encoding.n_channels, frames.n_classes)
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        with data_given(frames):
-            summary = loop.train(recipe, folder)
+        summary = train(recipe, folder, data=frames)
         metrics = RunFolder(folder).read_metrics()
         curves = {key: [line[key] for line in metrics] for key in CURVES}
         counts = {
@@ -130,7 +126,7 @@ def run_job(job: Job, recipe: Recipe, data: FramesByName, folder: Path) -> dict[
 def evaluated_line(job: Job, folder: Path, data: FramesByName, device: str) -> dict[str, Any]:
     """As much of a job's line as its kept network tells; the figure is the last epoch's, and there are no curves."""
     saved = Checkpoint.load(folder / "last.pt")
-    on = loop.training_device(device)
+    on = training_device(device)
     frames = data.training_data(saved.recipe, job.data)
     predict = predicting(saved, on)
     part = frames.validation.to(on)
@@ -180,14 +176,3 @@ def keep_network(folder: Path) -> None:
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     saved.save(run.last)
-
-
-@contextmanager
-def data_given(data: TrainingData) -> Iterator[None]:
-    """Training takes these frames while this is open, instead of reading and binning the same again for every run."""
-    read = loop.load_data
-    loop.load_data = lambda *_: data  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        loop.load_data = read

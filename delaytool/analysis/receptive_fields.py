@@ -7,7 +7,7 @@ import numpy as np
 from delaytool.contract.encoding import InputEncoding
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
-from delaytool.quantization.program import program_of
+from delaytool.quantization.program_of_network import program_of_network
 
 PARTS = ("signed", "excitation", "inhibition")
 
@@ -21,7 +21,7 @@ def receptive_fields(model: DelayNetwork, encoding: InputEncoding) -> dict[str, 
     take one step besides the delay. The encoding's n_steps must be decided.
     """
     config = model.config
-    layers = fold_batch_norm(program_of(model, encoding)).layers
+    layers = fold_batch_norm(program_of_network(model, encoding)).layers
     fields = {layer.name: cells_of_taps(layer.weight, layer.delay, config.kernel_size) for layer in layers}
     for layer in layers:
         if layer.recurrent is not None:

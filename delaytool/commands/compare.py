@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from delaytool.commands.completion import complete_recipes, complete_settings, complete_targets
+from delaytool.commands.completion import complete_recipes, complete_targets
 from delaytool.commands.console import print_wrapped
-from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
-from delaytool.commands.many_runs_options import many_runs_options
+from delaytool.commands.idle_options import refuse_idle
+from delaytool.commands.many_runs_options import ManyRuns, many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder; default: comparisons/A-B-….")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
-    help="Override a key in every recipe.",
-)  # fmt: skip
-@click.option("--data", help="Data to learn from; short for --set data.source=….")
-@click.option(
     "--target", default="loihi2", show_default=True, shell_complete=complete_targets, help="Chip to export for."
 )
 @click.option(
@@ -58,14 +53,9 @@ def command(
     seeds: int,
     speakers: str | None,
     output: Path | None,
-    overrides: tuple[str, ...],
-    data: str | None,
     target: str,
     samples: int,
-    jobs: int,
-    fits: str | None,
-    cores: int | None,
-    retry_failed: bool,
+    many: ManyRuns,
     page: Path | None,
     quiet: bool,
 ) -> None:
@@ -80,10 +70,8 @@ def command(
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  a missing package is an error before training
 
-    if cores is not None and fits is None:
-        raise click.UsageError("--cores is a budget of the chip that --fits names; add it")
     if page is not None:
-        if recipes or speakers or output or overrides or data or retry_failed or fits:
+        if recipes or speakers or output or many.are_chosen:
             raise click.UsageError("--page shows an existing comparison; leave out recipes and other options")
         refuse_idle("seeds", "target", "samples", "jobs", why="--page trains and measures nothing")
         known = Measure.target_of(SweepFolder.purpose_at(page))
@@ -95,21 +83,15 @@ def command(
     if not recipes:
         raise click.UsageError("name the recipes to compare: delaytool compare digits my.toml --seeds 3")
 
-    from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.sweep_progress import run_sweep
-    from delaytool.trainer.recipe import override_of
 
     load_target(target)
-    refuse_key_given_twice(overrides)
-    short = [] if data is None else [override_of("data.source", data)]
-    settings = _settings(recipes, seeds, speakers, [*overrides, *short])
-    if fits is not None:
-        settings = keep_fitting(settings, fits, cores)
+    settings = many.fitting(_settings(recipes, seeds, speakers, many.settings()))
     names = "-".join(dict.fromkeys(setting.family for setting in settings))
     path = output or Path("comparisons") / names[:80]
     hint = f"give the same command again to go on; results so far: delaytool compare --page {quote(str(path))}"
     folder = run_sweep(
-        path, Measure(target, samples), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet
+        path, Measure(target, samples), settings, jobs=many.jobs, retry_failed=many.retry_failed, hint=hint, quiet=quiet
     )
     for setting in folder.journal.settings():
         # Where the data are no longer there, the pair is listed as not tested.

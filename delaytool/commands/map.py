@@ -11,13 +11,30 @@ import click
 
 from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.idle_options import refuse_idle
+from delaytool.commands.option_groups import option_group
 from delaytool.commands.recipe_verb import RecipeVerb
 from delaytool.errors import TargetError
 
 if TYPE_CHECKING:
     from delaytool.experiments.chip_costs import ChipCosts
-    from delaytool.experiments.chip_fit import Subject
+    from delaytool.experiments.chip_fit import Sizes, Subject
     from delaytool.mapping.fit import Fit
+
+
+def _sizes(classes: int | None, units: int | None, frames: int | None) -> Sizes:
+    from delaytool.experiments.chip_fit import Sizes
+
+    return Sizes(units, classes, frames)
+
+
+size_options = option_group(
+    "sizes", _sizes,
+    click.option("--classes", type=click.IntRange(min=2),
+                 help="Classes of the data, where the recipe does not set them."),
+    click.option("--units", type=click.IntRange(min=1), help="Units of the data, where the recipe does not set them."),
+    click.option("--frames", type=click.IntRange(min=1),
+                 help="Frames of a sample, where the recipe does not set them."),
+)  # fmt: skip
 
 
 @click.command("map", cls=RecipeVerb)
@@ -27,9 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cores", type=click.IntRange(min=1), metavar="N", help="A budget below the chip's own number.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of a recipe.")
-@click.option("--classes", type=click.IntRange(min=2), help="Classes of the data, where the recipe does not set them.")
-@click.option("--units", type=click.IntRange(min=1), help="Units of the data, where the recipe does not set them.")
-@click.option("--frames", type=click.IntRange(min=1), help="Frames of a sample, where the recipe does not set them.")
+@size_options
 @click.option(
     "--activity", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
     help="Estimate energy and time as if every neuron fired in this share of the steps, for example 0.05.",
@@ -51,9 +66,7 @@ def command(
     target: str,
     cores: int | None,
     overrides: tuple[str, ...],
-    classes: int | None,
-    units: int | None,
-    frames: int | None,
+    sizes: Sizes,
     activity: float | None,
     data: str | None,
     samples: int,
@@ -67,7 +80,7 @@ def command(
     Exit codes: 0, it fits; 1, it does not; 2, it cannot be done as asked.
     """
     from delaytool.commands.map_tables import costs_as_dict, fit_as_dict, print_costs, print_fit
-    from delaytool.experiments.chip_fit import Sizes, checked_ways_out, find_subject, fit_subject
+    from delaytool.experiments.chip_fit import checked_ways_out, find_subject, fit_subject
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import target_from
     from delaytool.mapping.kept import with_placement
@@ -81,7 +94,7 @@ def command(
     if data is None:
         refuse_idle("samples", why="nothing is run without --data")
     chip = target_from(target)
-    found = find_subject(subject, chip, overrides, Sizes(units, classes, frames))
+    found = find_subject(subject, chip, overrides, sizes)
     result = fit_subject(found, chip, cores)
     ways = [] if result.fits else checked_ways_out(found, chip, cores)
     cost = None

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from delaytool.commands.console import PlainConsole, styled
 from delaytool.commands.plain_table import plain_table
+from delaytool.contract.limits import bits_for
 from delaytool.experiments.chip_costs import ChipCosts
 from delaytool.experiments.chip_fit import Subject
 from delaytool.mapping.cores import axons
@@ -20,7 +21,6 @@ from delaytool.mapping.format_estimate import (
     placement_sentence,
     time_sentences,
 )
-from delaytool.mapping.memory import bits_for
 from delaytool.mapping.ways_out import WayOut
 
 LAYER_HEADINGS = ("layer", "neurons", "synapses", "fan-in", "KiB", "delays", "stored as", "cores")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from delaytool.commands.console import print_wrapped
+from delaytool.commands.max_drop_option import max_drop_option
 from delaytool.commands.quiet import quiet_option
 
 
@@ -32,13 +33,7 @@ from delaytool.commands.quiet import quiet_option
 @click.option(
     "--torch", "with_torch", is_flag=True, help="Compare with a second simulation of the same file, the trainer's."
 )
-@click.option(
-    "--max-drop",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="Points of accuracy that the integers may cost, 0 or more.",
-)
+@max_drop_option
 @quiet_option()
 def command(
     run_or_net: Path,

@@ -11,8 +11,8 @@ import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo, print_wrapped
-from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
-from delaytool.commands.many_runs_options import many_runs_options
+from delaytool.commands.idle_options import refuse_idle
+from delaytool.commands.many_runs_options import ManyRuns, many_runs_options
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
 
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     help="A key and its values: 10..60, 0..1..0.25 (with a step), or a,b,c. May be repeated.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep; default: sweeps/NAME.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
-    help="Override a key in every run.",
-)  # fmt: skip
-@click.option("--data", help="Data to learn from; short for --set data.source=….")
 @many_runs_options
 @click.option(
     "--table",
@@ -45,12 +40,7 @@ def command(
     recipe: str | None,
     over: tuple[str, ...],
     output: Path | None,
-    overrides: tuple[str, ...],
-    data: str | None,
-    jobs: int,
-    fits: str | None,
-    cores: int | None,
-    retry_failed: bool,
+    many: ManyRuns,
     table: Path | None,
     quiet: bool,
 ) -> None:
@@ -64,10 +54,8 @@ def command(
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.experiments.sweep.job import Train
 
-    if cores is not None and fits is None:
-        raise click.UsageError("--cores is a budget of the chip that --fits names; add it")
     if table is not None:
-        if recipe or over or output or overrides or data or retry_failed or fits:
+        if recipe or over or output or many.are_chosen:
             raise click.UsageError("--table shows an existing sweep; leave out the recipe and other options")
         refuse_idle("jobs", why="--table trains nothing")
         SweepFolder.purpose_at(table)
@@ -75,28 +63,22 @@ def command(
     if recipe is None or not over:
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
 
-    from delaytool.commands.chip_check import keep_fitting
     from delaytool.commands.idle_keys import show_idle_sweep
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.cross_validation.hyperparameters import with_folds
     from delaytool.experiments.sweep.combinations import combinations
-    from delaytool.trainer.recipe import override_of
 
-    refuse_key_given_twice(overrides)
-    short = [] if data is None else [override_of("data.source", data)]
-    settings = combinations(recipe, over, [*overrides, *short])
+    settings = combinations(recipe, over, many.settings())
     show_idle_sweep(settings)
-    if fits is not None:
-        settings = keep_fitting(settings, fits, cores)
-    settings = with_folds(settings)
+    settings = with_folds(many.fitting(settings))
     path = output or Path("sweeps") / settings[0].recipe.name
     hint = f"give the same command again to go on; results so far: delaytool sweep --table {quote(str(path))}"
-    folder = run_sweep(path, Train(), settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
-    _train_chosen(folder, jobs, retry_failed, hint, quiet)
+    folder = run_sweep(path, Train(), settings, jobs=many.jobs, retry_failed=many.retry_failed, hint=hint, quiet=quiet)
+    _train_chosen(folder, many, hint, quiet)
     sys.exit(_show(folder))
 
 
-def _train_chosen(folder: SweepFolder, jobs: int, retry_failed: bool, hint: str, quiet: bool) -> None:
+def _train_chosen(folder: SweepFolder, many: ManyRuns, hint: str, quiet: bool) -> None:
     """Of a cross-validated sweep train the setting that the folds have chosen on all samples, once per seed."""
     from delaytool.commands.sweep_progress import run_sweep
     from delaytool.experiments.cross_validation.hyperparameters import CHOSEN, TrainChosen
@@ -111,7 +93,8 @@ def _train_chosen(folder: SweepFolder, jobs: int, retry_failed: bool, hint: str,
     values = ", ".join(f"{key}={format_value(value)}" for key, value in chosen.values.items()) or "the recipe"
     if not quiet:
         echo(f"chosen by the mean of the folds: {values}; now trained on all samples, and tested")
-    run_sweep(folder.path / CHOSEN, job, settings, jobs=jobs, retry_failed=retry_failed, hint=hint, quiet=quiet)
+    path = folder.path / CHOSEN
+    run_sweep(path, job, settings, jobs=many.jobs, retry_failed=many.retry_failed, hint=hint, quiet=quiet)
 
 
 def _show(folder: SweepFolder) -> int:

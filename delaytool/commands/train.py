@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
@@ -12,31 +13,56 @@ import click
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
 from delaytool.commands.idle_options import refuse_key_given_twice
+from delaytool.commands.option_groups import option_group
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is set over a recipe: by `--set`, and by options that are short for it."""
+
+    overrides: tuple[str, ...]
+    data: str | None
+    max_delay: int | None
+    seed: int | None
+    protocol: str | None
+    gradient_checkpointing: bool
+
+    def all(self) -> list[str]:
+        """Each as `key=value`. Raises UsageError for a key that is set twice."""
+        from delaytool.trainer.recipe import override_of
+
+        refuse_key_given_twice(self.overrides)
+        short = {
+            "data.source": self.data, "model.max_delay": self.max_delay, "seed": self.seed, "protocol": self.protocol
+        }  # fmt: skip
+        given = [override_of(key, value) for key, value in short.items() if value is not None]
+        return [*self.overrides, *given, *["trainer.gradient_checkpointing=true"] * self.gradient_checkpointing]
+
+
+setting_options = option_group(
+    "settings", Settings,
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+                 help="Override a key, e.g. trainer.epochs=5; `delaytool recipes --keys` lists them."),
+    click.option("--data",
+                 help="Data to learn from; short for --set data.source=…. With --resume: where the run's data are "
+                 "now."),
+    click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=…."),
+    click.option("--seed", type=int, help="Seed of the run; short for --set seed=…."),
+    click.option("--protocol", type=click.Choice(["honest", "paper", "fixed", "cross-validated"]),
+                 help="Choose the best epoch on validation (honest, the default), on the test part (paper), or by "
+                 "folds, and train on all to that epoch (cross-validated); or choose none: train on all and take the "
+                 "last (fixed)."),
+    click.option("--gradient-checkpointing", is_flag=True,
+                 help="Use less memory and more time; sets trainer.gradient_checkpointing."),
+)  # fmt: skip
 
 
 @click.command("train", cls=RecipeVerb)
 @click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; default: runs/NAME.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
-    help="Override a key, e.g. trainer.epochs=5; `delaytool recipes --keys` lists them.",
-)  # fmt: skip
-@click.option(
-    "--data", help="Data to learn from; short for --set data.source=…. With --resume: where the run's data are now."
-)
-@click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=….")
-@click.option("--seed", type=int, help="Seed of the run; short for --set seed=….")
-@click.option(
-    "--protocol",
-    type=click.Choice(["honest", "paper", "fixed", "cross-validated"]),
-    help="Choose the best epoch on validation (honest, the default), on the test part (paper), or by folds, and train "
-    "on all to that epoch (cross-validated); or choose none: train on all and take the last (fixed).",
-)
-@click.option(
-    "--gradient-checkpointing", is_flag=True, help="Use less memory and more time; sets trainer.gradient_checkpointing."
-)
+@setting_options
 @click.option(
     "--target", metavar="CHIP",
     help="Check before training that the network fits; default: trainer.quantize, else loihi2. Or a TOML file.",
@@ -56,12 +82,7 @@ from delaytool.commands.recipe_verb import RecipeVerb
 def command(
     recipe: str | None,
     output: Path | None,
-    overrides: tuple[str, ...],
-    data: str | None,
-    max_delay: int | None,
-    seed: int | None,
-    protocol: str | None,
-    gradient_checkpointing: bool,
+    settings: Settings,
     target: str | None,
     strict: bool,
     jobs: int | None,
@@ -77,33 +98,21 @@ def command(
     from delaytool.experiments.cross_validation.begin import begun_folds
     from delaytool.trainer.experiment_logs import LOGS
     from delaytool.trainer.loop import train
-    from delaytool.trainer.recipe import load_recipe, override_of
+    from delaytool.trainer.recipe import load_recipe
     from delaytool.trainer.reporter import Reporters
 
     if resume is not None:
-        if (
-            recipe
-            or output
-            or overrides
-            or any(value is not None for value in (max_delay, seed, protocol))
-            or gradient_checkpointing
-            or dry_run
-        ):
+        if recipe or output or dry_run or replace(settings, data=None).all():
             raise click.UsageError(
                 "--resume goes on with the run as it began; leave out the recipe and other options (but --data, for "
                 "data that have moved)"
             )
         folder, loaded = resume, None
         in_folds = begun_folds(resume)
-        if in_folds is not None and data is not None:
+        if in_folds is not None and settings.data is not None:
             raise click.UsageError("--data: folds go on with the data where they began; leave it out")
     else:
-        refuse_key_given_twice(overrides)
-        short = {"data.source": data, "model.max_delay": max_delay, "seed": seed, "protocol": protocol}
-        more = [override_of(key, value) for key, value in short.items() if value is not None]
-        if gradient_checkpointing:
-            more.append("trainer.gradient_checkpointing=true")
-        loaded = load_recipe(recipe or "digits", [*overrides, *more])
+        loaded = load_recipe(recipe or "digits", settings.all())
         folder = output or Path("runs") / loaded.name
         in_folds = loaded if loaded.needs_folds else None
     if jobs is not None and in_folds is None:
@@ -131,8 +140,8 @@ def command(
             if resume is None:
                 train(loaded, folder, reporter=reporter, check=check)
             else:
-                chip.data_moved_to = data
-                train(None, folder, resume=True, reporter=reporter, check=check, moved_to=data)
+                chip.data_moved_to = settings.data
+                train(None, folder, resume=True, reporter=reporter, check=check, moved_to=settings.data)
     except KeyboardInterrupt:
         moved = "" if resume is None or data is None else f" --data {quote(data)}"
         echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}{moved}", err=True)

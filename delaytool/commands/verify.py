@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,17 @@ import click
 
 from delaytool.commands.console import echo
 from delaytool.commands.idle_options import refuse_idle
+from delaytool.commands.max_drop_option import max_drop_option
+from delaytool.commands.option_groups import option_group
 from delaytool.commands.quiet import quiet_option
 from delaytool.runtime.backends import BACKENDS, BackendOptions
 from delaytool.verification.executor import EXECUTORS
 
 if TYPE_CHECKING:
-    from delaytool.experiments.verify_run import Verification
+    from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, Verification
+
+
+SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 class BackendOnSamples(click.ParamType):
@@ -35,15 +41,76 @@ class BackendOnSamples(click.ParamType):
         return name, int(count) if separator else None
 
 
+def _samples(data: str | None, split: str, samples: int | None) -> SampleChoice:
+    from delaytool.experiments.verify_run import SampleChoice
+
+    return SampleChoice(data, split, samples)
+
+
+def _executor(executor: str, executor_address: str | None, workers: int | None) -> ExecutorChoice:
+    from delaytool.experiments.verify_run import ExecutorChoice
+
+    if executor == "local" and (executor_address or workers):
+        raise click.UsageError("--executor-address and --workers need --executor dask; add it")
+    if executor_address and workers:
+        raise click.UsageError("--executor-address names a cluster with workers of its own; leave out --workers")
+    return ExecutorChoice(executor, executor_address, workers)
+
+
+def _host(given: tuple[str, ...]) -> dict[str, object]:
+    """`key=value` settings as keywords of `runtime.backends.loihi.Host`."""
+    texts, numbers = ("address", "board", "partition", "generation"), ("input_latency", "output_latency")
+    host: dict[str, object] = {}
+    for setting in given:
+        key, _, value = setting.partition("=")
+        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdigit()):
+            raise click.BadParameter(f"{setting!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
+        host[key] = int(value) if key in numbers else value
+    return host
+
+
+sample_options = option_group(
+    "samples", _samples,
+    click.option("--data", metavar="SOURCE",
+                 help="Samples to run: a source or path, or 'recorded' for the data that the file names. Default: "
+                 "recorded, if they are built in."),
+    click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
+                 help="Part of the data to run."),
+    click.option("--samples", type=click.IntRange(min=1), help="Run only this many samples, evenly spaced."),
+)  # fmt: skip
+drop_options = option_group(
+    "max_drop", lambda max_drop, no_drop: None if no_drop else max_drop,
+    max_drop_option,
+    click.option("--no-drop", is_flag=True, help="Compare bits only; the integers may cost any accuracy."),
+)  # fmt: skip
+simulator_options = option_group(
+    "simulators", lambda loihi_host, **options: BackendOptions(loihi_host=_host(loihi_host), **options),
+    click.option("--engine-method", type=click.Choice(["auto", "event", "batched"]), default="auto", show_default=True,
+                 help="How the engine runs; all methods give the same bits."),
+    click.option("--lava-python", metavar="PYTHON",
+                 help="Python interpreter with Lava installed, for the Lava backends."),
+    click.option("--lava-timeout", type=SECONDS, help="Seconds that Lava may take."),
+    click.option("--brian2loihi-python", metavar="PYTHON",
+                 help="An interpreter that has brian2-loihi, for that backend."),
+    click.option("--brian2loihi-timeout", type=SECONDS, help="Seconds that brian2-loihi may take."),
+    click.option("--loihi-host", multiple=True, metavar="KEY=VALUE",
+                 help="Setting of the loihi2 backend; may be repeated. Keys: board, partition, address, generation, "
+                 "input_latency, output_latency."),
+)  # fmt: skip
+executor_options = option_group(
+    "executor", _executor,
+    click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
+                 help="Where samples run."),
+    click.option("--executor-address", metavar="ADDRESS",
+                 help="A Dask scheduler (tcp://host:8786); default: local workers."),
+    click.option("--workers", type=click.IntRange(min=1),
+                 help="Local workers of --executor dask; default: one per core."),
+)  # fmt: skip
+
+
 @click.command("verify")
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option(
-    "--data", metavar="SOURCE",
-    help="Samples to run: a source or path, or 'recorded' for the data that the file names. Default: recorded, if they "
-    "are built in.",
-)  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
-              help="Part of the data to run.")  # fmt: skip
+@sample_options
 @click.option(
     "--backend",
     type=click.Choice(list(BACKENDS)),
@@ -68,60 +135,21 @@ class BackendOnSamples(click.ParamType):
     type=click.Path(path_type=Path),
     help="The trained run: compile its checkpoint again, compare every integer, and measure its float accuracy.",
 )
-@click.option("--samples", type=click.IntRange(min=1), help="Run only this many samples, evenly spaced.")
-@click.option(
-    "--max-drop",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="Points of accuracy that the integers may cost, 0 or more.",
-)
-@click.option("--no-drop", is_flag=True, help="Compare bits only; the integers may cost any accuracy.")
-@click.option(
-    "--engine-method", type=click.Choice(["auto", "event", "batched"]), default="auto", show_default=True,
-    help="How the engine runs; all methods give the same bits.",
-)  # fmt: skip
-@click.option("--lava-python", metavar="PYTHON", help="Python interpreter with Lava installed, for the Lava backends.")
-@click.option("--lava-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that Lava may take.")
-@click.option("--brian2loihi-python", metavar="PYTHON", help="An interpreter that has brian2-loihi, for that backend.")
-@click.option(
-    "--brian2loihi-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that brian2-loihi may take."
-)
-@click.option(
-    "--loihi-host",
-    "host",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Setting of the loihi2 backend; may be repeated. Keys: board, partition, address, generation, input_latency, "
-    "output_latency.",
-)
-@click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where samples run.")
-@click.option(
-    "--executor-address", metavar="ADDRESS", help="A Dask scheduler (tcp://host:8786); default: local workers."
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Local workers of --executor dask; default: one per core.")
+@drop_options
+@simulator_options
+@executor_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @quiet_option()
 def command(
     network: Path,
-    data: str | None,
-    split: str,
+    samples: SampleChoice,
     backend: str,
     against: tuple[tuple[str, int | None], ...],
     with_torch: bool,
     run: Path | None,
-    samples: int | None,
-    max_drop: float,
-    no_drop: bool,
-    engine_method: str,
-    lava_python: str | None,
-    lava_timeout: float | None,
-    brian2loihi_python: str | None,
-    brian2loihi_timeout: float | None,
-    host: tuple[str, ...],
-    executor: str,
-    executor_address: str | None,
-    workers: int | None,
+    max_drop: float | None,
+    simulators: BackendOptions,
+    executor: ExecutorChoice,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -133,32 +161,20 @@ def command(
     what the integers cost is not known; 130, interrupted; 141, the output was closed by its reader.
     """
     from delaytool.commands.warnings import show_warnings
-    from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, VerifyRequest, verify_network
+    from delaytool.experiments.verify_run import VerifyRequest, verify_network
     from delaytool.progress import StepBars
 
-    if executor == "local" and (executor_address or workers):
-        raise click.UsageError("--executor-address and --workers need --executor dask; add it")
-    if executor_address and workers:
-        raise click.UsageError("--executor-address names a cluster with workers of its own; leave out --workers")
-    _refuse_idle_options({backend, *(name for name, _ in against)}, no_drop)
+    _refuse_idle_options({backend, *(name for name, _ in against)}, no_drop=max_drop is None)
     request = VerifyRequest(
         network=network,
-        samples=SampleChoice(data, split, samples),
+        samples=samples,
         backends=(backend, *dict.fromkeys(name for name, _ in against)),
         few={name: count for name, count in against if count is not None},
         with_torch=with_torch,
         run=run,
-        max_drop=None if no_drop else max_drop,
-        options=BackendOptions(
-            announce=None if quiet else lambda line: echo(line, err=True),
-            engine_method=engine_method,
-            lava_python=lava_python,
-            lava_timeout=lava_timeout,
-            loihi_host=_host(host),
-            brian2loihi_python=brian2loihi_python,
-            brian2loihi_timeout=brian2loihi_timeout,
-        ),
-        executor=ExecutorChoice(executor, executor_address, workers),
+        max_drop=max_drop,
+        options=replace(simulators, announce=None if quiet else lambda line: echo(line, err=True)),
+        executor=executor,
     )
     with StepBars(not (as_json or quiet)) as progress:
         result = verify_network(request, progress)
@@ -178,7 +194,7 @@ def _refuse_idle_options(backends: set[str], no_drop: bool) -> None:
         (("engine_method",), ("engine",)),
         (("lava_python", "lava_timeout"), ("lava", "lava-cached")),
         (("brian2loihi_python", "brian2loihi_timeout"), ("brian2loihi",)),
-        (("host",), ("loihi2",)),
+        (("loihi_host",), ("loihi2",)),
     ):
         if not backends & set(needed):
             refuse_idle(*names, why=f"{' and '.join(sorted(backends))} run, not {' or '.join(needed)}")
@@ -235,15 +251,3 @@ def _print(path: Path, result: Verification) -> None:
 def format_drop(drop: float) -> str:
     """'cost 0.28' or 'gain 0.28'."""
     return f"cost {drop:.2f}" if drop >= 0 else f"gain {-drop:.2f}"
-
-
-def _host(given: tuple[str, ...]) -> dict[str, object]:
-    """`key=value` settings as keywords of `runtime.backends.loihi.Host`."""
-    texts, numbers = ("address", "board", "partition", "generation"), ("input_latency", "output_latency")
-    host: dict[str, object] = {}
-    for setting in given:
-        key, _, value = setting.partition("=")
-        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdigit()):
-            raise click.BadParameter(f"{setting!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
-        host[key] = int(value) if key in numbers else value
-    return host

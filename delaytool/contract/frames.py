@@ -1,4 +1,4 @@
-"""The check of input frames that every backend makes."""
+"""Input frames: the check that every backend makes, and their length."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def checked_frames(encoding: InputEncoding, frames: Any) -> np.ndarray:
     frames = np.ascontiguousarray(frames, dtype=np.uint8)
     # To numba a read-only array is another type, which would be compiled for anew.
     return frames if frames.flags.writeable else frames.copy()
+
+
+def padded_input(frames: np.ndarray, n_steps: int) -> np.ndarray:
+    """Frames (sample, time, channel) lengthened with silence, or cut, to (sample, n_steps, channel)."""
+    given = frames.shape[1]
+    if given >= n_steps:
+        return frames[:, :n_steps]
+    return np.pad(frames, ((0, 0), (0, n_steps - given), (0, 0)))
 
 
 def checked_frame(encoding: InputEncoding, frame: Any) -> np.ndarray:

@@ -55,6 +55,22 @@ def check_target(network: NetworkParts) -> None:
         )
 
 
+def check_limits(network: NetworkParts, target: Target, quantized_for: Target | None = None) -> None:
+    """Raise ExportError, which names layer, value, limit and way out, where finished integers exceed a target's limits.
+
+    quantized_for: the target through whose integers the network was trained, if any, which decides the way out.
+    """
+    broken = first_violation(network, target)
+    if broken is None:
+        return
+    if quantized_for is None or quantized_for.name == target.name:
+        raise ExportError(broken)
+    raise ExportError(
+        f"the run was trained through {quantized_for.name}'s integers, which {target.name} does not hold ({broken}); "
+        f"export with --target {quantized_for.name}, or train with --set trainer.quantize={target.name}"
+    )
+
+
 def first_violation(network: NetworkParts, target: Target) -> str | None:
     """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
     return next(_violations(network, target), None)
@@ -75,16 +91,33 @@ def placement(network: NetworkParts, layer: IntegerLayer, target: Target) -> Pla
 
 def synapse_bytes(group: Synapses, target: Target) -> int:
     """Estimated memory of one group: weight, delay and, where sparse, target of each synapse, in 64-bit units."""
-    each = target.limits.weight_bits + _bits_for(int(group.delay.max(initial=0)))
-    if isinstance(group, SparseSynapses):
-        each += _bits_for(group.n_out - 1)
-        stored = group.n_synapses
-    else:
-        stored = group.weight.size
-    return 8 * math.ceil(stored * each / 64)
+    is_matrix = not isinstance(group, SparseSynapses)
+    stored = group.weight.size if is_matrix else group.n_synapses
+    return stored_bytes(stored, int(group.delay.max(initial=0)), group.shape[0], is_matrix, target)
 
 
-def _bits_for(largest: int) -> int:
+def stored_bytes(stored: int, max_delay: int, n_out: int, is_matrix: bool, target: Target) -> int:
+    """The same of so many synapses to n_out neurons with delays up to max_delay."""
+    return packed_bytes(stored * bits_per_synapse(max_delay, n_out, is_matrix, target))
+
+
+def bits_per_synapse(max_delay: int, n_out: int, is_matrix: bool, target: Target) -> int:
+    """Weight and delay, and in a list the index of one of n_out targets.
+
+    >>> from delaytool.hw_configs import load_target
+    >>> bits_per_synapse(24, 256, True, load_target("loihi2")), bits_per_synapse(24, 256, False, load_target("loihi2"))
+    (13, 21)
+    """
+    return target.limits.weight_bits + bits_for(max_delay) + (0 if is_matrix else bits_for(n_out - 1))
+
+
+def packed_bytes(bits: int) -> int:
+    """Bytes of so many bits in units of 64."""
+    return 8 * math.ceil(bits / 64)
+
+
+def bits_for(largest: int) -> int:
+    """Bits of an unsigned integer up to `largest`: 0 for 0, 1 for 1, 6 for 62."""
     return max(0, largest).bit_length()
 
 

@@ -1,4 +1,4 @@
-"""How far a layer's sums and currents can go, for any input at all.
+"""How far a layer's sums, currents and membranes can go, for any input at all.
 
 payloads   the largest value that a spike of each population carries, in the order in which synapse groups number their
            sources: the input (`InputEncoding.max_payload`), then every layer (1)
@@ -7,6 +7,7 @@ payloads   the largest value that a spike of each population carries, in the ord
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,7 +62,70 @@ def check_accumulators(layer: IntegerLayer, payloads: Sequence[int]) -> None:
     """Raise NetworkError where one step's sum can leave the 32 bits in which backends hold it."""
     largest = largest_input(layer, payloads)
     require(
-        (largest << STATE_SHIFT) + _current_reach(layer, largest) + 2 * STATE_LIMIT <= ACCUMULATOR_LIMIT,
+        _accumulator_reach(layer, largest) <= ACCUMULATOR_LIMIT,
         f"layer {layer.name}: one step's input can reach {largest}, beyond what 32-bit accumulators hold; "
         "export with smaller weight exponents or a smaller max_count",
+    )
+
+
+def _accumulator_reach(layer: IntegerLayer, largest: int) -> int:
+    return (largest << STATE_SHIFT) + _current_reach(layer, largest) + 2 * STATE_LIMIT
+
+
+@dataclass(frozen=True)
+class StateBounds:
+    """In units of u and v.
+
+    accumulator   the largest value that a backend holds on the way to a step's u
+    current       largest |u| before the wrap
+    membrane      largest |v| before the clip, as if the layer never reset
+    highest       largest v, likewise
+    threshold     what v must exceed to fire
+    """
+
+    accumulator: float
+    current: float
+    membrane: float
+    highest: float
+    threshold: int
+
+    @property
+    def fits_accumulators(self) -> bool:
+        """No sum can leave 32 bits: `check_accumulators` admits the layer."""
+        return self.accumulator <= ACCUMULATOR_LIMIT
+
+    @property
+    def no_wrap(self) -> bool:
+        """No current can wrap."""
+        return self.current < STATE_LIMIT
+
+    @property
+    def never_fires(self) -> bool:
+        """The membrane can neither exceed the threshold nor be clipped."""
+        return self.no_wrap and self.highest <= self.threshold and self.membrane < STATE_LIMIT
+
+    def grown(self, factor: float) -> StateBounds:
+        """What would be so of currents and membranes if every sum were that much larger."""
+        return replace(
+            self, current=self.current * factor, membrane=self.membrane * factor, highest=self.highest * factor
+        )
+
+
+def state_bounds(layer: IntegerLayer, payloads: Sequence[int]) -> StateBounds:
+    """The exact bounds of one step's input, summed over time as geometric series of the two decays.
+
+    Rounding is toward zero, so it only makes states smaller.
+    """
+    low, high = input_bounds(layer, payloads)
+    largest = int(max(high.max(), -low.min()))
+    gain = (1 << STATE_SHIFT) * DECAY_UNITY / (layer.du + 1)
+    leak = DECAY_UNITY / layer.dv if layer.dv else float("inf")
+    top = float(max((high * gain + layer.bias).max(), 0.0)) * leak
+    bottom = float(max((-low * gain - layer.bias).max(), 0.0)) * leak
+    return StateBounds(
+        accumulator=float(_accumulator_reach(layer, largest)),
+        current=float(largest) * gain,
+        membrane=max(top, bottom),
+        highest=top,
+        threshold=layer.threshold << STATE_SHIFT,
     )

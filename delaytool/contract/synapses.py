@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,8 +10,50 @@ from delaytool.contract.checks import check_range, exact_integer, frozen_integer
 from delaytool.errors import NetworkError
 
 
+class _SynapseGroup:
+    """What both forms have in common."""
+
+    source: int
+    weight: np.ndarray
+    delay: np.ndarray
+    exponent: int
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two groups store the same numbers in the same form."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(np.array_equal(value, getattr(other, name)) for name, value in vars(self).items())
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.exponent, self.shape, self.n_synapses))
+
+    def __repr__(self) -> str:
+        """Sizes, not arrays."""
+        longest = int(self.delay.max()) if self.delay.size else 0
+        return (
+            f"{type(self).__name__}(source={self.source}, shape={self.shape}, {self.n_synapses} synapses, "
+            f"delays to {longest}, exponent={self.exponent})"
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_out, n_in)."""
+        raise NotImplementedError
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses that do something: those whose weight is not zero."""
+        return int(np.count_nonzero(self.weight))
+
+    def _check_numbers(self, where: str, names: tuple[str, ...]) -> None:
+        for name in names:
+            value = exact_integer(where, name, getattr(self, name))
+            object.__setattr__(self, name, value)
+            check_range(where, name, value, 0, np.iinfo(np.int32).max)
+
+
 @dataclass(frozen=True, eq=False)
-class DenseSynapses:
+class DenseSynapses(_SynapseGroup):
     """A synapse from every neuron of `source` to every neuron of the layer.
 
     source     0: the network's input; k >= 1: layer k - 1 of `IntegerNetwork.layers`
@@ -26,7 +68,7 @@ class DenseSynapses:
     exponent: int = 0
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "dense synapses", ("source", "exponent"))
+        self._check_numbers("dense synapses", ("source", "exponent"))
         object.__setattr__(self, "weight", frozen_integers(self.weight, np.int32, "weight"))
         object.__setattr__(self, "delay", frozen_integers(self.delay, np.int32, "delay"))
         require(self.weight.ndim == 2, f"dense synapses: weight has shape {self.weight.shape}, not (n_out, n_in)")
@@ -35,23 +77,9 @@ class DenseSynapses:
             f"dense synapses: delay has shape {self.delay.shape}, weight has {self.weight.shape}; they must agree",
         )
 
-    def __eq__(self, other: object) -> bool:
-        return _equal(self, other)
-
-    def __hash__(self) -> int:
-        return hash((self.source, self.exponent, self.shape, self.n_synapses))
-
-    def __repr__(self) -> str:
-        return _described(self)
-
     @property
     def shape(self) -> tuple[int, int]:
         return self.weight.shape[0], self.weight.shape[1]
-
-    @property
-    def n_synapses(self) -> int:
-        """Synapses that do something: those whose weight is not zero."""
-        return int(np.count_nonzero(self.weight))
 
     def listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(target, source neuron, weight, delay), one entry per synapse of nonzero weight."""
@@ -64,7 +92,7 @@ class DenseSynapses:
 
 
 @dataclass(frozen=True, eq=False)
-class SparseSynapses:
+class SparseSynapses(_SynapseGroup):
     """Synapses given one by one; a pair of neurons may have several, with different delays.
 
     source     as for DenseSynapses
@@ -84,7 +112,7 @@ class SparseSynapses:
     exponent: int = 0
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "sparse synapses", ("source", "exponent", "n_out", "n_in"))
+        self._check_numbers("sparse synapses", ("source", "exponent", "n_out", "n_in"))
         for name in ("target", "pre", "weight", "delay"):
             array = frozen_integers(getattr(self, name), np.int32, name)
             object.__setattr__(self, name, array)
@@ -99,22 +127,9 @@ class SparseSynapses:
                 worst = array.min() if array.min() < 0 else array.max()
                 raise NetworkError(f"sparse synapses: {name} {worst} is outside 0..{limit - 1}")
 
-    def __eq__(self, other: object) -> bool:
-        return _equal(self, other)
-
-    def __hash__(self) -> int:
-        return hash((self.source, self.exponent, self.shape, self.n_synapses))
-
-    def __repr__(self) -> str:
-        return _described(self)
-
     @property
     def shape(self) -> tuple[int, int]:
         return self.n_out, self.n_in
-
-    @property
-    def n_synapses(self) -> int:
-        return int(np.count_nonzero(self.weight))
 
     def listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(target, source neuron, weight, delay), one entry per synapse of nonzero weight."""
@@ -129,29 +144,6 @@ class SparseSynapses:
         if np.count_nonzero(weights) < weight.size:
             return None
         return DenseSynapses(self.source, weights, delays, self.exponent)
-
-
-def _check_numbers(group: DenseSynapses | SparseSynapses, where: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        value = exact_integer(where, name, getattr(group, name))
-        object.__setattr__(group, name, value)
-        check_range(where, name, value, 0, np.iinfo(np.int32).max)
-
-
-def _described(group: DenseSynapses | SparseSynapses) -> str:
-    """Sizes, not arrays."""
-    longest = int(group.delay.max()) if group.delay.size else 0
-    return (
-        f"{type(group).__name__}(source={group.source}, shape={group.shape}, {group.n_synapses} synapses, "
-        f"delays to {longest}, exponent={group.exponent})"
-    )
-
-
-def _equal(one: DenseSynapses | SparseSynapses, other: object) -> bool:
-    """Whether two groups store the same numbers in the same form."""
-    if type(one) is not type(other):
-        return NotImplemented
-    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
 
 
 Synapses = DenseSynapses | SparseSynapses

@@ -180,7 +180,6 @@ def load_for_evaluation(
     *,
     n_units: int | None = None,
     n_classes: int | None = None,
-    root: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> EventData | FrameData:
     """One part of `spec.source`, to evaluate a network on; the same samples that `load` with the same spec gives.
@@ -193,7 +192,7 @@ def load_for_evaluation(
     Raises as `load` does.
     """
     spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
-    reader = _Reader(spec, None if root is None else Path(root), progress, n_units)
+    reader = _Reader(spec, None, progress, n_units)
     return _checked(_evaluated(reader, split, n_classes), n_units, n_classes)
 
 

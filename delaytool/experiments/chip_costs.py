@@ -78,9 +78,9 @@ def measure_activity(
     data   a source or path; 'recorded': what the file names; None: that too, where it is built in
     Raises DataError, BackendError.
     """
+    from delaytool.contract.frames import padded_input
     from delaytool.experiments.verify_run import SampleChoice, load_samples
     from delaytool.runtime.backends import backend_named
-    from delaytool.runtime.trace import padded_input
 
     loaded = load_samples(network, path, SampleChoice(data, "test", samples), progress)
     trace = backend_named("engine")(network, loaded.frames)

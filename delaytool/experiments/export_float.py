@@ -40,8 +40,8 @@ def export_float(
     names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
     if saved.scales is not None:
         raise ExportError(
-            f"onnx: the run was trained through {saved.scales.target}'s integers and has no float network of its own; "
-            "export the integers with --target onnx"
+            f"onnx: the run was trained through {saved.scales.target.name}'s integers and has no float network of its "
+            "own; export the integers with --target onnx"
         )
     model = saved.float_network()
     # Compared with its spikes given out, then written as asked.

@@ -21,7 +21,7 @@ from delaytool.errors import ExportError
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path, export_run
 from delaytool.experiments.run import Run
 from delaytool.exporter.compile import export as export_delay_network
-from delaytool.exporter.compile_program import export_stages
+from delaytool.exporter.compile import export_stages
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.stages import Staged, stages_of
 from delaytool.quantization.float_simulation import simulate_float
@@ -153,7 +153,7 @@ def _export_run(
 ) -> IntegerNetwork:
     if calibration is None:
         options = ExportOptions(checkpoint=checkpoint, clip_delays=clip_delays)
-        network = export_run(run.path, chip, None, options, progress, splits=run.splits).network
+        network = export_run(run.path, chip, None, options, progress, data=run.data).network
         return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
     saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
     return export_delay_network(

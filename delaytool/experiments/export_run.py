@@ -41,13 +41,13 @@ def export_run(
     output: Path | None,
     options: ExportOptions | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    splits: Splits | None = None,
+    data: Splits | TrainingData | None = None,
 ) -> Export:
     """Compile a run's checkpoint for a chip, with the float network's predictions on the test samples.
 
     Calibrated on evenly spaced validation samples of the run's data; on training samples where there is no validation
     part, and where the protocol is 'paper', as validation may then be the test part. output None: the network is made
-    in memory only. splits: the run's data, where they are in memory. Raises DelaytoolError.
+    in memory only. data: the run's, where they are in memory. Raises DelaytoolError.
     """
     options = options or ExportOptions()
     source = checkpoint_path(run, options.checkpoint)
@@ -55,7 +55,7 @@ def export_run(
     recipe = saved.recipe
     if options.data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
-    loaded = load_data(recipe, saved.encoding, progress, splits)
+    loaded = load_data(recipe, saved.encoding, progress, data)
     calibrates = loaded.train if recipe.protocol == "paper" or loaded.validation is None else loaded.validation
     calibration = calibrates.frames.numpy()
     return export(

@@ -19,6 +19,7 @@ from delaytool.experiments.export_run import checkpoint_path
 from delaytool.printable import printable
 from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.loop import train as train_recipe
 from delaytool.trainer.recipe import Recipe, load_recipe, recipe_of_run, validated
@@ -29,8 +30,8 @@ from delaytool.trainer.run_folder import RunFolder
 class Run:
     """A training run in its folder; everything is read from there when it is asked for.
 
-    path     the folder
-    splits   its data, where they were given in memory
+    path   the folder
+    data   what it was trained on, where that was given in memory
 
     >>> run = train("digits", folder="runs/small", overrides={"model.hidden": [4], "trainer.epochs": 1})
     >>> run.recipe.model.hidden, len(run.metrics), run.encoding.n_channels
@@ -40,7 +41,7 @@ class Run:
     """
 
     path: Path
-    splits: Splits | None = None
+    data: Splits | TrainingData | None = None
 
     def __repr__(self) -> str:
         summary = self.summary
@@ -108,7 +109,8 @@ def train(
     data          None: what the recipe names; a string or path: a source, as `--data`; else data in memory: (frames,
                   labels), (events, labels), a torch Dataset or DataLoader, a tonic data set, or a dictionary of such
                   parts 'train', 'validation' and 'test' (see `delaytool.datasets.in_memory`). Parts that are missing
-                  are cut off as for a file
+                  are cut off as for a file. Frames that are ready (`delaytool.trainer.data.load_data`) are used as they
+                  are: many runs may share them
     folder        of the run; None: runs/NAME
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
     class_names   one for each class, of data in memory
@@ -130,7 +132,7 @@ def train(
     >>> len(run.metrics), run.encoding.n_channels, run.encoding.n_steps
     (2, 8, 20)
     """
-    splits = None
+    given: Splits | TrainingData | None = None
     if resume:
         if folder is None:
             raise RecipeError("resume goes on with a run; give its folder")
@@ -147,25 +149,27 @@ def train(
             moved_to = changes["source"]
             if loaded.needs_folds:
                 raise RecipeError("data: folds go on with the data where they began; leave it out")
-    elif isinstance(data, Splits):
-        splits, loaded = data, _with_data(loaded, {"source": MEMORY})
+    elif isinstance(data, Splits | TrainingData):
+        given, loaded = data, _with_data(loaded, {"source": MEMORY})
     elif data is not None:
         spec = DataSpec.from_recipe(loaded.model_dump(mode="json"), source=MEMORY)
-        given = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
-        splits = given.splits
+        read = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
+        given = read.splits
         if not resume:
-            changes = _as_given(loaded, given)
+            changes = _as_given(loaded, read)
             _refuse_other_values(loaded, changes, overrides or {})
             loaded = _with_data(loaded, changes)
     where = Path("runs") / loaded.name if folder is None else Path(folder)
     if loaded.needs_folds:
         from delaytool.experiments.cross_validation.train import cross_validate  # its queue is an extra
 
-        cross_validate(None if resume else loaded, where, resume=resume, jobs=jobs, reporter=reporter, splits=splits)
+        if isinstance(given, TrainingData):
+            raise RecipeError("protocol: 'cross-validated' cuts folds off samples; give the samples, not their frames")
+        cross_validate(None if resume else loaded, where, resume=resume, jobs=jobs, reporter=reporter, splits=given)
     else:
-        given_recipe = None if resume else loaded
-        train_recipe(given_recipe, where, resume=resume, reporter=reporter, splits=splits, moved_to=moved_to)
-    return Run(where, splits)
+        which = None if resume else loaded
+        train_recipe(which, where, resume=resume, reporter=reporter, data=given, moved_to=moved_to)
+    return Run(where, given)
 
 
 def _recipe(recipe: str | os.PathLike[str] | Recipe, overrides: Mapping[str, Any]) -> Recipe:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.contract.limits import placements
+from delaytool.contract.limits import check_limits
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import ExportError
-from delaytool.exporter.check_limits import check_limits
-from delaytool.exporter.layer_summary import LayerSummary, layer_summaries
-from delaytool.exporter.record import ExportRecord
-from delaytool.hw_configs import Target, load_target
-from delaytool.quantization.check_neurons import check_neurons
-from delaytool.quantization.choose_scale import choose_scale
+from delaytool.exporter.record import ExportRecord, LayerSummary, layer_summaries, recorded
+from delaytool.hw_configs import Target
+from delaytool.models.stages import NamedStage
+from delaytool.quantization.choose_scale import choose_scale, keep_scale
 from delaytool.quantization.choose_storage import choose_storage
+from delaytool.quantization.count_spikes import count_spikes
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_training import TrainedNetwork
-from delaytool.quantization.keep_scale import keep_scale
 from delaytool.quantization.merge_taps import merge_taps
-from delaytool.quantization.program import Program, program_of
+from delaytool.quantization.program import Program
+from delaytool.quantization.program_of_network import exportable_program
+from delaytool.quantization.program_of_stages import program_of_stages
 from delaytool.quantization.quantize import quantize
 from delaytool.quantization.round_delays import round_delays
 from delaytool.quantization.scales import Scale
-from delaytool.version import __version__
+from delaytool.runtime.backends.torch import run_layer
+
+READOUTS = ("softmax-sum", "sum")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def export(
     clip_delays: bool = False,
     checkpoint: str | None = None,
     class_names: tuple[str, ...] = (),
-    provenance: dict[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
     """Compile a trained network for a target and write it to `path`, whole or not at all; None: nowhere.
@@ -62,30 +64,56 @@ def export(
     progress      called with (layer, scales tried, scales to try)
     A network that was trained through a chip's integers keeps its scales: none is tried. Raises ExportError.
     """
-    program = passes_in_floats(model, encoding, target, clip_delays)
+    program = passes_in_floats(exportable_program(model, encoding), target, clip_delays)
     if program.quantized_for is None:
-        program = choose_scale(program, target, calibration, progress)
+        program = choose_scale(program, target, calibration, run_layer, progress)
+    else:
+        program = keep_scale(program, model, calibration, run_layer)
     network = passes_in_integers(program, target)
-    if program.quantized_for is not None:
-        program = keep_scale(program, model, network, calibration)
-    layers = layer_summaries(program, network, placements(network, target), target)
-    scales = tuple(layer.scale for layer in program.layers if layer.scale is not None)
-    network = replace(
-        network,
-        export=ExportRecord(checkpoint, clip_delays, scales, len(calibration)).as_dict(),
-        class_names=class_names,
-        provenance={
-            "tool": f"delaytool {__version__}",
-            **(provenance or {}),
-            "calibration_samples": len(calibration),
-            "quantized_for": program.quantized_for,
-            "trained_through": program.quantized_for,  # the former key, for one more version
-            "layers": [layer.as_dict() for layer in layers],
-        },
+    layers = layer_summaries(program, network, target)
+    quantized_for = None if program.quantized_for is None else program.quantized_for.name
+    network = recorded(
+        replace(network, class_names=class_names),
+        ExportRecord(checkpoint, clip_delays, program.scales, len(calibration)),
+        layers,
+        # 'trained_through' is the former key, for one more version
+        {**(provenance or {}), "quantized_for": quantized_for, "trained_through": quantized_for},
     )
     if path is not None:
         network.save(path)
-    return Export(network, layers, program.quantized_for)
+    return Export(network, layers, quantized_for)
+
+
+def export_stages(
+    stages: Iterable[NamedStage],
+    encoding: InputEncoding,
+    target: Target,
+    calibration: np.ndarray,
+    *,
+    readout: str = "softmax-sum",
+    clip_delays: bool = False,
+    class_names: tuple[str, ...] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Export:
+    """Compile the stages of a network that is no DelayNetwork for a target, in memory.
+
+    readout   how the class is read from the last membrane: 'softmax-sum' or 'sum' over all steps. Where the last
+              neurons fire, their spikes are counted instead
+    The other arguments are those of `export`. Raises ExportError.
+    """
+    if readout not in READOUTS:
+        raise ExportError(f"readout {readout!r} is unknown; choose one of {', '.join(READOUTS)}")
+    program = passes_in_floats(program_of_stages(stages, encoding), target, clip_delays)
+    program = choose_scale(program, target, calibration, run_layer, progress)
+    network = passes_in_integers(program, target)
+    layers = layer_summaries(program, network, target)
+    if program.layers[-1].threshold is not None:
+        network = choose_storage(count_spikes(network, target), target)
+        check_limits(network, target)
+    else:
+        network = replace(network, readout=replace(network.readout, method=readout))
+    record = ExportRecord(None, clip_delays, program.scales, len(calibration))
+    return Export(recorded(replace(network, class_names=class_names), record, layers, {}), layers)
 
 
 def compile_with_scales(
@@ -101,7 +129,7 @@ def compile_with_scales(
     Needs no calibration data, writes nothing. A network that was trained through a chip's integers has its own scales.
     Raises ExportError where it does not compile to such a network.
     """
-    program = passes_in_floats(model, encoding, target, clip_delays)
+    program = passes_in_floats(exportable_program(model, encoding), target, clip_delays)
     if program.quantized_for is None:
         if len(scales) != len(program.layers):
             raise ExportError(f"{len(scales)} layers have scales, the checkpoint has {len(program.layers)} layers")
@@ -110,18 +138,16 @@ def compile_with_scales(
     return passes_in_integers(program, target)
 
 
-def passes_in_floats(model: TrainedNetwork, encoding: InputEncoding, target: Target, clip_delays: bool) -> Program:
+def passes_in_floats(program: Program, target: Target, clip_delays: bool) -> Program:
     """The passes before layers need their scales."""
-    check_neurons(model.config)
-    program = program_of(model, encoding)
     program = fold_batch_norm(program)
     program = round_delays(program, target, clip=clip_delays)
     return merge_taps(program)
 
 
 def passes_in_integers(program: Program, target: Target) -> IntegerNetwork:
-    """The passes after every layer has its scale. Integers that were trained stay what they are on any target."""
-    rounding = target if program.quantized_for is None else load_target(program.quantized_for)
-    network = replace(quantize(program, rounding), target=target.name)
+    """The passes after every layer has its scale."""
+    network = quantize(program, target)
     network = choose_storage(network, target)
-    return check_limits(network, target, program.quantized_for)
+    check_limits(network, target, program.quantized_for)
+    return network

@@ -13,9 +13,9 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.files import atomic_path
 from delaytool.formats.onnx.float_sequence import FloatStage, FloatSynapses, float_model
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.quantization.check_neurons import check_neurons
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
-from delaytool.quantization.program import Program, program_of
+from delaytool.quantization.program import Program
+from delaytool.quantization.program_of_network import exportable_program
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def write_float_onnx(
     trace   the graph gives out spikes and membranes too
     Raises ExportError for neurons that the graph does not have, MissingExtraError without onnx.
     """
-    check_neurons(model.config)
-    program = fold_batch_norm(program_of(model, encoding))
+    program = fold_batch_norm(exportable_program(model, encoding))
     made = float_model(encoding, float_stages(program), classes, trace=trace)
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(made.SerializeToString(deterministic=True))

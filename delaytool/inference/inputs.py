@@ -145,11 +145,9 @@ def _of_events(network: IntegerNetwork, data: EventData, source: str, labeled: b
     return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None)
 
 
-def _of_values(
-    network: IntegerNetwork, data: FrameData, source: str, notes: tuple[str, ...] = (), labeled: bool = False
-) -> Frames:
+def _of_values(network: IntegerNetwork, data: FrameData, source: str, notes: tuple[str, ...] = ()) -> Frames:
     frames = frames_of(data, network.encoding)
-    return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None, (notes,) * len(data))
+    return Frames(source, frames, np.arange(len(data)), None, (notes,) * len(data))
 
 
 def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.limits import bits_per_synapse, packed_bytes
 from delaytool.hw_configs import Target
-from delaytool.mapping.memory import bits_per_synapse, loihi1_axon_bytes, packed_bytes
+from delaytool.mapping.memory import loihi1_axon_bytes
 from delaytool.mapping.shape import GroupShape, LayerShape, NetworkShape
 
 # More than this is on no chip: the number is reported, the cores are not laid out.

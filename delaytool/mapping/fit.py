@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from delaytool.contract.limits import bits_for, bits_per_synapse, packed_bytes
 from delaytool.hw_configs import Target
 from delaytool.mapping.cores import Packing, axons, pack
-from delaytool.mapping.memory import bits_for, bits_per_synapse, packed_bytes
 from delaytool.mapping.shape import LayerShape, NetworkShape
 
 # Whether exceeding a limit is an error: it is the chip's; it depends on the data; it is another chip's figure.

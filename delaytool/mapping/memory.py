@@ -11,38 +11,11 @@ How Loihi 2 packs synapses is not public. Two formulas bound what it may take:
 
 from __future__ import annotations
 
-import math
-
+from delaytool.contract.limits import bits_for, packed_bytes
 from delaytool.hw_configs import Target
 
-UNIT_BITS = 64
 BLOCK_SYNAPSES = 64
 BLOCK_HEADER_BITS = 10
-
-
-def bits_for(largest: int) -> int:
-    """Bits of an unsigned integer up to `largest`: 0 for 0, 1 for 1, 6 for 62."""
-    return max(0, largest).bit_length()
-
-
-def bits_per_synapse(max_delay: int, n_out: int, is_matrix: bool, target: Target) -> int:
-    """Weight and delay, and in a list the index of one of n_out targets.
-
-    >>> from delaytool.hw_configs import load_target
-    >>> bits_per_synapse(24, 256, True, load_target("loihi2")), bits_per_synapse(24, 256, False, load_target("loihi2"))
-    (13, 21)
-    """
-    return target.limits.weight_bits + bits_for(max_delay) + (0 if is_matrix else bits_for(n_out - 1))
-
-
-def stored_bytes(stored: int, max_delay: int, n_out: int, is_matrix: bool, target: Target) -> int:
-    """Bytes of `stored` synapses by the exporter's formula."""
-    return packed_bytes(stored * bits_per_synapse(max_delay, n_out, is_matrix, target))
-
-
-def packed_bytes(bits: int) -> int:
-    """Bytes of so many bits in units of 64."""
-    return 8 * math.ceil(bits / UNIT_BITS)
 
 
 def loihi1_axon_bytes(synapses: int, n_out: int, is_matrix: bool, target: Target) -> int:

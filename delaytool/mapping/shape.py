@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from delaytool.contract.limits import stored_bytes
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, Synapses
 from delaytool.hw_configs import Target
 from delaytool.mapping.design import Design
-from delaytool.mapping.memory import stored_bytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,23 +1,30 @@
-"""How many integer units 1.0 is worth, layer by layer, by measured agreement."""
+"""How many integer units 1.0 is worth, layer by layer, and how well the integers then follow the network.
+
+Scales are chosen by measured agreement. A network that was trained through a chip's integers has its own; how well they
+do is measured in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from delaytool.contract.reach import check_accumulators
-from delaytool.errors import ExportError, NetworkError
+from delaytool.contract.frames import checked_frames, padded_input
+from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.reach import state_bounds
+from delaytool.errors import ExportError
 from delaytool.hw_configs import Target
 from delaytool.quantization.float_simulation import simulate_float
+from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.quantization.program import FloatLayer, Program
 from delaytool.quantization.quantize import integer_layer
 from delaytool.quantization.scales import Scale
-from delaytool.quantization.state_bounds import state_bounds
-from delaytool.runtime.backends.torch import padded_frames, run_layer
 
 # Weight resolution against range: 1 keeps the largest weight inside, 2 clips at half of it. Measured, not assumed.
 STRETCHES = (1.0, 1.1, 1.25, 1.4, 1.6, 2.0, 2.5, 3.2)
@@ -27,10 +34,31 @@ COARSER = 8
 THRESHOLD_SHIFTS = (0.0, -0.02, -0.01, -0.005, 0.005, 0.01, 0.02)
 
 
+class SimulatedLayer(Protocol):
+    """spikes bool, v int32, each (sample, step, neuron)."""
+
+    @property
+    def spikes(self) -> Tensor: ...
+
+    @property
+    def v(self) -> Tensor: ...
+
+
+class LayerSimulation(Protocol):
+    """The integer contract's arithmetic of one layer over a whole run; `runtime.backends.torch.run_layer` is one.
+
+    sent       (sample, step, neuron) each: what the input and the layers before it sent, in their order
+    payloads   as for `contract.reach`
+    """
+
+    def __call__(self, layer: IntegerLayer, sent: Sequence[Tensor], payloads: Sequence[int], /) -> SimulatedLayer: ...
+
+
 def choose_scale(
     program: Program,
     target: Target,
     frames: np.ndarray,
+    simulate_layer: LayerSimulation,
     progress: Callable[[str, int, int], None] | None = None,
     *,
     headroom: float = 1.0,
@@ -44,65 +72,107 @@ def choose_scale(
     From the input on, each layer is simulated in integers on the spikes of the integer layers before it, and compared
     with the rounded float network's spikes (of the readout: its membrane) in the same steps. Where there are scales at
     which, for any input, no current can wrap and the readout cannot reach its threshold, only those are tried.
-    Raises ExportError where not even the smallest scale fits the target, and where a layer never fires.
+    Raises ExportError where not even the smallest scale fits the target, and where a layer never fires, DataError for
+    frames that the encoding does not admit.
     """
-    wanted = simulate_float(program, frames)
-    _refuse_silence(program, wanted)
+    run = _IntegerRun(program, target, frames, simulate_layer)
+    floats = simulate_float(program, frames)
+    _refuse_silence(program, floats)
     chosen: list[FloatLayer] = []
-    sent = [padded_frames(torch.from_numpy(frames), program.chip_steps)]
-    for index in range(len(program.layers)):
-        best = _choose(program, index, target, sent, wanted[index], progress, headroom)
-        chosen.append(best)
-        sent.append(run_layer(integer_layer(best, index, target), sent, program.payloads).spikes.float())
+    for index, (wanted, late) in enumerate(zip(floats, program.late, strict=True)):
+        candidates = _candidates(program, index, target, headroom)
+        chosen.append(_best(candidates, target, partial(run.measured, wanted=wanted, start=late), progress))
+        run.go_on(chosen[-1])
     return replace(program, layers=tuple(chosen))
 
 
-def _choose(
-    program: Program,
-    index: int,
+@torch.no_grad()
+def keep_scale(program: Program, model: TrainedNetwork, frames: np.ndarray, simulate_layer: LayerSimulation) -> Program:
+    """Measure how far the integers of a network that was trained through them are from it; its scales stay.
+
+    frames (sample, time, channel). The trainer's exact arithmetic and the integers are two programs: 0 is expected.
+    Raises DataError for frames that the encoding does not admit.
+    """
+    assert program.quantized_for is not None, "the network was trained in floats: choose_scale"
+    run = _IntegerRun(program, program.quantized_for, frames, simulate_layer)
+    spikes, membrane = model.traced(torch.from_numpy(frames))
+    # Spikes of every step of the chip's run; the readout's membrane within its window.
+    starts = (*(0 for _ in spikes), program.late[-1])
+    kept: list[FloatLayer] = []
+    for layer, wanted, start in zip(program.layers, (*spikes, membrane), starts, strict=True):
+        kept.append(run.measured(layer, wanted.transpose(0, 1), start))
+        run.go_on(layer)
+    return replace(program, layers=tuple(kept))
+
+
+class _IntegerRun:
+    """The integers of a program's layers on calibration frames, one layer after the other."""
+
+    def __init__(self, program: Program, target: Target, frames: np.ndarray, simulate_layer: LayerSimulation) -> None:
+        checked = padded_input(checked_frames(program.encoding, frames), program.chip_steps)
+        self._sent = [torch.from_numpy(checked).float()]
+        self._target, self._payloads, self._simulate_layer = target, program.payloads, simulate_layer
+
+    def measured(self, layer: FloatLayer, wanted: Tensor, start: int) -> FloatLayer:
+        """The next layer, with how far its integers are at its scale from what the float layer did.
+
+        wanted   (sample, step, neuron): spikes, or the readout's membrane, from the chip's step `start` on
+        """
+        trace = self._trace(layer)
+        during = slice(start, start + wanted.shape[1])
+        if layer.threshold is not None:
+            differing = float((trace.spikes[:, during] != (wanted > 0)).sum())
+            return replace(layer, disagreement=differing / max(1.0, float(wanted.sum())))
+        assert layer.scale is not None
+        membrane = trace.v[:, during].double() / layer.scale.state_unit
+        size = wanted.double().square().mean().sqrt().clamp(min=1e-12)
+        return replace(layer, disagreement=float((membrane - wanted).square().mean().sqrt() / size))
+
+    def go_on(self, layer: FloatLayer) -> None:
+        """To the layer that follows this one."""
+        self._sent.append(self._trace(layer).spikes.float())
+
+    def _trace(self, layer: FloatLayer) -> SimulatedLayer:
+        built = integer_layer(layer, len(self._sent) - 1, self._target)
+        return self._simulate_layer(built, self._sent, self._payloads)
+
+
+def _best(
+    candidates: Sequence[FloatLayer],
     target: Target,
-    sent: list[Tensor],
-    wanted: Tensor,
+    measured: Callable[[FloatLayer], FloatLayer],
     progress: Callable[[str, int, int], None] | None,
-    headroom: float,
 ) -> FloatLayer:
-    layer = program.layers[index]
-    candidates = list(_candidates(program, index, target, headroom))
-    if not candidates:
-        raise ExportError(
-            f"layer {layer.name}: no scale fits {target.name}: its largest weight is {np.abs(layer.weight).max():.4g}, "
-            f"its largest bias {np.abs(layer.bias).max():.4g}; retrain with more trainer.weight_decay, "
-            "or with model.bias and model.batch_norm set to false"
-        )
-
-    def measured(scale: Scale) -> FloatLayer:
-        tried.append(_measured(program, index, target, sent, wanted, scale))
-        if progress is not None:
-            progress(layer.name, len(tried), total)
-        return tried[-1]
-
+    """The candidate that disagrees least, with the threshold at which it disagrees least."""
+    name, fires = candidates[0].name, candidates[0].threshold is not None
+    total = len(candidates) + (2 + len(THRESHOLD_SHIFTS) if fires else 0)
     tried: list[FloatLayer] = []
-    total = len(candidates) + (0 if layer.threshold is None else 2 + len(THRESHOLD_SHIFTS))
-    best = min((measured(scale) for scale in candidates), key=_disagreement)
-    assert best.scale is not None
-    if layer.threshold is not None:
-        for threshold in _thresholds(best.scale, target):
-            measured(replace(best.scale, threshold=threshold))
+
+    def best_after(candidates: Iterable[FloatLayer]) -> FloatLayer:
+        for layer in candidates:
+            tried.append(measured(layer))
+            if progress is not None:
+                progress(name, len(tried), total)
+        return min(tried, key=lambda layer: layer.disagreement)
+
+    best = best_after(candidates)
+    if fires:
+        best = best_after(_other_thresholds(best, target))
     if progress is not None:
-        progress(layer.name, total, total)
-    return min(tried, key=_disagreement)
+        progress(name, total, total)
+    return best
 
 
-def _disagreement(layer: FloatLayer) -> float:
-    return layer.disagreement
+def _candidates(program: Program, index: int, target: Target, headroom: float) -> list[FloatLayer]:
+    """The layer with one scale per stretch: the finest that is proven safe, or else the coarsest that fits the target.
 
-
-def _candidates(program: Program, index: int, target: Target, headroom: float) -> Iterator[Scale]:
-    """One scale per stretch: the finest that is proven safe, or else the coarsest that fits the target."""
+    Raises ExportError where no scale fits.
+    """
     layer, limits = program.layers[index], target.limits
     largest = float(np.abs(layer.weight).max())
     if largest == 0:
         raise ExportError(f"layer {layer.name}: every weight is 0, so it has no input; train longer")
+    candidates = []
     for stretch in STRETCHES:
         fitting = []
         for power in range(limits.weight_exponent_max, -COARSER, -1):
@@ -111,44 +181,38 @@ def _candidates(program: Program, index: int, target: Target, headroom: float) -
             wish = limits.threshold_max if layer.threshold is None else round(per_unit * layer.threshold)
             if not 1 <= wish <= limits.threshold_max:
                 continue
-            scale = Scale(per_unit, exponent, wish)
+            candidate = replace(layer, scale=Scale(per_unit, exponent, wish))
             try:
-                built = integer_layer(replace(layer, scale=scale), index, target)
-                check_accumulators(built, program.payloads)
-            except (ExportError, NetworkError):  # a bias beyond the target's, a sum beyond 32 bits
+                bounds = state_bounds(integer_layer(candidate, index, target), program.payloads)
+            except ExportError:  # a bias beyond the target's
                 continue
-            bounds = state_bounds(built, program.payloads).grown(headroom)
-            fitting.append(scale)
-            if bounds.no_wrap and (layer.threshold is not None or bounds.never_fires):
+            if not bounds.fits_accumulators:
+                continue
+            fitting.append(candidate)
+            grown = bounds.grown(headroom)
+            if grown.no_wrap and (layer.threshold is not None or grown.never_fires):
                 break
-        if fitting:
-            yield fitting[-1]
+        candidates += fitting[-1:]
+    if not candidates:
+        raise ExportError(
+            f"layer {layer.name}: no scale fits {target.name}: its largest weight is {largest:.4g}, "
+            f"its largest bias {np.abs(layer.bias).max():.4g}; retrain with more trainer.weight_decay, "
+            "or with model.bias and model.batch_norm set to false"
+        )
+    return candidates
 
 
-def _thresholds(scale: Scale, target: Target) -> list[int]:
-    exact = scale.threshold
+def _other_thresholds(layer: FloatLayer, target: Target) -> Iterator[FloatLayer]:
+    assert layer.scale is not None
+    exact = layer.scale.threshold
     tried = {exact - 1, exact + 1, *(round(exact * (1 + shift)) for shift in THRESHOLD_SHIFTS)}
-    return sorted(value for value in tried - {exact} if 1 <= value <= target.limits.threshold_max)
+    for value in sorted(tried - {exact}):
+        if 1 <= value <= target.limits.threshold_max:
+            yield replace(layer, scale=replace(layer.scale, threshold=value))
 
 
-def _measured(
-    program: Program, index: int, target: Target, sent: list[Tensor], wanted: Tensor, scale: Scale
-) -> FloatLayer:
-    """The layer with this scale, and how far its integers are from the float layer."""
-    layer = replace(program.layers[index], scale=scale)
-    trace = run_layer(integer_layer(layer, index, target), sent, program.payloads)
-    late = program.late[index]
-    if layer.threshold is not None:
-        spikes = trace.spikes[:, late : late + wanted.shape[1]].float()
-        differing = float((spikes != wanted).sum()) / max(1.0, float(wanted.sum()))
-        return replace(layer, disagreement=differing)
-    membrane = trace.v[:, late : late + wanted.shape[1]].double() / scale.state_unit
-    error = float((membrane - wanted).square().mean().sqrt() / wanted.double().square().mean().sqrt().clamp(min=1e-12))
-    return replace(layer, disagreement=error)
-
-
-def _refuse_silence(program: Program, wanted: list[Tensor]) -> None:
-    for layer, spikes in zip(program.layers, wanted, strict=True):
+def _refuse_silence(program: Program, floats: list[Tensor]) -> None:
+    for layer, spikes in zip(program.layers, floats, strict=True):
         if layer.threshold is not None and not bool(spikes.any()):
             raise ExportError(
                 f"layer {layer.name}: it never fires on the calibration samples, so nothing reaches the readout; "

@@ -11,12 +11,14 @@ import torch
 from delaytool.contract.encoding import InputEncoding
 from delaytool.hw_configs import Target
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.quantization.choose_scale import choose_scale
+from delaytool.quantization.choose_scale import LayerSimulation, choose_scale
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps
-from delaytool.quantization.program import FloatLayer, program_of
+from delaytool.quantization.program import FloatLayer
+from delaytool.quantization.program_of_network import program_of_network
+from delaytool.quantization.quantize import bias_exponent_for
 from delaytool.quantization.round_delays import round_delays
-from delaytool.quantization.scales import IntegerScales, Scale, bias_exponent_for
+from delaytool.quantization.scales import IntegerScales, Scale
 
 # Training goes on: by these factors sums and biases may grow before they leave what was proven, or what the target
 # holds. Each scale tried is twice the next, so that more room would cost a whole bit more often.
@@ -29,18 +31,20 @@ def choose_training_scales(
     encoding: InputEncoding,
     target: Target,
     frames: np.ndarray,
+    simulate_layer: LayerSimulation,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> IntegerScales:
     """Scales of every layer as `choose_scale` finds them for the float network as it stands, to be kept from now on.
 
-    frames (sample, time, channel): to calibrate on. Raises ExportError where the target cannot hold the network.
+    frames (sample, time, channel), simulate_layer: as for `choose_scale`. Raises ExportError where the target
+    cannot hold the network.
     """
-    program = program_of(model, encoding)
+    program = program_of_network(model, encoding)
     program = fold_batch_norm(program)
     program = round_delays(program, target)
     program = merge_taps(program)
-    program = choose_scale(program, target, frames, progress, headroom=SUM_HEADROOM)
-    return IntegerScales(target.name, tuple(_with_bias_exponent(layer, target) for layer in program.layers))
+    program = choose_scale(program, target, frames, simulate_layer, progress, headroom=SUM_HEADROOM)
+    return IntegerScales(target, tuple(_with_bias_exponent(layer, target) for layer in program.layers))
 
 
 def _with_bias_exponent(layer: FloatLayer, target: Target) -> Scale:

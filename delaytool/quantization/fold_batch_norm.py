@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from delaytool.quantization.program import FloatLayer, Program
-from delaytool.quantization.scales import Normalization, folded
+from delaytool.quantization.program import BatchNorm, FloatLayer, Program
+
+
+def folded(weight: Tensor, bias: Tensor, norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """gamma (w x + b - mean) / sqrt(variance + eps) + beta, as one weight (n_out, ...) and one bias (n_out,)."""
+    factor = norm.gamma / torch.sqrt(norm.variance + norm.eps)
+    spread = factor.reshape(-1, *[1] * (weight.dim() - 1))
+    return weight * spread, (bias - norm.mean) * factor + norm.beta
 
 
 def fold_batch_norm(program: Program) -> Program:
@@ -19,12 +26,5 @@ def _folded(layer: FloatLayer) -> FloatLayer:
     norm = layer.batch_norm
     if norm is None:
         return layer
-    at_rest = Normalization(
-        gamma=torch.from_numpy(norm.gamma),
-        beta=torch.from_numpy(norm.beta),
-        mean=torch.from_numpy(norm.mean),
-        variance=torch.from_numpy(norm.variance),
-        eps=norm.eps,
-    )
-    weight, bias = folded(torch.from_numpy(layer.weight), torch.from_numpy(layer.bias), at_rest)
+    weight, bias = folded(torch.from_numpy(layer.weight), torch.from_numpy(layer.bias), norm)
     return replace(layer, weight=weight.numpy(), bias=bias.numpy(), batch_norm=None)

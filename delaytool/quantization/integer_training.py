@@ -24,17 +24,12 @@ from delaytool.models.delay_network import DelayNetwork, HiddenLayer
 from delaytool.models.delayed_linear import UNSET, DelayedLinear, Unset
 from delaytool.models.interpolation import single_taps
 from delaytool.models.neurons.loops import IntegerLifConstants
+from delaytool.quantization.fold_batch_norm import folded
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
-from delaytool.quantization.scales import (
-    IntegerScales,
-    Normalization,
-    Scale,
-    bias_mantissas,
-    folded,
-    membrane_decay,
-    merged_taps,
-    weight_steps,
-)
+from delaytool.quantization.merge_taps import merged_taps
+from delaytool.quantization.program import BatchNorm
+from delaytool.quantization.quantize import bias_mantissas, membrane_decay, weight_steps
+from delaytool.quantization.scales import IntegerScales, Scale
 
 
 class LayerIntegers(NamedTuple):
@@ -53,24 +48,11 @@ def layer_integers(synapses: DelayedLinear, norm: nn.BatchNorm1d | None, scale: 
     weight = synapses.connected_weight().double()
     bias = weight.new_zeros(len(weight)) if synapses.bias is None else synapses.bias.double()
     if norm is not None:
-        weight, bias = folded(weight, bias, normalization_of(norm))
+        weight, bias = folded(weight, bias, BatchNorm.of(norm))
     if weight.shape[2] > 1 and not synapses.config.whole_kernels:
         _, delay = single_taps(weight, synapses.delays, synapses.config.kernel_size)
         weight, _ = merged_taps(weight, delay)
     return LayerIntegers(weight_steps(weight, scale, limits), bias_mantissas(bias, scale, limits))
-
-
-def normalization_of(norm: nn.BatchNorm1d) -> Normalization:
-    """Batch norm with its running statistics, in float64."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    return Normalization(
-        gamma=norm.weight.double(),
-        beta=norm.bias.double(),
-        mean=norm.running_mean.double(),
-        variance=norm.running_var.double(),
-        eps=norm.eps,
-    )
 
 
 def constants_of(config: ModelConfig, scale: Scale, limits: Limits) -> IntegerLifConstants:
@@ -103,7 +85,7 @@ class IntegerTraining(nn.Module):
             raise ModelError(
                 f"{len(scales.scales)} integer scales for {network.config.n_layers} layers of neurons; give one each"
             )
-        self.network, self.scales, self.limits = network, scales, scales.limits
+        self.network, self.scales, self.limits = network, scales, scales.target.limits
 
     @property
     def config(self) -> ModelConfig:
@@ -177,7 +159,7 @@ def integer_scales(model: TrainedNetwork) -> IntegerScales | None:
 
 def quantized_for(model: TrainedNetwork) -> str | None:
     """The name of the target through whose integers a network is trained; None where it is trained in floats."""
-    return model.scales.target if isinstance(model, IntegerTraining) else None
+    return model.scales.target.name if isinstance(model, IntegerTraining) else None
 
 
 def chip_steps(config: ModelConfig, n_frames: int) -> tuple[int, int]:

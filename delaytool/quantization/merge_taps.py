@@ -6,9 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from delaytool.quantization.program import FloatLayer, Program
-from delaytool.quantization.scales import merged_taps
+
+
+def merged_taps(weight: Tensor, delay: Tensor) -> tuple[Tensor, Tensor]:
+    """Taps (..., taps) with equal delays added up in the first of them; (weights, which taps went into another)."""
+    taps = list(weight.unbind(-1))
+    delays = delay.unbind(-1)
+    gone = [torch.zeros_like(taps[0], dtype=torch.bool) for _ in taps]
+    for later in range(1, len(taps)):
+        for earlier in range(later):
+            same = (delays[earlier] == delays[later]) & ~gone[later]
+            taps[earlier] = taps[earlier] + torch.where(same, taps[later], 0.0)
+            gone[later] = gone[later] | same
+        taps[later] = torch.where(gone[later], 0.0, taps[later])
+    return torch.stack(taps, -1), torch.stack(gone, -1)
 
 
 def merge_taps(program: Program) -> Program:

@@ -8,31 +8,44 @@ import numpy as np
 from torch import Tensor, nn
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.quantization.integer_training import TrainedNetwork, float_network, integer_scales, normalization_of
+from delaytool.hw_configs import Target
 from delaytool.quantization.scales import Scale
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """float64, on the CPU, without gradients."""
+    return tensor.detach().cpu().double().numpy()
 
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Per-neuron arrays: out = gamma (in - mean) / sqrt(variance + eps) + beta."""
+    """Batch norm at rest, per neuron, float64 tensors: out = gamma (in - mean) / sqrt(variance + eps) + beta."""
 
-    gamma: np.ndarray
-    beta: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
+    gamma: Tensor
+    beta: Tensor
+    mean: Tensor
+    variance: Tensor
     eps: float
 
     @staticmethod
     def of(norm: nn.BatchNorm1d) -> BatchNorm:
-        """With its running statistics."""
-        at_rest = normalization_of(norm)
+        """With its running statistics; gradients reach its parameters."""
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         return BatchNorm(
-            gamma=_array(at_rest.gamma),
-            beta=_array(at_rest.beta),
-            mean=_array(at_rest.mean),
-            variance=_array(at_rest.variance),
-            eps=at_rest.eps,
+            gamma=norm.weight.double(),
+            beta=norm.bias.double(),
+            mean=norm.running_mean.double(),
+            variance=norm.running_var.double(),
+            eps=norm.eps,
         )
+
+    def detached(self) -> BatchNorm:
+        """On the CPU, without gradients."""
+        gamma, beta, mean, variance = (
+            tensor.detach().cpu() for tensor in (self.gamma, self.beta, self.mean, self.variance)
+        )
+        return BatchNorm(gamma, beta, mean, variance, self.eps)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Program:
     layers: tuple[FloatLayer, ...]
     steps: tuple[int, ...]
     late: tuple[int, ...]
-    quantized_for: str | None = None
+    quantized_for: Target | None = None
 
     @property
     def chip_steps(self) -> int:
@@ -97,44 +110,11 @@ class Program:
         return self.steps[-1] + self.late[-1]
 
     @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Those that layers have by now, in order."""
+        return tuple(layer.scale for layer in self.layers if layer.scale is not None)
+
+    @property
     def payloads(self) -> tuple[int, ...]:
         """Largest value that a spike of each population carries: of the input, then of every layer."""
         return (self.encoding.max_payload, *(1 for _ in self.layers))
-
-
-def program_of(model: TrainedNetwork, encoding: InputEncoding) -> Program:
-    """A trained network as arrays. The encoding's n_steps must be decided."""
-    network, scales = float_network(model), integer_scales(model)
-    config = network.config
-    n_frames = encoding.n_steps
-    assert n_frames is not None, "a trained network's encoding is resolved"
-    layers = []
-    names = network.layer_names()
-    taus = network.time_constants()
-    stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in network.hidden_layers()]
-    stages.append((network.readout, None, None))
-    for index, (synapses, norm, recurrent) in enumerate(stages):
-        weight = _array(synapses.connected_weight())
-        layers.append(
-            FloatLayer(
-                name=names[index],
-                weight=weight,
-                delay=_array(synapses.delays),
-                bias=np.zeros(len(weight)) if synapses.bias is None else _array(synapses.bias),
-                batch_norm=None if norm is None else BatchNorm.of(norm),
-                tau=taus[names[index]],
-                current_tau=config.current_tau,
-                threshold=config.threshold if index < len(network.hidden) else None,
-                scale=None if scales is None else scales.scales[index],
-                recurrent=None
-                if recurrent is None
-                else Recurrence(_array(recurrent.connected_weight()), _array(recurrent.delays)),
-            )
-        )
-    steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))
-    late = tuple(config.lateness_on_chip(index) for index in range(len(layers)))
-    return Program(encoding, tuple(layers), steps, late, None if scales is None else scales.target)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
 from delaytool.models.stages import NamedStage, Neurons, Norm, Synapses, padded
-from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
+from delaytool.quantization.fold_batch_norm import folded
+from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence, array_of
 
 
 @dataclass
@@ -81,7 +82,7 @@ def _layers(stages: Iterable[NamedStage]) -> list[_Layer]:
 def _float_layer(layer: _Layer, name: str, n_inputs: int) -> FloatLayer:
     synapses = layer.synapses
     neurons = layer.neurons or Neurons(tau=1.0, threshold=None)
-    weight = _array(synapses.weight)
+    weight = array_of(synapses.weight)
     if weight.ndim != 3 or weight.shape[1] != n_inputs:
         raise ExportError(
             f"module {layer.at}: its weights have shape {weight.shape}, (outputs, {n_inputs} inputs, taps) are needed; "
@@ -89,7 +90,7 @@ def _float_layer(layer: _Layer, name: str, n_inputs: int) -> FloatLayer:
         )
     norm = None if layer.norm is None else _batch_norm(layer.norm, layer.at, len(weight), neurons.gain)
     gain = neurons.gain if norm is None else 1.0
-    bias = np.zeros(len(weight)) if synapses.bias is None else gain * _array(synapses.bias)
+    bias = np.zeros(len(weight)) if synapses.bias is None else gain * array_of(synapses.bias)
     return FloatLayer(
         name=name,
         weight=gain * weight,
@@ -109,11 +110,10 @@ def _current_tau(layer: _Layer, neurons: Neurons) -> float:
         return layer.synapses.current_tau
     if layer.synapses.current_tau != 1:
         raise ExportError(f"module {layer.at}: its current decays, and so does that of its neurons; leave one out")
-    offset = np.zeros(1) if layer.synapses.bias is None else _array(layer.synapses.bias)
+    offset = np.zeros(1) if layer.synapses.bias is None else array_of(layer.synapses.bias)
     if layer.norm is not None:
-        # gamma (b - mean) / sqrt(variance + eps) + beta
         norm = _batch_norm(layer.norm, layer.at, len(layer.synapses.weight), 1.0)
-        offset = norm.gamma * (offset - norm.mean) / np.sqrt(norm.variance + norm.eps) + norm.beta
+        offset = folded(torch.zeros(len(norm.gamma), 1), torch.from_numpy(offset), norm)[1].numpy()
     if np.any(offset != 0):
         raise ExportError(
             f"module {layer.at}: its bias (or its norm's) passes through the neurons' decaying current, and a chip "
@@ -132,7 +132,7 @@ def _recurrence(layer: _Layer, neurons: Neurons, n_neurons: int) -> Recurrence |
             f"module {layer.at}: its current decays with {current_tau:g} steps, that of its neurons' recurrent spikes "
             f"with {within.current_tau:g}, and a chip's neuron has one current; give both the same current_tau"
         )
-    weight = _array(within.weight)
+    weight = array_of(within.weight)
     if weight.shape[:2] != (n_neurons, n_neurons):
         raise ExportError(
             f"module {layer.at}: the recurrent weights of its neurons have shape {weight.shape}, "
@@ -142,8 +142,8 @@ def _recurrence(layer: _Layer, neurons: Neurons, n_neurons: int) -> Recurrence |
 
 
 def _delays(synapses: Synapses, at: str) -> np.ndarray:
-    delay = np.broadcast_to(_array(synapses.delay), synapses.weight.shape).copy()
-    earliest = np.round(delay[_array(synapses.weight) != 0]).min(initial=0)
+    delay = np.broadcast_to(array_of(synapses.delay), synapses.weight.shape).copy()
+    earliest = np.round(delay[array_of(synapses.weight) != 0]).min(initial=0)
     if earliest < 0:
         raise ExportError(
             f"module {at}: it reads input {int(-earliest)} steps ahead of its time; pad its input by so many steps "
@@ -153,11 +153,9 @@ def _delays(synapses: Synapses, at: str) -> np.ndarray:
 
 
 def _batch_norm(norm: Norm, at: str, n_neurons: int, gain: float) -> BatchNorm:
-    gamma, beta = gain * _array(norm.gamma), gain * _array(norm.beta)
+    gamma, beta, mean, variance = (
+        tensor.detach().cpu().double() for tensor in (norm.gamma, norm.beta, norm.mean, norm.variance)
+    )
     if gamma.shape != (n_neurons,):
-        raise ExportError(f"module {at}: the norm behind it has {gamma.size} channels for {n_neurons} neurons")
-    return BatchNorm(gamma, beta, _array(norm.mean), _array(norm.variance), norm.eps)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()
+        raise ExportError(f"module {at}: the norm behind it has {len(gamma)} channels for {n_neurons} neurons")
+    return BatchNorm(gain * gamma, gain * beta, mean, variance, norm.eps)

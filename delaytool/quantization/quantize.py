@@ -1,40 +1,43 @@
-"""Weights, biases, decays and thresholds become the target's integers."""
+"""Weights, biases, decays and thresholds become the target's integers.
+
+One arithmetic for the exporter and for training through integers, elementwise in float64 and in one order, so that the
+exporter's integers are the trainer's, whatever the device.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from delaytool.contract.bounds import DECAY_UNITY
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.errors import ExportError
 from delaytool.hw_configs import Limits, Target
+from delaytool.models.differentiable import DifferentiableFunction
 from delaytool.quantization.program import FloatLayer, Program, Recurrence
-from delaytool.quantization.scales import (
-    Scale,
-    bias_exponent_for,
-    bias_mantissas,
-    current_decay,
-    membrane_decay,
-    weight_steps,
-)
+from delaytool.quantization.scales import Scale
 
 
 def quantize(program: Program, target: Target) -> IntegerNetwork:
     """The integer network of a program whose every layer has its scale.
 
+    Integers that were trained stay what they are on any target: they are rounded to what they were trained through.
     The readout's window is the part of the chip's run that the float readout summed over. Raises ExportError
     where a bias does not fit.
     """
     scale = program.layers[-1].scale
     assert scale is not None, "choose_scale comes first"
     stop = program.chip_steps
+    rounding = program.quantized_for or target
     return IntegerNetwork(
         encoding=program.encoding,
-        layers=tuple(integer_layer(layer, index, target) for index, layer in enumerate(program.layers)),
+        layers=tuple(integer_layer(layer, index, rounding) for index, layer in enumerate(program.layers)),
         readout=Readout("softmax-sum", scale.state_unit, start=program.late[-1], stop=stop),
         n_steps=stop,
         target=target.name,
@@ -144,3 +147,52 @@ def quantization_of(layer: FloatLayer, target: Target) -> Quantization:
     return Quantization(
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))), clipped_share=float(beyond.mean())
     )
+
+
+class _Nearest(DifferentiableFunction):
+    """The nearest integer (half to even) within low..high; the gradient passes, unless it would push further out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        beyond = x - x.clamp(low, high)
+        ctx.save_for_backward(beyond)
+        return x.round().clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (beyond,) = ctx.saved_tensors
+        return grad.masked_fill(grad * beyond < 0, 0.0), None, None
+
+
+def weight_steps(weight: Tensor, scale: Scale, limits: Limits) -> Tensor:
+    """Weights (float64) as multiples of the target's weight step, straight-through; beyond the range its end."""
+    step = limits.weight_step
+    exact = weight * (scale.per_unit / (1 << scale.exponent) / step)
+    return _Nearest.apply(exact, limits.weight_min // step, limits.weight_max // step)
+
+
+def bias_mantissas(bias: Tensor, scale: Scale, limits: Limits) -> Tensor:
+    """Biases (float64) as mantissas at the scale's own exponent, straight-through; beyond the range its end."""
+    assert scale.bias_exponent is not None, "bias_exponent_for comes first"
+    exact = bias * scale.state_unit / (1 << scale.bias_exponent)
+    return _Nearest.apply(exact, limits.bias_mantissa_min, limits.bias_mantissa_max)
+
+
+def bias_exponent_for(bias: Tensor, scale: Scale, limits: Limits, room: float = 1.0) -> int | None:
+    """The smallest exponent that holds `room` times every bias; None where none does."""
+    exact = bias * scale.state_unit * room
+    for exponent in range(limits.bias_exponent_min, limits.bias_exponent_max + 1):
+        mantissa = torch.round(exact / (1 << exponent))
+        if mantissa.min() >= limits.bias_mantissa_min and mantissa.max() <= limits.bias_mantissa_max:
+            return exponent
+    return None
+
+
+def current_decay(tau: float, limits: Limits) -> int:
+    """du of a leak of 1/tau; a tau of 1 is no filter."""
+    return min(max(round(DECAY_UNITY / tau) - 1, 0), limits.decay_max)
+
+
+def membrane_decay(tau: float, limits: Limits) -> int:
+    """dv of a leak of 1/tau."""
+    return min(round(DECAY_UNITY / tau), limits.decay_max)

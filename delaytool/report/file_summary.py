@@ -264,7 +264,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "sigma": "single taps on rounded delays" if saved.sigma is None else saved.sigma,
         "sizes": [saved.encoding.n_channels, *saved.recipe.model.hidden, saved.n_classes],
         "parameters": saved.float_network().n_parameters(),
-        "quantized_for": None if saved.scales is None else saved.scales.target,
+        "quantized_for": None if saved.scales is None else saved.scales.target.name,
         "input": _input(saved.encoding),
         "split": saved.split,
         "can_go_on": bool(saved.optimizers),

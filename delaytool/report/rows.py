@@ -37,7 +37,7 @@ EXPORT_HEADING_NOTES = {
 
 
 def export_rows(layers: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row per layer of an export (`exporter.layer_summary.LayerSummary` as a dictionary)."""
+    """One row per layer of an export (`exporter.record.LayerSummary` as a dictionary)."""
     return [
         (
             layer["name"],

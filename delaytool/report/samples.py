@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.frames import padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.runtime.backends import backend_named
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 SHOWN = 6
 WRONG_SHOWN = 3

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,34 @@ def find_interpreter(
             f"(or give another interpreter that has it with --{name}-python)"
         )
     return sys.executable
+
+
+def run_jobs(
+    jobs: Sequence[tuple[IntegerNetwork, np.ndarray]],
+    write: Callable[[Path, IntegerNetwork, np.ndarray], None],
+    run: Callable[[list[str], Path], None],
+    *,
+    name: str,
+    interpreter: str,
+) -> list[Trace]:
+    """The traces of networks on frames from one worker, which reads a folder per job and leaves `trace.npz` in it.
+
+    write   puts a job into its folder
+    run     starts the worker: the folders of the jobs that have samples, and the folder that it runs in
+    name    of the backend, and the interpreter that it runs under, for errors
+    Raises BackendError where the worker leaves no trace.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"delaytool-{name}-") as parent:
+        folders = [Path(parent) / str(number) for number in range(len(jobs))]
+        for folder, (network, frames) in zip(folders, jobs, strict=True):
+            folder.mkdir()
+            write(folder, network, frames)
+        busy = [folder for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
+        if busy:
+            run([str(folder) for folder in busy], Path(parent))
+            if not all((folder / "trace.npz").exists() for folder in busy):
+                raise BackendError(f"{name}: {interpreter} ended without an error but wrote no trace; is it a Python?")
+        return [read_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
 
 
 def run_child(command: list[str], folder: Path, timeout: float, *, name: str) -> tuple[int, str]:

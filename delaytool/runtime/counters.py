@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.frames import padded_input
 from delaytool.contract.network import IntegerNetwork
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 
 @dataclass(frozen=True)

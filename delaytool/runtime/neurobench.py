@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.frames import padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import SparseSynapses, Synapses
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 ELEMENT_BYTES = 4
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 # Input sums, spikes, u and v of one sample, 8 bytes each.
 MAX_SAMPLE_BYTES = 8 << 30

@@ -45,11 +45,3 @@ class Trace:
     def events(self) -> np.ndarray:
         """(sample, layer) int64: spikes fired."""
         return np.stack([layer.sum(axis=(1, 2), dtype=np.int64) for layer in self.spikes], axis=1)
-
-
-def padded_input(frames: np.ndarray, n_steps: int) -> np.ndarray:
-    """Frames (sample, time, channel) lengthened with silence, or cut, to (sample, n_steps, channel)."""
-    given = frames.shape[1]
-    if given >= n_steps:
-        return frames[:, :n_steps]
-    return np.pad(frames, ((0, 0), (0, n_steps - given), (0, 0)))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.errors import CheckpointError, ModelError, NetworkError, first_line
+from delaytool.errors import CheckpointError, ExportError, ModelError, NetworkError, first_line
 from delaytool.files import write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.torch_file import read_file, refuse_nan, unpickled
@@ -112,6 +112,8 @@ class Checkpoint:
             )
         except KeyError as error:
             raise CheckpointError(f"{path}: lacks {error}; {_DAMAGED}") from None
+        except ExportError as error:  # of the target that the integers are of
+            raise CheckpointError(f"{path}: {error}; or install the delaytool that wrote the checkpoint") from None
         except (NetworkError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be used ({first_line(error)}); {_DAMAGED}") from None
         _check_plain(checkpoint, path)

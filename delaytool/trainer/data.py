@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -83,13 +83,19 @@ def load_data(
     recipe: Recipe,
     encoding: InputEncoding | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    splits: datasets.Splits | None = None,
+    data: datasets.Splits | TrainingData | None = None,
 ) -> TrainingData:
     """Read, split and bin the recipe's data; `encoding` (a checkpoint's, already resolved) overrides the recipe's.
 
-    progress: called with (what, done, of how many) where reading takes long. splits: what is taken instead of reading
-    (`datasets.in_memory`). Raises DataError.
+    progress   called with (what, done, of how many) where reading takes long
+    data       what is taken instead of reading: samples (`datasets.in_memory`), or what an earlier call returned, whose
+               frames are used as they are
+    Raises DataError, also where such frames were made in another way than the recipe, or `encoding`, says.
     """
+    if isinstance(data, TrainingData):
+        _refuse_other_frames(data.encoding, encoding or recipe.data.encoding(data.encoding.n_units))
+        return data
+    splits = data
     if splits is None:
         spec = datasets.DataSpec.from_recipe(recipe.model_dump(mode="json"), encoding)
         splits = datasets.load(spec, progress=progress)
@@ -111,6 +117,16 @@ def load_data(
         warnings=splits.warnings,
         held_out=_held_out(splits),
     )
+
+
+def _refuse_other_frames(made: InputEncoding, wanted: InputEncoding) -> None:
+    for field in fields(InputEncoding):
+        value, other = getattr(made, field.name), getattr(wanted, field.name)
+        if other is not None and value != other:  # None: left to the data
+            raise DataError(
+                f"data: the frames were made with {field.name} {value}, the recipe has {other}; give frames that were "
+                "made for this recipe, or the samples themselves"
+            )
 
 
 def _held_out(splits: datasets.Splits) -> HeldOut | None:

@@ -26,22 +26,21 @@ class WandbReporter(Reporter):
     """Logs a run to Weights & Biases, as that is set up: its login, WANDB_MODE=offline, WANDB_DIR and the like.
 
     folder    the run's
-    project   of Weights & Biases
     Raises MissingExtraError where wandb is not installed. Call `close` at the end, whatever the end.
     """
 
-    def __init__(self, folder: Path, project: str = "delaytool") -> None:
+    def __init__(self, folder: Path) -> None:
         try:
             import wandb
         except ImportError:
             raise MissingExtraError("--log wandb", "wandb", "wandb") from None
-        self._wandb, self._folder, self._project = wandb, folder, project
+        self._wandb, self._folder = wandb, folder
         self._run: Any = None
 
     def begin(self, recipe: Recipe, data: TrainingData, model: DelayNetwork, epochs_done: int) -> None:
         kept = self._folder / "wandb-run-id"
         self._run = self._wandb.init(
-            project=self._project,
+            project="delaytool",
             name=self._folder.name,
             dir=str(self._folder),
             config=recipe.model_dump(mode="json"),

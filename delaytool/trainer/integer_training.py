@@ -13,6 +13,7 @@ from delaytool.hw_configs import load_target
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.choose_training_scales import choose_training_scales
 from delaytool.quantization.scales import IntegerScales
+from delaytool.runtime.backends.torch import run_layer
 from delaytool.trainer.batch_norm_statistics import pass_over
 from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import Recipe
@@ -66,5 +67,6 @@ def scales_to_train_through(
     # The running statistics are about to be frozen.
     pass_over(model, frames, order, recipe.trainer.batch_size, team)
     calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
-    scales = choose_training_scales(model, encoding, load_target(recipe.trainer.quantize), calibration, progress)
+    target = load_target(recipe.trainer.quantize)
+    scales = choose_training_scales(model, encoding, target, calibration, run_layer, progress)
     return team.gather(scales)[0]  # should processes' last bits differ, their scales do not

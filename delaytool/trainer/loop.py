@@ -61,13 +61,14 @@ def train(
     resume: bool = False,
     reporter: Reporter | None = None,
     check: Callable[[Recipe, TrainingData], None] | None = None,
-    splits: Splits | None = None,
+    data: Splits | TrainingData | None = None,
     moved_to: str | None = None,
 ) -> dict[str, Any]:
     """Train a recipe into a run folder; returns the summary, which is also written there.
 
-    splits: what is learned from instead of the data that the recipe names. moved_to: where the data of a run that is
-    resumed are now, the same samples.
+    data: what is learned from instead of the data that the recipe names: samples, or frames that are ready, which
+    `load_data` has made and many runs may share. moved_to: where the data of a run that is resumed are now, the same
+    samples.
     resume: go on with the folder's run (recipe None) to the same bits as a run that was never interrupted; data that
     have changed since are a CheckpointError.
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
@@ -100,12 +101,12 @@ def train(
         device = training_device(recipe.trainer.device)
         progress = reporter.reading if reporter is not None and is_first_process() else None
         place = recipe if moved_to is None else with_moved_data(recipe, moved_to, run, saved)
-        data = load_data(place, saved.encoding if saved else None, progress, splits)
-        refuse_what_the_chip_lacks(recipe, data.encoding)
-        refuse_impossible_shifts(recipe.trainer, data.encoding)
+        loaded = load_data(place, saved.encoding if saved else None, progress, data)
+        refuse_what_the_chip_lacks(recipe, loaded.encoding)
+        refuse_impossible_shifts(recipe.trainer, loaded.encoding)
         if check is not None:
-            check(recipe, data)
-        digests = digests_of(data)
+            check(recipe, loaded)
+        digests = digests_of(loaded)
         refuse_other_data(run, saved.data if saved else {}, digests)
         if not resume and is_first_process():
             held.enter_context(run.locked())
@@ -115,7 +116,7 @@ def train(
         processes = held.enter_context(team(device))
         if reporter is None or not processes.is_first:
             reporter = Reporter()
-        return _Training(recipe, run, data, digests, device, reporter, processes).run(saved)
+        return _Training(recipe, run, loaded, digests, device, reporter, processes).run(saved)
 
 
 def refuse_early_end(recipe: Recipe) -> None:

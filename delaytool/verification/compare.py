@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delaytool.contract.frames import padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 # In the order in which a step computes them, so that the first difference found is the cause of the others.
 QUANTITIES = ("u", "v", "spikes")

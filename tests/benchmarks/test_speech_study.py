@@ -95,7 +95,7 @@ def test_the_studys_frames_are_those_of_training(packs, name, fold, settings):
     recipe = recipe_for(name, *settings)
     ours = data.training_data(recipe, name, fold)
     train, test = data.cut(name, data.pack(name).events(), fold)
-    read = load_data(recipe, splits=Splits(train, test, test, ""))
+    read = load_data(recipe, data=Splits(train, test, test, ""))
     assert ours.encoding == read.encoding
     assert ours.train.frames.any()
     assert ours.test.frames.any()
@@ -159,10 +159,10 @@ def test_the_reference_trains_as_delaytool_does(monkeypatch, tmp_path):
     pytest.importorskip("spikingjelly.activation_based", reason="the oracle spikingjelly 2.0.0 is not installed")
     import reference_training
     from accuracy import SourceData
-    from jobs import Job, data_given
+    from jobs import Job
 
-    from delaytool.trainer import loop
     from delaytool.trainer.initial_network import initial_network
+    from delaytool.trainer.loop import train
     from delaytool.trainer.run_folder import RunFolder
 
     settings = (
@@ -186,8 +186,7 @@ def test_the_reference_trains_as_delaytool_does(monkeypatch, tmp_path):
 
     monkeypatch.setattr(reference_training, "ReferenceNetwork", Begun)
     curves, _ = reference_training.train_reference(recipe, data, torch.device("cpu"))
-    with data_given(data):
-        loop.train(recipe, tmp_path / "run")
+    train(recipe, tmp_path / "run", data=data)
     metrics = RunFolder(tmp_path / "run").read_metrics()
     for key in ("train_loss", "validation_loss"):
         # One epoch of 5 steps rounds alike; later ones part where a spike falls on another step.

@@ -72,8 +72,8 @@ TARGETS = {
     "lanes": Target(
         f"{RUNTIME}.engine.lanes",
         (
-            *("carry_bit", "carry_bit_of_complements", "sum_bit", "word_fill", "sums_add_plane", "sums_store"),
-            *("lanes_add_plane", "lanes_load", "lanes_add", "lanes_add_scalar", "lanes_times_64", "_decayed"),
+            *("carry_bit", "carry_bit_of_complements", "sum_bit", "word_fill", "_with_plane_added", "sums_store"),
+            *("lanes_load", "lanes_add", "lanes_add_scalar", "lanes_times_64", "_decayed"),
             *("lanes_decayed", "lanes_decayed_small", "lanes_wrapped", "lanes_clipped", "lanes_above"),
             *("lanes_cleared", "lanes_counted"),
         ),

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delaytool.contract import reach
+from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import NetworkError
+from delaytool.runtime import reference
 
 
 @settings(max_examples=40)
@@ -51,3 +53,32 @@ def test_a_sum_that_leaves_32_bits_is_refused_and_the_largest_that_does_not_is_k
 def test_the_example_in_the_documentation():
     result = doctest.testmod(reach)
     assert (result.attempted > 0, result.failed) == (True, 0)
+
+
+def test_state_bounds_hold_for_any_input(random_network):
+    for seed in range(60):
+        network, frames = random_network(np.random.default_rng(seed), other_sources=False)
+        trace = reference.run(network, frames)
+        for index, layer in enumerate(network.layers):
+            bounds = reach.state_bounds(layer, network.payloads)
+            if bounds.no_wrap:
+                assert np.abs(trace.u[index]).max() <= bounds.current < STATE_LIMIT
+            if bounds.never_fires:
+                assert not trace.spikes[index].any()
+                assert np.abs(trace.v[index]).max() <= bounds.membrane
+
+
+def test_bounds_admit_the_sums_that_the_contract_admits(random_network):
+    admitted = []
+    for seed in range(30):
+        network, _ = random_network(np.random.default_rng(seed))
+        for layer in network.layers:
+            for payload in (1, 1 << 12, 1 << 18):  # whatever a spike carries
+                payloads = (payload, *network.payloads[1:])
+                admitted.append(reach.state_bounds(layer, payloads).fits_accumulators)
+                if admitted[-1]:
+                    reach.check_accumulators(layer, payloads)
+                else:
+                    with pytest.raises(NetworkError, match="beyond what 32-bit accumulators hold"):
+                        reach.check_accumulators(layer, payloads)
+    assert 0 < sum(admitted) < len(admitted)

@@ -232,6 +232,23 @@ def test_a_run_on_data_in_memory_keeps_its_class_names(tmp_path):
     assert len(resumed.metrics) == 2
 
 
+def test_runs_share_frames_that_are_ready(tmp_path):
+    from delaytool.trainer.data import load_data
+    from delaytool.trainer.recipe import load_recipe
+
+    small = {"trainer.epochs": 1, "model.hidden": [10], "model.max_delay": 5}
+    frames = load_data(load_recipe("digits"))
+    runs = [
+        dt.train("digits", frames, folder=tmp_path / str(seed), overrides={**small, "seed": seed}) for seed in (0, 1)
+    ]
+    assert [run.recipe.data.source for run in runs] == ["in-memory"] * 2
+    assert runs[0].metrics != runs[1].metrics
+    assert dt.export(runs[1]).provenance["float"], "the same frames calibrate and test"
+    with pytest.raises(RecipeError, match="cuts folds off samples; give the samples"):
+        dt.train("digits", frames, folder=tmp_path / "folds", overrides={**small, "protocol": "cross-validated"})
+    assert not (tmp_path / "folds").exists()
+
+
 def test_real_numbers_in_memory_are_quantized(tmp_path):
     frames, labels = samples(n=60)
     real = frames + np.random.default_rng(0).normal(0, 0.1, frames.shape)

@@ -13,7 +13,7 @@ from delaytool.errors import ExportError
 from delaytool.exporter.float_onnx import float_difference, float_stages, write_float_onnx
 from delaytool.models.delay_network import class_scores
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
-from delaytool.quantization.program import program_of
+from delaytool.quantization.program_of_network import program_of_network
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -47,7 +47,7 @@ def test_each_layer_on_equal_input(make_model, frames, kind):
     with torch.no_grad():
         spikes, membrane = model.traced(torch.from_numpy(frames))
     given = [frames, *(layer.transpose(0, 1).numpy().astype(np.uint8) for layer in spikes)]
-    stages = float_stages(fold_batch_norm(program_of(model, encoding)))
+    stages = float_stages(fold_batch_norm(program_of_network(model, encoding)))
     for index, (stage, x) in enumerate(zip(stages, given, strict=True)):
         session = stage_alone(stage, x.shape[2], x.shape[1])
         if stage.threshold is not None:
@@ -67,7 +67,7 @@ def test_currents_to_a_hundred_thousandth(make_model, frames, kind):
         model.config = model.config.model_copy(update={"recurrent": False})
     for layer in model.hidden:
         layer.recurrent = None
-    stages = float_stages(fold_batch_norm(program_of(model, encoding)))
+    stages = float_stages(fold_batch_norm(program_of_network(model, encoding)))
     with torch.no_grad():
         for index, (layer, stage) in enumerate(zip(model.hidden, stages, strict=False)):
             n_in = layer.synapses.weight.shape[1]

@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from delaytool.contract.bounds import STATE_LIMIT
 from delaytool.contract.encoding import InputEncoding
-from delaytool.contract.limits import placements, synapse_bytes
+from delaytool.contract.limits import check_limits, placements, synapse_bytes
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
-from delaytool.errors import ExportError
-from delaytool.exporter.check_limits import check_limits
+from delaytool.errors import DataError, ExportError
 from delaytool.hw_configs import load_target, target_names
 from delaytool.quantization.choose_scale import choose_scale
 from delaytool.quantization.choose_storage import choose_storage
 from delaytool.quantization.float_simulation import simulate_float
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps
-from delaytool.quantization.program import FloatLayer, Program, program_of
+from delaytool.quantization.program import FloatLayer, Program
+from delaytool.quantization.program_of_network import program_of_network
 from delaytool.quantization.quantize import quantize
 from delaytool.quantization.round_delays import round_delays
-from delaytool.quantization.state_bounds import state_bounds
 from delaytool.runtime import reference
+from delaytool.runtime.backends.torch import run_layer
 
 LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")
 
@@ -32,7 +31,7 @@ LOIHI2, IDEAL = load_target("loihi2"), load_target("ideal")
 @pytest.mark.parametrize("options", [{}, {"neuron": "plif"}, {"neuron": "cuba", "recurrent": True}], ids=str)
 def test_a_folded_rounded_merged_program_is_the_rounded_network(make_model, frames, timing, taps, options):
     model, encoding = make_model(timing=timing, kernel_count=taps, **options)
-    program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
+    program = merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2))
     *spikes, membrane = simulate_float(program, frames)
     with torch.no_grad():
         expected_spikes, expected = model.traced(torch.from_numpy(frames))
@@ -65,7 +64,7 @@ def test_taps_that_do_not_exist_are_neither_merged_nor_too_long():
 
 def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
     model, encoding = make_model(max_delay=80)
-    program = fold_batch_norm(program_of(model, encoding))
+    program = fold_batch_norm(program_of_network(model, encoding))
     with pytest.raises(ExportError, match=r"hidden1: delay 80 exceeds loihi2's 62 .*--max-delay 62 .*--clip-delays"):
         round_delays(program, LOIHI2)
     cut = round_delays(program, LOIHI2, clip=True)
@@ -84,8 +83,8 @@ def test_a_delay_over_the_limit_is_an_error_or_is_cut_and_counted(make_model):
                                      ])  # fmt: skip
 def test_integers_follow_the_float_network(make_model, frames, target, options):
     model, encoding = make_model(**options)
-    program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), target))
-    program = choose_scale(program, target, frames)
+    program = merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), target))
+    program = choose_scale(program, target, frames, run_layer)
     network = quantize(program, target)
     check_limits(network, target)
     wanted = simulate_float(program, frames)
@@ -105,17 +104,13 @@ def test_integers_follow_the_float_network(make_model, frames, target, options):
     assert program.layers[-1].disagreement == pytest.approx(float(error), rel=1e-5)
 
 
-def test_state_bounds_hold_for_any_input(random_network):
-    for seed in range(60):
-        network, frames = random_network(np.random.default_rng(seed), other_sources=False)
-        trace = reference.run(network, frames)
-        for index, layer in enumerate(network.layers):
-            bounds = state_bounds(layer, network.payloads)
-            if bounds.no_wrap:
-                assert np.abs(trace.u[index]).max() <= bounds.current < STATE_LIMIT
-            if bounds.never_fires:
-                assert not trace.spikes[index].any()
-                assert np.abs(trace.v[index]).max() <= bounds.membrane
+def test_frames_that_the_encoding_does_not_admit_choose_no_scale(make_model, frames):
+    model, encoding = make_model()
+    program = prepared(model, encoding)
+    beyond = frames.copy()
+    beyond[0, 0, 0] = encoding.max_payload + 1
+    with pytest.raises(DataError, match=rf"frames hold the value {encoding.max_payload + 1}"):
+        choose_scale(program, IDEAL, beyond, run_layer)
 
 
 def test_time_constants_become_decays(make_model, frames):
@@ -123,30 +118,30 @@ def test_time_constants_become_decays(make_model, frames):
     with torch.no_grad():
         for tau, neurons in zip((1.5, 8.0), (layer.neurons for layer in model.hidden), strict=True):
             neurons.decay.fill_(-np.log(tau - 1))
-    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames, run_layer), IDEAL)
     assert [layer.dv for layer in network.layers] == [round(4096 / 1.5), 512, 2048]
     assert [layer.du for layer in network.layers] == [4095] * 3
     model, encoding = make_model(neuron="cuba", tau_current=4.0)
-    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(prepared(model, encoding), IDEAL, frames, run_layer), IDEAL)
     # u keeps (4095 - du) / 4096 of itself in a step, so 3/4 is du = 1023.
     assert [(layer.du, layer.dv) for layer in network.layers] == [(1023, 2048)] * 3
 
 
 def prepared(model, encoding):
-    return merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), IDEAL))
+    return merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), IDEAL))
 
 
 def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, frames):
     model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=9)
     program = prepared(model, encoding)
-    network = quantize(choose_scale(program, IDEAL, frames), IDEAL)
+    network = quantize(choose_scale(program, IDEAL, frames, run_layer), IDEAL)
     assert [[group.source for group in layer.synapses] for layer in network.layers] == [[0], [1, 2], [2]]
     own = network.layers[1].synapses[1]
     assert np.array_equal(own.delay, model.hidden[1].recurrent.delay[..., 0].detach().numpy().round())
     assert own.delay.max() > 6
     model, encoding = make_model(recurrent=(False, True), recurrent_max_delay=90)
     model.hidden[1].recurrent.delay.data.clamp_(0, 60)[0, 0] = 80
-    program = program_of(model, encoding)
+    program = program_of_network(model, encoding)
     with pytest.raises(ExportError, match=r"layer hidden2 \(recurrent\): delay 80 exceeds loihi2's 62"):
         round_delays(program, LOIHI2)
 
@@ -154,7 +149,7 @@ def test_a_recurrent_layer_is_a_second_group_from_the_layer_itself(make_model, f
 def test_delays_of_a_neuron_are_those_of_all_its_synapses(make_model):
     for per, axis in (("presynaptic", 0), ("postsynaptic", 1)):
         model, encoding = make_model(delays_per=per)
-        for layer, float_layer in zip(model.delayed_layers(), program_of(model, encoding).layers, strict=True):
+        for layer, float_layer in zip(model.delayed_layers(), program_of_network(model, encoding).layers, strict=True):
             assert layer.delay.shape[axis] == 1
             assert float_layer.delay.shape == float_layer.weight.shape
             assert (np.ptp(float_layer.delay, axis=axis) == 0).all()
@@ -164,25 +159,25 @@ def test_a_silent_layer_is_named(make_model, frames):
     model, encoding = make_model(batch_norm=False)
     with torch.no_grad():
         model.hidden[1].synapses.weight.mul_(1e-3)
-    program = round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2)
+    program = round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2)
     with pytest.raises(ExportError, match="layer hidden2: it never fires"):
-        choose_scale(program, LOIHI2, frames)
+        choose_scale(program, LOIHI2, frames, run_layer)
 
 
 def test_weights_that_are_all_zero_are_named(make_model, frames):
     model, encoding = make_model()
     with torch.no_grad():
         model.readout.weight.zero_()
-    program = round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2)
+    program = round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2)
     with pytest.raises(ExportError, match="layer readout: every weight is 0"):
-        choose_scale(program, LOIHI2, frames)
+        choose_scale(program, LOIHI2, frames, run_layer)
 
 
 @pytest.fixture
 def exported(make_model, frames):
     model, encoding = make_model()
-    program = choose_scale(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2), LOIHI2, frames)
-    return quantize(program, LOIHI2)
+    program = round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2)
+    return quantize(choose_scale(program, LOIHI2, frames, run_layer), LOIHI2)
 
 
 def with_group(network, **changes):
@@ -204,7 +199,7 @@ def test_loihi2_refuses_what_it_cannot_hold(exported):
     ):
         with pytest.raises(ExportError, match=expected):
             check_limits(with_group(exported, **changes), LOIHI2)
-    assert check_limits(exported, LOIHI2) is exported
+    check_limits(exported, LOIHI2)
 
 
 def test_too_many_cores_are_an_error(exported):
@@ -222,8 +217,8 @@ def test_memory_is_counted_in_64_bit_units(exported):
 def test_taps_become_sparse_groups_and_single_ones_dense(make_model, frames):
     for taps, kind in ((1, DenseSynapses), (2, SparseSynapses)):
         model, encoding = make_model(kernel_count=taps)
-        program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
-        network = quantize(choose_scale(program, LOIHI2, frames), LOIHI2)
+        program = merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2))
+        network = quantize(choose_scale(program, LOIHI2, frames, run_layer), LOIHI2)
         assert isinstance(network.layers[0].synapses[0], kind)
 
 
@@ -233,8 +228,8 @@ def test_taps_become_sparse_groups_and_single_ones_dense(make_model, frames):
 )
 def test_the_smaller_of_matrix_and_list_is_stored_and_means_the_same(make_model, frames, sparsity, taps, kind):
     model, encoding = make_model(sparsity=sparsity, kernel_count=taps)
-    program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
-    network = quantize(choose_scale(program, LOIHI2, frames), LOIHI2)
+    program = merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2))
+    network = quantize(choose_scale(program, LOIHI2, frames, run_layer), LOIHI2)
     stored = choose_storage(network, LOIHI2)
     before, after = reference.run(network, frames), reference.run(stored, frames)
     for ours, theirs in zip((*before.spikes, *before.u, *before.v), (*after.spikes, *after.u, *after.v), strict=True):

@@ -9,6 +9,7 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.choose_training_scales import choose_training_scales
 from delaytool.quantization.integer_training import IntegerTraining
+from delaytool.runtime.backends.torch import run_layer
 from delaytool.trainer.data import Part
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
@@ -60,7 +61,7 @@ def trained(device, recorded, model_options, trainer_options, widths, integers_f
     for epoch, sigma in enumerate(widths):
         if epoch == integers_from:
             encoding = InputEncoding(n_units=9, n_steps=14, max_count=2, start="zero")
-            scales = choose_training_scales(model, encoding, load_target("loihi2"), frames[:16].numpy())
+            scales = choose_training_scales(model, encoding, load_target("loihi2"), frames[:16].numpy(), run_layer)
             step.train_through(IntegerTraining(model, scales))
             model.train()
         torch.manual_seed(epoch)

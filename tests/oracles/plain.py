@@ -14,7 +14,7 @@ from delaytool.models.delay_network import DelayNetwork
 from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.interpolation import NEGLIGIBLE, NORMALIZATION, SIGMA_OFFSET, single_tap_kernel
 from delaytool.models.neurons import LifConstants, leak_of, surrogate_gradient
-from delaytool.quantization.integer_training import normalization_of
+from delaytool.quantization.program import BatchNorm
 from delaytool.quantization.scales import IntegerScales
 
 
@@ -172,7 +172,7 @@ def integer_neurons(
 
 def forward_in_integers(network: DelayNetwork, frames: Tensor, scales: IntegerScales) -> Tensor:
     """What `IntegerTraining(network, scales)(frames)` returns, gradients included."""
-    config, limits, last = network.config, scales.limits, len(network.hidden)
+    config, limits, last = network.config, scales.target.limits, len(network.hidden)
     n_steps = config.steps_of(last, frames.shape[1]) + config.lateness_on_chip(last)
     norms = [*(layer.norm for layer in network.hidden_layers()), None]
     x = frames.to(network.readout.weight.dtype).transpose(0, 1)
@@ -180,7 +180,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, scales: IntegerSc
         weight = _weight(layer)
         bias: Tensor = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
         if norm is not None:
-            at_rest = normalization_of(norm)
+            at_rest = BatchNorm.of(norm)
             factor = at_rest.gamma / torch.sqrt(at_rest.variance + at_rest.eps)
             weight, bias = weight * factor[:, None, None], (bias - at_rest.mean) * factor + at_rest.beta
         size, step = config.kernel_size, limits.weight_step

@@ -23,16 +23,16 @@ from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.integer_training import IntegerTraining, layer_integers
 from delaytool.quantization.merge_taps import merge_taps
-from delaytool.quantization.program import program_of
-from delaytool.quantization.quantize import quantize
+from delaytool.quantization.program_of_network import program_of_network
+from delaytool.quantization.quantize import quantize, weight_steps
 from delaytool.quantization.round_delays import round_delays
-from delaytool.quantization.scales import IntegerScales, Scale, weight_steps
+from delaytool.quantization.scales import IntegerScales, Scale
 from delaytool.runtime.backends.torch import integrate, simulate
 
 LOIHI2 = load_target("loihi2")
 
 
-def random_scales(config: ModelConfig, seed: int, target: str = "loihi2") -> IntegerScales:
+def random_scales(config: ModelConfig, seed: int) -> IntegerScales:
     """Scales at which a freshly made network clips some weights, wraps seldom and fires."""
     rng = np.random.default_rng(seed)
     scales = []
@@ -41,7 +41,7 @@ def random_scales(config: ModelConfig, seed: int, target: str = "loihi2") -> Int
         per_unit = float(rng.uniform(100, 400)) * 2**exponent
         threshold = 131071 if layer == config.n_layers - 1 else round(per_unit * config.threshold)
         scales.append(Scale(per_unit, exponent, threshold, bias_exponent=int(rng.integers(1, 4))))
-    return IntegerScales(target, tuple(scales))
+    return IntegerScales(LOIHI2, tuple(scales))
 
 
 def random_network_in_integers(seed: int, **options):
@@ -74,7 +74,7 @@ OPTIONS = {
 
 
 def integers_of(model, encoding):
-    program = merge_taps(round_delays(fold_batch_norm(program_of(model, encoding)), LOIHI2))
+    program = merge_taps(round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2))
     return quantize(program, LOIHI2)
 
 

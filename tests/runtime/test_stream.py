@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.frames import padded_input
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import BackendError, DataError
 from delaytool.runtime import engine, reference
 from delaytool.runtime.stream import Stream
-from delaytool.runtime.trace import padded_input
 
 
 def drawn(seed: int) -> tuple[IntegerNetwork, np.ndarray]:

@@ -159,6 +159,12 @@ def test_plain_values_of_a_wrong_type_or_range(saved, field, values):
         assert len(str(caught.value)) < 500
 
 
+def test_integers_of_a_chip_that_is_not_known_name_it_and_the_known_ones(saved):
+    altered(saved, grid='{"target": "abacus", "scales": []}')
+    with pytest.raises(CheckpointError, match=r"target 'abacus' is unknown; choose one of .*loihi2.*; or install"):
+        Checkpoint.load(saved)
+
+
 @pytest.mark.parametrize("place", ["model", "optimizers"])
 @pytest.mark.parametrize(
     "tensor", [torch.zeros(1).expand(2**20, 2**12), torch.zeros(3, 3).to_sparse()], ids=["stretched", "sparse"]

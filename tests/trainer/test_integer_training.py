@@ -42,7 +42,7 @@ class Watches(Reporter):
 
     def epoch(self, metrics, is_best):
         saved = Checkpoint.load(self.folder.last)
-        assert metrics["quantized_for"] == (None if saved.scales is None else saved.scales.target)
+        assert metrics["quantized_for"] == (None if saved.scales is None else saved.scales.target.name)
         self.seen.append(None if saved.scales is None else (saved.scales, integers(saved.network())))
 
 
@@ -67,7 +67,7 @@ def test_the_last_epochs_move_the_integers_at_the_same_scales(quantized_run):
     assert seen[:2] == [None, None]
     (scales, before), (kept, after) = seen[2:]
     assert scales == kept
-    assert scales.target == summary["quantized_for"] == "loihi2"
+    assert scales.target.name == summary["quantized_for"] == "loihi2"
     assert all((old != new).any() for (old, _), (new, _) in zip(before, after, strict=True))
     assert summary["best_epoch"] > 2, "what was best before the integers is another network"
 

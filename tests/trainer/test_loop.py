@@ -8,10 +8,12 @@ import pytest
 import torch
 from interrupting import Interrupts
 
+from delaytool import datasets
 from delaytool.datasets import DataSpec, load
 from delaytool.errors import CheckpointError, DataError, RecipeError
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint, signed_archive
+from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import Evaluation
 from delaytool.trainer.loop import Reporter, train
 from delaytool.trainer.recipe import load_recipe
@@ -39,6 +41,32 @@ def test_the_same_seed_gives_the_same_bits(tiny_recipe, tmp_path):
     assert_equal_runs(tmp_path / "a", tmp_path / "b")
 
 
+def test_frames_that_are_ready_train_as_the_data_do_and_nothing_is_read(tiny_recipe, tmp_path, monkeypatch):
+    train(tiny_recipe, tmp_path / "read")
+    frames = load_data(tiny_recipe)
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: pytest.fail("data are read again"))
+    train(tiny_recipe, tmp_path / "given", data=frames)
+    assert_equal_runs(tmp_path / "read", tmp_path / "given")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe, tmp_path / "cut", data=frames, reporter=Interrupts(3))
+    train(None, tmp_path / "cut", resume=True, data=frames)
+    assert_equal_runs(tmp_path / "read", tmp_path / "cut")
+
+
+def test_frames_that_were_made_for_another_recipe_are_refused(tiny_recipe, tmp_path):
+    frames = load_data(load_recipe("digits", ["data.n_steps=7"]))
+    assert frames.train.frames.shape[1] == 7
+    train(tiny_recipe, tmp_path / "run")
+    for recipe, resume in ((load_recipe("digits", ["data.n_steps=9"]), False), (None, True)):
+        folder = tmp_path / ("run" if resume else "new")
+        with pytest.raises(DataError, match=r"data: the frames were made with n_steps 7, the recipe has \d+; give"):
+            train(recipe, folder, resume=resume, data=frames)
+    assert not (tmp_path / "new").exists()
+    other = load_recipe("digits", ["data.values=binary"])
+    with pytest.raises(DataError, match="the frames were made with values count, the recipe has binary"):
+        load_data(other, data=frames)
+
+
 @pytest.mark.parametrize("epoch", [1, 3, 4])
 def test_an_interrupted_run_resumes_to_the_same_bits(epoch, tiny_recipe, tmp_path):
     train(tiny_recipe, tmp_path / "whole")
@@ -55,7 +83,7 @@ def test_a_run_is_not_resumed_with_other_data(part, tiny_recipe, tmp_path):
     """One label of one part has changed since: another experiment, whose metrics would look like the first's."""
     splits = load(DataSpec.from_recipe(tiny_recipe.model_dump(mode="json")))
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(3), splits=splits)
+        train(tiny_recipe, tmp_path / "cut", reporter=Interrupts(3), data=splits)
     before = (tmp_path / "cut" / "last.pt").read_bytes()
     name = {"training": "train"}.get(part, part)
     samples = getattr(splits, name)
@@ -63,9 +91,9 @@ def test_a_run_is_not_resumed_with_other_data(part, tiny_recipe, tmp_path):
     labels[0] = (labels[0] + 1) % samples.n_classes
     changed = replace(splits, **{name: replace(samples, labels=labels)})
     with pytest.raises(CheckpointError, match=f"frames or labels of the {part} part are not those that the run began"):
-        train(None, tmp_path / "cut", resume=True, splits=changed)
+        train(None, tmp_path / "cut", resume=True, data=changed)
     assert (tmp_path / "cut" / "last.pt").read_bytes() == before
-    train(None, tmp_path / "cut", resume=True, splits=splits)
+    train(None, tmp_path / "cut", resume=True, data=splits)
 
 
 def test_a_width_that_goes_by_accuracy_goes_on_where_it_was(tiny_recipe, tmp_path):

@@ -75,9 +75,9 @@ def test_fixed_takes_the_last_epoch_where_honest_takes_the_best(
 ) -> None:
     plan = [0.3, 0.9, 0.5, 0.4]
     accuracies[287] = [*plan]
-    honest = train(recipe_of("honest"), tmp_path / "honest", splits=three_parts)
+    honest = train(recipe_of("honest"), tmp_path / "honest", data=three_parts)
     accuracies[287] = [*plan]
-    fixed = train(recipe_of("fixed"), tmp_path / "fixed", splits=three_parts)
+    fixed = train(recipe_of("fixed"), tmp_path / "fixed", data=three_parts)
     assert honest["best_epoch"] == Checkpoint.load(tmp_path / "honest" / "best.pt").epoch == 2
     assert fixed["best_epoch"] == Checkpoint.load(tmp_path / "fixed" / "best.pt").epoch == 4
     assert RunFolder(tmp_path / "fixed").best_epoch() == 4
@@ -135,7 +135,7 @@ def test_fixed_has_no_best_epoch_to_stop_after() -> None:
 
 
 def test_papers_sentence_is_about_the_part_that_it_chose_on(three_parts: Splits, tmp_path: Path) -> None:
-    own = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "own", splits=three_parts)
+    own = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "own", data=three_parts)
     assert "the data's own validation part" in own["protocol"]
     cut = train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "cut")
     assert "chosen on the test set" in cut["protocol"]
@@ -197,7 +197,7 @@ def with_speakers(count: int) -> Splits:
 @pytest.mark.parametrize(("speakers", "validating"), [(5, 1), (40, 20)])
 def test_honest_states_what_holding_few_speakers_out_costs(speakers: int, validating: int, tmp_path: Path) -> None:
     splits = with_speakers(speakers)
-    summary = train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "run", splits=splits)
+    summary = train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "run", data=splits)
     total = len(splits.train) + len(splits.validation)
     assert summary["held_out"] == {"samples": len(splits.validation), "of": total, "speakers": validating}
     sentence = describe_cost(summary)
@@ -212,8 +212,8 @@ def test_where_nothing_is_lost_there_is_no_cost(three_parts: Splits, tmp_path: P
     assert cut["held_out"] == {"samples": 287, "of": 1438, "speakers": None}
     assert describe_cost(cut) == ""
     own = replace(three_parts, cuts_validation=False)
-    assert "held_out" not in train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "own", splits=own)
-    assert "held_out" not in train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "paper", splits=with_speakers(5))
+    assert "held_out" not in train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "own", data=own)
+    assert "held_out" not in train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "paper", data=with_speakers(5))
 
 
 def test_the_cost_is_on_the_terminal(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.quantization.choose_training_scales import choose_training_scales
 from delaytool.quantization.integer_training import IntegerTraining
+from delaytool.runtime.backends.torch import run_layer
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, load_data
 from delaytool.trainer.loop import train
@@ -184,7 +185,9 @@ def test_training_through_integers_has_the_gradient_too():
     torch.manual_seed(0)
     model = DelayNetwork(data.encoding.n_channels, data.n_classes, recipe.model)
     model.sigma = None
-    scales = choose_training_scales(model, data.encoding, load_target("loihi2"), data.train.frames[:64].numpy())
+    scales = choose_training_scales(
+        model, data.encoding, load_target("loihi2"), data.train.frames[:64].numpy(), run_layer
+    )
     integers = IntegerTraining(model, scales)
     step = Step(model, Optimizers(model, recipe.trainer), data.train, recipe.trainer, Team())
     step.train_through(integers)

@@ -1,4 +1,4 @@
-"""The membrane's answer to a whole recording, fast: the same numbers as `membrane_velocity` gives, to 1e-9."""
+"""The membrane's answer to a whole recording, fast: the numbers of the definition, to 1e-9."""
 
 from __future__ import annotations
 

@@ -76,16 +76,3 @@ def line_frequencies(n_samples: int, rate: int) -> np.ndarray:
     From 1 Hz to half the rate, as in LAUSCHER, so line k stands for a frequency at most 1 Hz from its own.
     """
     return np.linspace(1.0, rate // 2, n_samples // 2 + 1)
-
-
-def membrane_velocity(sound: np.ndarray, rate: int, model: EarModel) -> np.ndarray:
-    """(time, channel) float64 at half the rate: what each place answers, directly from the definition.
-
-    sound (samples,) at `rate` Hz. The half of the spectrum without negative frequencies times the transfer function is
-    transformed back on as many points as it has lines, so the result has half the sampling rate. Slow: it is what
-    `fast_membrane` is compared with.
-    """
-    spectrum = np.fft.fft(sound)[: sound.size // 2 + 1]
-    lines = spectrum[:, None] * transfer_function(line_frequencies(sound.size, rate), places(model), model)
-    velocity: np.ndarray = np.fft.ifft(lines, axis=0).real
-    return velocity

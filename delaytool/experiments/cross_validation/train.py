@@ -35,7 +35,7 @@ def cross_validate(
     if resume:
         recipe = begun_folds(folder)
         if recipe is None:  # the folds are over
-            return train(None, folder, resume=True, reporter=reporter, splits=splits)
+            return train(None, folder, resume=True, reporter=reporter, data=splits)
     else:
         assert recipe is not None
         begin_folds(folder, recipe)
@@ -46,7 +46,7 @@ def cross_validate(
     sweep.free_abandoned()
     work_in_processes(run.folds_folder, job, _ignore, jobs)
     choice = choose_from_folds(folder, recipe, job)
-    return train(chosen_recipe(recipe, choice), folder, reporter=reporter, splits=splits)
+    return train(chosen_recipe(recipe, choice), folder, reporter=reporter, data=splits)
 
 
 def _ignore(update: RunUpdate) -> None:

@@ -50,7 +50,7 @@ class Train:
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)
         started = folder.is_run
-        train(None if started else recipe, run, resume=started, reporter=reporter, splits=self.splits(recipe))
+        train(None if started else recipe, run, resume=started, reporter=reporter, data=self.splits(recipe))
 
     def splits(self, recipe: Recipe) -> Splits | None:
         """The data of a run, where they are in memory."""

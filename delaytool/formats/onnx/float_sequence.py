@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.formats.onnx.graph_writer import DEFAULT_OPSET, GraphWriter
+from delaytool.formats.onnx.graph_writer import GraphWriter
 from delaytool.formats.onnx.metadata import PREFIX
 from delaytool.formats.onnx.nodes import class_of, next_pending, split_pending, zeros
 
@@ -73,7 +73,6 @@ def float_model(
     classes: Sequence[str] | None = None,
     *,
     trace: bool = False,
-    opset: int = DEFAULT_OPSET,
 ) -> onnx.ModelProto:
     """The float network as one graph over all its steps; the last stage is the readout.
 
@@ -86,7 +85,7 @@ def float_model(
     then v is 0.
     Raises ExportError where the weights do not fit one file, MissingExtraError without onnx.
     """
-    writer = GraphWriter("delaytool float", opset)
+    writer = GraphWriter("delaytool float")
     frames = writer.input("frames", np.uint8, ("batch", "time", encoding.n_channels))
     given_steps = encoding.n_steps or 1
     padded = writer.add("Pad", frames, writer.integers(0, 0, 0, 0, given_steps, 0))

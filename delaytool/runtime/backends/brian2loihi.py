@@ -11,18 +11,17 @@ would have is refused after it.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from delaytool.contract.bounds import STATE_LIMIT
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.child_process import describe_exit, find_interpreter, read_trace, run_child
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.child_process import describe_exit, find_interpreter, run_child, run_jobs
+from delaytool.runtime.trace import Trace
 
 NAME = "brian2loihi"
 PYTHON_VARIABLE = "DELAYTOOL_BRIAN2LOIHI_PYTHON"
@@ -73,21 +72,15 @@ def in_worker(
     interpreter = find_interpreter(
         python, name=NAME, variable=PYTHON_VARIABLE, module="brian2_loihi", package="brian2-loihi", install=INSTALL
     )
-    with tempfile.TemporaryDirectory(prefix="delaytool-brian2loihi-") as name:
-        folders = [Path(name) / str(number) for number in range(len(jobs))]
-        for folder, (network, frames) in zip(folders, jobs, strict=True):
-            folder.mkdir()
-            np.savez(folder / "job.npz", **_job(network, padded_input(frames, network.n_steps)))  # type: ignore[arg-type]
-        busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
-        if busy:
-            code, log = run_child([interpreter, str(WORKER), *busy], Path(name), timeout, name=NAME)
-            if code != 0:
-                raise BackendError(
-                    describe_exit(log, interpreter, code, name=NAME, simulator="brian2-loihi", install=INSTALL)
-                )
-            if not all((Path(folder) / "trace.npz").exists() for folder in busy):
-                raise BackendError(f"{NAME}: {interpreter} ended without an error but wrote no trace; is it a Python?")
-        return [read_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
+
+    def run_worker(folders: list[str], where: Path) -> None:
+        code, log = run_child([interpreter, str(WORKER), *folders], where, timeout, name=NAME)
+        if code != 0:
+            raise BackendError(
+                describe_exit(log, interpreter, code, name=NAME, simulator="brian2-loihi", install=INSTALL)
+            )
+
+    return run_jobs(jobs, _write_job, run_worker, name=NAME, interpreter=interpreter)
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
@@ -126,10 +119,10 @@ def check(network: IntegerNetwork, frames: np.ndarray) -> None:
         )
 
 
-def _job(network: IntegerNetwork, frames: np.ndarray) -> dict[str, np.ndarray]:
+def _write_job(folder: Path, network: IntegerNetwork, frames: np.ndarray) -> None:
     """What the worker reads: one connection for each group and delay value."""
     arrays: dict[str, np.ndarray] = {
-        "frames": frames.astype(np.uint8),
+        "frames": padded_input(frames, network.n_steps).astype(np.uint8),
         "neurons": np.array([(layer.n_neurons, layer.du, layer.dv, layer.threshold) for layer in network.layers]),
     }
     connections: list[tuple[int, int, int, int]] = []
@@ -142,7 +135,7 @@ def _job(network: IntegerNetwork, frames: np.ndarray) -> dict[str, np.ndarray]:
                 arrays |= {f"pre{number}": pre[here], f"target{number}": target[here], f"weight{number}": weight[here]}
                 connections.append((group.source, index, int(value), group.exponent))
     arrays["connections"] = np.array(connections, np.int64).reshape(-1, 4)
-    return arrays
+    np.savez(folder / "job.npz", **arrays)  # type: ignore[arg-type]
 
 
 def refuse_overflow(network: IntegerNetwork, trace: Trace) -> None:

@@ -13,7 +13,6 @@ Two variants:
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from delaytool import version
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError
-from delaytool.runtime.child_process import describe_exit, find_interpreter, read_trace, run_child
+from delaytool.runtime.child_process import describe_exit, find_interpreter, run_child, run_jobs
 from delaytool.runtime.trace import Trace
 
 VARIANTS = ("stock", "cached")
@@ -99,18 +98,19 @@ def in_worker(
     jobs: Sequence[tuple[IntegerNetwork, np.ndarray]], variant: str, interpreter: str, timeout: float
 ) -> list[Trace]:
     """Run checked jobs in a child process. `variant` is that of `lava_worker.worker`."""
-    with tempfile.TemporaryDirectory(prefix="delaytool-lava-") as name:
-        folders = [Path(name) / str(number) for number in range(len(jobs))]
-        for folder, (network, frames) in zip(folders, jobs, strict=True):
-            folder.mkdir()
-            network.save(folder / "network.h5", chip_limits=False)
-            np.save(folder / "frames.npy", checked_frames(network.encoding, frames))
-        busy = [str(folder) for folder, (_, frames) in zip(folders, jobs, strict=True) if len(frames)]
-        if busy:
-            _run_worker([interpreter, "-c", _BOOTSTRAP, str(_package_folder()), variant, *busy], Path(name), timeout)
-            if not all((Path(folder) / "trace.npz").exists() for folder in busy):
-                raise BackendError(f"lava: {interpreter} ended without an error but wrote no trace; is it a Python?")
-        return [read_trace(folder, network) for folder, (network, _) in zip(folders, jobs, strict=True)]
+
+    def run_worker(folders: list[str], where: Path) -> None:
+        command = [interpreter, "-c", _BOOTSTRAP, str(_package_folder()), variant, *folders]
+        code, log = run_child(command, where, timeout, name="lava")
+        if code != 0:
+            raise WorkerExit(log, interpreter, code)
+
+    return run_jobs(jobs, _write_job, run_worker, name="lava", interpreter=interpreter)
+
+
+def _write_job(folder: Path, network: IntegerNetwork, frames: np.ndarray) -> None:
+    network.save(folder / "network.h5", chip_limits=False)
+    np.save(folder / "frames.npy", checked_frames(network.encoding, frames))
 
 
 def check(network: IntegerNetwork, frames: np.ndarray) -> None:
@@ -150,10 +150,3 @@ def find_python(python: str | os.PathLike[str] | None = None) -> str:
 
 def _package_folder() -> Path:
     return Path(version.__file__).resolve().parent
-
-
-def _run_worker(command: list[str], folder: Path, timeout: float) -> None:
-    """Run the worker in `folder`. Raises BackendError if it fails."""
-    code, log = run_child(command, folder, timeout, name="lava")
-    if code != 0:
-        raise WorkerExit(log, command[0], code)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import BackendError, MissingExtraError
 from delaytool.formats.onnx.sequence import sequence_model
 from delaytool.formats.onnx.step import NEXT, state_shapes, step_model
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 FORMS = ("sequence", "convolution", "step")
 # Shifted copies of the input and everything that is recorded, of the samples that run at once.

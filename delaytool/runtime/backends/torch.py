@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from delaytool.contract.bounds import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.reach import largest_input
@@ -132,12 +131,6 @@ def integrate(layer: IntegerLayer, arriving: Tensor, feedback: Sequence[_Feedbac
     return LayerTrace(torch.stack(spikes, 1), torch.stack(currents, 1), torch.stack(membranes, 1))
 
 
-def padded_frames(frames: Tensor, steps: int) -> Tensor:
-    """Frames (sample, time, channel) lengthened with silence, or cut, to (sample, steps, channel) float32."""
-    kept = frames[:, :steps].float()
-    return functional.pad(kept, (0, 0, 0, steps - kept.shape[1]))
-
-
 @torch.no_grad()
 def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     """Frames (sample, time, channel) of integers to the trace of every layer, in chip time.
@@ -146,8 +139,8 @@ def simulate(network: IntegerNetwork, frames: Tensor) -> list[LayerTrace]:
     a later one: layers are run in order, so every source must come before its target.
     """
     _check_order(network)
-    checked = torch.from_numpy(checked_frames(network.encoding, frames.cpu().numpy()))
-    sent: list[Tensor] = [padded_frames(checked, network.n_steps)]
+    checked = checked_frames(network.encoding, frames.cpu().numpy())
+    sent = [torch.from_numpy(padded_input(checked, network.n_steps)).float()]
     traces = []
     for layer in network.layers:
         trace = run_layer(layer, sent, network.payloads)

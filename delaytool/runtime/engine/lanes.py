@@ -14,6 +14,8 @@ Words and lanes are twice what AVX-512 holds: two independent halves keep its ad
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature
 from typing import Any
 
 from llvmlite import ir
@@ -32,9 +34,28 @@ _SUMS = ir.VectorType(_I16, N_LANES)
 _MASK = ir.VectorType(ir.IntType(1), N_LANES)
 
 
-def _operation(definition: Callable[..., Any]) -> Callable[..., Any]:
-    """numba's `intrinsic`; callers leave out the typing context."""
-    return intrinsic(definition)
+ANY = None  # a type that is as it is given
+
+
+def _operation(returned: types.Type, **taken: types.Type | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """numba's `intrinsic` of a function that makes LLVM's code, by the types of what it returns and takes, in order."""
+
+    def decorate(codegen: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(codegen)
+        def typed(typing_context, *given):
+            kinds = (as_given if kind is ANY else kind for as_given, kind in zip(given, taken.values(), strict=True))
+            return returned(*kinds), coded
+
+        def coded(context, builder, signature, args):
+            value = codegen(context, builder, signature, args)
+            return context.get_dummy_value() if returned is types.void else value
+
+        # numba reads the arguments of a call from it.
+        arguments = (Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("typing_context", *taken))
+        typed.__signature__ = Signature(list(arguments))  # type: ignore[attr-defined]
+        return intrinsic(typed)
+
+    return decorate
 
 
 class _Vector(types.Type):
@@ -90,35 +111,31 @@ def _constant(vector, value):
     return ir.Constant(vector, [value] * vector.count)
 
 
-@_operation
-def word_load(typing_context, array, offset):
+def _with_plane_added(context, builder, signature, args, number, vector):
+    """The lanes of args[0], args[3] added to those whose bit is set in the 32 bits at offset args[2] of args[1]."""
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
+    mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
+    value = _splat(builder, builder.trunc(args[3], number), vector)
+    return builder.add(args[0], builder.select(mask, value, _constant(vector, 0)))
+
+
+@_operation(word_type, array=ANY, offset=types.int64)
+def word_load(context, builder, signature, args):
     """The word at a byte offset of a uint8 array; it need not be aligned."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1], _WORD)
-        return builder.load(pointer, align=1)
-
-    return word_type(array, types.int64), codegen
+    pointer = _address(context, builder, signature.args[0], args[0], args[1], _WORD)
+    return builder.load(pointer, align=1)
 
 
-@_operation
-def word_store(typing_context, word, array, offset):
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _WORD)
-        builder.store(args[0], pointer, align=1)
-        return context.get_dummy_value()
-
-    return types.void(word, array, types.int64), codegen
+@_operation(types.void, word=ANY, array=ANY, offset=types.int64)
+def word_store(context, builder, signature, args):
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _WORD)
+    builder.store(args[0], pointer, align=1)
 
 
-@_operation
-def word_fill(typing_context, bit):
+@_operation(word_type, bit=types.int64)
+def word_fill(context, builder, signature, args):
     """Every bit of the word equal to `bit` (0 or 1)."""
-
-    def codegen(context, builder, signature, args):
-        return _splat(builder, builder.neg(args[0]), _WORD)
-
-    return word_type(types.int64), codegen
+    return _splat(builder, builder.neg(args[0]), _WORD)
 
 
 def _table(context, builder, table, words):
@@ -143,156 +160,97 @@ def _table(context, builder, table, words):
     return parts[0]
 
 
-@_operation
-def sum_bit(typing_context, a, b, c):
+@_operation(word_type, a=ANY, b=ANY, c=ANY)
+def sum_bit(context, builder, signature, args):
     """The sum bit of a full adder: a ^ b ^ c."""
-
-    def codegen(context, builder, signature, args):
-        return builder.xor(builder.xor(args[1], args[2]), args[0])
-
-    return word_type(a, b, c), codegen
+    return builder.xor(builder.xor(args[1], args[2]), args[0])
 
 
-@_operation
-def carry_bit(typing_context, a, b, c):
+@_operation(word_type, a=ANY, b=ANY, c=ANY)
+def carry_bit(context, builder, signature, args):
     """The carry bit of a full adder: the majority of a, b and c."""
-
-    def codegen(context, builder, signature, args):
-        a, b, c = args
-        ready = _table(context, builder, 0b11101000, args)
-        return ready or builder.or_(builder.and_(b, c), builder.and_(a, builder.or_(b, c)))
-
-    return word_type(a, b, c), codegen
+    a, b, c = args
+    ready = _table(context, builder, 0b11101000, args)
+    return ready or builder.or_(builder.and_(b, c), builder.and_(a, builder.or_(b, c)))
 
 
-@_operation
-def carry_bit_of_complements(typing_context, a, b, c):
+@_operation(word_type, a=ANY, b=ANY, c=ANY)
+def carry_bit_of_complements(context, builder, signature, args):
     """The majority of a, not b and not c. (The sum bit is that of a, b and c.)"""
-
-    def codegen(context, builder, signature, args):
-        a, b, c = args
-        ready = _table(context, builder, 0b01110001, args)
-        if ready:
-            return ready
-        neither, both = builder.not_(builder.or_(b, c)), builder.not_(builder.and_(b, c))
-        return builder.or_(neither, builder.and_(a, both))
-
-    return word_type(a, b, c), codegen
+    a, b, c = args
+    ready = _table(context, builder, 0b01110001, args)
+    if ready:
+        return ready
+    neither, both = builder.not_(builder.or_(b, c)), builder.not_(builder.and_(b, c))
+    return builder.or_(neither, builder.and_(a, both))
 
 
-@_operation
-def offset_at(typing_context, array, index):
+@_operation(types.int64, array=ANY, index=types.int64)
+def offset_at(context, builder, signature, args):
     """An entry of an array of integers as int64; no index may be negative (numpy's wrap from the end costs time)."""
-
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        widened = builder.sext if signature.args[0].dtype.signed else builder.zext
-        return widened(builder.load(builder.gep(data, [args[1]])), _I64)
-
-    return types.int64(array, types.int64), codegen
+    data = context.make_array(signature.args[0])(context, builder, args[0]).data
+    widened = builder.sext if signature.args[0].dtype.signed else builder.zext
+    return widened(builder.load(builder.gep(data, [args[1]])), _I64)
 
 
-@_operation
-def sums_zero(typing_context):
-    def codegen(context, builder, signature, args):
-        return _constant(_SUMS, 0)
-
-    return sums_type(), codegen
+@_operation(sums_type)
+def sums_zero(context, builder, signature, args):
+    return _constant(_SUMS, 0)
 
 
-@_operation
-def sums_add_plane(typing_context, sums, planes, offset, value):
+@_operation(sums_type, sums=ANY, planes=ANY, offset=types.int64, value=types.int64)
+def sums_add_plane(context, builder, signature, args):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`, modulo 2^16."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
-        mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
-        value = _splat(builder, builder.trunc(args[3], _I16), _SUMS)
-        return builder.add(args[0], builder.select(mask, value, _constant(_SUMS, 0)))
-
-    return sums_type(sums, planes, types.int64, types.int64), codegen
+    return _with_plane_added(context, builder, signature, args, _I16, _SUMS)
 
 
-@_operation
-def sums_store(typing_context, sums, array, offset):
+@_operation(types.void, sums=ANY, array=ANY, offset=types.int64)
+def sums_store(context, builder, signature, args):
     """Write 32 sums to an int32 array, sign extended."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _LANES)
-        builder.store(builder.sext(args[0], _LANES), pointer, align=4)
-        return context.get_dummy_value()
-
-    return types.void(sums, array, types.int64), codegen
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _LANES)
+    builder.store(builder.sext(args[0], _LANES), pointer, align=4)
 
 
-@_operation
-def lanes_zero(typing_context):
-    def codegen(context, builder, signature, args):
-        return _constant(_LANES, 0)
-
-    return lanes_type(), codegen
+@_operation(lanes_type)
+def lanes_zero(context, builder, signature, args):
+    return _constant(_LANES, 0)
 
 
-@_operation
-def lanes_add_plane(typing_context, lanes, planes, offset, value):
+@_operation(lanes_type, lanes=ANY, planes=ANY, offset=types.int64, value=types.int64)
+def lanes_add_plane(context, builder, signature, args):
     """Add `value` to the lanes whose bit is set in the 32 bits at a byte offset of `planes`."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
-        mask = builder.bitcast(builder.load(pointer, align=1), _MASK)
-        value = _splat(builder, builder.trunc(args[3], _I32), _LANES)
-        return builder.add(args[0], builder.select(mask, value, _constant(_LANES, 0)))
-
-    return lanes_type(lanes, planes, types.int64, types.int64), codegen
+    return _with_plane_added(context, builder, signature, args, _I32, _LANES)
 
 
-@_operation
-def lanes_load(typing_context, array, offset):
+@_operation(lanes_type, array=ANY, offset=types.int64)
+def lanes_load(context, builder, signature, args):
     """32 values of an int32 or int16 array."""
-
-    def codegen(context, builder, signature, args):
-        narrow = signature.args[0].dtype == types.int16
-        kind = _SUMS if narrow else _LANES
-        values = builder.load(_address(context, builder, signature.args[0], args[0], args[1], kind), align=2)
-        return builder.sext(values, _LANES) if narrow else values
-
-    return lanes_type(array, types.int64), codegen
+    narrow = signature.args[0].dtype == types.int16
+    kind = _SUMS if narrow else _LANES
+    values = builder.load(_address(context, builder, signature.args[0], args[0], args[1], kind), align=2)
+    return builder.sext(values, _LANES) if narrow else values
 
 
-@_operation
-def lanes_store(typing_context, lanes, array, offset):
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _LANES)
-        builder.store(args[0], pointer, align=4)
-        return context.get_dummy_value()
-
-    return types.void(lanes, array, types.int64), codegen
+@_operation(types.void, lanes=ANY, array=ANY, offset=types.int64)
+def lanes_store(context, builder, signature, args):
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _LANES)
+    builder.store(args[0], pointer, align=4)
 
 
-@_operation
-def lanes_add(typing_context, a, b):
-    def codegen(context, builder, signature, args):
-        return builder.add(args[0], args[1])
-
-    return lanes_type(a, b), codegen
+@_operation(lanes_type, a=ANY, b=ANY)
+def lanes_add(context, builder, signature, args):
+    return builder.add(args[0], args[1])
 
 
-@_operation
-def lanes_add_scalar(typing_context, lanes, scalar):
-    def codegen(context, builder, signature, args):
-        return builder.add(args[0], _splat(builder, builder.trunc(args[1], _I32), _LANES))
-
-    return lanes_type(lanes, types.int64), codegen
+@_operation(lanes_type, lanes=ANY, scalar=types.int64)
+def lanes_add_scalar(context, builder, signature, args):
+    return builder.add(args[0], _splat(builder, builder.trunc(args[1], _I32), _LANES))
 
 
-@_operation
-def lanes_times_64(typing_context, lanes):
+@_operation(lanes_type, lanes=ANY)
+def lanes_times_64(context, builder, signature, args):
     """lanes << 6: from a sum of weights to units of the current."""
-
-    def codegen(context, builder, signature, args):
-        return builder.shl(args[0], _constant(_LANES, 6))
-
-    return lanes_type(lanes), codegen
+    return builder.shl(args[0], _constant(_LANES, 6))
 
 
 def _decayed(builder, lanes, kept, small):
@@ -311,119 +269,77 @@ def _decayed(builder, lanes, kept, small):
     return builder.sub(builder.xor(result, sign), sign)
 
 
-@_operation
-def lanes_decayed(typing_context, lanes, kept):
+@_operation(lanes_type, lanes=ANY, kept=types.int64)
+def lanes_decayed(context, builder, signature, args):
     """lanes * kept / 4096, rounded toward zero; kept in 0..4096."""
-
-    def codegen(context, builder, signature, args):
-        return _decayed(builder, args[0], args[1], small=False)
-
-    return lanes_type(lanes, types.int64), codegen
+    return _decayed(builder, args[0], args[1], small=False)
 
 
-@_operation
-def lanes_decayed_small(typing_context, lanes, kept):
+@_operation(lanes_type, lanes=ANY, kept=types.int64)
+def lanes_decayed_small(context, builder, signature, args):
     """As `lanes_decayed`, for lanes within 2^23 and kept below 512."""
-
-    def codegen(context, builder, signature, args):
-        return _decayed(builder, args[0], args[1], small=True)
-
-    return lanes_type(lanes, types.int64), codegen
+    return _decayed(builder, args[0], args[1], small=True)
 
 
-@_operation
-def lanes_wrapped(typing_context, lanes):
+@_operation(lanes_type, lanes=ANY)
+def lanes_wrapped(context, builder, signature, args):
     """One wrap into (-2^23, 2^23], as the contract has it."""
-
-    def codegen(context, builder, signature, args):
-        (lanes,) = args
-        limit, turn, zero = (_constant(_LANES, value) for value in (1 << 23, 1 << 24, 0))
-        above = builder.icmp_signed(">", lanes, limit)
-        lanes = builder.sub(lanes, builder.select(above, turn, zero))
-        below = builder.icmp_signed("<=", lanes, _constant(_LANES, -(1 << 23)))
-        return builder.add(lanes, builder.select(below, turn, zero))
-
-    return lanes_type(lanes), codegen
+    (lanes,) = args
+    limit, turn, zero = (_constant(_LANES, value) for value in (1 << 23, 1 << 24, 0))
+    above = builder.icmp_signed(">", lanes, limit)
+    lanes = builder.sub(lanes, builder.select(above, turn, zero))
+    below = builder.icmp_signed("<=", lanes, _constant(_LANES, -(1 << 23)))
+    return builder.add(lanes, builder.select(below, turn, zero))
 
 
-@_operation
-def lanes_clipped(typing_context, lanes):
+@_operation(lanes_type, lanes=ANY)
+def lanes_clipped(context, builder, signature, args):
     """Clip into -2^23 + 1 .. 2^23 - 1."""
-
-    def codegen(context, builder, signature, args):
-        (lanes,) = args
-        for compare, bound in (("<", -(1 << 23) + 1), (">", (1 << 23) - 1)):
-            bound = _constant(_LANES, bound)
-            lanes = builder.select(builder.icmp_signed(compare, lanes, bound), bound, lanes)
-        return lanes
-
-    return lanes_type(lanes), codegen
+    (lanes,) = args
+    for compare, bound in (("<", -(1 << 23) + 1), (">", (1 << 23) - 1)):
+        bound = _constant(_LANES, bound)
+        lanes = builder.select(builder.icmp_signed(compare, lanes, bound), bound, lanes)
+    return lanes
 
 
-@_operation
-def lanes_above(typing_context, lanes, threshold):
+@_operation(types.uint32, lanes=ANY, threshold=types.int64)
+def lanes_above(context, builder, signature, args):
     """32 bits, set where a lane is strictly above the threshold."""
-
-    def codegen(context, builder, signature, args):
-        bound = _splat(builder, builder.trunc(args[1], _I32), _LANES)
-        return builder.bitcast(builder.icmp_signed(">", args[0], bound), _I32)
-
-    return types.uint32(lanes, types.int64), codegen
+    bound = _splat(builder, builder.trunc(args[1], _I32), _LANES)
+    return builder.bitcast(builder.icmp_signed(">", args[0], bound), _I32)
 
 
-@_operation
-def lanes_cleared(typing_context, lanes, mask):
+@_operation(lanes_type, lanes=ANY, mask=types.uint32)
+def lanes_cleared(context, builder, signature, args):
     """Zero where a bit of the mask is set."""
-
-    def codegen(context, builder, signature, args):
-        mask = builder.bitcast(args[1], _MASK)
-        return builder.select(mask, _constant(_LANES, 0), args[0])
-
-    return lanes_type(lanes, types.uint32), codegen
+    mask = builder.bitcast(args[1], _MASK)
+    return builder.select(mask, _constant(_LANES, 0), args[0])
 
 
-@_operation
-def lanes_counted(typing_context, lanes, mask):
+@_operation(lanes_type, lanes=ANY, mask=types.uint32)
+def lanes_counted(context, builder, signature, args):
     """One more where a bit of the mask is set."""
-
-    def codegen(context, builder, signature, args):
-        mask = builder.bitcast(args[1], _MASK)
-        return builder.add(args[0], builder.zext(mask, _LANES))
-
-    return lanes_type(lanes, types.uint32), codegen
+    mask = builder.bitcast(args[1], _MASK)
+    return builder.add(args[0], builder.zext(mask, _LANES))
 
 
-@_operation
-def store_bits(typing_context, bits, array, offset):
+@_operation(types.void, bits=types.uint32, array=ANY, offset=types.int64)
+def store_bits(context, builder, signature, args):
     """32 bits at a byte offset of a uint8 array."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
-        builder.store(args[0], pointer, align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.uint32, array, types.int64), codegen
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], _I32)
+    builder.store(args[0], pointer, align=1)
 
 
-@_operation
-def store_flags(typing_context, bits, array, offset):
+@_operation(types.void, bits=types.uint32, array=ANY, offset=types.int64)
+def store_flags(context, builder, signature, args):
     """32 bits as 32 bytes of 0 or 1."""
-
-    def codegen(context, builder, signature, args):
-        flags = ir.VectorType(_I8, N_LANES)
-        pointer = _address(context, builder, signature.args[1], args[1], args[2], flags)
-        builder.store(builder.zext(builder.bitcast(args[0], _MASK), flags), pointer, align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.uint32, array, types.int64), codegen
+    flags = ir.VectorType(_I8, N_LANES)
+    pointer = _address(context, builder, signature.args[1], args[1], args[2], flags)
+    builder.store(builder.zext(builder.bitcast(args[0], _MASK), flags), pointer, align=1)
 
 
-@_operation
-def eight_bytes(typing_context, array, offset):
+@_operation(types.uint64, array=ANY, offset=types.int64)
+def eight_bytes(context, builder, signature, args):
     """Eight bytes of a uint8 array as a uint64, the first one lowest on little-endian machines."""
-
-    def codegen(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1], _I64)
-        return builder.load(pointer, align=1)
-
-    return types.uint64(array, types.int64), codegen
+    pointer = _address(context, builder, signature.args[0], args[0], args[1], _I64)
+    return builder.load(pointer, align=1)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.membrane import membrane_velocity
 
 from delaytool.datasets.ear import EarModel, LiveEar, ear_spikes
 from delaytool.datasets.ear.live import follow_level, level_constants
-from delaytool.datasets.ear.membrane import membrane_velocity, places, transfer_function
+from delaytool.datasets.ear.membrane import places, transfer_function
 from delaytool.datasets.ear.resonators import LEAD, impulse_responses, resonate, resonators
 from delaytool.errors import DataError
 

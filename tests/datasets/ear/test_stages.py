@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.membrane import membrane_velocity
 
 from delaytool.contract.ear import EarModel
 from delaytool.datasets.ear.cells import bushy_cells, bushy_constants, hair_cells, hair_constants, resting_pools
 from delaytool.datasets.ear.fast_membrane import fast_membrane
 from delaytool.datasets.ear.level import leveled, windowed
-from delaytool.datasets.ear.membrane import line_frequencies, membrane_velocity, places, transfer_function
+from delaytool.datasets.ear.membrane import line_frequencies, places, transfer_function
 from delaytool.datasets.ear.transfer_table import BLOCK, transfer_table
 
 pytest.importorskip("scipy")

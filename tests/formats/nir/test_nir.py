@@ -14,6 +14,7 @@ from random_networks import random_network
 
 from delaytool.contract.bounds import MAX_THRESHOLD, STATE_LIMIT
 from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.frames import padded_input
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
@@ -21,7 +22,6 @@ from delaytool.errors import NetworkError
 from delaytool.formats.nir.read import integers_of, read_graph
 from delaytool.formats.nir.write import NETWORK, STEP, nir_graph, write_nir
 from delaytool.runtime import reference
-from delaytool.runtime.trace import padded_input
 
 nir = pytest.importorskip("nir")
 

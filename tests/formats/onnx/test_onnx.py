@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.frames import padded_input
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
@@ -30,7 +31,7 @@ from delaytool.formats.onnx.write import write_onnx
 from delaytool.runtime import reference
 from delaytool.runtime.backends.onnx import FORMS, OnnxBackend, first_state, open_session, run_sequence, run_steps
 from delaytool.runtime.decode import decode
-from delaytool.runtime.trace import Trace, padded_input
+from delaytool.runtime.trace import Trace
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

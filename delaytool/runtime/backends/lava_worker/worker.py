@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from delaytool.contract.frames import padded_input
 from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.backends.lava_worker import shim
-from delaytool.runtime.trace import padded_input
 
 if TYPE_CHECKING:
     from delaytool.runtime.backends.lava_worker import graph

@@ -1,0 +1,60 @@
+"""A network of ours, trained in floats or through integers, becomes the program that the passes take."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from delaytool.contract.encoding import InputEncoding
+from delaytool.errors import ExportError
+from delaytool.models.config import ModelConfig
+from delaytool.quantization.integer_training import TrainedNetwork, float_network, integer_scales
+from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence, array_of
+
+
+def check_neurons(config: ModelConfig) -> None:
+    """Raise ExportError that names what the contract lacks for the neurons of a recipe."""
+    if config.neuron == "adaptive":
+        raise ExportError(
+            "network: model.neuron is 'adaptive', and the integer contract has one constant threshold per layer, no "
+            "state that raises it; train with model.neuron 'lif', 'plif' or 'cuba', or evaluate the float network"
+        )
+
+
+def exportable_program(model: TrainedNetwork, encoding: InputEncoding) -> Program:
+    """`program_of_network`, but ExportError that names what the integer contract lacks for the network's neurons."""
+    check_neurons(model.config)
+    return program_of_network(model, encoding)
+
+
+def program_of_network(model: TrainedNetwork, encoding: InputEncoding) -> Program:
+    """A trained network as arrays. The encoding's n_steps must be decided."""
+    network, scales = float_network(model), integer_scales(model)
+    config = network.config
+    n_frames = encoding.n_steps
+    assert n_frames is not None, "a trained network's encoding is resolved"
+    layers = []
+    names = network.layer_names()
+    taus = network.time_constants()
+    stages = [(layer.synapses, layer.norm, layer.recurrent) for layer in network.hidden_layers()]
+    stages.append((network.readout, None, None))
+    for index, (synapses, norm, recurrent) in enumerate(stages):
+        weight = array_of(synapses.connected_weight())
+        layers.append(
+            FloatLayer(
+                name=names[index],
+                weight=weight,
+                delay=array_of(synapses.delays),
+                bias=np.zeros(len(weight)) if synapses.bias is None else array_of(synapses.bias),
+                batch_norm=None if norm is None else BatchNorm.of(norm).detached(),
+                tau=taus[names[index]],
+                current_tau=config.current_tau,
+                threshold=config.threshold if index < len(network.hidden) else None,
+                scale=None if scales is None else scales.scales[index],
+                recurrent=None
+                if recurrent is None
+                else Recurrence(array_of(recurrent.connected_weight()), array_of(recurrent.delays)),
+            )
+        )
+    steps = tuple(config.steps_of(index, n_frames) for index in range(len(layers)))
+    late = tuple(config.lateness_on_chip(index) for index in range(len(layers)))
+    return Program(encoding, tuple(layers), steps, late, None if scales is None else scales.target)
