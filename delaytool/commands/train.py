@@ -143,6 +143,6 @@ def command(
                 chip.data_moved_to = settings.data
                 train(None, folder, resume=True, reporter=reporter, check=check, moved_to=settings.data)
     except KeyboardInterrupt:
-        moved = "" if resume is None or data is None else f" --data {quote(data)}"
+        moved = "" if resume is None or settings.data is None else f" --data {quote(settings.data)}"
         echo(f"\nstopped; go on with: delaytool train --resume {quote(str(folder))}{moved}", err=True)
         sys.exit(130)
