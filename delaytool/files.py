@@ -33,7 +33,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             sync(temporary)
             os.replace(temporary, target)
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
         sync_folder(target.parent)
     except OSError as error:
         # An error of a write does not name its file, and the temporary file's name would not help a user.
@@ -132,9 +132,18 @@ def require_writable_folder(path: str | os.PathLike[str]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         finally:
-            probe.unlink(missing_ok=True)
+            _remove(probe)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({os_reason(error)}); {way_out(error)}") from None
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a file if it is there; an interruption just before that does not leave it."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except KeyboardInterrupt:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def os_reason(error: OSError) -> str:

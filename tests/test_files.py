@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,29 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     reason, way_out = "no space left on device", "free space there, or give another place, and run again"
     assert found == f"{tmp_path}: cannot be written ({reason}); {way_out}\n"
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: require_writable_folder(path.parent), lambda path: _fail_to_write(path)]
+)
+def test_an_interruption_at_the_removal_leaves_nothing(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, interrupted = os.unlink, []
+
+    def interrupt_once(path: Path, *arguments: object, **more: object) -> None:
+        if not interrupted:
+            interrupted.append(path)
+            raise KeyboardInterrupt
+        remove(path)
+
+    monkeypatch.setattr(os, "unlink", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "file")
+    assert len(interrupted) == 1
+    assert os.listdir(tmp_path) == []
+
+
+def _fail_to_write(path: Path) -> None:
+    with atomic_path(path):
+        raise ValueError("what is written cannot be made")

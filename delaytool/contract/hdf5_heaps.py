@@ -1,4 +1,6 @@
-"""Global heaps of an HDF5 file, checked before the HDF5 library walks them: a damaged one makes it walk for ever.
+"""Values of variable length in an HDF5 file, checked before the HDF5 library follows them.
+
+A damaged heap makes the library walk for ever; a damaged length makes it take memory that the file cannot fill.
 
 Values of variable length (events, texts) lie in collections of objects, one after the other (HDF5 File Format
 Specification 3.0, III.E). The library goes from one object to the next by the size that each states. Where that size is
@@ -8,9 +10,14 @@ neither.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import struct
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _COLLECTION = b"GCOL\x01"
@@ -38,6 +45,42 @@ def check_heaps_of(path: str | os.PathLike[str]) -> None:
         if os.fstat(file.fileno()).st_size:  # an empty one cannot be mapped
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 check_heaps(content)
+
+
+def check_lengths(dataset: h5py.Dataset) -> None:
+    """Raise ValueError where values of variable length state more bytes than their file has.
+
+    The library takes the memory that a value's length states before it looks whether the heap holds so much. Data
+    sets behind a filter (compressed ones, whose damage the filter finds) and files with a user block are not checked.
+    """
+    kind = h5py.check_vlen_dtype(dataset.dtype)
+    if kind is None or dataset.size == 0 or dataset.file.userblock_size:
+        return
+    item = 1 if kind in (str, bytes) else np.dtype(kind).itemsize
+    limit, stated = os.path.getsize(dataset.file.filename), 0
+    with open(dataset.file.filename, "rb") as file:
+        for start, size, count in _stored_at(dataset):
+            file.seek(start)
+            rows = np.frombuffer(file.read(size), np.uint8)
+            if rows.size != size or size % count:
+                return  # cut off: refused by the library
+            lengths = (
+                rows.reshape(count, -1)[:, :4].copy().view("<u4")
+            )  # before the address of what it is the length of
+            stated += int(lengths.sum(dtype=np.int64)) * item
+    if stated > limit:
+        raise ValueError(f"{dataset.name} states {stated:,} bytes, and the file has {limit:,}")
+
+
+def _stored_at(dataset: h5py.Dataset) -> Iterator[tuple[int, int, int]]:
+    """(first byte in the file, bytes, values) of each piece of a data set that lies there as it is."""
+    creation = dataset.id.get_create_plist()
+    if creation.get_layout() == h5py.h5d.CONTIGUOUS and dataset.id.get_offset() is not None:
+        yield dataset.id.get_offset(), dataset.id.get_storage_size(), dataset.size
+    elif creation.get_layout() == h5py.h5d.CHUNKED and creation.get_nfilters() == 0:
+        for number in range(dataset.id.get_num_chunks()):
+            chunk = dataset.id.get_chunk_info(number)
+            yield chunk.byte_offset, chunk.size, math.prod(dataset.chunks)
 
 
 def _bytes_of_a_size(content: bytes | mmap.mmap) -> int | None:

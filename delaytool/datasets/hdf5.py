@@ -12,7 +12,7 @@ import numpy as np
 
 from delaytool.contract.checks import built_from
 from delaytool.contract.ear import Ear, EarModel
-from delaytool.contract.hdf5_heaps import check_heaps_of
+from delaytool.contract.hdf5_heaps import check_heaps_of, check_lengths
 from delaytool.contract.strict_hdf5 import StrictGroup
 from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
@@ -157,6 +157,7 @@ def _read(
                 f"dtype=h5py.vlen_dtype(...) and shape ({dataset.shape[0] if dataset.ndim else 1},), as docs/data.md "
                 "shows under 'HDF5 layout'"
             )
+        check_lengths(dataset)
         kind = np.dtype(base).kind
         if key == "units" and kind not in "iu":
             raise DataError(f"{where}; unit numbers must be integers")
@@ -336,6 +337,7 @@ def _class_names(file: h5py.File) -> tuple[str, ...]:
     keys = file.get("extra/keys")
     if not isinstance(keys, h5py.Dataset) or keys.ndim != 1 or keys.dtype.kind not in "SO":
         return ()
+    check_lengths(keys)
     return tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in keys[()])
 
 

@@ -94,3 +94,28 @@ def test_every_reader_refuses_it(events: Path) -> None:
         pass
     with pytest.raises(DataError, match="a heap's object"), open_strict_image(damaged, events, DataError, "give it"):
         pass
+
+
+@pytest.mark.parametrize("key", ["spikes/times", "spikes/units", "extra/keys"])
+@pytest.mark.parametrize("chunks", [None, (8,)])
+def test_a_length_beyond_the_file_is_refused_before_memory_is_taken(
+    tmp_path: Path, key: str, chunks: tuple[int] | None
+) -> None:
+    path = tmp_path / "events.h5"
+    values = [np.arange(1, 5 + sample) for sample in range(20)]
+    with h5py.File(path, "w") as file:
+        for name, kind in (("spikes/times", np.float32), ("spikes/units", np.uint16)):
+            written = file.create_dataset(name, (20,), h5py.vlen_dtype(kind), chunks=chunks)
+            for sample, value in enumerate(values):
+                written[sample] = value / 100 if kind == np.float32 else value
+        file["labels"] = np.arange(20) % 2
+        file.create_dataset("extra/keys", (2,), h5py.string_dtype(), chunks=chunks and (2,), data=["one", "two"])
+        dataset = file[key]
+        place = dataset.id.get_chunk_info(0).byte_offset if chunks else dataset.id.get_offset()
+    assert len(read_file(path)) == 20
+    content = bytearray(path.read_bytes())
+    assert struct.unpack_from("<I", content, place)[0] == (3 if key == "extra/keys" else 4)  # it is the first length
+    struct.pack_into("<I", content, place, 2**28 + 4)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{key} states [\d,]+ bytes, and the file has {len(content):,}"):
+        read_file(path)
