@@ -195,6 +195,34 @@ def test_the_reference_trains_as_delaytool_does(monkeypatch, tmp_path):
     assert curves["train_loss"][-1] < curves["train_loss"][0]
 
 
+def test_the_reference_begins_and_drops_out_as_delaytool_does():
+    pytest.importorskip("DCLS.construct.modules", reason="the oracle dcls 0.1.1 is not installed")
+    pytest.importorskip("spikingjelly.activation_based", reason="the oracle spikingjelly 2.0.0 is not installed")
+    import reference_training
+    from jobs import Job
+    from scipy.stats import ks_2samp
+
+    from delaytool.trainer.initial_network import initial_network
+
+    recipe = Job("test", "paper", "digits", 1, "paper", ()).load("cpu")
+    ours = initial_network(recipe, 140, 10)
+    torch.manual_seed(2)
+    reference = reference_training.ReferenceNetwork(140, 10, recipe)
+    for own, theirs in zip(ours.delayed_layers(), reference.synapses, strict=True):
+        for values, expected in ((own.weight, theirs.weight), (own.delay, reference.size // 2 - theirs.P)):
+            drawn, wanted = values.detach().flatten().numpy(), expected.detach().flatten().numpy()
+            assert ks_2samp(drawn, wanted).pvalue > 0.01
+            assert np.ptp(drawn) == pytest.approx(np.ptp(wanted), rel=0.03)
+    # Dropout: one mask for all steps, ones divided by what is left.
+    masks = ours.train().hidden[0].dropout_mask(torch.ones(7, 400, 128))
+    theirs_masks = reference.train().dropouts[0](torch.ones(7, 400, 128))
+    assert bool((theirs_masks == theirs_masks[:1]).all())
+    assert masks.unique().tolist() == pytest.approx(theirs_masks.unique().tolist())
+    for mask in (masks, theirs_masks[0]):
+        assert mask.shape == (400, 128)
+        assert float(mask.mean()) == pytest.approx(1, abs=0.02)
+
+
 RUN = """
 import sys, time
 from dataclasses import asdict
