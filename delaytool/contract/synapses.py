@@ -52,7 +52,7 @@ class _SynapseGroup:
             check_range(where, name, value, 0, np.iinfo(np.int32).max)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DenseSynapses(_SynapseGroup):
     """A synapse from every neuron of `source` to every neuron of the layer.
 
@@ -91,7 +91,7 @@ class DenseSynapses(_SynapseGroup):
         return SparseSynapses(self.source, *self.shape, *self.listed(), self.exponent)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SparseSynapses(_SynapseGroup):
     """Synapses given one by one; a pair of neurons may have several, with different delays.
 

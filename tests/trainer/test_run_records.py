@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ def test_whatever_a_line_of_metrics_holds_it_is_refused_or_every_reader_takes_it
 ) -> None:
     """Figures ended in tracebacks: lists of other lengths, numbers in the place of dictionaries."""
     # Figures without their pictures, which would take minutes. What they compute is computed.
-    monkeypatch.setattr("delaytool.report.learning_curves.inline_svg", lambda figure, description: "")
+    curves = sys.modules[draw_learning_curves.__module__]
+    monkeypatch.setattr(curves, "inline_svg", lambda figure, description: "")
     run = run_of(tmp_path)
     write_metrics(run, lines_of())
     use_metrics(run)
