@@ -1,6 +1,6 @@
 """The campaign: everything that is promised about right answers and damaged input, tried at length. `make campaign`.
 
-    python tests/campaign                          the full counts (about an hour on two free cores)
+    python tests/campaign                          the full counts (about two hours on two free cores)
     python tests/campaign --quick                  two minutes of it
     python tests/campaign --only damaged --kind netx --seed 17 --damaged 1      one case again
 
