@@ -147,7 +147,7 @@ def _read(
 ) -> EventData:
     _refuse_what_lies_elsewhere(file, name)
     times, units = _dataset(file, "spikes/times", name), _dataset(file, "spikes/units", name)
-    labels = _numbers(file, "labels", name)
+    stated_labels = _integers(file, "labels", name)
     for dataset, key in ((times, "times"), (units, "units")):
         base = h5py.check_vlen_dtype(dataset.dtype)
         where = f"{name}: spikes/{key} has shape {dataset.shape} and type {base or dataset.dtype}"
@@ -168,11 +168,13 @@ def _read(
             )
         if key == "times" and kind not in "fiu":
             raise DataError(f"{where}; times must be numbers")
-        if dataset.shape[0] != labels.size:
-            raise DataError(
-                f"{name}: spikes/{key} has {dataset.shape[0]} samples, labels has {labels.size}; they must agree"
-            )
-    speakers = _numbers(file, "extra/speaker", name) if "extra/speaker" in file else None
+        _check_samples(dataset, stated_labels, name)
+    labels = stated_labels[()].astype(np.int64)
+    speakers = None
+    if "extra/speaker" in file:
+        stated_speakers = _integers(file, "extra/speaker", name)
+        _check_samples(times, stated_speakers, name)
+        speakers = stated_speakers[()].astype(np.int64)
     class_names = _class_names(file)
     if n_classes is None:
         n_classes = len(class_names) or int(labels.max(initial=-1)) + 1
@@ -323,14 +325,22 @@ def _dataset(file: h5py.File, key: str, name: str) -> h5py.Dataset:
     return found
 
 
-def _numbers(file: h5py.File, key: str, name: str) -> np.ndarray:
-    """(n_samples,) int64 of a dataset of integers."""
+def _integers(file: h5py.File, key: str, name: str) -> h5py.Dataset:
+    """A dataset of integers, one per sample; it is not read, as it may state more than there is memory for."""
     dataset = _dataset(file, key, name)
     if dataset.ndim != 1 or dataset.dtype.kind not in "iu":
         raise DataError(
             f"{name}: {key} has shape {dataset.shape} and type {dataset.dtype}; it must hold one integer per sample"
         )
-    return dataset[()].astype(np.int64)
+    return dataset
+
+
+def _check_samples(spikes: h5py.Dataset, others: h5py.Dataset, name: str) -> None:
+    if spikes.shape[0] != others.shape[0]:
+        keys = [dataset.name.removeprefix("/") for dataset in (spikes, others)]
+        raise DataError(
+            f"{name}: {keys[0]} has {spikes.shape[0]} samples, {keys[1]} has {others.shape[0]}; they must agree"
+        )
 
 
 def _class_names(file: h5py.File) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def test_damage_found_while_reading(write: Writer, monkeypatch: pytest.MonkeyPat
         ({"labels": np.zeros((40, 1), int)}, "labels has shape"),
         ({"labels": np.full(40, 4)}, r"sample 0: label 4 is outside 0\.\.3"),
         ({"labels": np.full(40, -1)}, "label -1"),
-        ({"speaker": np.zeros(7, int)}, "7 speakers for 40 samples"),
+        ({"speaker": np.zeros(7, int)}, "spikes/times has 40 samples, extra/speaker has 7"),
         ({"times_type": np.int64}, "spikes/times has shape .* type int64; .* seconds as floats"),
         ({"units_type": np.float32}, "spikes/units has shape .* integers"),
         ({"times": [], "units": [], "labels": np.empty(0, int), "speaker": None}, "an empty split"),
@@ -202,3 +202,15 @@ def test_real_recordings(spoken_digits: Path) -> None:
     assert parts["train"].speakers is not None
     assert np.unique(parts["train"].speakers).tolist() == [0, 1, 2, 3, 5]
     assert parts["test"].n_events == 1039744
+
+
+@pytest.mark.parametrize("key", ["labels", "extra/speaker"])
+def test_numbers_that_take_no_space_are_not_read(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "events.h5"
+    with h5py.File(path, "w") as file:
+        for name, kind in (("spikes/times", np.float32), ("spikes/units", np.uint16)):
+            file.create_dataset(name, (2,), h5py.vlen_dtype(kind))[0] = np.zeros(1, kind)
+        for name in ("labels", "extra/speaker"):
+            file.create_dataset(name, (2**40,) if name == key else (2,), np.int64, chunks=(2,), compression="gzip")
+    with pytest.raises(DataError, match=f"spikes/times has 2 samples, {key} has {2**40}; they must agree"):
+        read_file(path)
