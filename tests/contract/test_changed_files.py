@@ -83,7 +83,7 @@ def test_no_mutated_network_file_makes_another_network_or_a_traceback(tmp_path: 
     content = path.read_bytes()
     rng = np.random.default_rng(1 + content_too)
     found: Counter[str] = Counter()
-    for _ in range(300):  # 600 in both cases; the campaign tries thousands
+    for _ in range(750):  # 1500 in both cases
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             what = mutate(file, rng)
