@@ -64,9 +64,8 @@ def check_lengths(dataset: h5py.Dataset) -> None:
             rows = np.frombuffer(file.read(size), np.uint8)
             if rows.size != size or size % count:
                 return  # cut off: refused by the library
-            lengths = (
-                rows.reshape(count, -1)[:, :4].copy().view("<u4")
-            )  # before the address of what it is the length of
+            # A value's length stands before the address of what it is the length of.
+            lengths = rows.reshape(count, -1)[:, :4].copy().view("<u4")
             stated += int(lengths.sum(dtype=np.int64)) * item
     if stated > limit:
         raise ValueError(f"{dataset.name} states {stated:,} bytes, and the file has {limit:,}")

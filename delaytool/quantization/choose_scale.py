@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -81,8 +80,8 @@ def choose_scale(
     chosen: list[FloatLayer] = []
     for index, (wanted, late) in enumerate(zip(floats, program.late, strict=True)):
         candidates = _candidates(program, index, target, headroom)
-        chosen.append(_best(candidates, target, partial(run.measured, wanted=wanted, start=late), progress))
-        run.go_on(chosen[-1])
+        chosen.append(_best(candidates, target, run, wanted, late, progress))
+        run.go_on(run.trace(chosen[-1]))
     return replace(program, layers=tuple(chosen))
 
 
@@ -100,8 +99,9 @@ def keep_scale(program: Program, model: TrainedNetwork, frames: np.ndarray, simu
     starts = (*(0 for _ in spikes), program.late[-1])
     kept: list[FloatLayer] = []
     for layer, wanted, start in zip(program.layers, (*spikes, membrane), starts, strict=True):
-        kept.append(run.measured(layer, wanted.transpose(0, 1), start))
-        run.go_on(layer)
+        trace = run.trace(layer)
+        kept.append(_measured(layer, trace, wanted.transpose(0, 1), start))
+        run.go_on(trace)
     return replace(program, layers=tuple(kept))
 
 
@@ -113,44 +113,47 @@ class _IntegerRun:
         self._sent = [torch.from_numpy(checked).float()]
         self._target, self._payloads, self._simulate_layer = target, program.payloads, simulate_layer
 
-    def measured(self, layer: FloatLayer, wanted: Tensor, start: int) -> FloatLayer:
-        """The next layer, with how far its integers are at its scale from what the float layer did.
+    def go_on(self, trace: SimulatedLayer) -> None:
+        """To the layer that follows the one of this trace."""
+        self._sent.append(trace.spikes.float())
 
-        wanted   (sample, step, neuron): spikes, or the readout's membrane, from the chip's step `start` on
-        """
-        trace = self._trace(layer)
-        during = slice(start, start + wanted.shape[1])
-        if layer.threshold is not None:
-            differing = float((trace.spikes[:, during] != (wanted > 0)).sum())
-            return replace(layer, disagreement=differing / max(1.0, float(wanted.sum())))
-        assert layer.scale is not None
-        membrane = trace.v[:, during].double() / layer.scale.state_unit
-        size = wanted.double().square().mean().sqrt().clamp(min=1e-12)
-        return replace(layer, disagreement=float((membrane - wanted).square().mean().sqrt() / size))
-
-    def go_on(self, layer: FloatLayer) -> None:
-        """To the layer that follows this one."""
-        self._sent.append(self._trace(layer).spikes.float())
-
-    def _trace(self, layer: FloatLayer) -> SimulatedLayer:
+    def trace(self, layer: FloatLayer) -> SimulatedLayer:
+        """What the next layer's integers do at its scale."""
         built = integer_layer(layer, len(self._sent) - 1, self._target)
         return self._simulate_layer(built, self._sent, self._payloads)
+
+
+def _measured(layer: FloatLayer, trace: SimulatedLayer, wanted: Tensor, start: int) -> FloatLayer:
+    """The layer, with how far its integers are from what the float layer did.
+
+    wanted   (sample, step, neuron): spikes, or the readout's membrane, from the chip's step `start` on
+    """
+    during = slice(start, start + wanted.shape[1])
+    if layer.threshold is not None:
+        differing = float((trace.spikes[:, during] != (wanted > 0)).sum())
+        return replace(layer, disagreement=differing / max(1.0, float(wanted.sum())))
+    assert layer.scale is not None
+    membrane = trace.v[:, during].double() / layer.scale.state_unit
+    size = wanted.double().square().mean().sqrt().clamp(min=1e-12)
+    return replace(layer, disagreement=float((membrane - wanted).square().mean().sqrt() / size))
 
 
 def _best(
     candidates: Sequence[FloatLayer],
     target: Target,
-    measured: Callable[[FloatLayer], FloatLayer],
+    run: _IntegerRun,
+    wanted: Tensor,
+    start: int,
     progress: Callable[[str, int, int], None] | None,
 ) -> FloatLayer:
-    """The candidate that disagrees least, with the threshold at which it disagrees least."""
+    """The candidate that disagrees least, with the threshold at which it does; wanted, start: as for `_measured`."""
     name, fires = candidates[0].name, candidates[0].threshold is not None
     total = len(candidates) + (2 + len(THRESHOLD_SHIFTS) if fires else 0)
     tried: list[FloatLayer] = []
 
     def best_after(candidates: Iterable[FloatLayer]) -> FloatLayer:
         for layer in candidates:
-            tried.append(measured(layer))
+            tried.append(_measured(layer, run.trace(layer), wanted, start))
             if progress is not None:
                 progress(name, len(tried), total)
         return min(tried, key=lambda layer: layer.disagreement)

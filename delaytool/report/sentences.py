@@ -49,7 +49,7 @@ def describe_verdict(content: Content) -> PageVerdict:
     bound = verification.bits.bound
     if verification.bits.binding is None:
         why_not = content.float_delays.why_not or "give the run folder in place of the network file"
-        bound = f"not compared with a checkpoint: {why_not}"
+        bound = f"{PageVerdict.bound}: {why_not}"
     if verification.reasons:
         return PageVerdict("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
     agreed = _listed(list(verification.bits.accuracy))

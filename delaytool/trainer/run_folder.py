@@ -264,12 +264,7 @@ class RunFolder:
                 content, is_signed = read_signed_json(path)
             except FileNotFoundError:
                 return {}, True
-        kinds: dict[Path, type[BaseModel]] = {
-            self.summary: Summary,
-            self.environment: Environment,
-            self.folds: FoldsRecord,
-        }
-        check_record(kinds[path], content, path, DAMAGED)
+        check_record(_KINDS[path.name], content, path, DAMAGED)
         return content, is_signed
 
     def _recipe_holds(self, line: str) -> bool:

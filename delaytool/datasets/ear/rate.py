@@ -13,9 +13,9 @@ LOWEST_RATE = 8000
 
 def check_rate(rate: int) -> None:
     """Raise DataError for a sampling rate, in Hz, that is too low for hair cells, or that no recording has."""
-    check_sampling_rate(max(rate, LOWEST_RATE), "sound", "give the rate of the recording")
     if rate < LOWEST_RATE:
         raise DataError(
             f"a recording at {rate} Hz is below the {LOWEST_RATE} Hz that hair cells need; give recordings at a higher "
             "sampling rate"
         )
+    check_sampling_rate(rate, "sound", "give the rate of the recording")
