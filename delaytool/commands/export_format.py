@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from delaytool.commands.console import echo
+from delaytool.commands.warnings import show_warnings
 from delaytool.errors import ExportError
 from delaytool.files import require_writable_file
 
@@ -83,7 +84,8 @@ def _export_float(run: Path, output: Path | None, options: ExportOptions, trace:
     if run.exists():
         require_writable_file(path)
     with StepBars(not quiet) as progress:
-        found = export_float(run, path, options, trace=trace, progress=progress)
+        found, warnings = export_float(run, path, options, trace=trace, progress=progress)
+    show_warnings(warnings)
     shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())
     echo(f"ONNX graph of the float network: {path}")
     echo(

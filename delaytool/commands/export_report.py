@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from delaytool.commands.console import PlainConsole
+from delaytool.commands.warnings import show_warnings
 
 if TYPE_CHECKING:
     from delaytool.exporter.compile import Export
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def data_option(done: Export, data: str | None) -> str:
     """What `verify` needs where the run's data are not built in."""
-    from delaytool.experiments.verify_run import BUILT_IN, RECORDED
+    from delaytool.experiments.evaluated_samples import BUILT_IN, RECORDED
 
     if data is not None:
         return f" --data {quote(data)}"
@@ -25,6 +26,7 @@ def data_option(done: Export, data: str | None) -> str:
 def print_export(done: Export, title: str, output: Path) -> None:
     from delaytool.commands.tables import export_table
 
+    show_warnings(done.warnings)
     console = PlainConsole()
     console.print(export_table([layer.as_dict() for layer in done.layers], f"exported for {title}"))
     for layer in done.layers:

@@ -19,7 +19,8 @@ from delaytool.runtime.backends import BACKENDS, BackendOptions
 from delaytool.verification.executor import EXECUTORS
 
 if TYPE_CHECKING:
-    from delaytool.experiments.verify_run import ExecutorChoice, SampleChoice, Verification
+    from delaytool.experiments.evaluated_samples import SampleChoice
+    from delaytool.experiments.verify_run import ExecutorChoice, Verification
 
 
 SECONDS = click.FloatRange(min=0, min_open=True)
@@ -42,7 +43,7 @@ class BackendOnSamples(click.ParamType):
 
 
 def _samples(data: str | None, split: str, samples: int | None) -> SampleChoice:
-    from delaytool.experiments.verify_run import SampleChoice
+    from delaytool.experiments.evaluated_samples import SampleChoice
 
     return SampleChoice(data, split, samples)
 

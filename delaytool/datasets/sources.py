@@ -180,28 +180,29 @@ def load_for_evaluation(
     *,
     n_units: int | None = None,
     n_classes: int | None = None,
+    whole_file: bool = True,
     progress: Progress | None = None,
 ) -> EventData | FrameData:
     """One part of `spec.source`, to evaluate a network on; the same samples that `load` with the same spec gives.
 
-    Of a folder, the file or the recordings of that split alone are read where the folder has them. A single .h5
-    file is taken whole.
+    Of a folder, the file or the recordings of that split alone are read where the folder has them.
 
+    whole_file  take a source that is one HDF5 file whole; False: the part that `load` cuts off it
     n_units     the network's number of units: data of another number raise a DataError
     n_classes   the network's number of classes: labels beyond it raise a DataError
     Raises as `load` does.
     """
     spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
     reader = _Reader(spec, None, progress, n_units)
-    return _checked(_evaluated(reader, split, n_classes), n_units, n_classes)
+    return _checked(_evaluated(reader, split, n_classes, whole_file), n_units, n_classes)
 
 
-def _evaluated(reader: _Reader, split: str, n_classes: int | None) -> EventData | FrameData:
+def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: bool) -> EventData | FrameData:
     spec = reader.spec
     if split not in SPLIT_NAMES:
         raise DataError(f"{spec.source}: split {split!r} is unknown; choose one of {', '.join(SPLIT_NAMES)}")
     source = _downloaded(spec.source, reader.root)
-    if os.path.isfile(source):
+    if whole_file and os.path.isfile(source):
         if split != "test":
             raise DataError(f"{source}: a single file is evaluated whole, it has no split {split!r}; leave it out")
         return _file(reader, Path(source), n_classes)

@@ -79,7 +79,7 @@ def measure_activity(
     Raises DataError, BackendError.
     """
     from delaytool.contract.frames import padded_input
-    from delaytool.experiments.verify_run import SampleChoice, load_samples
+    from delaytool.experiments.evaluated_samples import SampleChoice, load_samples
     from delaytool.runtime.backends import backend_named
 
     loaded = load_samples(network, path, SampleChoice(data, "test", samples), progress)

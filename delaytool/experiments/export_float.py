@@ -10,12 +10,12 @@ import torch
 
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import ExportError
+from delaytool.experiments.data_of_run import data_of_run
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path
 from delaytool.exporter.float_onnx import FloatDifference, float_difference, write_float_onnx
 from delaytool.models.delay_network import class_scores
 from delaytool.runtime.backends.onnx import open_session
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import load_data
 
 
 def export_float(
@@ -25,18 +25,17 @@ def export_float(
     *,
     trace: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
-) -> FloatDifference:
+) -> tuple[FloatDifference, tuple[str, ...]]:
     """Write a run's float network with rounded delays, and compare it with PyTorch on validation samples.
+
+    Returns what differs, and warnings about the data that it was compared on.
 
     options   checkpoint, data, and calibration_samples: as many samples are compared
     trace     the file gives out spikes and membranes too
     Raises DelaytoolError.
     """
     saved = Checkpoint.load(checkpoint_path(run, options.checkpoint))
-    recipe = saved.recipe
-    if options.data is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
-    loaded = load_data(recipe, saved.encoding, progress)
+    loaded, warnings = data_of_run(saved, options.data, progress)
     names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
     if saved.scales is not None:
         raise ExportError(
@@ -48,10 +47,10 @@ def export_float(
     write_float_onnx(model, saved.encoding, output, names, trace=True)
     part = loaded.train if loaded.validation is None else loaded.validation
     compared = part.frames[evenly_spaced(len(part), options.calibration_samples)]
-    difference = _difference(model, output, compared, recipe.trainer.batch_size)
+    difference = _difference(model, output, compared, saved.recipe.trainer.batch_size)
     if not trace:
         write_float_onnx(model, saved.encoding, output, names)
-    return difference
+    return difference, warnings
 
 
 def _difference(model, path: Path, frames: torch.Tensor, batch_size: int) -> FloatDifference:

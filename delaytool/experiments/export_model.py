@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -153,7 +154,10 @@ def _export_run(
 ) -> IntegerNetwork:
     if calibration is None:
         options = ExportOptions(checkpoint=checkpoint, clip_delays=clip_delays)
-        network = export_run(run.path, chip, None, options, progress, data=run.data).network
+        done = export_run(run.path, chip, None, options, progress, data=run.data)
+        for sentence in done.warnings:
+            warnings.warn(sentence, stacklevel=3)
+        network = done.network
         return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
     saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
     return export_delay_network(

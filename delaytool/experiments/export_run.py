@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from delaytool.datasets import Splits, digest
 from delaytool.datasets.subset import evenly_spaced
+from delaytool.experiments.data_of_run import data_of_run
 from delaytool.exporter.compile import Export, export
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.data import TrainingData
 from delaytool.trainer.evaluation import evaluate_both
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.float_figures import float_record
@@ -52,13 +53,10 @@ def export_run(
     options = options or ExportOptions()
     source = checkpoint_path(run, options.checkpoint)
     saved = Checkpoint.load(source)
-    recipe = saved.recipe
-    if options.data is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": options.data})})
-    loaded = load_data(recipe, saved.encoding, progress, data)
-    calibrates = loaded.train if recipe.protocol == "paper" or loaded.validation is None else loaded.validation
+    loaded, warnings = data_of_run(saved, options.data, progress, data)
+    calibrates = loaded.train if saved.recipe.protocol == "paper" or loaded.validation is None else loaded.validation
     calibration = calibrates.frames.numpy()
-    return export(
+    done = export(
         saved.network(),
         saved.encoding,
         chip,
@@ -70,6 +68,7 @@ def export_run(
         provenance=_provenance(saved, source, loaded),
         progress=progress,
     )
+    return replace(done, warnings=warnings)
 
 
 def checkpoint_path(run: Path, checkpoint: str) -> Path:

@@ -13,16 +13,10 @@ from pydantic import Field
 from delaytool.contract.network import IntegerNetwork
 from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, ExportError
+from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
 from delaytool.experiments.export_run import export_run
 from delaytool.experiments.sweep.job import RunReporter, Train
-from delaytool.experiments.verify_run import (
-    RECORDED,
-    SampleChoice,
-    TwoPartVerification,
-    VerifyRequest,
-    load_samples,
-    verify_in_two_parts,
-)
+from delaytool.experiments.verify_run import TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.exporter.compile import Export
 from delaytool.hw_configs import load_target
 from delaytool.runtime.backends import backend_named

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delaytool import datasets
 from delaytool.contract.network import IntegerNetwork
-from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.subset import evenly_spaced
-from delaytool.errors import DataError, ExportError, NetworkError, VerificationError
+from delaytool.errors import ExportError, NetworkError, VerificationError
+from delaytool.experiments.evaluated_samples import SampleChoice, Samples, load_samples
 from delaytool.files import sha256_of
 from delaytool.runtime.backends import Backend, BackendOptions, backend_named
 from delaytool.runtime.trace import Trace
@@ -35,24 +34,6 @@ if TYPE_CHECKING:
     from delaytool.trainer.checkpoint import Checkpoint
 
 Progress = Callable[[str, int, int], None]
-# The value of --data with which a user allows the data that a file names to be read.
-RECORDED = "recorded"
-# Data that come with the package's own dependencies: nothing is read or downloaded that a file could choose.
-BUILT_IN = ("digits",)
-
-
-@dataclass(frozen=True)
-class SampleChoice:
-    """Which samples run.
-
-    data    a source or a path; 'recorded': what the network file names; None: that too, where it is built in
-    split   'train', 'validation' or 'test'
-    count   only so many, evenly spaced; None: all
-    """
-
-    data: str | None = None
-    split: str = "test"
-    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,32 +66,6 @@ class VerifyRequest:
     max_drop: float | None = 0.5
     options: BackendOptions | None = None
     executor: ExecutorChoice = field(default_factory=ExecutorChoice)
-
-
-@dataclass(frozen=True)
-class Samples:
-    """frames (sample, time, channel), labels (sample,); digest of all of them, of which `chosen` (indices) are these.
-
-    all_labels   (sample,) of all
-    warnings     sentences about the data that a user should read
-    """
-
-    frames: np.ndarray
-    labels: np.ndarray
-    name: str
-    digest: str
-    chosen: np.ndarray
-    all_labels: np.ndarray
-    warnings: tuple[str, ...] = ()
-
-    def subset(self, count: int) -> Samples:
-        """At most `count` of these, evenly spaced."""
-        kept = evenly_spaced(len(self.frames), count)
-        return replace(self, frames=self.frames[kept], labels=self.labels[kept], chosen=self.chosen[kept])
-
-    def describe(self) -> str:
-        """Name and number."""
-        return f"{self.name}, {len(self.frames)} samples"
 
 
 @dataclass(frozen=True)
@@ -283,47 +238,6 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
     except (ExportError, NetworkError) as error:
         failure = str(error)
     return Binding(str(source), comparison, failure, sha256_of(source), recorded), saved
-
-
-def load_samples(
-    network: IntegerNetwork, path: Path, choice: SampleChoice, progress: Progress | None = None
-) -> Samples:
-    """The samples that the choice names, as the network's frames. Raises DataError."""
-    events = _events(network, path, choice.data, choice.split, progress)
-    frames, labels = datasets.frames_of(events, network.encoding), events.labels
-    chosen = np.arange(len(frames))
-    digest = datasets.digest(frames, labels)
-    whole = Samples(frames, labels, events.name, digest, chosen, labels, events.warnings)
-    return whole if choice.count is None or choice.count >= len(frames) else whole.subset(choice.count)
-
-
-def chosen_source(recorded: object, path: Path, data: str | None) -> str:
-    """What is read: what the user gave, else what the file names, where that is built in or the user allowed it.
-
-    Raises DataError: a file that came from elsewhere must not choose what is read or downloaded here.
-    """
-    if data is not None and data != RECORDED:
-        return data
-    if not isinstance(recorded, str) or not recorded:
-        raise DataError(f"{path}: the file does not record its training data; give samples with --data")
-    if data is None and recorded not in BUILT_IN:
-        raise DataError(
-            f"{path}: the file names its data as {recorded!r}, which is not built in; read that with --data recorded, "
-            "or give samples with --data PATH"
-        )
-    return recorded
-
-
-def _events(
-    network: IntegerNetwork, path: Path, data: str | None, split: str, progress: Progress | None
-) -> datasets.EventData | datasets.FrameData:
-    recipe = network.provenance.get("recipe") or {}
-    source = chosen_source((recipe.get("data") or {}).get("source"), path, data)
-    spec = datasets.DataSpec.from_recipe(recipe, network.encoding, source)
-    found = datasets.load_for_evaluation(
-        spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=progress
-    )
-    return numbered_as(found, network.class_names)
 
 
 def _check(request: VerifyRequest) -> None:

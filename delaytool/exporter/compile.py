@@ -35,11 +35,15 @@ READOUTS = ("softmax-sum", "sum")
 
 @dataclass(frozen=True)
 class Export:
-    """The network, a summary of each layer, and the target through whose integers it was trained, if any."""
+    """The network, a summary of each layer, and the target through whose integers it was trained, if any.
+
+    warnings   sentences about the run's data that a user should read
+    """
 
     network: IntegerNetwork
     layers: list[LayerSummary]
     quantized_for: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def export(

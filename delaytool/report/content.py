@@ -12,7 +12,8 @@ import numpy as np
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError, NetworkError
-from delaytool.experiments.verify_run import SampleChoice, TwoPartVerification, VerifyRequest, verify_in_two_parts
+from delaytool.experiments.evaluated_samples import SampleChoice
+from delaytool.experiments.verify_run import TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
 from delaytool.report.activity import LayerActivity, measure_activity, time_decisions
 from delaytool.report.samples import SampleTrace, trace_samples

@@ -8,8 +8,9 @@ import torch
 from interrupting import Interrupts
 
 from delaytool.contract.network import IntegerNetwork
+from delaytool.experiments.evaluated_samples import SampleChoice
 from delaytool.experiments.export_run import export_run
-from delaytool.experiments.verify_run import SampleChoice, VerifyRequest, verify_network
+from delaytool.experiments.verify_run import VerifyRequest, verify_network
 from delaytool.hw_configs import load_target
 from delaytool.runtime import decode, reference
 from delaytool.trainer.checkpoint import Checkpoint

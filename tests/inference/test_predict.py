@@ -17,7 +17,7 @@ from delaytool.datasets.events import EventData
 from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.mel import mel_frames
 from delaytool.errors import DataError
-from delaytool.experiments.verify_run import SampleChoice, load_samples
+from delaytool.experiments.evaluated_samples import SampleChoice, load_samples
 from delaytool.inference.predict import inputs_listed, predict
 from delaytool.runtime import reference
 from delaytool.runtime.decode import decode

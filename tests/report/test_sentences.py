@@ -14,7 +14,8 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
-from delaytool.experiments.verify_run import Samples, TwoPartVerification
+from delaytool.experiments.evaluated_samples import Samples
+from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.report.confusion_figure import confusion
 from delaytool.report.content import Content, FloatDelays, NetworkFile
 from delaytool.report.inline_svg import inline_svg

@@ -10,7 +10,8 @@ from golden import regenerate
 
 from delaytool.errors import VerificationError
 from delaytool.experiments import verify_run
-from delaytool.experiments.verify_run import SampleChoice, Samples, VerifyRequest, verify_network
+from delaytool.experiments.evaluated_samples import SampleChoice, Samples
+from delaytool.experiments.verify_run import VerifyRequest, verify_network
 from delaytool.runtime import reference
 
 

@@ -1,0 +1,130 @@
+"""Networks are measured on the samples that training left out, wherever their file lies, or their user is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from delaytool.cli import main
+from delaytool.contract.network import IntegerNetwork
+from delaytool.errors import DataError
+from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
+from delaytool.experiments.measure_run import Measured
+from delaytool.trainer.data import load_data
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import load_recipe
+
+SMALL = ("model.hidden=[4]", "trainer.epochs=1", "trainer.batch_size=16", "data.n_units=12")
+SAMPLES, TESTED = 50, 10
+
+
+def write_spikes(path: Path, seed: int = 0) -> Path:
+    random = np.random.default_rng(seed)
+    with h5py.File(path, "w") as file:
+        times = file.create_dataset("spikes/times", (SAMPLES,), h5py.vlen_dtype(np.float32))
+        units = file.create_dataset("spikes/units", (SAMPLES,), h5py.vlen_dtype(np.uint16))
+        for sample in range(SAMPLES):
+            times[sample] = np.sort(random.random(30, np.float32)) * 0.2
+            units[sample] = random.integers(12, size=30)
+        file["labels"] = np.arange(SAMPLES) % 2
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one.h5, a run that was trained on it, and its network."""
+    folder = tmp_path_factory.mktemp("exported")
+    recipe = load_recipe("digits", [*SMALL, f'data.source="{write_spikes(folder / "one.h5")}"'])
+    train(recipe, folder / "run")
+    result = CliRunner().invoke(main, ["export", str(folder / "run"), "--target", "loihi2"])
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """A copy, whose run still names the data of the first one: the file `one.h5` here is that file, moved."""
+    return Path(shutil.copytree(exported, tmp_path / "moved"))
+
+
+def samples_of(folder: Path, data: str, split: str = "test"):
+    path = folder / "run" / "network-loihi2.h5"
+    return load_samples(IntegerNetwork.load(path), path, SampleChoice(data, split))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+@pytest.mark.parametrize("data", [RECORDED, "one.h5"])
+def test_a_file_that_was_trained_on_is_cut_as_training_cut_it(split: str, data: str, folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    found = samples_of(folder, data, split)
+    recipe = load_recipe(str(folder / "run" / "recipe.toml"))
+    part = getattr(load_data(recipe), split)
+    np.testing.assert_array_equal(found.frames, part.frames.numpy())
+    np.testing.assert_array_equal(found.labels, part.labels.numpy())
+    assert found.name.startswith(f"{split} part of")
+    assert not found.warnings
+
+
+def test_another_file_is_taken_whole(folder: Path, tmp_path: Path) -> None:
+    other = write_spikes(tmp_path / "other.h5", seed=1)
+    found = samples_of(folder, str(other))
+    assert len(found.frames) == SAMPLES
+    assert "part of" not in found.name
+    with pytest.raises(DataError, match="evaluated whole, it has no split 'train'"):
+        samples_of(folder, str(other), "train")
+
+
+def test_a_file_that_cannot_be_cut_is_taken_whole(folder: Path, tmp_path: Path) -> None:
+    """Of one class alone: nothing could be trained on it, but a network can be tried."""
+    other = write_spikes(tmp_path / "other.h5")
+    with h5py.File(other, "r+") as file:
+        file["labels"][:] = 1
+    assert len(samples_of(folder, str(other)).frames) == SAMPLES
+
+
+def test_verify_measures_what_training_left_out(folder: Path) -> None:
+    network = folder / "run" / "network-loihi2.h5"
+    arguments = ["verify", str(network), "--data", str(folder / "one.h5"), "--json", "--max-drop", "100"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert found["samples"] == TESTED
+    assert found["accuracy"]["float_rounded"] == pytest.approx(summary["test_accuracy_rounded"])
+
+
+def test_compare_measures_what_training_left_out(tmp_path: Path) -> None:
+    source = write_spikes(tmp_path / "one.h5")
+    settings = [word for setting in (*SMALL, f'data.source="{source}"') for word in ("--set", setting)]
+    result = CliRunner().invoke(
+        main, ["compare", "digits", "--seeds", "1", "-o", str(tmp_path / "compared"), *settings]
+    )
+    assert result.exit_code == 0, result.output
+    (run,) = (path.parent for path in (tmp_path / "compared").rglob("measured.json"))
+    right = Measured.read(run).is_right
+    assert right is not None
+    assert len(right) == TESTED
+
+
+def test_recorded_data_that_changed_are_named(exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "changing"
+    folder.mkdir()
+    source = write_spikes(folder / "one.h5")
+    train(load_recipe("digits", [*SMALL, f'data.source="{source}"']), folder / "run")
+    export = ["export", str(folder / "run"), "--target", "loihi2"]
+    assert CliRunner().invoke(main, export).exit_code == 0
+    write_spikes(source, seed=2)
+    (sentence,) = samples_of(folder, RECORDED).warnings
+    assert "these are not the samples that the run was tested on" in sentence
+    for target in ("loihi2", "onnx-float"):
+        result = CliRunner().invoke(main, [*export[:-1], target])
+        assert result.exit_code == 0, result.output
+        assert "one.h5: frames or labels of the training and" in " ".join(result.stderr.split())
+        assert "of the training and validation and test part are not those" in " ".join(result.stderr.split())
