@@ -68,9 +68,10 @@ class TrainingProgress(Reporter):
                 f": {sizes}, {config.taps_per_synapse} tap(s) per synapse, {parameters:,} parameters",
             )
         )
-        if config.sparsity > 0 or config.rewiring != "none":
+        if any(config.sparsities) or config.rewiring != "none":
             how = "drawn once" if config.rewiring == "none" else f"rewired by {config.rewiring}"
-            print_line(f"connections: {model.n_synapses():,} taps, {100 * config.sparsity:g} % are left out; {how}")
+            left_out = ", ".join(f"{100 * share:g}" for share in dict.fromkeys(config.sparsities))
+            print_line(f"connections: {model.n_synapses():,} taps, {left_out} % are left out; {how}")
         print_line(f"data: {len(data.train)} training samples of {data.encoding.n_steps} steps; {data.split}")
         if epochs_done:
             print_line(f"resumed after epoch {epochs_done}")

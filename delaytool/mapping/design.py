@@ -14,7 +14,7 @@ class Design:
     kernel_count          taps per synapse, where delays are learned or fixed
     max_delay             steps; recurrent_max_delay: of synapses within a layer, None: the same
     delays                'learned', 'fixed-random', 'none' or 'dense'
-    sparsity              share of the taps that do not exist
+    sparsities            share of the taps that do not exist, per layer, the readout's last
     recurrent             per hidden layer
     neuron                'lif', 'plif', 'cuba' or 'adaptive'
     values                'count', 'binary' or 'graded'; max_payload: the largest value that a frame can hold
@@ -29,7 +29,7 @@ class Design:
     max_delay: int = 24
     recurrent_max_delay: int | None = None
     delays: str = "learned"
-    sparsity: float = 0.0
+    sparsities: tuple[float, ...] = ()
     recurrent: tuple[bool, ...] = ()
     neuron: str = "lif"
     values: str = "count"
@@ -41,6 +41,8 @@ class Design:
     def __post_init__(self) -> None:
         if not self.recurrent:
             object.__setattr__(self, "recurrent", (False,) * len(self.hidden))
+        if not self.sparsities:
+            object.__setattr__(self, "sparsities", (0.0,) * (len(self.hidden) + 1))
 
     def taps_for(self, max_delay: int) -> int:
         """Taps of one synapse: one with delays 'none', one for every delay with 'dense'."""

@@ -73,6 +73,11 @@ def _needed(design: Design, target: Target) -> tuple[Design, tuple[str, ...]]:
     return design, tuple(settings)
 
 
+def _sparser(design: Design, share: float) -> Design:
+    """Every layer as sparse as this, or more where it was."""
+    return replace(design, sparsities=tuple(max(own, share) for own in design.sparsities))
+
+
 def _single_changes(design: Design, fits: Callable[[Design], bool]) -> Iterator[tuple[Design, str]]:
     """The nearest value of each key at which the design fits, if there is one; none is offered unchecked."""
     if design.delays != "none" and design.max_delay > 0:
@@ -85,12 +90,13 @@ def _single_changes(design: Design, fits: Callable[[Design], bool]) -> Iterator[
         if width is not None:
             made = with_width(design, width)
             yield made, f"model.hidden=[{','.join(map(str, made.hidden))}]"
-    first = round(design.sparsity * 100) + 1
+    first = round(min(design.sparsities) * 100) + 1
     # Monotone from the other end: the sparser, the smaller.
-    dense = largest(1, 100 - first, lambda value: fits(replace(design, sparsity=(100 - value) / 100)))
+    dense = largest(1, 100 - first, lambda value: fits(_sparser(design, (100 - value) / 100)))
     if dense is not None:
-        made = replace(design, sparsity=(100 - dense) / 100)
-        yield made, f"model.sparsity={made.sparsity:g}"
+        made = _sparser(design, (100 - dense) / 100)
+        shares = [f"{share:g}" for share in made.sparsities]
+        yield made, f"model.sparsity={shares[0] if len(set(shares)) == 1 else '[' + ','.join(shares) + ']'}"
     if design.delays == "dense":
         yield replace(design, delays="learned"), "model.delays=learned"
     elif design.delays != "none" and design.kernel_count > 1:

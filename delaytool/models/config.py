@@ -50,7 +50,11 @@ class ModelConfig(RecipeSection):
     interpolation: Literal["gauss", "triangle", "max", "laplace"] = Field(
         default="gauss", description="shape of the bump around a delay while it is learned"
     )
-    sparsity: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of each layer's taps that do not exist")
+    sparsity: float | tuple[float, ...] = Field(
+        default=0.0,
+        description="share of each layer's taps that do not exist; or one value per layer, the readout's last, of "
+        "which 0 leaves a layer whole and not rewired",
+    )
     rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
         default="none",
         description="'none': which taps exist is drawn once; else each keeps its sign, falls when its weight reaches "
@@ -132,10 +136,41 @@ class ModelConfig(RecipeSection):
             raise ValueError(f"{len(recurrent)} values for {len(hidden)} hidden layers; give one each, or one for all")
         return recurrent
 
+    @field_validator("sparsity")
+    @classmethod
+    def _one_share_per_layer(
+        cls, sparsity: float | tuple[float, ...], info: ValidationInfo
+    ) -> float | tuple[float, ...]:
+        for share in sparsity if isinstance(sparsity, tuple) else (sparsity,):
+            if not 0 <= share < 1:
+                raise ValueError(f"{share:g} is outside 0..1 (1 excluded)")
+        hidden = info.data.get("hidden")
+        if isinstance(sparsity, tuple) and hidden is not None and len(sparsity) != len(hidden) + 1:
+            raise ValueError(
+                f"{len(sparsity)} values for {len(hidden)} hidden layers and the readout; give one each, or one for all"
+            )
+        return sparsity
+
     @property
     def synapses(self) -> SynapseSettings:
-        """What every layer of synapses is."""
-        return SynapseSettings(**{field.name: getattr(self, field.name) for field in fields(SynapseSettings)})
+        """What every layer of synapses is; of sparsities that differ, the first layer's."""
+        return self.synapses_of(0)
+
+    def synapses_of(self, layer: int) -> SynapseSettings:
+        """What the synapses of a layer (0 the first) are; `n_layers` - 1 is the readout.
+
+        A layer whose own sparsity is 0 keeps all its taps, and free signs, whatever the others' rewiring.
+        """
+        settings = {field.name: getattr(self, field.name) for field in fields(SynapseSettings)}
+        settings["sparsity"] = self.sparsities[layer]
+        if isinstance(self.sparsity, tuple) and settings["sparsity"] == 0:
+            settings |= {"rewiring": "none", "dale": False}
+        return SynapseSettings(**settings)
+
+    @property
+    def sparsities(self) -> tuple[float, ...]:
+        """Share of the taps that do not exist in each layer."""
+        return self.sparsity if isinstance(self.sparsity, tuple) else (self.sparsity,) * self.n_layers
 
     @property
     def kernel_size(self) -> int:

@@ -103,9 +103,14 @@ class DelayNetwork(nn.Module):
         self.n_classes = n_classes
         sizes = [n_in, *config.hidden]
         # A seed's random numbers are drawn in this order: from layer to layer, for the readout, then within layers.
-        between = [delayed_linear(*pair, config.synapses) for pair in itertools.pairwise([*sizes, n_classes])]
+        between = [
+            delayed_linear(*pair, config.synapses_of(index))
+            for index, pair in enumerate(itertools.pairwise([*sizes, n_classes]))
+        ]
         within = [
-            delayed_linear(size, size, config.recurrent_synapses.synapses) if config.is_recurrent(index) else None
+            delayed_linear(size, size, config.recurrent_synapses.synapses_of(index))
+            if config.is_recurrent(index)
+            else None
             for index, size in enumerate(config.hidden)
         ]
         *hidden, readout = between

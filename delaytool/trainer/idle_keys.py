@@ -73,6 +73,8 @@ def _of_model(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
         yield "no layer is recurrent (model.recurrent)", ["model.recurrent_max_delay"]
     elif model.delays == "none":
         yield "model.delays is 'none'", ["model.recurrent_max_delay"]
+    if isinstance(model.sparsity, tuple) and not any(model.sparsity):
+        yield "model.sparsity leaves every layer whole", ["model.rewiring", "model.dale"]
     if model.convolution not in ("auto", "windowed"):
         yield f"model.convolution is {model.convolution!r}", ["model.discarded_mass"]
 

@@ -396,7 +396,7 @@ class _Training:
     def _structure(self) -> dict[str, Any]:
         """Taps that rewiring has grown in an epoch, by layer."""
         grown = self.step.rewiring.grown()
-        return {"grown": dict(zip(self.model.layer_names(), grown, strict=True))} if grown else {}
+        return {"grown": grown} if grown else {}
 
     def _evaluated(self, part: Part) -> Evaluation:
         rows = self.team.rows(len(part))

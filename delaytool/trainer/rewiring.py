@@ -19,7 +19,6 @@ from torch import Tensor
 
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.trainer.optimizers import Optimizers
 
 GROWN_THETA = 1e-12
@@ -89,8 +88,10 @@ class Rewiring:
         config = model.config
         self.rule = config.rewiring
         self.optimizers = optimizers
-        self.layers: list[DelayedLinear] = [] if self.rule == "none" else model.delayed_layers()
-        self.n_existing = [n_connections(layer.weight.numel(), config.sparsity) for layer in self.layers]
+        named = zip(model.layer_names(), model.delayed_layers(), strict=True)
+        rewired = {name: layer for name, layer in named if layer.config.rewiring != "none"}
+        self.names, self.layers = list(rewired), list(rewired.values())
+        self.n_existing = [n_connections(layer.weight.numel(), layer.config.sparsity) for layer in self.layers]
         self._existed: list[Tensor] = []
         self._score: list[Tensor] = []
         self._grown = [torch.zeros((), dtype=torch.long, device=layer.weight.device) for layer in self.layers]
@@ -120,9 +121,9 @@ class Rewiring:
                     moment.mul_(survives)
             self._grown[index] += grown.sum()
 
-    def grown(self) -> list[int]:
-        """Taps grown in each layer since this was last asked."""
-        counts = [int(count) for count in self._grown]
+    def grown(self) -> dict[str, int]:
+        """Taps grown in each rewired layer, by its name, since this was last asked."""
+        counts = {name: int(count) for name, count in zip(self.names, self._grown, strict=True)}
         for count in self._grown:
             count.zero_()
         return counts

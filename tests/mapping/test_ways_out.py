@@ -65,7 +65,7 @@ def test_every_way_fits_and_the_next_value_does_not(hidden, taps, longest, delay
             recurrent_max_delay=int(values["model.recurrent_max_delay"])
             if "model.recurrent_max_delay" in values else design.recurrent_max_delay,
             kernel_count=int(values.get("model.kernel_count", taps)),
-            sparsity=float(values.get("model.sparsity", 0)),
+            sparsities=(float(values.get("model.sparsity", 0)),) * (len(hidden) + 1),
             delays=values.get("model.delays", delays),
             hidden=tuple(map(int, values["model.hidden"].strip("[]").split(","))) if "model.hidden" in values
             else design.hidden,
@@ -74,8 +74,8 @@ def test_every_way_fits_and_the_next_value_does_not(hidden, taps, longest, delay
         nearer = None
         if way.settings[-1].startswith("model.kernel_count"):
             nearer = replace(changed, kernel_count=changed.kernel_count + 1)
-        elif way.settings[-1].startswith("model.sparsity") and changed.sparsity > 0.015:
-            nearer = replace(changed, sparsity=round(changed.sparsity - 0.01, 2))
+        elif way.settings[-1].startswith("model.sparsity") and changed.sparsities[0] > 0.015:
+            nearer = replace(changed, sparsities=(round(changed.sparsities[0] - 0.01, 2),) * (len(hidden) + 1))
         elif way.settings[-1].startswith("model.max_delay") and changed.max_delay < LOIHI2.limits.delay_max:
             nearer = replace(changed, max_delay=changed.max_delay + 1)
         assert nearer is None or not fit(shape_of_design(nearer, LOIHI2), LOIHI2, cores).fits

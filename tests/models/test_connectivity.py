@@ -82,6 +82,26 @@ def test_a_network_begins_with_exactly_its_taps(rewiring, sparsity):
     assert model.n_parameters() == 2 * taps + 2 * (20 + 20), "weights, delays, batch norm"
 
 
+@pytest.mark.parametrize("rewiring", ["none", "deep-r"])
+def test_each_layer_may_have_a_sparsity_of_its_own(rewiring):
+    torch.manual_seed(1)
+    shares = (0.9, 0.5, 0.0)
+    config = ModelConfig(hidden=(20, 20), max_delay=4, sparsity=shares, rewiring=rewiring, recurrent=(True, False))
+    layers = DelayNetwork(30, 5, config).delayed_layers()
+    assert len(layers) == 4
+    for layer, share in zip(layers, (*shares, shares[0]), strict=True):  # the last: within the first hidden layer
+        assert int(layer.exists().sum()) == n_connections(layer.weight.numel(), share)
+
+
+def test_equal_sparsities_are_one():
+    """The same draws, weights and taps."""
+    states = []
+    for sparsity in (0.7, (0.7, 0.7)):
+        torch.manual_seed(2)
+        states.append(DelayNetwork(6, 3, ModelConfig(hidden=(5,), max_delay=4, sparsity=sparsity)).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_a_dense_network_without_rewiring_has_neither_mask_nor_signs_and_the_same_draws_as_ever():
     torch.manual_seed(3)
     model = DelayNetwork(6, 3, ModelConfig(hidden=(5,), max_delay=4))

@@ -56,7 +56,7 @@ EFFECTS = {
     "model.delays_per": ("", "presynaptic"),
     "model.interpolation": ("", "max"),
     "model.sparsity": ("", "0.5"),
-    "model.rewiring": ("model.sparsity=0.5", "rigl"),
+    "model.rewiring": ("model.sparsity=[0.5,0.5,0]", "rigl"),
     "model.dale": ("model.sparsity=0.5 model.rewiring=deep-r", "true"),
     "model.tau": ("", "3"),
     "model.neuron": ("", "cuba"),
@@ -139,6 +139,8 @@ IDLE = [
     ("", "model.recurrent_max_delay=3"),
     ("model.recurrent=true model.delays=none", "model.recurrent_max_delay=3"),
     ("model.convolution=direct", "model.discarded_mass=0.05"),
+    ("model.sparsity=[0,0,0]", "model.rewiring=rigl"),
+    ("model.sparsity=[0,0,0] model.rewiring=rigl", "model.dale=true"),
     *((f"model.delays={delays}", f"trainer.{change}")
       for delays in ("none", "dense", "fixed-random")
       for change in ("delay_lr=0.5", "sigma_schedule=plateau", "sigma_start=2", "single_tap_epochs=0.5")),

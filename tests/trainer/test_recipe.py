@@ -131,6 +131,11 @@ def test_a_recipe_extends_a_preset(tmp_path):
             "[model]\nhidden = [8, 8]\nrecurrent = [true]",
             "model.recurrent: value [True] is not possible; 1 values for 2",
         ),
+        (
+            "[model]\nhidden = [8, 8]\nsparsity = [0.9, 0]",
+            "model.sparsity: value [0.9, 0] is not possible; 2 values for 2 hidden layers and the readout",
+        ),
+        ("[model]\nhidden = [8]\nsparsity = [0.9, 1]", "model.sparsity: value [0.9, 1] is not possible; 1 is outside"),
         ('[model]\nneuron = "plif"\ntau = 1.0', "model.neuron: value 'plif' is not possible; it learns tau from"),
         ('[data]\nvalues = "color"', "data.values: value 'color' is not possible"),
         ("[data]\nn_steps = 0", "data.n_steps: value 0 is not possible"),

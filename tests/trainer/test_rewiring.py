@@ -148,8 +148,27 @@ def test_taps_do_fall_and_grow(rule):
     steps = []
     trained(config, TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=0.01), watch=lambda step, _: steps.append(step))
     counts = steps[-1].rewiring.grown()
-    assert all(count > 0 for count in counts)
-    assert steps[-1].rewiring.grown() == [0, 0, 0], "since it was last asked"
+    assert list(counts) == ["hidden1", "hidden2", "readout"]
+    assert all(count > 0 for count in counts.values())
+    assert set(steps[-1].rewiring.grown().values()) == {0}, "since it was last asked"
+
+
+def test_a_layer_that_is_left_whole_is_not_rewired_beside_others():
+    config = ModelConfig(hidden=(12, 9), max_delay=5, sparsity=(0.7, 0.5, 0.0), rewiring="deep-r", dale=True)
+    seen = []
+
+    def watch(step, model):
+        seen.append(step.rewiring)
+        *rewired, whole = model.delayed_layers()
+        for layer, share in zip(rewired, (0.7, 0.5), strict=True):
+            assert int(layer.exists().sum()) == n_connections(layer.weight.numel(), share)
+        assert whole.sign is None
+        assert bool(whole.exists().all())
+
+    trained(config, TrainerConfig(epochs=3, batch_size=8, lr=0.05, l1=0.01), watch=watch)
+    counts = seen[-1].grown()
+    assert list(counts) == ["hidden1", "hidden2"]
+    assert all(count > 0 for count in counts.values())
 
 
 def test_a_mask_drawn_once_never_changes():
@@ -247,7 +266,7 @@ def test_training_equals_the_papers_loops_over_theta(rule):
         for layer, sign, theta in zip(ours.delayed_layers(), reference.signs, reference.theta, strict=True):
             # Adam divides by a gradient's own size, so where the gradient nearly cancels L1 the last bits weigh more.
             torch.testing.assert_close(sign * layer.weight.detach(), theta.detach(), rtol=1e-4, atol=1e-13)
-    assert sum(step.rewiring.grown()) > 10, "a test of nothing, otherwise"
+    assert sum(step.rewiring.grown().values()) > 10, "a test of nothing, otherwise"
 
 
 @pytest.mark.parametrize(
