@@ -106,7 +106,7 @@ def delays(seed: int) -> Iterator[Job]:
 
 
 def structure(seed: int, sparsities: Iterable[float]) -> Iterator[Job]:
-    """At 0.99 the readout stays whole: of its synapses a hundredth are 13 for 10 classes, by which nothing is learned."""
+    """At 0.99 the readout stays whole: of its synapses a hundredth are 13, by which 10 classes are not learned."""
     for sparsity in sparsities:
         is_sparsest = sparsity >= 0.99
         epochs = (f"trainer.epochs={60 if is_sparsest else 40}", "trainer.average_epochs=0")
