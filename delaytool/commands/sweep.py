@@ -101,7 +101,9 @@ def _show(folder: SweepFolder) -> int:
     """Print the table and write files and the picture; returns the exit code."""
     from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import sweep_table
+    from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.sweep.results import gather, write_tables
+    from delaytool.experiments.sweep.same_data import changed_data
 
     results = gather(folder)
     console = PlainConsole()
@@ -117,6 +119,7 @@ def _show(folder: SweepFolder) -> int:
     unfinished = [f"{count} {state}" for state in ("running", "waiting") if (count := results.count(state))]
     if unfinished:
         console.print(f"not finished: {', '.join(unfinished)}")
+    show_warnings(changed_data(results.runs))
     written = write_tables(results, folder.path)
     print_wrapped(f"tables: {', '.join(map(str, written))}")
     _draw(results, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from delaytool.accuracy_errors import chance_test
+from delaytool.contract.digests import canonical_json
 from delaytool.datasets import Splits
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder, write_bytes_atomically
@@ -473,6 +475,10 @@ class _Training:
                 "n_units": self.data.encoding.n_units,
                 "n_classes": self.data.n_classes,
                 "n_steps": self.data.encoding.n_steps,
+            },
+            "data_sha256": {
+                "encoding": hashlib.sha256(canonical_json(self.data.encoding.as_dict()).encode()).hexdigest(),
+                "test": self.digests["test"],
             },
             **({} if target is None else {"quantized_for": target}),
             "spikes": dict(zip(network.layer_names(), rounded.spikes, strict=False)),

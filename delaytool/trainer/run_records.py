@@ -159,6 +159,13 @@ class DataSizes(_Record):
     n_steps: Annotated[Count, Field(ge=1)] | None = None
 
 
+class DataDigests(_Record):
+    """SHA-256 of how the data became frames, and of the test part's frames and labels."""
+
+    encoding: Text
+    test: Text
+
+
 class Summary(_Record):
     """summary.json. A fold has `fold_curve` and was not tested; any other run has the accuracies of its test."""
 
@@ -186,6 +193,7 @@ class Summary(_Record):
     held_out: HeldOut | None = None
     cross_validation: FoldsRecord | None = None
     data: DataSizes | None = None
+    data_sha256: DataDigests | None = None
     quantized_for: Text | None = None
     warnings: list[Text] = []
 
