@@ -220,14 +220,17 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: b
             and (split != "train" or len(listing.parts) == 3)
         ):
             return _of_recordings(reader, listing, split)
-    splits = _load(reader)
+    parts = _read(reader)
+    splits = divide(spec, parts)
     chosen: EventData | FrameData | None = getattr(splits, split)
     if chosen is None:
         raise DataError(
             f"{spec.source}: there is no validation part, protocol {spec.protocol!r} trains on all samples but the "
             "test part's; choose split 'test'"
         )
-    return replace(chosen, warnings=splits.warnings)
+    # So that nobody takes a part that was cut off for all of the source.
+    name = chosen.name if chosen is parts.get(split) or spec.source == DIGITS else f"{split} part of {chosen.name}"
+    return replace(chosen, warnings=splits.warnings, name=name)
 
 
 def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:

@@ -108,9 +108,7 @@ class _Reader:
         events = numbered_as(events, network.class_names)
         frames, labels = datasets.frames_of(events, network.encoding), events.labels
         digest = datasets.digest(frames, labels)
-        is_cut = not whole_file and os.path.isfile(self.spec.source)
-        name = f"{split} part of {events.name}" if is_cut else events.name
-        return Samples(frames, labels, name, digest, np.arange(len(frames)), labels, events.warnings)
+        return Samples(frames, labels, events.name, digest, np.arange(len(frames)), labels, events.warnings)
 
     def test_digest(self) -> str | None:
         """Of the test part that training cuts off a file; None where this one cannot be cut so."""
