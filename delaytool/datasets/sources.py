@@ -229,7 +229,7 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: b
             "test part's; choose split 'test'"
         )
     # So that nobody takes a part that was cut off for all of the source.
-    name = chosen.name if chosen is parts.get(split) or spec.source == DIGITS else f"{split} part of {chosen.name}"
+    name = chosen.name if chosen is parts.get(split) or spec.source == DIGITS else f"the {split} part of {chosen.name}"
     return replace(chosen, warnings=splits.warnings, name=name)
 
 

@@ -220,7 +220,8 @@ def describe_measurement(content: Content) -> list[str]:
     if verification is None:
         return sentences
     verdict = verification.whole
-    name = verification.samples.name.rpartition("/")[2]
+    part, of, path = verification.samples.name.rpartition(" part of ")
+    name = f"{part}{of}{path.rpartition('/')[2]}"
     sentences.append(
         f"Accuracies and costs are of all {verdict.samples:,} samples of {name}; ± is one binomial standard error."
     )

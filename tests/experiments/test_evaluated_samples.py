@@ -65,10 +65,11 @@ def test_a_file_that_was_trained_on_is_cut_as_training_cut_it(split: str, data: 
     monkeypatch.chdir(folder)
     found = samples_of(folder, data, split)
     recipe = load_recipe(str(folder / "run" / "recipe.toml"))
+    source = recipe.data.source if data == RECORDED else data
     part = getattr(load_data(recipe), split)
     np.testing.assert_array_equal(found.frames, part.frames.numpy())
     np.testing.assert_array_equal(found.labels, part.labels.numpy())
-    assert found.name.startswith(f"{split} part of")
+    assert found.name == f"the {split} part of {source}"
     assert not found.warnings
 
 
