@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import delaytool as dt
 from delaytool.cli import main
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import DataError
 from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
+from delaytool.experiments.export_run import export_run
 from delaytool.experiments.measure_run import Measured
+from delaytool.hw_configs import load_target
+from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import load_recipe
@@ -129,3 +133,12 @@ def test_recorded_data_that_changed_are_named(exported: Path, tmp_path: Path) ->
         assert result.exit_code == 0, result.output
         assert "one.h5: frames or labels of the training and" in " ".join(result.stderr.split())
         assert "of the training and validation and test part are not those" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("protocol", ["honest", "paper", "fixed", "cross-validated"])
+def test_data_that_did_not_change_are_known_again(protocol: str, tmp_path: Path) -> None:
+    overrides = {"protocol": protocol, "model.hidden": [4], "trainer.epochs": 1, "trainer.batch_size": 256}
+    dt.train("digits", folder=tmp_path / "run", overrides=overrides)
+    run = tmp_path / "run"
+    assert Checkpoint.load(run / "best.pt").data, "a test of nothing, otherwise"
+    assert not export_run(run, load_target("ideal"), run / "network-ideal.h5").warnings
