@@ -131,9 +131,6 @@ def _show(folder: SweepFolder, target: str) -> int:
     """Print the tables and write the files; returns the exit code."""
     from delaytool.commands.console import PlainConsole
     from delaytool.commands.tables import comparison_tables, pair_table
-    from delaytool.commands.warnings import show_warnings
-    from delaytool.experiments.sweep.results import run_results
-    from delaytool.experiments.sweep.same_data import changed_data
     from delaytool.report import comparison_pairs as pairs
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
@@ -149,7 +146,6 @@ def _show(folder: SweepFolder, target: str) -> int:
         console.print(sentence)
     for reason in tables.reasons(comparison):
         console.print(reason)
-    show_warnings(changed_data(run_results(folder)))
     written = tables.write_tables(comparison, folder.path)
     page = folder.path / "comparison.html"
     write_page(comparison, page)

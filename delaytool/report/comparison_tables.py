@@ -11,6 +11,7 @@ from delaytool.accuracy_errors import SeedMean
 from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
+from delaytool.experiments.sweep.same_data import changed_data
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
 from delaytool.report.comparison_pairs import describe_pairs
@@ -161,8 +162,9 @@ def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], l
 
 
 def reasons(comparison: MethodComparison) -> list[str]:
-    """Why methods did not fit or failed."""
-    return [f"{method.name} {reason}" for method in comparison.methods for reason in method.reasons]
+    """Why methods did not fit or failed, and which runs were tested on other samples than the rest."""
+    of_methods = [f"{method.name} {reason}" for method in comparison.methods for reason in method.reasons]
+    return [*of_methods, *changed_data(comparison.runs)]
 
 
 def as_markdown(comparison: MethodComparison) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from delaytool.accuracy_errors import SeedMean, format_seed_mean
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import Results, RunResult, SettingResult
+from delaytool.experiments.sweep.same_data import changed_data
 from delaytool.experiments.sweep.setting import format_value, short_names
 from delaytool.files import write_text_atomically
 from delaytool.report import rows
@@ -59,6 +60,7 @@ def compose(results: Results, folder: SweepFolder) -> str:
         curves_of="the best settings on validation" if best else "the first settings",
         left_out=len(trained) - len(shown),
         failed=[(run.setting.name, run.error) for run in results.runs if run.state == "failed"],
+        changed=changed_data(results.runs),
         waiting=[run.setting.name for run in results.runs if run.state in ("running", "waiting")],
         run_headings=("run", "state", "best epoch", "validation", "test, rounded"),
         run_rows=[_run_row(run) for run in results.runs],

@@ -35,7 +35,7 @@ def test_runs_of_other_data_are_named(verb: str, tmp_path: Path) -> None:
         which = ["--over", f"seed=0..{seeds - 1}"] if verb == "sweep" else ["--seeds", str(seeds)]
         result = CliRunner().invoke(main, [verb, "digits", *which, "-o", str(out), "--data", str(data), *TINY, *fixed])
         assert result.exit_code == 0, result.output
-        return " ".join(result.stderr.split())
+        return " ".join(result.output.split())
 
     write_spikes(data, 0)
     assert "other samples" not in call(2)
@@ -45,3 +45,5 @@ def test_runs_of_other_data_are_named(verb: str, tmp_path: Path) -> None:
     assert "seed=3: tested on other samples than" in found
     assert "seed=0 and 2 more, as the data have changed in between" in found
     assert "other samples" in call(4), "as long as they stand in one table"
+    page = out / ("sweep.html" if verb == "sweep" else "comparison.html")
+    assert "tested on other samples than" in page.read_text(encoding="utf-8")
