@@ -163,7 +163,7 @@ def test_verify_on_other_samples_needs_the_run_for_the_drop(run, network, call, 
 
 
 def test_a_file_does_not_choose_what_is_read(network, call, tmp_path):
-    samples, net = digits_file(tmp_path / "some.h5"), tmp_path / "net.h5"
+    samples, net = digits_file(tmp_path / "some.h5", 60), tmp_path / "net.h5"
     loaded = IntegerNetwork.load(network)
 
     def saved_with(source):
@@ -177,7 +177,7 @@ def test_a_file_does_not_choose_what_is_read(network, call, tmp_path):
     assert "--data recorded" in result.output
     result = call("verify", net, "--no-drop", "--data", "recorded")
     assert result.exit_code == 0, result.output
-    assert f"on {samples}, 30 samples" in result.output
+    assert f"on the test part of {samples}, 12 samples" in result.output
     saved_with("/etc")
     result = call("verify", net)
     one_line_error(result, "'/etc'", "--data recorded")

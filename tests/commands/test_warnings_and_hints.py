@@ -108,4 +108,4 @@ def test_verification_is_the_same_from_another_folder(
     monkeypatch.chdir(tmp_path / "elsewhere")
     result = call("verify", tmp_path / "run" / "network-ideal.h5", "--no-drop", "--data", "recorded")
     assert "no such data" not in result.output
-    assert f"{tmp_path / 'mine.h5'}, 40 samples" in result.output
+    assert f"on the test part of {tmp_path / 'mine.h5'}, 8 samples" in result.output
