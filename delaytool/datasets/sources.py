@@ -95,11 +95,7 @@ def load(
     and nothing names; MissingExtraError where an extra is missing.
     """
     spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
-    return _load(_Reader(spec, None if root is None else Path(root), progress))
-
-
-def _load(reader: _Reader) -> Splits:
-    return divide(reader.spec, _read(reader))
+    return divide(spec, _read(_Reader(spec, None if root is None else Path(root), progress)))
 
 
 def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from delaytool.datasets import Splits
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import TrainingData, digests_of, load_data
+from delaytool.trainer.data import TrainingData, changed_parts, digests_of, load_data
 
 
 def data_of_run(
@@ -26,8 +26,7 @@ def data_of_run(
     if place is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": place})})
     loaded = load_data(recipe, saved.encoding, progress, data)
-    now = digests_of(loaded) if saved.data else {}
-    changed = [name for name, digest in saved.data.items() if now.get(name) != digest]
+    changed = changed_parts(saved.data, digests_of(loaded)) if saved.data else []
     if not changed:
         return loaded, ()
     where = recipe.data.source if data is None else "the data in memory"

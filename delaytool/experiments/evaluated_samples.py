@@ -86,8 +86,11 @@ def load_samples(
             whole = replace(whole, warnings=(*whole.warnings, sentence))
     else:
         of_file = Path(str(recorded)).suffix in EXTENSIONS and os.path.isfile(source)
-        is_own = of_file and tested is not None and reader.test_digest() == tested
-        whole = reader.read(choice.split, whole_file=not is_own)
+        cut = reader.cut_test_part() if of_file and tested is not None else None
+        if cut is not None and cut.digest == tested:
+            whole = cut if choice.split == "test" else reader.read(choice.split, whole_file=False)
+        else:
+            whole = reader.read(choice.split, whole_file=True)
     return whole if choice.count is None or choice.count >= len(whole.frames) else whole.subset(choice.count)
 
 
@@ -110,10 +113,10 @@ class _Reader:
         digest = datasets.digest(frames, labels)
         return Samples(frames, labels, events.name, digest, np.arange(len(frames)), labels, events.warnings)
 
-    def test_digest(self) -> str | None:
-        """Of the test part that training cuts off a file; None where this one cannot be cut so."""
+    def cut_test_part(self) -> Samples | None:
+        """The test part that training cuts off a file; None where this one cannot be cut so."""
         try:
-            return self.read("test", whole_file=False).digest
+            return self.read("test", whole_file=False)
         except DataError:
             return None
 

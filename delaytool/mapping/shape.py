@@ -104,9 +104,9 @@ def shape_of_design(design: Design, target: Target) -> NetworkShape:
     sizes = (design.n_channels, *design.hidden, design.n_classes)
     for index, n_out in enumerate(sizes[1:]):
         is_readout = index == len(design.hidden)
-        groups = [_designed(design, target, (index, index), sizes[index], n_out, design.max_delay)]
+        groups = [_designed(design, target, index, index, sizes[index], n_out, design.max_delay)]
         if not is_readout and design.recurrent[index]:
-            groups.append(_designed(design, target, (index + 1, index), n_out, n_out, design.within_max_delay))
+            groups.append(_designed(design, target, index + 1, index, n_out, n_out, design.within_max_delay))
         layers.append(LayerShape("readout" if is_readout else f"hidden{index + 1}", n_out, tuple(groups)))
     refused = ""
     if design.neuron == "adaptive":
@@ -127,10 +127,9 @@ def shape_of_design(design: Design, target: Target) -> NetworkShape:
 
 
 def _designed(
-    design: Design, target: Target, from_to: tuple[int, int], n_in: int, n_out: int, max_delay: int
+    design: Design, target: Target, source: int, layer: int, n_in: int, n_out: int, max_delay: int
 ) -> GroupShape:
     """Synapses from a source (0 the input, 1 the first layer) to a layer (0 the first)."""
-    source, layer = from_to
     taps = design.taps_for(max_delay)
     synapses = n_connections(n_out * n_in * taps, design.sparsities[layer])
     longest = 0 if design.delays == "none" else max_delay

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -153,19 +153,19 @@ class ModelConfig(RecipeSection):
 
     @property
     def synapses(self) -> SynapseSettings:
-        """What every layer of synapses is; of sparsities that differ, the first layer's."""
-        return self.synapses_of(0)
+        """What every layer of synapses is, but for a sparsity of its own: see `synapses_of`."""
+        settings = {field.name: getattr(self, field.name) for field in fields(SynapseSettings)}
+        return SynapseSettings(**(settings | {"sparsity": max(self.sparsities)}))
 
     def synapses_of(self, layer: int) -> SynapseSettings:
         """What the synapses of a layer (0 the first) are; `n_layers` - 1 is the readout.
 
         A layer whose own sparsity is 0 keeps all its taps, and free signs, whatever the others' rewiring.
         """
-        settings = {field.name: getattr(self, field.name) for field in fields(SynapseSettings)}
-        settings["sparsity"] = self.sparsities[layer]
-        if isinstance(self.sparsity, tuple) and settings["sparsity"] == 0:
-            settings |= {"rewiring": "none", "dale": False}
-        return SynapseSettings(**settings)
+        share = self.sparsities[layer]
+        if isinstance(self.sparsity, tuple) and share == 0:
+            return replace(self.synapses, sparsity=share, rewiring="none", dale=False)
+        return replace(self.synapses, sparsity=share)
 
     @property
     def sparsities(self) -> tuple[float, ...]:

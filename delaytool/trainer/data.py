@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -77,6 +77,11 @@ def digests_of(data: TrainingData) -> dict[str, str]:
         for name, part in parts.items()
         if part is not None and not (name == "validation" and data.chosen_on_test)
     }
+
+
+def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The parts of `before` (`digests_of`) that are others now, or are there no longer."""
+    return [name for name, digest in before.items() if now.get(name) != digest]
 
 
 def load_data(

@@ -11,6 +11,7 @@ from shlex import quote
 from delaytool.datasets.spec import absolute_source
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.data import changed_parts
 from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
 from delaytool.trainer.run_folder import RunFolder
 
@@ -66,7 +67,7 @@ def refuse_other_data(run: RunFolder, begun: Mapping[str, str], now: Mapping[str
 
     begun, now   digests by part (`digests_of`); begun is empty in runs of earlier versions, which are not checked
     """
-    changed = [name for name in begun if now.get(name) != begun[name]]
+    changed = changed_parts(begun, now)
     if changed:
         raise CheckpointError(
             f"{run.path}: frames or labels of the {' and '.join(changed)} part are not those that the run began with, "

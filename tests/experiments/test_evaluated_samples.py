@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from spike_file import N_SAMPLES, write_spikes
 
 import delaytool as dt
 from delaytool.cli import main
@@ -25,19 +26,7 @@ from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import load_recipe
 
 SMALL = ("model.hidden=[4]", "trainer.epochs=1", "trainer.batch_size=16", "data.n_units=12")
-SAMPLES, TESTED = 50, 10
-
-
-def write_spikes(path: Path, seed: int = 0) -> Path:
-    random = np.random.default_rng(seed)
-    with h5py.File(path, "w") as file:
-        times = file.create_dataset("spikes/times", (SAMPLES,), h5py.vlen_dtype(np.float32))
-        units = file.create_dataset("spikes/units", (SAMPLES,), h5py.vlen_dtype(np.uint16))
-        for sample in range(SAMPLES):
-            times[sample] = np.sort(random.random(30, np.float32)) * 0.2
-            units[sample] = random.integers(12, size=30)
-        file["labels"] = np.arange(SAMPLES) % 2
-    return path
+TESTED = 10
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +69,7 @@ def test_a_file_that_was_trained_on_is_cut_as_training_cut_it(split: str, data: 
 def test_another_file_is_taken_whole(folder: Path, tmp_path: Path) -> None:
     other = write_spikes(tmp_path / "other.h5", seed=1)
     found = samples_of(folder, str(other))
-    assert len(found.frames) == SAMPLES
+    assert len(found.frames) == N_SAMPLES
     assert "part of" not in found.name
     with pytest.raises(DataError, match="evaluated whole, it has no split 'train'"):
         samples_of(folder, str(other), "train")
@@ -91,7 +80,7 @@ def test_a_file_that_cannot_be_cut_is_taken_whole(folder: Path, tmp_path: Path) 
     other = write_spikes(tmp_path / "other.h5")
     with h5py.File(other, "r+") as file:
         file["labels"][:] = 1
-    assert len(samples_of(folder, str(other)).frames) == SAMPLES
+    assert len(samples_of(folder, str(other)).frames) == N_SAMPLES
 
 
 def test_verify_measures_what_training_left_out(folder: Path) -> None:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from spike_file import write_spikes
 
 from delaytool.cli import main
 
 TINY = ["--set", "model.hidden=[4]", "--set", "trainer.epochs=1", "--set", "data.n_units=12"]
-
-
-def write_spikes(path: Path, draw: int) -> None:
-    random = np.random.default_rng(draw)
-    with h5py.File(path, "w") as file:
-        times = file.create_dataset("spikes/times", (40,), h5py.vlen_dtype(np.float32))
-        units = file.create_dataset("spikes/units", (40,), h5py.vlen_dtype(np.uint16))
-        for sample in range(40):
-            times[sample] = np.sort(random.random(30, np.float32)) * 0.2
-            units[sample] = random.integers(12, size=30)
-        file["labels"] = np.arange(40) % 2
 
 
 @pytest.mark.parametrize("verb", ["sweep", "compare"])
