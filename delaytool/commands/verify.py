@@ -75,8 +75,9 @@ sample_options = option_group(
     click.option("--data", metavar="SOURCE",
                  help="Samples to run: a source or path, or 'recorded' for the data that the file names. Default: "
                  "recorded, if they are built in."),
-    click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
-                 help="Part of the data to run."),
+    click.option("--split", default="test", show_default=True,
+                 type=click.Choice(["train", "validation", "test", "all"]),
+                 help="Part of the data to run; all: every sample, those that were trained on too."),
     click.option("--samples", type=click.IntRange(min=1), help="Run only this many samples, evenly spaced."),
 )  # fmt: skip
 drop_options = option_group(

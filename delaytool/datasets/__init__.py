@@ -9,7 +9,7 @@ from delaytool.datasets.encode import frames_of, resolve_encoding
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import read_file, read_folder
-from delaytool.datasets.sources import Splits, load, load_for_evaluation
+from delaytool.datasets.sources import Splits, load, load_every_part, load_for_evaluation
 from delaytool.datasets.spec import DataSpec
 from delaytool.datasets.splits import split_test, split_validation
 
@@ -25,6 +25,7 @@ __all__ = [
     "fetch",
     "frames_of",
     "load",
+    "load_every_part",
     "load_for_evaluation",
     "read_file",
     "read_folder",

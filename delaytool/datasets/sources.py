@@ -193,6 +193,31 @@ def load_for_evaluation(
     return _checked(_evaluated(reader, split, n_classes, whole_file), n_units, n_classes)
 
 
+def load_every_part(
+    spec: DataSpec | str | os.PathLike[str],
+    *,
+    n_units: int | None = None,
+    n_classes: int | None = None,
+    progress: Progress | None = None,
+) -> list[EventData | FrameData]:
+    """All samples of `spec.source`, whatever the spec would hold out: its parts in the order train, validation, test.
+
+    A source that names no parts is one. n_units, n_classes: as of `load_for_evaluation`, which raises alike.
+    """
+    spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
+    reader = _Reader(spec, None, progress, n_units)
+    source = _downloaded(spec.source, reader.root)
+    parts: Mapping[str, EventData | FrameData]
+    if os.path.isfile(source):
+        parts = {"all": _file(reader, Path(source), n_classes)}
+    elif os.path.isdir(source) and (files := find_files(source, needed=None)):
+        parts = {name: _file(reader, path, n_classes) for name, path in files.items()}
+    else:
+        parts = _read(reader)
+    refuse_other_names(parts)
+    return [_checked(parts[name], n_units, n_classes) for name in ("all", *SPLIT_NAMES) if name in parts]
+
+
 def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: bool) -> EventData | FrameData:
     spec = reader.spec
     if split not in SPLIT_NAMES:

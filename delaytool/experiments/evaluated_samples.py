@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,15 @@ import numpy as np
 from delaytool import datasets
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.class_names import numbered_as
+from delaytool.datasets.events import EventData
+from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import EXTENSIONS
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import DataError
 
 Progress = Callable[[str, int, int], None]
+# The split that stands for every sample, whatever training held out.
+ALL = "all"
 # The value of --data with which a user allows the data that a file names to be read.
 RECORDED = "recorded"
 # Data that come with the package's own dependencies: nothing is read or downloaded that a file could choose.
@@ -29,7 +33,7 @@ class SampleChoice:
     """Which samples run.
 
     data    a source or a path; 'recorded': what the network file names; None: that too, where it is built in
-    split   'train', 'validation' or 'test'
+    split   'train', 'validation' or 'test'; 'all': every sample of the data, those that were trained on too
     count   only so many, evenly spaced; None: all
     """
 
@@ -79,7 +83,9 @@ def load_samples(
     spec = datasets.DataSpec.from_recipe(recipe, network.encoding, source)
     tested = _mapping(network.provenance.get("float")).get("digest")
     reader = _Reader(network, spec, progress)
-    if choice.data in (None, RECORDED):
+    if choice.split == ALL:
+        whole = reader.read_every_part()
+    elif choice.data in (None, RECORDED):
         whole = reader.read(choice.split, whole_file=False)
         if choice.split == "test" and tested not in (None, whole.digest):
             sentence = f"{whole.name}: these are not the samples that the run was tested on when it was exported"
@@ -108,10 +114,24 @@ class _Reader:
             self.spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, whole_file=whole_file,
             progress=self.progress,
         )  # fmt: skip
-        events = numbered_as(events, network.class_names)
-        frames, labels = datasets.frames_of(events, network.encoding), events.labels
+        return self._samples([events], events.name)
+
+    def read_every_part(self) -> Samples:
+        """Every sample that the source has."""
+        network = self.network
+        parts = datasets.load_every_part(
+            self.spec, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=self.progress
+        )
+        return self._samples(parts, f"all of {self.spec.source}")
+
+    def _samples(self, parts: Sequence[EventData | FrameData], name: str) -> Samples:
+        numbered = [numbered_as(part, self.network.class_names) for part in parts]
+        pieces = [datasets.frames_of(part, self.network.encoding) for part in numbered]
+        frames = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        labels = np.concatenate([part.labels for part in numbered])
+        warnings = dict.fromkeys(sentence for part in parts for sentence in part.warnings)
         digest = datasets.digest(frames, labels)
-        return Samples(frames, labels, events.name, digest, np.arange(len(frames)), labels, events.warnings)
+        return Samples(frames, labels, name, digest, np.arange(len(frames)), labels, tuple(warnings))
 
     def cut_test_part(self) -> Samples | None:
         """The test part that training cuts off a file; None where this one cannot be cut so."""

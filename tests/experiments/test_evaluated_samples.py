@@ -15,6 +15,7 @@ from spike_file import N_SAMPLES, write_spikes
 import delaytool as dt
 from delaytool.cli import main
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets import bin_events, load_every_part, read_file
 from delaytool.errors import DataError
 from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
 from delaytool.experiments.export_run import export_run
@@ -73,6 +74,36 @@ def test_another_file_is_taken_whole(folder: Path, tmp_path: Path) -> None:
     assert "part of" not in found.name
     with pytest.raises(DataError, match="evaluated whole, it has no split 'train'"):
         samples_of(folder, str(other), "train")
+
+
+@pytest.mark.parametrize("data", [RECORDED, "one.h5", "other.h5"])
+def test_all_is_every_sample_in_the_order_of_the_file(data: str, folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    write_spikes(folder / "other.h5", seed=1)
+    found = samples_of(folder, data, "all")
+    network = IntegerNetwork.load(folder / "run" / "network-loihi2.h5")
+    source = load_recipe(str(folder / "run" / "recipe.toml")).data.source if data == RECORDED else data
+    events = read_file(source, 12)
+    np.testing.assert_array_equal(found.frames, bin_events(events, network.encoding))
+    np.testing.assert_array_equal(found.labels, events.labels)
+    assert len(found.labels) == N_SAMPLES
+    assert found.name == f"all of {source}"
+
+
+def test_all_of_a_folder_is_all_its_files_whichever_there_are(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    labels = []
+    for seed, name in enumerate(("test.h5", "valid.h5", "train.h5"), 1):
+        labels.insert(0, read_file(write_spikes(data / name, seed=seed)).labels)
+        np.testing.assert_array_equal(samples_of(folder, str(data), "all").labels, np.concatenate(labels))
+
+
+def test_all_of_built_in_data_is_more_than_their_test_part() -> None:
+    events = load_every_part("digits", n_units=64, n_classes=10)
+    assert [len(part) for part in events] == [1797]
+    with pytest.raises(DataError, match="its 10 classes are more than the network's 4"):
+        load_every_part("digits", n_classes=4)
 
 
 def test_a_file_that_cannot_be_cut_is_taken_whole(folder: Path, tmp_path: Path) -> None:
