@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
-from delaytool.errors import SweepError
 from delaytool.experiments.measure_run import Measured
 from delaytool.experiments.pairs import MethodAnswers, PairTests, Repeat, RunAnswers, compare_pairs
 from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.experiments.sweep.setting import format_value
 from delaytool.trainer.recipe import all_values
@@ -172,10 +172,7 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
     methods = []
     for result in gather(folder).settings:
         if METHOD not in result.values:
-            raise SweepError(
-                f"{folder.journal.path}: run {result.runs[0].setting.name} names no method; delete the file and "
-                "give the whole command again: finished runs stay"
-            )
+            raise unusable(folder.journal.path, f"run {result.runs[0].setting.name} names no method")
         done = [run for run in result.runs if run.state == "finished"]
         measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
         curves = tuple(RunFolder(folder.run(run.setting)).read_metrics() for run in done)

@@ -224,9 +224,11 @@ def _check_attributes(kept: dict[str, Any]) -> None:
         raise ValueError(f"run {printable(kept['run'])[:60]} has the values of {run_name(kept['values'])[:60]}")
 
 
+def unusable(path: Path, why: str) -> SweepError:
+    """The error of a journal that does not say what the folder's runs are."""
+    return SweepError(f"{path}: {why}; delete it and give the whole command again: finished runs stay")
+
+
 def _damaged(path: Path, error: BaseException) -> SweepError:
     what = f"{type(error).__name__}: {first_line(error)}" if isinstance(error, KeyError) else first_line(error)
-    return SweepError(
-        f"{path}: cannot be read, it is damaged ({printable(what)[:120]}); delete it and give the whole command again: "
-        "finished runs stay"
-    )
+    return unusable(path, f"cannot be read, it is damaged ({printable(what)[:120]})")

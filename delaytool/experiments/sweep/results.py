@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
-from delaytool.errors import SweepError
 from delaytool.experiments.cross_validation.hyperparameters import FoldedSetting, final_summary, folded_setting
 from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.files import atomic_path
 from delaytool.trainer.run_folder import RunFolder
@@ -114,10 +114,9 @@ def gather(folder: SweepFolder) -> Results:
     keys = tuple(settings[0].values) if settings else ()
     for setting in settings:
         if tuple(setting.values) != keys:
-            raise SweepError(
-                f"{folder.journal.path}: run {setting.runs[0].setting.name} has the keys {', '.join(setting.values)}, "
-                f"others {', '.join(keys)}; delete the file and give the whole command again: finished runs stay"
-            )
+            name = setting.runs[0].setting.name
+            why = f"run {name} has the keys {', '.join(setting.values)}, others {', '.join(keys)}"
+            raise unusable(folder.journal.path, why)
     ranks = {key: _ranks([setting.values[key] for setting in settings]) for key in keys}
     settings.sort(key=lambda setting: [ranks[key][repr(setting.values[key])] for key in keys])
     return Results(keys, tuple(settings))
