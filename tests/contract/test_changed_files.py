@@ -17,6 +17,8 @@ from delaytool.errors import NetworkError
 from delaytool.formats.netx import read_netx, write_netx
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+# Of each kind; `make campaign` tries as many as there is time for.
+MUTATIONS = 250
 
 
 def network_with_everything() -> IntegerNetwork:
@@ -83,7 +85,7 @@ def test_no_mutated_network_file_makes_another_network_or_a_traceback(tmp_path: 
     content = path.read_bytes()
     rng = np.random.default_rng(1 + content_too)
     found: Counter[str] = Counter()
-    for _ in range(750):  # 1500 in both cases
+    for _ in range(MUTATIONS):
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             what = mutate(file, rng)
@@ -95,8 +97,8 @@ def test_no_mutated_network_file_makes_another_network_or_a_traceback(tmp_path: 
             # With a content digest of its own, names and metadata are another's; the integers have a third one.
             assert content_too, what
             assert IntegerNetwork.load(path).integers_sha256() == network.integers_sha256(), what
-    assert sum(found.values()) == 750
-    assert found["refused"] > 500
+    assert sum(found.values()) == MUTATIONS
+    assert found["refused"] > MUTATIONS * 2 // 3
 
 
 @pytest.mark.parametrize("name", ["dense", "sparse", "graded"])
@@ -133,7 +135,7 @@ def test_no_mutated_netx_file_makes_another_network_or_a_traceback(tmp_path: Pat
     content = path.read_bytes()
     rng = np.random.default_rng(3)
     found: Counter[str] = Counter()
-    for _ in range(800):
+    for _ in range(MUTATIONS):
         path.write_bytes(content)
         with h5py.File(path, "a", libver=("v110", "v110")) as file:
             what = mutate(file, rng)
@@ -141,7 +143,7 @@ def test_no_mutated_netx_file_makes_another_network_or_a_traceback(tmp_path: Pat
         assert result in ("refused", "same", "another"), what
         assert result != "another" or not read_netx(path).signed, what
         found[result] += 1
-    assert found["refused"] > 480
+    assert found["refused"] > MUTATIONS * 3 // 5
     assert found["another"] < 5
 
 
