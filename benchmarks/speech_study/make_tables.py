@@ -35,6 +35,8 @@ TEST_SETS = {
     "digits-speaker": "spoken digits, one speaker left out",
     "digits": "spoken digits, speakers of the training part",
 }
+# By stage, what its rows are compared with: (stage, row, what the table calls it).
+BASES = {"structure": ("ablation", "without weight averaging", "all synapses, not averaged either")}
 COMPARED = ("own", "augmented", "reference, augmented", "paper", "reference")
 
 
@@ -154,14 +156,12 @@ def compared(lines: list[Line], test_set: str) -> str:
 
 def plain(lines: list[Line], stage: str, test_set: str, title: str) -> str:
     found = rows_of(lines, stage, test_set)
-    own = rows_of(lines, "compare", test_set).get("own", [])
-    seeds = {line["seed"] for runs in found.values() for line in runs}
-    base = [line for line in own if line["seed"] in seeds]
     if not found:
         return ""
-    rows = [
-        [row, *figures(runs), *integers(runs)] for row, runs in (({"our recipe": base} if base else {}) | found).items()
-    ]
+    base_stage, base_row, name = BASES.get(stage, ("compare", "own", "our recipe"))
+    seeds = {line["seed"] for runs in found.values() for line in runs}
+    base = [line for line in rows_of(lines, base_stage, test_set).get(base_row, []) if line["seed"] in seeds]
+    rows = [[row, *figures(runs), *integers(runs)] for row, runs in (({name: base} if base else {}) | found).items()]
     return markdown(title, ("", *FIGURES, *INTEGERS), rows)
 
 
