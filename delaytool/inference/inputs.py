@@ -16,6 +16,7 @@ from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.encode import frames_of
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.hdf5 import EXTENSIONS, read_file
 from delaytool.datasets.mel import mel_frames
 from delaytool.datasets.recordings import FORMATS, Recording, read_sound
@@ -163,9 +164,12 @@ def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames
         raise DataError(f"{source}: an array of shape {array.shape} holds no frame; give at least one")
     if array.dtype.kind != "f":
         try:
-            return Frames(source, checked_frames(encoding, array), np.arange(len(array)))
+            frames = checked_frames(encoding, array)
         except DataError as error:
             raise DataError(f"{source}: {error}") from None
+        # The network runs on in silence; what a sample holds is the encoding's.
+        n_steps = encoding.n_steps or frames.shape[1]
+        return _with_cut_notes(Frames(source, frames[:, :n_steps], np.arange(len(array))), frames[:, n_steps:])
     if encoding.values != "graded":
         raise DataError(
             f"{source}: it holds {array.dtype} values, the network reads integers 0..{encoding.max_payload}; "
@@ -173,7 +177,15 @@ def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames
         )
     parts = [_one_sample(sample, network, source) for sample in array]
     made = [_of_values(network, part, source) for part in parts]
-    return Frames(source, np.concatenate([part.frames for part in made]), np.arange(len(array)))
+    quantized = Frames(source, np.concatenate([part.frames for part in made]), np.arange(len(array)))
+    return _with_cut_notes(quantized, quantize_rows(array[:, encoding.n_steps :], encoding))
+
+
+def _with_cut_notes(frames: Frames, cut: np.ndarray) -> Frames:
+    """With a note for each sample whose cut frames (sample, time, channel) hold anything."""
+    n_steps = frames.frames.shape[1]
+    note = f"has {n_steps + cut.shape[1]} steps, of which the network's sample takes the first {n_steps}"
+    return replace(frames, notes=tuple((note,) if one.any() else () for one in cut))
 
 
 def _one_sample(values: np.ndarray, network: IntegerNetwork, source: str) -> FrameData:

@@ -38,8 +38,9 @@ def predict(
     time_unit  's', 'ms' or 'us', of event files' times; None: seconds as floats
     announce   called with a line of text before something that takes long
 
-    Frames past the encoding's n_steps are cut, fewer are followed by silence, as in training. Predictions come in the
-    inputs' order. Raises DataError for an input that the network does not read.
+    Frames past the encoding's n_steps are cut, fewer are followed by silence, as in training; the notes say where sound
+    was cut, or an array's frames that held anything. Predictions come in the inputs' order. Raises DataError for an
+    input that the network does not read.
 
     >>> import numpy as np
     >>> import delaytool as dt

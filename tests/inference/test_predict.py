@@ -91,6 +91,32 @@ def test_a_recording_is_quantized_as_trained(sound_network, chirp, tmp_path: Pat
         np.testing.assert_array_equal(predict(sound_network, np.stack([rows, rows]))[1].scores, scores[0])
 
 
+def test_frames_past_the_sample_are_cut_whatever_they_are_given_as(
+    event_network, sound_network, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    for network in (event_network, sound_network):
+        encoding = network.encoding
+        n_steps = encoding.n_steps
+        # Some more than the sample, all that the network runs, and more than that.
+        for more in (2, network.n_steps - n_steps, 40):
+            frames = rng.integers(0, encoding.max_payload + 1, (2, n_steps + more, encoding.n_channels))
+            silent = frames.copy()
+            silent[:, n_steps:] = 0
+            _, scores = decode(network, reference.run(network, silent).readout)
+            assert not np.array_equal(scores, decode(network, reference.run(network, frames).readout)[1])
+            np.save(tmp_path / "frames.npy", frames)
+            given = [frames, tmp_path / "frames.npy"]
+            if encoding.values == "graded":
+                given.append(encoding.offset + encoding.scale * frames)
+            for one in given:
+                found = predict(network, [one])
+                np.testing.assert_array_equal([part.scores for part in found], scores)
+                note = f"has {n_steps + more} steps, of which the network's sample takes the first {n_steps}"
+                assert [part.notes for part in found] == [(note,)] * 2
+            assert [part.notes for part in predict(network, silent)] == [()] * 2
+
+
 def test_tensors_are_taken(event_network) -> None:
     torch = pytest.importorskip("torch")
     frames = torch.randint(0, 4, (2, 30, 20), dtype=torch.uint8)
