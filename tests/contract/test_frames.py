@@ -61,6 +61,13 @@ def test_refused_alike(name: str, frames: np.ndarray, text: str) -> None:
     assert text in str(caught.value)
 
 
+def test_spans_of_time_are_no_integers() -> None:
+    """Though to numpy their type is one; PyTorch has none for them."""
+    for run in (reference.run, engine.run):
+        with pytest.raises(DataError, match=r"frames hold timedelta64\[s\] values, the network reads integers"):
+            run(NETWORK, np.zeros((1, 5, 2), "m8[s]"))
+
+
 @pytest.mark.parametrize("frames", ADMITTED, ids=lambda frames: f"{frames.dtype} {frames.shape}")
 def test_admitted_alike(frames: np.ndarray) -> None:
     expected = reference.run(NETWORK, frames)
