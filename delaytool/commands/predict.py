@@ -94,7 +94,7 @@ def _predict(
 
 
 def _listen(network: IntegerNetwork, rate: int | None, every_ms: float, as_json: bool, quiet: bool) -> None:
-    from delaytool.inference.byte_streams import Pcm, begins_as_events, event_portions
+    from delaytool.inference.byte_streams import Pcm, begins_as_events, event_decisions
     from delaytool.inference.ear_encoder import causal_ear_of
     from delaytool.inference.encoders import EventEncoder, encoder_for
     from delaytool.inference.listen import Listener
@@ -112,10 +112,8 @@ def _listen(network: IntegerNetwork, rate: int | None, every_ms: float, as_json:
             raise click.UsageError("--rate is for sound, and this network reads events; leave it out")
         listener = Listener(network, encoder, every)
         screen.begin(listener)
-        for times, units, latest in event_portions(given):
-            screen.show(listener.push((times, units)))
-            if latest is not None:
-                screen.show(listener.advance(latest))
+        for decisions in event_decisions(listener, given):
+            screen.show(decisions)
     else:
         sound = Pcm(given, rate)
         if takes_sound and not quiet:

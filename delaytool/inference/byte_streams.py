@@ -10,6 +10,9 @@ import numpy as np
 
 from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import DataError
+from delaytool.inference.encoders import unit_fault
+from delaytool.inference.listen import Decision, Listener
+from delaytool.inference.step_counts import EventError
 from delaytool.printable import printable
 
 PCM_FORMAT, EXTENSIBLE_FORMAT = 1, 0xFFFE
@@ -104,13 +107,26 @@ def begins_as_events(file: BinaryIO) -> bool:
     return first != b"" and first in b"0123456789.+-# \t\r\n"
 
 
-def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:
-    """Lines `time unit`, seconds and a whole number, as they come: (times, units, latest), of the lines that are there.
+def event_decisions(listener: Listener, file: BinaryIO) -> Iterator[list[Decision]]:
+    """The decisions that the lines of a stream of events bring, as `event_portions` reads them.
 
-    A line `time` alone means that time has passed: `latest` is the last such time after the portion's events, or None.
-    Empty lines and those that begin with # are passed over. Raises DataError, which names the line.
+    Raises DataError, which names the line, for a line that is none or that cannot follow those before it.
     """
-    rest, number = b"", 0
+    for times, units, lines in event_portions(file, listener.network.encoding.n_units):
+        try:
+            decisions = listener.push((times, units)) if units.size else listener.advance(float(times[0]))
+        except EventError as error:
+            raise DataError(f"events, line {lines[error.index]}: {error.reason}") from None
+        yield decisions
+
+
+def event_portions(file: BinaryIO, n_units: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """Lines `time unit`, seconds and a whole number, as they come: (times, units, numbers of their lines).
+
+    A line `time` alone means that time has passed; it is a portion of its own, without units. Empty lines and those
+    that begin with # are passed over. Raises DataError, which names the line, and where there is no line at all.
+    """
+    rest, number, has_lines = b"", 0, False
     read = getattr(file, "read1", file.read)
     while True:
         content = read(65536)
@@ -120,26 +136,39 @@ def event_portions(file: BinaryIO) -> Iterator[tuple[np.ndarray, np.ndarray, flo
             raise DataError(f"events, line {number + len(lines) + 1}: over {LONGEST_LINE} bytes; give a line per event")
         times: list[float] = []
         units: list[int] = []
-        latest = None
+        numbers: list[int] = []
         for line in lines:
             number += 1
             words = line.split()
             if not words or words[0].startswith(b"#"):
                 continue
-            try:
-                if len(words) > 2:
-                    raise ValueError
-                time = float(words[0])
-                if len(words) == 2:
-                    times.append(time)
-                    units.append(int(words[1]))
-                    latest = None
-                else:
-                    latest = time
-            except ValueError:
-                shown = printable(line.decode("utf-8", "replace"))[:60]
-                raise DataError(f"events, line {number}: {shown!r} is not `time unit`, such as 0.0125 37") from None
-        if times or latest is not None:
-            yield np.array(times), np.array(units, np.int64), latest
+            has_lines = True
+            time, unit = _event_of(words, line, number)
+            if unit is None:
+                if times:
+                    yield np.array(times), np.array(units, np.int64), numbers
+                    times, units, numbers = [], [], []
+                yield np.array([time]), np.zeros(0, np.int64), [number]
+                continue
+            if not 0 <= unit < n_units:  # also what no integer of numpy's holds
+                raise DataError(f"events, line {number}: {unit_fault(words[1].decode()[:40], n_units)}")
+            times.append(time)
+            units.append(unit)
+            numbers.append(number)
+        if times:
+            yield np.array(times), np.array(units, np.int64), numbers
         if not content:
+            if not has_lines:
+                raise DataError(f"{_STDIN}: no event came; look at the program that writes it")
             return
+
+
+def _event_of(words: list[bytes], line: bytes, number: int) -> tuple[float, int | None]:
+    """The time and the unit of a line; no unit where it has one word."""
+    try:
+        if len(words) <= 2:
+            return float(words[0]), int(words[1]) if len(words) == 2 else None
+    except ValueError:
+        pass
+    shown = printable(line.decode("utf-8", "replace"))[:60]
+    raise DataError(f"events, line {number}: {shown!r} is not `time unit`, such as 0.0125 37")

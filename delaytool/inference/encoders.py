@@ -11,13 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.datasets.events import check_times, check_units
 from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.mel import decibels, filterbank, hann_window
 from delaytool.errors import DataError
 from delaytool.inference.ear_encoder import EarEncoder
 from delaytool.inference.resampler import Resampler, checked_sound
-from delaytool.inference.step_counts import StepCounts
+from delaytool.inference.step_counts import EventError, StepCounts
 
 
 class Encoder(Protocol):
@@ -71,25 +70,38 @@ class EventEncoder:
         self._counts = StepCounts(encoding)
 
     def push(self, portion: tuple[Any, Any]) -> np.ndarray:
-        """See Encoder. Raises DataError for times and units that are none, or events that are out of order."""
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes inf, which check_times names
-            times = np.asarray(portion[0]).reshape(-1).astype(np.float32)
+        """See Encoder. Raises DataError for times and units that are none, EventError where it is one event's fault."""
+        times = _checked_times(portion[0])
         units = np.asarray(portion[1]).reshape(-1)
         if times.size != units.size or (units.size and units.dtype.kind not in "iu"):
             raise DataError(f"events: {times.size} times and {units.size} units ({units.dtype}); give one of each")
-        ends = np.array([0, times.size])
-        check_times("events", times, ends)
-        check_units("events", units, ends, self.encoding.n_units)
-        return self._counts.count(times.astype(np.float64), units)
+        n_units = self.encoding.n_units
+        if units.size and (units.min() < 0 or units.max() >= n_units):
+            at = int(np.argmax((units < 0) | (units >= n_units)))
+            raise EventError(at, unit_fault(units[at], n_units))
+        return self._counts.count(times, units)
 
     def advance(self, time_s: float) -> np.ndarray:
-        """The frames that are complete where no event came before `time_s`."""
-        time = float(np.float32(time_s))
-        check_times("events", np.array([time]), np.array([0, 1]))
-        return self._counts.pass_time(time)
+        """The frames that are complete where no event came before `time_s`. Raises EventError for no such time."""
+        return self._counts.pass_time(float(_checked_times(time_s)[0]))
 
     def finish(self) -> np.ndarray:
         return self._counts.finish()
+
+
+def unit_fault(unit: object, n_units: int) -> str:
+    return f"unit {unit} is outside 0..{n_units - 1}; give events of the units that the network was trained on"
+
+
+def _checked_times(times: Any) -> np.ndarray:
+    """(n,) float64, rounded to float32 as files have them. Raises EventError for what is no time."""
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes inf
+        rounded = np.asarray(times).reshape(-1).astype(np.float32).astype(np.float64)
+    is_time = (rounded >= 0) & (rounded < np.inf)  # NaN fails every comparison
+    if not is_time.all():
+        at = int(np.argmin(is_time))
+        raise EventError(at, f"time {rounded[at]:g} is not a finite, non-negative number of seconds; correct it")
+    return rounded
 
 
 class MelEncoder:

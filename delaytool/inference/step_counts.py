@@ -13,6 +13,18 @@ from delaytool.errors import DataError
 LONGEST_GAP_S = 3600.0
 
 
+class EventError(DataError):
+    """Events that cannot follow those before them, or are none.
+
+    index    which of the events that were given, from 0
+    reason   what is wrong with it, and what to do
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"events: {reason}")
+        self.index, self.reason = index, reason
+
+
 class StepCounts:
     """Events in order of time to counts per step and channel, as `bin_events` makes them of a whole sample.
 
@@ -23,21 +35,22 @@ class StepCounts:
     def __init__(self, encoding: InputEncoding) -> None:
         self.encoding = encoding
         self._seconds = encoding.time_step_ms / 1000
-        self._zero = None if encoding.start == "first-spike" else 0.0
-        self._latest = 0.0
+        self._zero = self._latest = 0.0
         self._step = 0
+        # None: step 0 has not begun.
         self._counts: np.ndarray | None = None if encoding.start == "first-spike" else self._no_counts()
 
     def count(self, times: np.ndarray, units: np.ndarray) -> np.ndarray:
         """The frames, (time, channel) uint8, that events at `times` (n,) in s, float64, of `units` (n,) complete.
 
-        Raises DataError for events that are out of order, or too long after the one before.
+        Raises EventError for events that are out of order, or too long after the one before.
         """
         if times.size == 0:
             return self._none()
-        steps = self._steps(times)
+        self._check_order(times)
         if self._counts is None:
-            self._counts = self._no_counts()
+            self._zero, self._counts = float(times[0]), self._no_counts()
+        steps = self._steps(times)
         channels = units // self.encoding.channel_bins
         frames = []
         # Where steps change: events of one step are counted together.
@@ -49,9 +62,11 @@ class StepCounts:
 
     def pass_time(self, time_s: float) -> np.ndarray:
         """The frames that are complete where no event comes any more before `time_s`. Raises as `count` does."""
+        times = np.array([time_s])
+        self._check_order(times)
         if self._counts is None:
             return self._none()
-        frames = self._until(int(self._steps(np.array([time_s]))[0]))
+        frames = self._until(int(self._steps(times)[0]))
         return np.stack(frames) if frames else self._none()
 
     def finish(self) -> np.ndarray:
@@ -64,22 +79,26 @@ class StepCounts:
     def _none(self) -> np.ndarray:
         return np.zeros((0, self.encoding.n_channels), np.uint8)
 
-    def _steps(self, times: np.ndarray) -> np.ndarray:
-        """Which step each time is in. Raises DataError for a time before the one before it, or too long after it."""
-        if self._zero is None:
-            self._zero = self._latest = float(times[0])
+    def _check_order(self, times: np.ndarray) -> None:
+        """Raise EventError for a time before the one before it, or too long after it."""
         befores = np.concatenate([[self._latest], times[:-1]])
         gaps = times - befores
-        bad = (gaps < 0) | (gaps > LONGEST_GAP_S)
+        is_too_long = gaps > LONGEST_GAP_S
+        is_too_long[0] &= self._counts is not None  # no step passes before step 0
+        bad = (gaps < 0) | is_too_long
         if bad.any():
             at = int(np.argmax(bad))
             if gaps[at] < 0:
-                raise DataError(f"events: time {times[at]:g} s comes after {befores[at]:g} s; give events in order")
-            raise DataError(
-                f"events: {gaps[at]:g} s pass before time {times[at]:g} s, over the limit of {LONGEST_GAP_S:g} s; "
-                "give times in seconds, from the beginning of the stream"
+                raise EventError(at, f"time {times[at]:g} s comes after {befores[at]:g} s; give events in order")
+            raise EventError(
+                at,
+                f"{gaps[at]:g} s pass before time {times[at]:g} s, over the limit of {LONGEST_GAP_S:g} s; "
+                "give times in seconds, from the beginning of the stream",
             )
         self._latest = float(times[-1])
+
+    def _steps(self, times: np.ndarray) -> np.ndarray:
+        """Which step each time is in."""
         return np.floor((times - self._zero) / self._seconds).astype(np.int64)
 
     def _until(self, step: int) -> list[np.ndarray]:

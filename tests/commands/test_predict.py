@@ -18,7 +18,9 @@ from inference_networks import NAMES, network_of, sound_encoding
 from delaytool.contract.ear import Ear, EarModel
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
-from delaytool.inference.byte_streams import Pcm, event_portions
+from delaytool.inference.byte_streams import Pcm, event_decisions, event_portions
+from delaytool.inference.encoders import EventEncoder
+from delaytool.inference.listen import Listener
 
 
 def predict(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -170,7 +172,14 @@ def test_faults_are_one_line(tmp_path: Path, sound_file: Path, recording: Path) 
         ([sound_file, "--stream"], b"RIFF\0\0\0\0WAVE", "ends before its sound"),
         ([sound_file, "--stream"], b"RIFF\0\0\0\0WAV_", "not a readable WAV file"),
         ([tmp_path / "network.h5", "--stream"], b"0.1 2\n0.2 x\n", "line 2: '0.2 x' is not `time unit`"),
-        ([tmp_path / "network.h5", "--stream"], b"0.1 40\n", "unit 40 is outside 0..39"),
+        ([tmp_path / "network.h5", "--stream"], b"# x\n0.1 40\n", "error: events, line 2: unit 40 is outside 0..39"),
+        ([tmp_path / "network.h5", "--stream"], b"0.1 " + b"9" * 30, "line 1: unit 999999999999999999999999999999 is"),
+        ([tmp_path / "network.h5", "--stream"], b"0.1 4\n-0.2 3\n", "line 2: time -0.2 is not a finite, non-negative"),
+        ([tmp_path / "network.h5", "--stream"], b"0.1 4\n1e400\n", "line 2: time inf is not a finite, non-negative"),
+        ([tmp_path / "network.h5", "--stream"], b"0.1 4\n0\n9e3 4\n", "line 2: time 0 s comes after 0.1 s"),
+        ([tmp_path / "network.h5", "--stream"], b"0.1 4\n9e3 4\n", "line 2: 8999.9 s pass before time 9000 s"),
+        ([tmp_path / "network.h5", "--stream"], b"", "standard input: no event came"),
+        ([tmp_path / "network.h5", "--stream"], b"# nothing\n\n", "standard input: no event came"),
         ([tmp_path / "network.h5", "--stream", "--rate", 8000], b"", "--rate is for sound"),
         ([tmp_path / "network.h5"], b"", "give an INPUT, or --stream"),
         ([tmp_path / "network.h5", "x.h5", "--rate", 1], b"", "--rate belongs to --stream"),
@@ -185,18 +194,48 @@ def test_faults_are_one_line(tmp_path: Path, sound_file: Path, recording: Path) 
         assert b"\x1b" not in done.stderr
 
 
-def test_samples_and_lines_that_are_cut_anywhere() -> None:
-    class Dribbling(io.BytesIO):
-        def read1(self, size: int | None = -1) -> bytes:
-            return super().read(3)
+class Dribbling(io.BytesIO):
+    """A pipe whose writer writes three bytes at a time."""
 
+    def read1(self, size: int | None = -1) -> bytes:
+        return super().read(3)
+
+
+@pytest.mark.parametrize("start", ["zero", "first-spike"])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b"0.5\n0.3 4\n", "events, line 2: time 0.3 s comes after 0.5 s"),
+        (b"0.5\n0.3\n", "events, line 2: time 0.3 s comes after 0.5 s"),
+        (b"0.1 1\n0.5\n0.3\n0.6 4\n", "events, line 3: time 0.3 s comes after 0.5 s"),
+        (b"0.1 1\n3000\n6000 2\n", None),  # a gap of 6000 s would be too long, two of 3000 s are not
+    ],
+)
+def test_the_order_of_lines_counts_however_the_pipe_is_cut(start: str, text: bytes, fault: str | None) -> None:
+    network = network_of(InputEncoding(40, channel_bins=2, max_count=3, n_steps=30, start=start, time_step_ms=1000.0))
+    found = []
+    for file in (io.BytesIO(text), Dribbling(text)):
+        listener = Listener(network, EventEncoder(network.encoding), every=500)
+        try:
+            decisions = [one.scores.tolist() for some in event_decisions(listener, file) for one in some]
+        except DataError as error:
+            found.append(str(error).partition(";")[0])
+        else:
+            found.append(decisions + [one.scores.tolist() for one in listener.finish()])
+    assert found[0] == found[1]
+    assert found[0] == fault if fault else isinstance(found[0], list)
+
+
+def test_samples_and_lines_that_are_cut_anywhere() -> None:
     text = b"0.5 1\n\n# nothing\n0.75 2\n1.5\n2 3"
-    parts = list(event_portions(Dribbling(text)))
-    assert np.concatenate([times for times, _, _ in parts]).tolist() == [0.5, 0.75, 2]
-    assert np.concatenate([units for _, units, _ in parts]).tolist() == [1, 2, 3]
-    assert [latest for _, _, latest in parts if latest is not None] == [1.5]
+    for file in (io.BytesIO(text), Dribbling(text)):
+        parts = list(event_portions(file, 4))
+        assert np.concatenate([times for times, units, _ in parts if units.size]).tolist() == [0.5, 0.75, 2]
+        assert np.concatenate([units for _, units, _ in parts]).tolist() == [1, 2, 3]
+        assert [times.tolist() for times, units, _ in parts if not units.size] == [[1.5]]
+        assert [number for _, _, numbers in parts for number in numbers] == [1, 4, 5, 6]
     with pytest.raises(DataError, match="line 1: over 4096 bytes"):
-        list(event_portions(io.BytesIO(b"1" * 70_000)))
+        list(event_portions(io.BytesIO(b"1" * 70_000), 4))
     sound = Pcm(io.BytesIO(np.array([0, 16384, -32768], "<i2").tobytes() + b"\1"), 8000)
     assert [portion.tolist() for portion in sound.portions(2)] == [[0.0, 0.5], [-1.0]]
     for size in (0, 0x7FFFFFFF, 0xFFFFFFFF):  # what programs write that do not know how long it will be

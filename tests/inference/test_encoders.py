@@ -113,6 +113,22 @@ def test_time_passes_without_events() -> None:
     assert encoder.finish().tolist() == [[0, 0, 0, 1]]
 
 
+def test_no_event_comes_before_a_time_that_has_passed() -> None:
+    """With start 'first-spike' too, whose steps have not begun."""
+    for start in ("zero", "first-spike"):
+        encoder = EventEncoder(InputEncoding(4, start=start))
+        encoder.advance(0.5)
+        with pytest.raises(DataError, match=r"time 0\.3 s comes after 0\.5 s"):
+            encoder.push(([0.3], [1]))
+        with pytest.raises(DataError, match=r"time 0\.4 s comes after 0\.5 s"):
+            encoder.advance(0.4)
+    # No step passes before the first spike, however late that is.
+    late = EventEncoder(InputEncoding(4, start="first-spike"))
+    late.advance(0.5)
+    late.push(([5000.0], [1]))
+    assert late.finish().tolist() == [[0, 1, 0, 0]]
+
+
 @pytest.mark.parametrize(
     ("portion", "words"),
     [
