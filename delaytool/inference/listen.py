@@ -72,13 +72,14 @@ class Listener:
     steps as its window has, fewer at first. At the input's end silence follows until the last delay has passed, and
     the final decision is that of the window there. So the final decision about an input that is no longer than a
     sample is, in every bit of its scores, that of `predict` about the whole input. Frames of zeros at its end count
-    as that silence.
+    as that silence, and may go on up to the end of the readout's window; where they go on longer, the window has moved
+    on, and the final decision is about its last steps as any other is.
 
         listener = Listener(network, encoder_for(network.encoding, rate=16000), every=10)
         for portion in microphone:
             for decision in listener.push(portion):
                 print(decision.time_s, decision.class_name)
-        print(listener.finish().class_name)
+        print(listener.finish()[-1].class_name)
     """
 
     def __init__(self, network: IntegerNetwork, encoder: Encoder, every: int = 1) -> None:
@@ -114,7 +115,7 @@ class Listener:
         return self._run(self.encoder.push(portion), started)
 
     def advance(self, time_s: float) -> list[Decision]:
-        """Of events: no more of them come before `time_s`."""
+        """Of events: no more of them come before `time_s`. Raises DataError for a time before what has come."""
         started = perf_counter()
         return self._run(self.encoder.advance(time_s), started)  # type: ignore[attr-defined]
 
@@ -125,7 +126,8 @@ class Listener:
         begun = perf_counter()
         stop = self.network.readout.stop
         n_frames = min(self.network.encoding.n_steps or stop, stop)
-        # No longer than a sample: up to the window's end. Else the same silence after the last frame.
+        # No longer than a sample, but for silence within the window: up to the window's end. Else the same silence
+        # after the last frame.
         is_sample = self._n_until_silence <= n_frames and self.n_steps <= stop
         end = stop if is_sample else self.n_steps + stop - n_frames
         while self.n_steps < end:

@@ -73,6 +73,29 @@ def test_every_decision_is_the_readout_over_its_last_steps(seed: int, method: st
         assert one.margin >= 0
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1, 50])
+def test_silence_at_the_end_counts_as_the_files_up_to_the_end_of_the_window(more: int) -> None:
+    """Later the window has moved on: the final decision counts the stream's last steps."""
+    network = network_of(InputEncoding(40, channel_bins=2, max_count=3, n_steps=30, start="zero"), 3)
+    given = events(np.random.default_rng(3), 0.29)
+    (whole,) = predict(network, given)
+    n_frames, stop = network.readout.stop + more, network.readout.stop
+    listener = Listener(network, EventEncoder(network.encoding))
+    listener.push(given)
+    listener.advance((n_frames - 0.5) / 100)
+    final = listener.finish()[-1]
+    if more <= 0:
+        np.testing.assert_array_equal(final.scores, whole.scores)
+        return
+    n_steps = n_frames + stop - 30
+    window = replace(network.readout, start=n_steps - (stop - network.readout.start), stop=n_steps)
+    alike = replace(network, n_steps=n_steps, readout=window)
+    encoder = EventEncoder(network.encoding)
+    frames = np.concatenate([encoder.push(given), encoder.finish()])[None]
+    np.testing.assert_array_equal(final.scores, decode(alike, reference.run(alike, frames).readout)[1][0])
+    assert not np.array_equal(final.scores, whole.scores)
+
+
 def test_sound_in_portions_is_the_file(chirp) -> None:
     pytest.importorskip("scipy")
     for rate, seconds in ((8000, 0.5), (16000, 0.31), (44100, 0.5)):
