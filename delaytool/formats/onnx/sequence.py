@@ -33,10 +33,11 @@ TIME_AND_BATCH = (1, 0, 2)
 def sequence_model(
     network: IntegerNetwork, *, trace: bool = False, convolution: bool = False, opset: int = DEFAULT_OPSET
 ) -> onnx.ModelProto:
-    """The network as one graph over all its steps, bit for bit.
+    """The network as one graph over all its steps: spikes, u and v bit for bit.
 
         input    frames (batch, time, channel) uint8; fewer than the network's n_steps are followed by silence, more cut
-        outputs  scores (batch, class) float64 and class (batch,) int64, as `runtime.decode` has them;
+        outputs  scores (batch, class) float64 and class (batch,) int64, as `runtime.decode` has them, but for the last
+                 bits of a 'softmax-sum', whose exp and order of addition are the runtime's;
                  with `trace` for each layer k spikes/k uint8, u/k and v/k int32, all (batch, step, neuron)
 
     trace        give out every spike, current and membrane too, which takes memory

@@ -21,6 +21,8 @@ CHUNK_BYTES = 256 << 20
 class OnnxBackend:
     """A backend `(network, frames) -> Trace` that keeps the last network's session.
 
+    Of the graph it asks for spikes, u and v alone: scores and class are taken from v, as every backend's are.
+
     form      'sequence': a graph of the whole sample; 'convolution': the same with ConvInteger; 'step': a graph of one
               step, called once for each
     threads   of onnxruntime; None: its own choice
