@@ -120,6 +120,17 @@ def test_folds_hold_whole_speakers_of_the_training_part_alone(packs):
     assert sorted(seen) == sorted(train.units)
 
 
+def test_the_digits_are_those_of_the_studys_speakers(packs):
+    from study_data import DIGITS_SPEAKERS, StudyData
+
+    data = StudyData(packs[0])
+    samples = data.pack("digits").samples()
+    train, test = data.cut("digits", samples)
+    speakers = set(samples["train"].speakers)
+    assert speakers > set(train.speakers) == set(DIGITS_SPEAKERS) & speakers
+    assert not set(test.speakers) - set(DIGITS_SPEAKERS)
+
+
 def test_every_two_factors_of_the_screening_are_orthogonal():
     from search import RUNS, plackett_burman
 
