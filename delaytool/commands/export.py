@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     "--target", default="loihi2", show_default=True, shell_complete=complete_targets,
     help="Chip: loihi2, loihi2-netx, or ideal (no limits). Format: onnx or nir (of --chip's integers), onnx-float.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file. Default: network-TARGET.h5 in the run.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Network file. Default: network-TARGET.h5 in RUN."
+)
 @click.option("--chip", default="loihi2", show_default=True, help="Of the targets onnx and nir: whose integers.")
 @click.option("--trace", is_flag=True, help="Of onnx: the graph also gives out every spike, current and membrane.")
 @click.option("--clip-delays", is_flag=True, help="Cut longer delays to the target's limit, and count them.")
