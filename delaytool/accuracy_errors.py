@@ -145,6 +145,12 @@ def format_seed_mean(result: SeedMean) -> str:
     return f"{100 * result.mean:.2f} %{error}"
 
 
+def format_points(points: float) -> str:
+    """A difference in points of accuracy with its sign: `+0.72`, `-1.30`; `0.00` where rounding leaves nothing."""
+    text = f"{points:+.2f}"
+    return text if float(text) else "0.00"
+
+
 def _check(accuracy: float, samples: int) -> None:
     if not 0.0 <= accuracy <= 1.0:
         raise ValueError(f"accuracy {accuracy} is outside 0..1")

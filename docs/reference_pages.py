@@ -9,7 +9,7 @@ from delaytool.cli import VERBS, main
 from delaytool.errors import DelaytoolError
 from delaytool.runtime.backends.loihi import MissingLoihiError
 from delaytool.trainer.recipe import Recipe
-from delaytool.trainer.recipe_keys import RecipeKey, recipe_keys
+from delaytool.trainer.recipe_keys import RecipeKey, format_value, recipe_keys
 
 HELP_WIDTH = 100
 
@@ -51,12 +51,9 @@ def recipe_keys_page() -> str:
 
 def _key_row(one: RecipeKey) -> str:
     choices = f" One of {', '.join(f'`{choice}`' for choice in one.choices)}." if one.choices else ""
-    default = "none" if one.default is None else str(one.default)
-    if isinstance(one.default, bool):
-        default = default.lower()
     text = one.description.strip()
     sentence = text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
-    return f"| `{one.key}` | `{default}` | {sentence}{choices} |"
+    return f"| `{one.key}` | `{format_value(one.default)}` | {sentence}{choices} |"
 
 
 def errors_page() -> str:
@@ -92,7 +89,7 @@ def errors_page() -> str:
             "| 3 | A system is missing that cannot be installed from here (Intel's extension for Loihi 2). |",
             "| 4 | `verify`: every bit is equal, but what the integers cost in accuracy is not known. |",
             "| 130 | Ctrl-C. What was written so far is whole, and the same command or `--resume` goes on. |",
-            "| 141 | The reader of the output went away, as with `\\| head`. |",
+            "| 141 | The reader of the output went away, as with <code>&#124; head</code>. |",
             "",
         ]
     )

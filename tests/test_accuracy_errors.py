@@ -15,6 +15,7 @@ from delaytool.accuracy_errors import (
     binomial_tail,
     chance_test,
     format_accuracy,
+    format_points,
     format_seed_mean,
     over_seeds,
     wilson_interval,
@@ -99,6 +100,11 @@ def test_chance_is_the_most_frequent_class() -> None:
     assert chance_test(labels, labels, 3).warnings == ()
     # 77 of 100 where 70 come for nothing: such luck has a probability of 0.08.
     assert not chance_test(np.where(np.arange(100) < 77, labels, 9), labels, 3).is_above
+
+
+def test_points_have_a_sign_but_for_what_rounds_to_nothing() -> None:
+    points = (0.724, -1.3, 0.004, -0.004, -0.0)
+    assert [format_points(value) for value in points] == ["+0.72", "-1.30", "0.00", "0.00", "0.00"]
 
 
 def test_one_class_proves_nothing() -> None:

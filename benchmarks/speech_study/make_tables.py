@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 sys.path.insert(0, str(Path(__file__).parent))
 
 from noisy_recordings import NO_NOISE
+from robustness import present_name
 from runner import read_lines
 from student import student_interval
 
@@ -202,10 +203,15 @@ def interval(right: list[np.ndarray], other: list[np.ndarray], same_samples: boo
 def damaged(lines: list[Line]) -> str:
     found = rows_of(lines, "compare", "ten")
     methods = [row for row in COMPARED if row in found]
-    names = list(dict.fromkeys(name for runs in found.values() for line in runs for name in line.get("damaged", {})))
+    accuracies = {
+        line["name"]: {present_name(name): accuracy for name, accuracy in line.get("damaged", {}).items()}
+        for runs in found.values()
+        for line in runs
+    }
+    names = list(dict.fromkeys(name for of_run in accuracies.values() for name in of_run))
     rows = [["as recorded", *(percent([line["last"] for line in found[row]]) for row in methods)]] if names else []
     for name in names:
-        rows.append([name, *(percent([line["damaged"][name] for line in found[row]]) for row in methods)])
+        rows.append([name, *(percent([accuracies[line["name"]][name] for line in found[row]]) for row in methods)])
     return markdown("Damaged spikes, ten commands", ("test spikes", *methods), rows)
 
 

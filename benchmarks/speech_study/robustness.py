@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import torch
@@ -36,12 +37,23 @@ def damages() -> dict[str, Callable[[Tensor], Tensor]]:
     """Every damage by name."""
     found: dict[str, Callable[[Tensor], Tensor]] = {}
     for deviation in JITTERS:
-        found[f"spikes shifted by {deviation:g} steps"] = lambda frames, d=deviation: spike_time_jitter(frames, d)
+        steps = f"{deviation:g} step{'s' * (deviation != 1)}"
+        found[f"each spike shifted, deviation {steps}"] = lambda frames, d=deviation: spike_time_jitter(frames, d)
     for share in DROPPED:
-        found[f"{share:.0%} of the spikes dropped"] = lambda frames, p=share: dropped(frames, p)
+        found[f"{100 * share:.0f} % of the spikes dropped"] = lambda frames, p=share: dropped(frames, p)
     for share in ADDED:
-        found[f"{share:.0%} more spikes as noise"] = lambda frames, p=share: with_noise(frames, p)
+        found[f"{100 * share:.0f} % more spikes as noise"] = lambda frames, p=share: with_noise(frames, p)
     return found
+
+
+def present_name(name: str) -> str:
+    """The name that a damage has now, of one that was kept under its former name.
+
+    >>> present_name("spikes shifted by 1 steps"), present_name("30% more spikes as noise")
+    ('each spike shifted, deviation 1 step', '30 % more spikes as noise')
+    """
+    former = (f"spikes shifted by {deviation:g} steps" for deviation in JITTERS)
+    return dict(zip(former, damages(), strict=False)).get(name, re.sub(r"(?<=\d)%", " %", name))
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
     python benchmarks/speech_study/study.py select speech -o recordings
     delaytool encode recordings -o ten.h5
-    python benchmarks/speech_study/study.py pack --digits FOLDER --ten ten.h5 -o packs
+    delaytool encode FREE_SPOKEN_DIGITS -o digits
+    python benchmarks/speech_study/study.py pack --digits digits --ten ten.h5 -o packs
     python benchmarks/speech_study/study.py unpack packs -o data
     python benchmarks/speech_study/study.py search --packs packs -o found --seconds 150 --jobs 12
     python benchmarks/speech_study/study.py choose found/results.jsonl

@@ -18,7 +18,7 @@ from delaytool.datasets.archives import ARCHIVES
 )
 @click.option("--url", help="Another place of the same archive; its checksum stays the published one.")
 def command(name: str, output: Path, url: str | None) -> None:
-    """Fetch the recordings NAME from their official place, check them and unpack them into a folder.
+    """Fetch recordings from their official place, check them and unpack them into a folder.
 
     An interrupted download goes on with the same command.
     """

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     "--target", default="loihi2", show_default=True, shell_complete=complete_targets,
     help="Chip: loihi2, loihi2-netx, or ideal (no limits). Format: onnx or nir (of --chip's integers), onnx-float.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Network file; default: RUN/network-TARGET.h5.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Network file. Default: network-TARGET.h5 in RUN."
+)
 @click.option("--chip", default="loihi2", show_default=True, help="Of the targets onnx and nir: whose integers.")
 @click.option("--trace", is_flag=True, help="Of onnx: the graph also gives out every spike, current and membrane.")
 @click.option("--clip-delays", is_flag=True, help="Cut longer delays to the target's limit, and count them.")
@@ -52,7 +54,7 @@ def command(
     """Compile the trained network of RUN for a chip.
 
     Scales are chosen by how well the integers follow the float network on validation samples. A value beyond the
-    chip's limits is an error that names it; no value is cut unless you ask for it (--clip-delays).
+    chip's limits is an error that names it; no value is cut but with --clip-delays.
 
     With --target onnx or nir, RUN may also be a network file, which is written in that format as it is; of a run, the
     network for --chip is written beside it. --target onnx-float writes the float network, its delays rounded.

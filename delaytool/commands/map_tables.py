@@ -13,7 +13,7 @@ from delaytool.contract.limits import bits_for
 from delaytool.experiments.chip_costs import ChipCosts
 from delaytool.experiments.chip_fit import Subject
 from delaytool.mapping.cores import axons
-from delaytool.mapping.fit import Fit, Limit, format_amount, memory
+from delaytool.mapping.fit import Fit, Limit, format_amount, layers_of, memory
 from delaytool.mapping.format_estimate import (
     ENERGY_HEADINGS,
     energy_rows,
@@ -106,9 +106,8 @@ def _cores(result: Fit) -> Table:
     room = result.target.limits.synapse_bytes_per_core
     for number in sorted(chosen):
         core = cores[number]
-        names = "+".join(result.shape.layers[part.layer].name for part in core.parts)
         table.add_row(
-            str(number), names, f"{core.neurons:,}", f"{core.n_bytes / 1024:,.1f}",
+            str(number), layers_of(result.shape, core), f"{core.neurons:,}", f"{core.n_bytes / 1024:,.1f}",
             f"{100 * core.n_bytes / room:.0f} %", f"{inward[number]:,}", f"{outward[number]:,}",
         )  # fmt: skip
     return table
@@ -153,7 +152,7 @@ def _limits(limits: tuple[Limit, ...]) -> Table:
 
 def _short(value: int, unit: str) -> str:
     """As `format_amount`, numbers that would make a table too wide for 80 columns rounded."""
-    return f"{value:.3g}" if not unit and abs(value) >= 10**8 else format_amount(value, unit)
+    return f"{value / 1e9:.1f} billion" if not unit and abs(value) >= 10**8 else format_amount(value, unit)
 
 
 def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from delaytool.commands.completion import complete_recipes
 from delaytool.commands.console import PlainConsole, echo
+from delaytool.datasets.spec import RECORDINGS
 
 if TYPE_CHECKING:
     from delaytool.trainer.recipe import Recipe
@@ -45,40 +46,30 @@ def command(name: str | None, keys: bool) -> None:
 
 
 def _described(recipe: Recipe) -> str:
-    """Data, layers, delays and epochs, in a line."""
-    model = recipe.model
+    """Data, hidden layers, delays and epochs, in a line."""
+    data, model = recipe.data, recipe.model
+    how = " through the ear" if data.ear else " as mel frames" if data.source in RECORDINGS else ""
+    taps = f", {model.kernel_count} taps per synapse" if model.kernel_count > 1 else ""
     return (
-        f"{recipe.data.source}: {len(model.hidden)}L-{model.kernel_count}KC, "
-        f"{' x '.join(str(size) for size in model.hidden)} neurons, delays 0..{model.max_delay} steps "
-        f"of {recipe.data.time_step_ms:g} ms, {recipe.trainer.epochs} epochs"
+        f"{data.source}{how}: {' x '.join(str(size) for size in model.hidden)} neurons{taps}, "
+        f"delays 0..{model.max_delay} steps of {data.time_step_ms:g} ms, {recipe.trainer.epochs} epochs"
     )
 
 
 def _print_keys(recipe: Recipe) -> None:
     from delaytool.trainer.idle_keys import keys_without_effect
-    from delaytool.trainer.recipe_keys import recipe_keys
+    from delaytool.trainer.recipe_keys import format_value, recipe_keys
 
     rows, idle = recipe_keys(recipe), keys_without_effect(recipe)
     if any(row.is_changed for row in rows):
         echo(f"* differs from the default in recipe {recipe.name}")
     for row in rows:
         mark = "*" if row.is_changed else " "
-        default = f"  (default: {_shown(row.default)})" if row.is_changed else ""
-        echo(f"{mark} {row.key} = {_shown(row.value)}{default}")
+        default = f"  (default: {format_value(row.default)})" if row.is_changed else ""
+        echo(f"{mark} {row.key} = {format_value(row.value)}{default}")
         described = row.description
         if row.choices:
             described += f" [{', '.join(row.choices)}]"
         described += f"; without effect here, as {idle[row.key]}" if row.key in idle else ""
         for line in textwrap.wrap(described, WIDTH - 6):
             echo(f"      {line}")
-
-
-def _shown(value: Any) -> str:
-    """A value as it is written with --set."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(_shown, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)

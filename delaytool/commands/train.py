@@ -51,9 +51,9 @@ setting_options = option_group(
     click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=…."),
     click.option("--seed", type=int, help="Seed of the run; short for --set seed=…."),
     click.option("--protocol", type=click.Choice(["honest", "paper", "fixed", "cross-validated"]),
-                 help="Choose the best epoch on validation (honest, the default), on the test part (paper), or by "
-                 "folds, and train on all to that epoch (cross-validated); or choose none: train on all and take the "
-                 "last (fixed)."),
+                 help="Choose the best epoch on validation (honest, the default), on the data's own validation part, "
+                 "else on test (paper), or by folds, and train on all to that epoch (cross-validated); or choose none: "
+                 "train on all and take the last (fixed)."),
     click.option("--gradient-checkpointing", is_flag=True,
                  help="Use less memory and more time; sets trainer.gradient_checkpointing."),
 )  # fmt: skip

@@ -157,8 +157,8 @@ def command(
 ) -> None:
     """Run NETWORK on several backends and compare every spike, current and membrane; with --run compare every integer.
 
-    Exit codes: 0, all backends agree on every bit, integers cost at most --max-drop points of accuracy against the
-    float network with rounded delays (or --no-drop), and with --run the integers are those of its checkpoint; 1, one of
+    Exit codes: 0, all backends agree on every bit, the integers cost no more points of accuracy than --max-drop against
+    the float network with rounded delays (or --no-drop), and with --run they are those of its checkpoint; 1, one of
     these does not hold; 2, the request cannot be carried out; 3, the hardware is missing; 4, the bits are equal, but
     what the integers cost is not known; 130, interrupted; 141, the output was closed by its reader.
     """

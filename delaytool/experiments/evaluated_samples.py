@@ -16,6 +16,7 @@ from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import EXTENSIONS
+from delaytool.datasets.spec import MEMORY
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import DataError
 
@@ -155,6 +156,8 @@ def chosen_source(recorded: object, path: Path, data: str | None) -> str:
         return data
     if not isinstance(recorded, str) or not recorded:
         raise DataError(f"{path}: the file does not record its training data; give samples with --data")
+    if data is None and recorded == MEMORY:
+        raise DataError(f"{path}: its training data were given in memory; give samples with --data PATH")
     if data is None and recorded not in BUILT_IN:
         raise DataError(
             f"{path}: the file names its data as {recorded!r}, which is not built in; read that with --data recorded, "

@@ -56,9 +56,9 @@ def export(
                   DelayedLinear, BatchNorm, LIF and LeakyReadout, of spikingjelly's and dcls' modules, of
                   torch.nn.Linear and snnTorch's neurons; or an object with a method stages() that returns them in order
     target        a chip (`delaytool.hw_configs`), or 'ideal' for the contract's own limits alone
-    calibration   frames (sample, time, channel) of spike counts that were not trained on: tensor, array or lists.
-                  Scales are chosen by how well the integers follow the float network on them. Of a run: None for
-                  samples of its validation part
+    calibration   frames (sample, time, channel) of spike counts that stand for the input: tensor, array or lists;
+                  training frames will do. Scales are chosen by how well the integers follow the float network on
+                  them. Of a run: None for samples of its validation part, or of the training part where it has none
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
                   time_step_ms each. Of a run: its own
     class_names   one for each class; of a run: its data's
@@ -87,7 +87,10 @@ def export(
     if isinstance(model, Run):
         return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint, progress)
     if calibration is None:
-        raise ExportError("calibration is missing; give frames (sample, time, channel) that were not trained on")
+        raise ExportError(
+            "calibration is missing; give frames (sample, time, channel) that stand for the input; training frames "
+            "will do"
+        )
     frames = count_frames(calibration)
     if not frames.size:
         raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")

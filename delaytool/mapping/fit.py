@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 from delaytool.contract.limits import bits_for, bits_per_synapse, packed_bytes
 from delaytool.hw_configs import Target
-from delaytool.mapping.cores import Packing, axons, pack
+from delaytool.mapping.cores import Core, Packing, axons, pack
 from delaytool.mapping.shape import LayerShape, NetworkShape
 
 # Whether exceeding a limit is an error: it is the chip's; it depends on the data; it is another chip's figure.
 BINDING, POSSIBLE, NOT_PUBLIC = "limit", "data decide", "not public"
+# Between the names of layers that lie on one core.
+BESIDE = "+"
 
 
 @dataclass(frozen=True)
 class Limit:
     """One limit of the chip and what the network uses of it.
 
-    place       'input', a layer's name or 'network'
+    place       'input', 'network', a layer's name, or those of all layers on one core: 'hidden1+hidden2'
     quantity    what is limited; `unit` is '' for plain numbers
     value       what the network needs; high: an upper bound of an estimate, where it has a range
     limit       what the chip admits; is_lower: the value must not be below it, else not above it
@@ -50,12 +52,18 @@ class Limit:
         """What is left; below 0 what is too much."""
         return self.value - self.limit if self.is_lower else self.limit - self.value
 
+    @property
+    def owner(self) -> str:
+        """'input', 'network', 'layer hidden1', 'layers hidden1+hidden2'."""
+        if self.place in ("input", "network"):
+            return self.place
+        return f"layer{'s' if BESIDE in self.place else ''} {self.place}"
+
     def describe(self) -> str:
         """'layer hidden1: longest delay 80 exceeds 62 by 18'."""
-        place = self.place if self.place in ("input", "network") else f"layer {self.place}"
         verb = "is below" if self.is_lower else "exceeds"
         return (
-            f"{place}: {self.quantity} {format_amount(self.value, self.unit)} {verb} "
+            f"{self.owner}: {self.quantity} {format_amount(self.value, self.unit)} {verb} "
             f"{format_amount(self.limit, self.unit)} by {format_amount(abs(self.headroom), self.unit)}"
         )
 
@@ -106,8 +114,8 @@ class Fit:
                 lines.append(f"{limit.describe()}, which is another chip's figure: {self.target.name}'s is not public")
             elif limit.may_be_exceeded and limit.high is not None:
                 lines.append(
-                    f"{limit.quantity} may be up to {format_amount(limit.high, limit.unit)} (Loihi 1's packing), above "
-                    f"{format_amount(limit.limit, limit.unit)}"
+                    f"{limit.owner}: {limit.quantity} may be up to {format_amount(limit.high, limit.unit)} "
+                    f"(Loihi 1's packing), above {format_amount(limit.limit, limit.unit)}"
                 )
         return tuple(dict.fromkeys(lines))
 
@@ -159,7 +167,13 @@ def fit(shape: NetworkShape, target: Target, cores: int | None = None) -> Fit:
         *(limit for layer in shape.layers for limit in _layer(layer, target)),
         *_cores(shape, target, packing, allowed),
     )
-    return Fit(shape, target, packing, allowed, limits)
+    # Layers that share their fullest core have that core's limits in common.
+    return Fit(shape, target, packing, allowed, tuple(dict.fromkeys(limits)))
+
+
+def layers_of(shape: NetworkShape, core: Core) -> str:
+    """The names of the layers that have neurons on a core: 'hidden1+hidden2'."""
+    return BESIDE.join(shape.layers[part.layer].name for part in core.parts)
 
 
 def _input(shape: NetworkShape, target: Target) -> Iterator[Limit]:
@@ -198,17 +212,20 @@ def _cores(shape: NetworkShape, target: Target, packing: Packing, allowed: int) 
             shape.layers[index].name, "memory of one neuron's synapses", size, limits.synapse_bytes_per_core,
             sources["synapse_bytes_per_core"], "bytes",
         )  # fmt: skip
-    for number, layer in enumerate(shape.layers):
+    for number in range(len(shape.layers)):
         parts = [part for core in packing.cores for part in core.parts if part.layer == number]
         if not parts or number in [index for index, _ in packing.oversized]:
             continue
-        fullest = [packing.cores[core] for core in packing.cores_of(number)]
-        most = max(core.neurons for core in fullest)
-        yield Limit(layer.name, "neurons per core", most, limits.neurons_per_core, sources["neurons_per_core"])
-        core = max(fullest, key=lambda core: core.n_bytes)
+        of_layer = [packing.cores[core] for core in packing.cores_of(number)]
+        crowded = max(of_layer, key=lambda core: core.neurons)
         yield Limit(
-            layer.name, "memory per core", core.n_bytes, limits.synapse_bytes_per_core,
-            sources["synapse_bytes_per_core"], "bytes", max(each.high_bytes for each in fullest),
+            layers_of(shape, crowded), "neurons per core", crowded.neurons, limits.neurons_per_core,
+            sources["neurons_per_core"],
+        )  # fmt: skip
+        fullest = max(of_layer, key=lambda core: (core.n_bytes, core.high_bytes))
+        yield Limit(
+            layers_of(shape, fullest), "memory per core", fullest.n_bytes, limits.synapse_bytes_per_core,
+            sources["synapse_bytes_per_core"], "bytes", max(core.high_bytes for core in of_layer),
         )  # fmt: skip
     if target.axons is not None and packing.cores:
         inward, outward = axons(shape, packing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from delaytool.accuracy_errors import format_points
 from delaytool.experiments.pairs import LEVEL, PairTest
 from delaytool.report.comparison import MethodComparison
 
@@ -20,8 +21,8 @@ def pair_rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
         (
             f"{test.one} - {test.other}",
             str(test.runs),
-            f"{100 * test.difference:+.2f}",
-            f"{100 * test.interval[0]:+.2f} to {100 * test.interval[1]:+.2f}",
+            format_points(100 * test.difference),
+            f"{format_points(100 * test.interval[0])} to {format_points(100 * test.interval[1])}",
             format_p_value(test.p_value),
             format_p_value(test.adjusted),
             "yes" if test.could_be_chance else "no",
@@ -54,11 +55,16 @@ def describe_pairs(comparison: MethodComparison) -> list[str]:
 
 
 def describe_pair(test: PairTest) -> str:
-    """'digits is better than fixed by 7.38 points (2.95 to 11.81; p = 0.0021).'"""
+    """'digits is better than fixed by 7.38 points (95 % interval of this pair alone +2.95 to +11.81; p over all pairs
+    0.0021).'
+    """
     one, other, sign = (test.one, test.other, 1) if test.difference >= 0 else (test.other, test.one, -1)
     low, high = sorted(100 * sign * bound for bound in test.interval)
     points = f"{100 * abs(test.difference):.2f} points"
-    figures = f"({low:.2f} to {high:.2f}; p = {format_p_value(test.adjusted)})"
+    figures = (
+        f"(95 % interval of this pair alone {format_points(low)} to {format_points(high)}; "
+        f"p over all pairs {format_p_value(test.adjusted)})"
+    )
     if test.could_be_chance:
         return f"{one} and {other}: the difference of {points} could be chance {figures}."
     about = "" if test.test == "bootstrap" else ", as far as these two networks show"

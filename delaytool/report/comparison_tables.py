@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from delaytool.accuracy_errors import SeedMean
+from delaytool.accuracy_errors import SeedMean, format_points
 from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
@@ -131,7 +131,8 @@ def _mean(mean: SeedMean | None) -> str:
 def _drop(mean: SeedMean | None) -> str:
     if mean is None:
         return "-"
-    return f"{mean.mean:+.2f}" if mean.standard_error is None else f"{mean.mean:+.2f} ± {mean.standard_error:.2f}"
+    drop = format_points(mean.mean)
+    return drop if mean.standard_error is None else f"{drop} ± {mean.standard_error:.2f}"
 
 
 ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")

@@ -152,9 +152,9 @@ def rows(static: Static, operations: Operations) -> list[tuple[str, str]]:
     kib = 1024
     return [
         ("footprint", f"{static.footprint_bytes / kib:,.1f} KiB"),
-        ("of it parameters", f"{static.parameter_bytes / kib:,.1f} KiB"),
-        ("of it states", f"{static.state_bytes / kib:,.1f} KiB"),
-        ("of it delay buffers", f"{static.delay_buffer_bytes / kib:,.1f} KiB"),
+        ("footprint: parameters", f"{static.parameter_bytes / kib:,.1f} KiB"),
+        ("footprint: states", f"{static.state_bytes / kib:,.1f} KiB"),
+        ("footprint: delay buffers", f"{static.delay_buffer_bytes / kib:,.1f} KiB"),
         ("connection sparsity", f"{static.connection_sparsity:.4f}"),
         ("activation sparsity", f"{operations.activation_sparsity:.4f}"),
         ("synaptic operations, dense", f"{operations.dense.mean():,.1f}"),

@@ -318,9 +318,9 @@ class Recipe(RecipeSection):
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
     protocol: Literal["honest", "paper", "fixed", "cross-validated"] = Field(
         default="honest",
-        description="'honest': the best epoch is chosen on validation; 'paper': on test, as published; 'fixed': "
-        "none is chosen, all but the test part is trained on and the last epoch counts; 'cross-validated': chosen by "
-        "the mean of folds, then trained on all but the test part to that epoch",
+        description="'honest': the best epoch is chosen on validation; 'paper': on the data's own validation part, "
+        "else on test, as published; 'fixed': none is chosen, all but the test part is trained on and the last epoch "
+        "counts; 'cross-validated': chosen by the mean of folds, then trained on all but the test part to that epoch",
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()

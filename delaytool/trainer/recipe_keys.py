@@ -18,7 +18,7 @@ class RecipeKey:
     key          dotted: 'trainer.epochs'
     value        as the recipe has it; None where it is unset
     default      as a recipe has it that does not name the key
-    choices      the words that it admits, or empty
+    choices      the words that it admits, true and false among them where it admits those too; or empty
     description  what it does
     """
 
@@ -42,6 +42,21 @@ def recipe_keys(recipe: Recipe) -> list[RecipeKey]:
     return list(_keys(recipe, ""))
 
 
+def format_value(value: Any) -> str:
+    """A value as it is written with --set, and in a TOML file where it is no word.
+
+    >>> format_value((256, 256)), format_value(None), format_value(False)
+    ('[256,256]', 'none', 'false')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(format_value, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _keys(section: BaseModel, prefix: str) -> Iterator[RecipeKey]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
@@ -51,4 +66,6 @@ def _keys(section: BaseModel, prefix: str) -> Iterator[RecipeKey]:
             kinds = (field.annotation, *get_args(field.annotation))
             words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
             choices = tuple(dict.fromkeys(word for word in words if isinstance(word, str)))
+            if choices and bool in kinds:
+                choices = ("true", "false", *choices)
             yield RecipeKey(prefix + name, value, field.default, choices, field.description or "")

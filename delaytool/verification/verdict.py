@@ -194,7 +194,7 @@ class Verdict(Figures):
             (
                 name,
                 f"{100 * accuracy:.2f} %",
-                f"{self.comparisons[name].total:,}" if name in self.comparisons else "compared with",
+                f"{self.comparisons[name].total:,}" if name in self.comparisons else "the others are compared with it",
                 f"{self.seconds[name]:.3f}",
             )
             for name, accuracy in self.accuracy.items()

@@ -120,6 +120,17 @@ def test_folds_hold_whole_speakers_of_the_training_part_alone(packs):
     assert sorted(seen) == sorted(train.units)
 
 
+def test_the_digits_are_those_of_the_studys_speakers(packs):
+    from study_data import DIGITS_SPEAKERS, StudyData
+
+    data = StudyData(packs[0])
+    samples = data.pack("digits").samples()
+    train, test = data.cut("digits", samples)
+    speakers = set(samples["train"].speakers)
+    assert speakers > set(train.speakers) == set(DIGITS_SPEAKERS) & speakers
+    assert not set(test.speakers) - set(DIGITS_SPEAKERS)
+
+
 def test_every_two_factors_of_the_screening_are_orthogonal():
     from search import RUNS, plackett_burman
 
@@ -280,6 +291,24 @@ def test_an_interrupted_selection_leaves_no_folder_that_looks_whole(monkeypatch,
     assert files == ["go/a.wav", "no/a.wav", "no/lost.wav"]
     with pytest.raises(SystemExit, match="there already"):
         study.main()
+
+
+def test_damages_have_one_name_in_the_table_whenever_their_run_was_measured():
+    from make_tables import damaged
+    from robustness import damages, present_name
+
+    former = ["spikes shifted by 1 steps", "spikes shifted by 2 steps", "spikes shifted by 4 steps",
+              "10% of the spikes dropped", "30% of the spikes dropped", "50% of the spikes dropped",
+              "10% more spikes as noise", "30% more spikes as noise", "100% more spikes as noise"]  # fmt: skip
+    assert [present_name(name) for name in former] == list(damages())
+    assert [present_name(name) for name in damages()] == list(damages())
+    lines = [
+        {"stage": "compare", "row": "own", "data": "ten", "name": f"own-{seed}", "seed": seed, "last": 0.5,
+         "damaged": dict.fromkeys(names, accuracy)}
+        for seed, (names, accuracy) in enumerate([(former, 0.25), (damages(), 0.75)])
+    ]  # fmt: skip
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in damaged(lines).splitlines()[4:]]
+    assert rows == [["as recorded", "50.00 ± 0.00"], *([name, "50.00 ± 25.00"] for name in damages())]
 
 
 def test_differences_in_pairs_have_students_interval(capsys):

@@ -182,6 +182,8 @@ def test_a_file_does_not_choose_what_is_read(network, call, tmp_path):
     result = call("verify", net)
     one_line_error(result, "'/etc'", "--data recorded")
     assert "passwd" not in result.output
+    saved_with("in-memory")  # would not be found anywhere
+    one_line_error(call("verify", net), "were given in memory", "--data PATH")
     saved_with("shd")  # would be downloaded
     one_line_error(call("verify", net), "--data recorded")
     saved_with("evil\x1b[2Jname")

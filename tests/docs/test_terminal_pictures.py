@@ -29,7 +29,7 @@ def test_a_command_is_drawn_as_it_looks_at_80_columns(script: dict[str, Any], tm
     assert screen.too_wide == ()
     lines = screen.text.plain.splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(re.match(r"gsc-3l-1kc +gsc: 3L-1KC, 512 x 512 x 512 neurons", line) for line in lines)
+    assert any(re.match(r"gsc-3l-1kc +gsc as mel frames: 512 x 512 x 512 neurons", line) for line in lines)
     assert any(re.fullmatch(r" {18}.*epochs", line) for line in lines)  # a second line stands below the first
     script["save_svg"](screen, "delaytool recipes", tmp_path / "recipes.svg")
     svg = (tmp_path / "recipes.svg").read_text(encoding="utf-8")

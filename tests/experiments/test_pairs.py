@@ -126,7 +126,9 @@ def test_pairs_of_some_methods() -> None:
 
 def test_the_interval_of_a_sentence_is_turned_with_its_names() -> None:
     test = PairTest("a", "b", 3, 100, (0.5, 0.6), -0.1, (-0.15, -0.05), "bootstrap", 0.001, (), 0.002)
-    assert describe_pair(test) == "b is better than a by 10.00 points (5.00 to 15.00; p = 0.002)."
+    assert describe_pair(test) == (
+        "b is better than a by 10.00 points (95 % interval of this pair alone +5.00 to +15.00; p over all pairs 0.002)."
+    )
 
 
 def test_p_values_are_short() -> None:

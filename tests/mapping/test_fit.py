@@ -214,4 +214,4 @@ def test_one_core_that_may_not_fit_is_named_once() -> None:
     assert result.fits
     assert result.packing.shares_cores
     assert len(result.doubts) == 1
-    assert result.doubts[0].startswith("memory per core may be up to ")
+    assert result.doubts[0].startswith("layers hidden1+hidden2+readout: memory per core may be up to ")
