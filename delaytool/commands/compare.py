@@ -134,12 +134,14 @@ def _show(folder: SweepFolder, target: str) -> int:
     from delaytool.report import comparison_pairs as pairs
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
+    from delaytool.report.comparison_choice import describe_choice
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
     console = PlainConsole()
     accuracies, *others = comparison_tables(comparison)
-    console.print(accuracies, tables.ACCURACIES, *others, sep="\n")
+    notes = [note for note in (tables.note_on_accuracies(comparison), describe_choice(comparison)) if note]
+    console.print(accuracies, *notes, *others, sep="\n")
     if comparison.pairs.tests:
         console.print(pair_table(comparison), pairs.pair_note(comparison), sep="\n")
     for sentence in pairs.describe_pairs(comparison):

@@ -198,6 +198,9 @@ def test_the_pair_is_tested_and_the_result_is_in_all_outputs(compared):
     assert [(one["one"], one["other"]) for one in values["mcnemar"]] == [("digits", "fixed")] * 2
     validation = {row["method"]: row["validation_accuracy"] for row in values["methods"]}
     assert values["best"] == max(validation, key=validation.get)
+    assert values["highest_on_test"] is None
+    assert f"Best by validation: {values['best']}." in output
+    assert f"Best by validation: {values['best']}." in (out / "comparison.html").read_text()
     assert [method["method"] for method in values["methods"]] == ["digits", "fixed"]
     sentence = next(line for line in output.splitlines() if "could be chance (" in line or "is better than" in line)
     assert sentence in (out / "comparison.md").read_text()
