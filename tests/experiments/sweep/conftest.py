@@ -25,6 +25,9 @@ class Quick:
     def accuracy(self, run):
         return RunFolder(run).read_summary()["validation_accuracy"]
 
+    def way_to_go_on(self, folder):
+        return "give the same command again with --retry-failed"
+
     def __call__(self, recipe, run, reporter):
         self.before(recipe)
         self.trained.append(run.name)
