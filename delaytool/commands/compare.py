@@ -114,8 +114,13 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
         if names.count(name) > 1:
             raise SweepError(f"{name}: two recipes have this name; name each recipe once, or rename one file")
     for override in overrides:
-        if override.partition("=")[0].strip() == SEED:
+        key = override.partition("=")[0].strip()
+        if key == SEED:
             raise SweepError(f"--set {override}: seeds are given by --seeds")
+        if key == SPEAKER and speakers:
+            raise SweepError(f"--set {override}: speakers are given by --speakers; leave one of them out")
+    if speakers:
+        _refuse_no_speakers(speakers)
     over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
     by_recipe = [
         [
@@ -125,6 +130,20 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
         for name, recipe in zip(names, recipes, strict=True)
     ]
     return [setting for repeats in zip(*by_recipe, strict=True) for setting in repeats]
+
+
+def _refuse_no_speakers(speakers: str) -> None:
+    """Raise SweepError, in the words of this option, where it cannot be read."""
+    from delaytool.errors import SweepError
+    from delaytool.experiments.sweep.combinations import FORM, axis
+    from delaytool.experiments.sweep.results import SPEAKER
+
+    try:
+        axis(f"{SPEAKER}={speakers}")
+    except SweepError as error:
+        why = str(error).removeprefix(f"--over {SPEAKER}={speakers}: ")
+        form = "not of the form FIRST..LAST, FIRST..LAST..STEP or NUMBER,NUMBER,…"
+        raise SweepError(f"--speakers {speakers}: {why.replace(FORM, form)}") from None
 
 
 def _show(folder: SweepFolder, target: str) -> int:

@@ -463,7 +463,7 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
 
 
 def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
-    """A recipe with `section.key=value` or {key: value} overrides, as `load_recipe` applies them. Raises RecipeError."""
+    """A recipe with `section.key=value` or {key: value} overrides, applied as by `load_recipe`. Raises RecipeError."""
     values = recipe.model_dump(mode="json")
     if isinstance(overrides, Mapping):
         for key, value in overrides.items():

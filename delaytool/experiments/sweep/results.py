@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, exact_mean, over_seeds
 from delaytool.experiments.cross_validation.hyperparameters import FoldedSetting, final_summary, folded_setting
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.journal import unusable
@@ -196,7 +197,15 @@ def chosen_setting(results: Results) -> SettingResult | None:
     """
     if not results.are_cross_validated or any(run.state != "finished" for run in results.runs):
         return None
-    return max(results.settings, key=lambda setting: -1.0 if setting.validation is None else setting.validation.mean)
+    return max(results.settings, key=_mean_of_folds)
+
+
+def _mean_of_folds(setting: SettingResult) -> Fraction:
+    """Over all seeds, without rounding, so that equals are equal; below 0 where no folds have finished."""
+    folds = [fold for one in setting.folded for fold in one.choice.folds]
+    if not folds:
+        return Fraction(-1)
+    return exact_mean([fold.accuracy_at_chosen for fold in folds], [fold.samples for fold in folds])
 
 
 def _mean_of(accuracies: Sequence[float | None]) -> SeedMean | None:
