@@ -8,8 +8,9 @@ training, on these samples. A figure needs both, and a test of whether the accur
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -131,7 +132,41 @@ def over_seeds(values: Iterable[float]) -> SeedMean:
     if array.size == 0:
         raise ValueError("no runs to average")
     error = float(array.std(ddof=1) / math.sqrt(array.size)) if array.size > 1 else None
-    return SeedMean(float(array.mean()), error, int(array.size))
+    # fsum: the same values in another order have the same mean, to the last bit.
+    return SeedMean(math.fsum(array) / array.size, error, int(array.size))
+
+
+def over_parts(values: Sequence[float], samples: Sequence[int]) -> SeedMean:
+    """Mean of R values on parts of different size, in which every sample counts the same, and its standard error.
+
+    With w a part's share of all samples: sum w p, and sqrt(R / (R - 1) sum w^2 (p - mean)^2). For parts of one size
+    they are those of `over_seeds`. Raises ValueError for none, and for a part without samples.
+    """
+    if len(set(samples)) == 1 and samples[0] > 0:
+        return over_seeds(values)
+    p, n = np.asarray(values, dtype=np.float64), np.asarray(samples, dtype=np.int64)
+    if p.size == 0 or p.shape != n.shape or n.min() < 1:
+        raise ValueError(f"{p.size} values of parts of {n.tolist()} samples have no mean")
+    whole = int(n.sum())
+    mean = math.fsum(p * n) / whole
+    variance = p.size / (p.size - 1) * math.fsum((n / whole * (p - mean)) ** 2)
+    return SeedMean(mean, math.sqrt(variance), int(p.size))
+
+
+def exact_mean(accuracies: Sequence[float], samples: Sequence[int]) -> Fraction:
+    """Mean of accuracies, each of which is a number of right samples by all of its samples, without rounding.
+
+    Of means that are equal, sums of floats may make two that differ in the last bit. An accuracy that is no such number
+    is taken as it is. Raises ZeroDivisionError for none.
+
+    >>> exact_mean([13 / 30, 18 / 30, 12 / 30], [30] * 3) == exact_mean([18 / 30, 12 / 30, 13 / 30], [30] * 3)
+    True
+    """
+    parts = []
+    for accuracy, count in zip(accuracies, samples, strict=True):
+        right = round(accuracy * count)
+        parts.append(Fraction(right, count) if count and right / count == accuracy else Fraction(accuracy))
+    return sum(parts, Fraction(0)) / len(parts)
 
 
 def format_accuracy(accuracy: float, samples: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from delaytool.accuracy_errors import (
     binomial_standard_error,
     binomial_tail,
     chance_test,
+    exact_mean,
     format_accuracy,
     format_points,
     format_seed_mean,
+    over_parts,
     over_seeds,
     wilson_interval,
 )
@@ -111,3 +115,25 @@ def test_one_class_proves_nothing() -> None:
     assert not chance_test(np.zeros(500, int), np.zeros(500, int), 10).is_above
     with pytest.raises(ValueError, match="0 samples"):
         chance_test(np.zeros(0, int), np.zeros(0, int), 10)
+
+
+def test_over_parts_is_the_mean_of_all_samples() -> None:
+    right = [np.repeat([1, 0], counts) for counts in ((3, 9), (42, 42), (20, 4))]
+    accuracies, samples = [part.mean() for part in right], [part.size for part in right]
+    result = over_parts(accuracies, samples)
+    whole = np.concatenate(right).mean()
+    shares = np.array(samples) / sum(samples)
+    assert result.mean == pytest.approx(whole)
+    assert result.standard_error == pytest.approx(np.sqrt(3 / 2 * (shares**2 * (accuracies - whole) ** 2).sum()))
+    assert over_parts([0.2, 0.4, 0.9], [5, 5, 5]) == over_seeds([0.2, 0.4, 0.9])
+    for values, sizes in (([], []), ([0.5, 0.5], [3, 0])):
+        with pytest.raises(ValueError, match="have no mean"):
+            over_parts(values, sizes)
+
+
+def test_means_do_not_depend_on_the_order() -> None:
+    values = [13 / 30, 18 / 30, 12 / 30]
+    assert len({over_seeds(order).mean for order in itertools.permutations(values)}) == 1
+    assert len({exact_mean(order, [30] * 3) for order in itertools.permutations(values)}) == 1
+    assert exact_mean([13 / 30, 17 / 30], [30, 30]) == exact_mean([0.5], [2]) == Fraction(1, 2)
+    assert exact_mean([0.123], [10]) == Fraction(0.123)  # of no number of 10 samples

@@ -114,8 +114,13 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
         if names.count(name) > 1:
             raise SweepError(f"{name}: two recipes have this name; name each recipe once, or rename one file")
     for override in overrides:
-        if override.partition("=")[0].strip() == SEED:
+        key = override.partition("=")[0].strip()
+        if key == SEED:
             raise SweepError(f"--set {override}: seeds are given by --seeds")
+        if key == SPEAKER and speakers:
+            raise SweepError(f"--set {override}: speakers are given by --speakers; leave one of them out")
+    if speakers:
+        _refuse_no_speakers(speakers)
     over = [f"{SEED}=0..{seeds - 1}"] + ([f"{SPEAKER}={speakers}"] if speakers else [])
     by_recipe = [
         [
@@ -127,6 +132,20 @@ def _settings(recipes: tuple[str, ...], seeds: int, speakers: str | None, overri
     return [setting for repeats in zip(*by_recipe, strict=True) for setting in repeats]
 
 
+def _refuse_no_speakers(speakers: str) -> None:
+    """Raise SweepError, in the words of this option, where it cannot be read."""
+    from delaytool.errors import SweepError
+    from delaytool.experiments.sweep.combinations import FORM, axis
+    from delaytool.experiments.sweep.results import SPEAKER
+
+    try:
+        axis(f"{SPEAKER}={speakers}")
+    except SweepError as error:
+        why = str(error).removeprefix(f"--over {SPEAKER}={speakers}: ")
+        form = "not of the form FIRST..LAST, FIRST..LAST..STEP or NUMBER,NUMBER,…"
+        raise SweepError(f"--speakers {speakers}: {why.replace(FORM, form)}") from None
+
+
 def _show(folder: SweepFolder, target: str) -> int:
     """Print the tables and write the files; returns the exit code."""
     from delaytool.commands.console import PlainConsole
@@ -134,12 +153,14 @@ def _show(folder: SweepFolder, target: str) -> int:
     from delaytool.report import comparison_pairs as pairs
     from delaytool.report import comparison_tables as tables
     from delaytool.report.comparison import comparison_of
+    from delaytool.report.comparison_choice import describe_choice
     from delaytool.report.comparison_page import write_page
 
     comparison = comparison_of(folder, target)
     console = PlainConsole()
     accuracies, *others = comparison_tables(comparison)
-    console.print(accuracies, tables.ACCURACIES, *others, sep="\n")
+    notes = [note for note in (tables.note_on_accuracies(comparison), describe_choice(comparison)) if note]
+    console.print(accuracies, *notes, *others, sep="\n")
     if comparison.pairs.tests:
         console.print(pair_table(comparison), pairs.pair_note(comparison), sep="\n")
     for sentence in pairs.describe_pairs(comparison):

@@ -3,7 +3,7 @@
 What is taken for one part of the data, x standing for a tensor, an array or nested lists:
 
     (frames, labels)        x (sample, time, channel); or a list of x (time, channel), which may differ in length
-    (events, labels)        a list of (times, units), one pair for each sample; seconds, or the spec's time_unit
+    (events, labels)        a list of tuples (times, units), one for each sample; seconds, or the spec's time_unit
     a torch Dataset         whose items are (x (time, channel), label)
     a torch DataLoader      whose items are (x (batch, time, channel), labels)
     a tonic data set        with a sensor_size, whose items are (events with the fields t and x, label)
@@ -184,6 +184,7 @@ def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samp
         raise DataError(f"{len(samples)} samples have {len(plain)} labels; give one label for each sample")
     if len(plain) == 0:
         raise DataError("the data hold no samples; give at least one")
+    _refuse_pairs_in_lists(samples)
     if _are_events(samples):
         events = [(array_of(times), array_of(units)) for times, units in samples]
         return Samples(events, plain, n_units, in_seconds=_is_of_tonic(data))
@@ -268,6 +269,23 @@ def _are_events(samples: Any) -> bool:
     return isinstance(samples, list | tuple) and all(
         isinstance(sample, tuple) and len(sample) == 2 for sample in samples
     )
+
+
+def _refuse_pairs_in_lists(samples: Any) -> None:
+    """Raise DataError where each sample is a list of two sequences: events, or a frame of two steps."""
+    if not isinstance(samples, list | tuple) or _are_events(samples):
+        return
+    if all(isinstance(one, list | tuple) and len(one) == 2 and all(map(_is_sequence, one)) for one in samples):
+        raise DataError(
+            "each sample is a list of two sequences, which could be the times and units of events, or a frame of two "
+            "steps; give (times, units) as a tuple, as in [tuple(sample) for sample in samples], or frames as arrays"
+        )
+
+
+def _is_sequence(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return not any(isinstance(one, list | tuple) for one in value)
+    return getattr(value, "ndim", 0) == 1
 
 
 def _frame(sample: Any, index: int) -> np.ndarray:

@@ -103,7 +103,7 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
     refuse_other_names(parts)
     train = parts["all"] if "all" in parts else parts["train"]
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
-    warnings += _refuse_poor_classes(train, spec.classes)
+    warnings += _refuse_poor_classes(train, spec.classes, in_memory=spec.source == MEMORY)
     origin = _short(train)
     speaker = spec.held_out_speaker
     if speaker is not None:
@@ -271,11 +271,12 @@ def _checked(data: EventData | FrameData, n_units: int | None, n_classes: int | 
     return data
 
 
-def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> list[str]:
+def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None, *, in_memory: bool) -> list[str]:
     """Warnings about classes without samples. Raises DataError where there is nothing to learn, or labels have gaps."""
     name, n_classes = train.name, train.n_classes
     if wanted is not None and wanted != n_classes:
-        raise DataError(f"{name}: it has {n_classes} classes, data.classes is {wanted}; leave data.classes out")
+        ways = f"name all {wanted} in class_names, or " if in_memory and wanted > n_classes else ""
+        raise DataError(f"{name}: it has {n_classes} classes, data.classes is {wanted}; {ways}leave data.classes out")
     present = np.unique(train.labels)
     if present.size < 2:
         raise DataError(
@@ -290,7 +291,7 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None) -> li
         raise DataError(
             f"{name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but no sample has label "
             f"{some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to the task, "
-            f"name all classes in extra/keys or set data.classes = {n_classes}"
+            f"name all classes in {'class_names' if in_memory else 'extra/keys'} or set data.classes = {n_classes}"
         )
     return [f"{name}: no training sample is of class {some}: these of the {n_classes} outputs cannot be learned"]
 

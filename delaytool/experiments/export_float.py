@@ -11,7 +11,7 @@ import torch
 from delaytool.datasets.subset import evenly_spaced
 from delaytool.errors import ExportError
 from delaytool.experiments.data_of_run import data_of_run
-from delaytool.experiments.export_run import ExportOptions, checkpoint_path
+from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of
 from delaytool.exporter.float_onnx import FloatDifference, float_difference, write_float_onnx
 from delaytool.models.delay_network import class_scores
 from delaytool.runtime.backends.onnx import open_session
@@ -36,7 +36,7 @@ def export_float(
     """
     saved = Checkpoint.load(checkpoint_path(run, options.checkpoint))
     loaded, warnings = data_of_run(saved, options.data, progress)
-    names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
+    names = class_names_of(run, saved, loaded.class_names)
     if saved.scales is not None:
         raise ExportError(
             f"onnx: the run was trained through {saved.scales.target.name}'s integers and has no float network of its "

@@ -19,7 +19,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.arrays import array_of, count_frames
 from delaytool.errors import ExportError
-from delaytool.experiments.export_run import ExportOptions, checkpoint_path, export_run
+from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of, export_run
 from delaytool.experiments.run import Run
 from delaytool.exporter.compile import export as export_delay_network
 from delaytool.exporter.compile import export_stages
@@ -61,7 +61,7 @@ def export(
                   them. Of a run: None for samples of its validation part, or of the training part where it has none
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
                   time_step_ms each. Of a run: its own
-    class_names   one for each class; of a run: its data's
+    class_names   one for each class; of a run: none for those of its data
     readout       how the class is read from the membranes of the last layer, if its neurons never fire: 'softmax-sum',
                   the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted
     clip_delays   cut delays over the chip's limit instead of refusing them
@@ -163,7 +163,8 @@ def _export_run(
         network = done.network
         return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
     saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
+    names = tuple(map(str, class_names)) or class_names_of(run.path, saved)
     return export_delay_network(
         saved.network(), saved.encoding, chip, None, count_frames(array_of(calibration)),
-        clip_delays=clip_delays, checkpoint=checkpoint, class_names=tuple(map(str, class_names)), progress=progress,
+        clip_delays=clip_delays, checkpoint=checkpoint, class_names=names, progress=progress,
     ).network  # fmt: skip

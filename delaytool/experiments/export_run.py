@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def export_run(
         calibration[evenly_spaced(len(calibration), options.calibration_samples)],
         clip_delays=options.clip_delays,
         checkpoint=options.checkpoint,
-        class_names=loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else (),
+        class_names=class_names_of(run, saved, loaded.class_names),
         provenance=_provenance(saved, source, loaded),
         progress=progress,
     )
@@ -75,6 +75,12 @@ def checkpoint_path(run: Path, checkpoint: str) -> Path:
     """The file of a run's checkpoint 'best' or 'last'."""
     folder = RunFolder(run)
     return folder.best if checkpoint == "best" else folder.last
+
+
+def class_names_of(run: Path, saved: Checkpoint, of_data: Sequence[str] = ()) -> tuple[str, ...]:
+    """One different name for each class: those of the data, else those that the run has recorded; or none."""
+    names = tuple(of_data or RunFolder(run).read_class_names())
+    return names if len(set(names)) == len(names) == saved.n_classes else ()
 
 
 def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:

@@ -24,10 +24,13 @@ class Repeat(NamedTuple):
 
 @dataclass(frozen=True)
 class RunAnswers:
-    """right: (sample,) bool, the test samples that a network gets right; test_labels: a digest of their classes."""
+    """right: (sample,) bool, the test samples that a network gets right.
+
+    test_part   by which samples are known to be the same: a digest of their classes, and the speaker whose they are
+    """
 
     right: np.ndarray
-    test_labels: str
+    test_part: str
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,19 @@ class PairTest:
     """Two methods on the same samples; accuracies and their difference, one's less the other's, are shares (0..1).
 
     runs         pairs of networks with the same seed (and held-out speaker)
-    samples      of each pair of networks
-    test         'bootstrap' over runs and samples, or with a single pair of networks 'mcnemar'
-    interval     95 %, of the difference, by the bootstrap (of one pair of networks: over samples)
+    rows         of answers on the same samples: the runs, or, where each speaker's samples are a test part of their
+                 own, the seeds, in whose rows all speakers' samples stand together
+    samples      of each row
+    test         'bootstrap' over rows and samples, or with a single row 'mcnemar'
+    interval     95 %, of the difference, by the bootstrap (of one row: over samples)
     adjusted     the p value after Holm's correction for all pairs that were tested
-    mcnemar      McNemar's test of each pair of networks
+    mcnemar      McNemar's test of each row
     """
 
     one: str
     other: str
     runs: int
+    rows: int
     samples: int
     accuracies: tuple[float, float]
     difference: float
@@ -72,6 +78,7 @@ class PairTest:
             "one": self.one,
             "other": self.other,
             "runs": self.runs,
+            "rows": self.rows,
             "samples": self.samples,
             "accuracy_of_one": self.accuracies[0],
             "accuracy_of_other": self.accuracies[1],
@@ -111,52 +118,62 @@ def compare_pairs(methods: Sequence[MethodAnswers]) -> PairTests:
         if isinstance(table, str):
             untested.append(f"{one.name} and {other.name}: {table}")
         else:
-            tests.append(_tested(one.name, other.name, *table))
+            tests.append(_tested(one.name, other.name, table))
     adjusted = holm([test.p_value for test in tests])
     return PairTests(
         tuple(replace(test, adjusted=p_value) for test, p_value in zip(tests, adjusted, strict=True)), tuple(untested)
     )
 
 
-def _tested(one: str, other: str, right: np.ndarray, other_right: np.ndarray) -> PairTest:
-    """Both (run, sample) bool."""
+@dataclass(frozen=True)
+class _CommonAnswers:
+    """right, other_right: both (row, sample) bool; runs: the pairs of networks that gave them."""
+
+    right: np.ndarray
+    other_right: np.ndarray
+    runs: int
+
+
+def _tested(one: str, other: str, common: _CommonAnswers) -> PairTest:
+    right, other_right = common.right, common.other_right
     each = tuple(mcnemar(*pair) for pair in zip(right, other_right, strict=True))
     bootstrap = paired_bootstrap(right, other_right)
-    runs, samples = right.shape
+    rows, samples = right.shape
     return PairTest(
         one=one,
         other=other,
-        runs=runs,
+        runs=common.runs,
+        rows=rows,
         samples=samples,
         accuracies=(float(right.mean()), float(other_right.mean())),
         difference=bootstrap.difference,
         interval=bootstrap.interval,
-        test="mcnemar" if runs == 1 else "bootstrap",
-        p_value=each[0].p_value if runs == 1 else bootstrap.p_value,
+        test="mcnemar" if rows == 1 else "bootstrap",
+        p_value=each[0].p_value if rows == 1 else bootstrap.p_value,
         mcnemar=each,
     )
 
 
-def _common_answers(one: MethodAnswers, other: MethodAnswers) -> tuple[np.ndarray, np.ndarray] | str:
-    """Right answers of both, (run, sample) bool, of the runs that both have; or why there are none.
+def _common_answers(one: MethodAnswers, other: MethodAnswers) -> _CommonAnswers | str:
+    """Right answers of both, of the runs that both have; or why there are none.
 
-    Where speakers are held out as the test part, a run's samples are those of all speakers in turn, for each seed.
+    Where speakers are held out as the test part, a row's samples are those of all speakers in turn, for each seed.
     """
     common = [repeat for repeat in one.runs if repeat in other.runs]
     if not common:
         return "no seed of both has finished with its answers recorded"
-    if any(one.runs[repeat].test_labels != other.runs[repeat].test_labels for repeat in common):
+    if any(one.runs[repeat].test_part != other.runs[repeat].test_part for repeat in common):
         return "their test parts are not the same samples"
     rows: dict[Repeat, list[Repeat]] = {}
-    all_alike = len({one.runs[repeat].test_labels for repeat in common}) == 1
+    all_alike = len({one.runs[repeat].test_part for repeat in common}) == 1
     for repeat in sorted(common, key=lambda repeat: (repeat.seed, repeat.speaker is not None, repeat.speaker or 0)):
         rows.setdefault(repeat if all_alike else Repeat(repeat.seed), []).append(repeat)
     longest = max(len(row) for row in rows.values())
     whole = [row for row in rows.values() if len(row) == longest]
-    if len({tuple(one.runs[repeat].test_labels for repeat in row) for row in whole}) > 1:
+    if len({tuple(one.runs[repeat].test_part for repeat in row) for row in whole}) > 1:
         return "the test part is another one for each seed"
     first, second = (
         np.stack([np.concatenate([method.runs[repeat].right for repeat in row]) for row in whole])
         for method in (one, other)
     )
-    return first, second
+    return _CommonAnswers(first, second, sum(map(len, whole)))

@@ -13,7 +13,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets import DataSpec, FrameData, Splits
 from delaytool.datasets.in_memory import MemoryData, in_memory
 from delaytool.datasets.spec import MEMORY, absolute_source
-from delaytool.errors import RecipeError
+from delaytool.errors import CheckpointError, RecipeError
 from delaytool.experiments.cross_validation.begin import begun_folds
 from delaytool.experiments.export_run import checkpoint_path
 from delaytool.printable import printable
@@ -22,7 +22,7 @@ from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import Reporter
 from delaytool.trainer.loop import train as train_recipe
-from delaytool.trainer.recipe import Recipe, load_recipe, recipe_of_run, validated
+from delaytool.trainer.recipe import Recipe, load_recipe, recipe_of_run, validated, with_overrides
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -113,7 +113,7 @@ def train(
                   are: many runs may share them
     folder        of the run; None: runs/NAME
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
-    class_names   one for each class, of data in memory
+    class_names   one for each class, of data in memory; with resume, those that the run began with
     resume        go on with the folder's run; `recipe` and `overrides` are not read then, and a path as `data` is where
                   its data are now: the same samples, or CheckpointError
     reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
@@ -153,6 +153,8 @@ def train(
         given, loaded = data, _with_data(loaded, {"source": MEMORY})
     elif data is not None:
         spec = DataSpec.from_recipe(loaded.model_dump(mode="json"), source=MEMORY)
+        if resume and folder is not None:
+            class_names = _begun_class_names(Path(folder), class_names)
         read = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
         given = read.splits
         if not resume:
@@ -176,13 +178,17 @@ def _recipe(recipe: str | os.PathLike[str] | Recipe, overrides: Mapping[str, Any
     if not isinstance(recipe, Recipe):
         changes = [f"{key}={'none' if value is None else json.dumps(value)}" for key, value in overrides.items()]
         return load_recipe(os.fspath(recipe), changes)
-    values = recipe.model_dump(mode="json")
-    for key, value in overrides.items():
-        section, _, name = key.rpartition(".")
-        if section and not isinstance(values.get(section), dict):
-            raise RecipeError(f"{key}: unknown key; a recipe has the sections data, model and trainer")
-        (values[section] if section else values)[name] = value
-    return validated(values, "recipe")
+    return with_overrides(recipe, overrides)
+
+
+def _begun_class_names(folder: Path, given: Sequence[str] | None) -> Sequence[str] | None:
+    """The names that a run began with, by which its labels are numbered again. Raises CheckpointError for others."""
+    begun = RunFolder(folder).read_class_names()
+    if begun and given is not None and tuple(map(str, given)) != begun:
+        raise CheckpointError(
+            f"{folder}: class_names {tuple(given)} are not those that the run began with, {begun}; leave them out"
+        )
+    return begun or given
 
 
 def _as_given(recipe: Recipe, given: MemoryData) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
-from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, exact_mean, over_seeds
 from delaytool.experiments.measure_run import Measured
 from delaytool.experiments.pairs import MethodAnswers, PairTests, Repeat, RunAnswers, compare_pairs
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.experiments.sweep.setting import format_value
+from delaytool.experiments.sweep.tested_samples import mean_on_test, sizes_of_test_parts, tested_speaker
+from delaytool.trainer.protocols import PROTOCOLS
 from delaytool.trainer.recipe import all_values
 from delaytool.trainer.run_folder import RunFolder
 
@@ -21,7 +24,7 @@ METHOD = "method"
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Test accuracy, 0..1: mean over runs, and the binomial standard error that the test set's size causes."""
+    """Test accuracy, 0..1: mean over runs, and the binomial standard error that the number of samples causes."""
 
     over_runs: SeedMean
     binomial: float
@@ -49,16 +52,27 @@ class Method:
         return self.result.validation
 
     @property
+    def exact_validation(self) -> Fraction:
+        """Its mean without rounding, so that equals are equal."""
+        known = [run.summary for run in self.finished if run.summary["validation_accuracy"] is not None]
+        return exact_mean([one["validation_accuracy"] for one in known], [one["validation_samples"] for one in known])
+
+    @property
+    def chose_on_test(self) -> bool:
+        """Whether the test part served as validation."""
+        return any(run.summary["protocol"] == PROTOCOLS["paper"] for run in self.finished)
+
+    @property
     def as_trained(self) -> Accuracy | None:
-        return self._accuracy([run.summary["test_accuracy_as_trained"] for run in self.finished])
+        return self._accuracy([run.summary.get("test_accuracy_as_trained") for run in self.finished])
 
     @property
     def rounded(self) -> Accuracy | None:
-        return self._accuracy([run.summary["test_accuracy_rounded"] for run in self.finished])
+        return self._accuracy([run.summary.get("test_accuracy_rounded") for run in self.finished])
 
     @property
     def integer(self) -> Accuracy | None:
-        return self._accuracy([one.accuracy for one in self.measured if one.accuracy is not None])
+        return self._accuracy([one.accuracy for one in self.measured])
 
     @property
     def answers(self) -> MethodAnswers:
@@ -67,7 +81,9 @@ class Method:
         for run, one in zip(self.finished, self.measured, strict=True):
             if one.is_right is not None:
                 recipe = run.setting.recipe
-                runs[Repeat(recipe.seed, recipe.data.held_out_speaker)] = RunAnswers(one.is_right, str(one.test_labels))
+                # Two speakers' samples may have the same classes in the same order.
+                part = f"{one.test_labels} of speaker {tested_speaker(recipe)}"
+                runs[Repeat(recipe.seed, recipe.data.held_out_speaker)] = RunAnswers(one.is_right, part)
         return MethodAnswers(self.name, runs)
 
     @property
@@ -78,7 +94,12 @@ class Method:
     @property
     def drop(self) -> SeedMean | None:
         """Points."""
-        return self.mean(lambda one: one.drop)
+        return mean_on_test([run.tested for run in self.finished], [one.drop for one in self.measured])
+
+    @property
+    def test_parts(self) -> int:
+        """How many test parts the runs have: one, or one for each speaker who is held out for it."""
+        return len(sizes_of_test_parts([run.tested for run in self.finished]))
 
     @property
     def parameters(self) -> int | None:
@@ -126,11 +147,15 @@ class Method:
         values = [value for one in self.measured if (value := figure(one)) is not None]
         return over_seeds(values) if values else None
 
-    def _accuracy(self, values: list[float]) -> Accuracy | None:
-        if not values:
+    def _accuracy(self, values: Sequence[float | None]) -> Accuracy | None:
+        """One value per finished run."""
+        runs = [run.tested for run in self.finished]
+        mean = mean_on_test(runs, values)
+        if mean is None:
             return None
-        mean = over_seeds(values)
-        return Accuracy(mean, binomial_standard_error(mean.mean, int(self.result.test_samples or 1)))
+        known = [run for run, value in zip(runs, values, strict=True) if value is not None]
+        samples = sum(sizes_of_test_parts(known).values())
+        return Accuracy(mean, binomial_standard_error(mean.mean, samples or 1))
 
 
 @dataclass(frozen=True)
@@ -147,14 +172,20 @@ class MethodComparison:
 
     @property
     def best(self) -> str | None:
-        """The method with the highest mean validation accuracy, which test results must not choose.
+        """The method with the highest mean validation accuracy, the first of equals.
 
-        By the integers' test accuracy where a method has no validation; of equal ones the first.
+        None where a method has none, or has it on the test part: test results must not choose.
         """
-        validated = [(method.validation.mean, method.name) for method in self.methods if method.validation]
+        finished = [method for method in self.methods if method.finished]
+        if not finished or any(method.validation is None or method.chose_on_test for method in finished):
+            return None
+        return max(finished, key=lambda method: method.exact_validation).name
+
+    @property
+    def highest_on_test(self) -> str | None:
+        """Where no method is the best: the one whose integers have the highest test accuracy, which is no choice."""
         tested = [(method.integer.over_runs.mean, method.name) for method in self.methods if method.integer]
-        known = validated if len(validated) >= len(tested) else tested
-        return max(known, key=lambda one: one[0])[1] if known else None
+        return None if self.best is not None or not tested else max(tested, key=lambda one: one[0])[1]
 
     @property
     def runs(self) -> list[RunResult]:

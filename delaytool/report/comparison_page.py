@@ -6,11 +6,13 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from delaytool.accuracy_errors import SeedMean
 from delaytool.files import write_text_atomically
 from delaytool.report import comparison_figures as figures
 from delaytool.report import comparison_pairs as pairs
 from delaytool.report import comparison_tables as tables
 from delaytool.report.comparison import MethodComparison
+from delaytool.report.comparison_choice import describe_choice
 from delaytool.report.inline_svg import inline_svg
 from delaytool.report.learning_curves import draw_learning_curves
 from delaytool.report.render import render
@@ -47,7 +49,8 @@ def compose(comparison: MethodComparison) -> str:
         protocols=comparison.protocols,
         key_figures=_key_figures(comparison),
         accuracies=accuracies,
-        note=tables.ACCURACIES,
+        choice=describe_choice(comparison),
+        note=tables.note_on_accuracies(comparison),
         pair_headings=pairs.HEADINGS,
         pair_rows=pairs.pair_rows(comparison),
         pair_note=pairs.pair_note(comparison),
@@ -69,13 +72,14 @@ def _subtitle(comparison: MethodComparison) -> str:
 
 
 def _key_figures(comparison: MethodComparison) -> list[Figure]:
-    """The method that is best on validation, which test results must not choose; bits; what fits."""
+    """The method that is best by validation, or the highest on test; bits; what fits."""
     figures = []
-    known = [(method.validation.mean, method) for method in comparison.methods if method.validation]
-    if known:
-        share, best = max(known, key=lambda pair: pair[0])
-        note = f"{100 * share:.2f} %, mean of {len(best.finished)} runs"
-        figures.append(Figure("best on validation", best.name, note, "name"))
+    of_name = {method.name: method for method in comparison.methods}
+    if comparison.best is not None and (mean := of_name[comparison.best].validation):
+        figures.append(Figure("best by validation", comparison.best, _of_runs(mean), "name"))
+    if comparison.highest_on_test is not None and (accuracy := of_name[comparison.highest_on_test].integer):
+        note = f"{_of_runs(accuracy.over_runs)}; no choice"
+        figures.append(Figure("highest on test", comparison.highest_on_test, note, "name"))
     compared = sum(method.compared for method in comparison.methods)
     if compared:
         differing = sum(method.differing or 0 for method in comparison.methods)
@@ -88,6 +92,10 @@ def _key_figures(comparison: MethodComparison) -> list[Figure]:
             Figure(f"methods that fit {comparison.target}", f"{fitting} of {len(measured)}", "all their runs")
         )
     return figures
+
+
+def _of_runs(mean: SeedMean) -> str:
+    return f"{100 * mean.mean:.2f} %, mean of {mean.seeds} run{'s' * (mean.seeds != 1)}"
 
 
 def _figures(comparison: MethodComparison) -> list[Markup]:

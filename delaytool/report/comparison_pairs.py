@@ -10,9 +10,12 @@ HEADINGS = ("pair", "runs", "difference", "95 % interval", "p", "p, all pairs", 
 
 
 def shown_pairs(comparison: MethodComparison) -> tuple[PairTest, ...]:
-    """Every method against the best and against the first; comparison.json has all pairs."""
-    names = [name for name in (comparison.best, comparison.methods[0].name if comparison.methods else None) if name]
-    return comparison.pairs.of(names)
+    """Every method against the first, and against the best or, where none is called so, the highest on test.
+
+    comparison.json has all pairs.
+    """
+    first = comparison.methods[0].name if comparison.methods else None
+    return comparison.pairs.of([name for name in (comparison.best or comparison.highest_on_test, first) if name])
 
 
 def pair_rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
@@ -36,14 +39,18 @@ def pair_note(comparison: MethodComparison) -> str:
     tests = comparison.pairs.tests
     if not tests:
         return ""
-    single = all(test.test == "mcnemar" for test in tests)
-    how = (
-        "McNemar's exact test of the two networks; other seeds may differ"
-        if single
-        else "a paired bootstrap over seeds and samples"
+    how = "a paired bootstrap over seeds and samples"
+    if all(test.test == "mcnemar" for test in tests):
+        whose = "the two networks" if all(test.runs == 1 for test in tests) else "the networks of one seed"
+        how = f"McNemar's exact test of {whose}; other seeds may differ"
+    together = (
+        " With a speaker held out as the test part in turn, the answers of a seed's networks, each to its own "
+        "speaker's samples, are tested together."
+        if any(test.runs > test.rows for test in tests)
+        else ""
     )
     return (
-        f"Differences of the integers' accuracy on the same test samples, in points: {how}. "
+        f"Differences of the integers' accuracy on the same test samples, in points: {how}.{together} "
         f"'p, all pairs' is Holm's correction for all {len(tests)} pair{'s' * (len(tests) != 1)}; "
         f"a difference could be chance where it is {LEVEL:g} or more."
     )
@@ -67,7 +74,8 @@ def describe_pair(test: PairTest) -> str:
     )
     if test.could_be_chance:
         return f"{one} and {other}: the difference of {points} could be chance {figures}."
-    about = "" if test.test == "bootstrap" else ", as far as these two networks show"
+    networks = "two networks" if test.runs == 1 else f"{2 * test.runs} networks of one seed"
+    about = "" if test.test == "bootstrap" else f", as far as these {networks} show"
     return f"{one} is better than {other} by {points} {figures}{about}."
 
 

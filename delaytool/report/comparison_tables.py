@@ -14,9 +14,16 @@ from delaytool.experiments.sweep.results import write_csv
 from delaytool.experiments.sweep.same_data import changed_data
 from delaytool.files import atomic_path
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
+from delaytool.report.comparison_choice import describe_choice
 from delaytool.report.comparison_pairs import describe_pairs
 
-ACCURACIES = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
+
+def note_on_accuracies(comparison: MethodComparison) -> str:
+    """What the figures of accuracy are."""
+    note = "Accuracies are mean ± standard error over runs, in percent; in brackets the test set's binomial error."
+    if all(method.test_parts < 2 for method in comparison.methods):
+        return note
+    return f"{note} Test accuracies are over all speakers' samples: a run counts as many times as it has test samples."
 
 
 # NeuroBench's metrics: the field of `Measured`, and how its mean over runs is written.
@@ -173,8 +180,9 @@ def as_markdown(comparison: MethodComparison) -> str:
     names = headings(comparison)
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(comparison)]
-    lines += ["", ACCURACIES, ""]
-    lines += [f"- {sentence}" for sentence in (*describe_pairs(comparison), *reasons(comparison))]
+    lines += ["", note_on_accuracies(comparison), ""]
+    sentences = (describe_choice(comparison), *describe_pairs(comparison), *reasons(comparison))
+    lines += [f"- {sentence}" for sentence in sentences if sentence]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -195,6 +203,7 @@ def _as_json(comparison: MethodComparison, methods: list[dict[str, Any]]) -> dic
     return {
         "target": comparison.target,
         "best": comparison.best,
+        "highest_on_test": comparison.highest_on_test,
         "methods": [{key: None if value == "" else value for key, value in row.items()} for row in methods],
         "pairs": [test.as_dict() for test in comparison.pairs.tests],
         "pairs_not_tested": list(comparison.pairs.untested),

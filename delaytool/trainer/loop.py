@@ -112,7 +112,9 @@ def train(
         refuse_other_data(run, saved.data if saved else {}, digests)
         if not resume and is_first_process():
             held.enter_context(run.locked())
-            run.create(recipe)
+            run.create(recipe, loaded.class_names)
+        elif is_first_process():
+            run.keep_class_names(loaded.class_names)
         held.enter_context(processor_state(recipe.trainer.threads, recipe.trainer.precision))
         held.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         processes = held.enter_context(team(device))

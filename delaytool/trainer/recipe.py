@@ -462,11 +462,15 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(f"{origin}: its values are nested too deeply; a recipe has sections and keys") from None
 
 
-def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """A recipe with `section.key=value` overrides, applied as `load_recipe` does. Raises RecipeError."""
+def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
+    """A recipe with `section.key=value` or {key: value} overrides, applied as by `load_recipe`. Raises RecipeError."""
     values = recipe.model_dump(mode="json")
-    for override in overrides:
-        _apply(values, override)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            _put(values, key, value)
+    else:
+        for override in overrides:
+            _apply(values, override)
     _place_source(values, None)
     return validated(_unset(values), recipe.name)
 
@@ -567,12 +571,16 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = text.strip()  # a bare word is a string, so that no second pair of quotes is needed in a shell
     except (ValueError, RecursionError):
         raise RecipeError(f"--set {key.strip()}: its value is too long a number, or nested too deeply") from None
-    *sections, last = key.strip().split(".")
+    _put(values, key.strip(), value)
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
     place = values
     for section in sections:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
-            raise RecipeError(f"--set {override}: {section} is a value, not a section")
+            raise RecipeError(f"{key}: {section} is a value, not a section")
     place[last] = value
 
 

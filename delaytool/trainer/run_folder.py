@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +27,7 @@ from delaytool.digests import (
 )
 from delaytool.errors import CheckpointError
 from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
-from delaytool.trainer.run_records import Environment, FoldsRecord, Summary, check_metrics, check_record
+from delaytool.trainer.run_records import ClassNames, Environment, FoldsRecord, Summary, check_metrics, check_record
 from delaytool.version import __version__
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ DAMAGED = "the run is damaged: put the file back as it was, or train again into 
 _KINDS: dict[str, type[BaseModel]] = {
     "summary.json": Summary,
     "environment.json": Environment,
+    "class_names.json": ClassNames,
     "folds.json": FoldsRecord,
 }
 
@@ -52,6 +53,7 @@ class RunFolder:
         self.path = Path(path)
         self.recipe = self.path / "recipe.toml"
         self.environment = self.path / "environment.json"
+        self.class_names = self.path / "class_names.json"  # where the data name their classes
         self.metrics = self.path / "metrics.jsonl"
         self.tensorboard = self.path / "tensorboard"
         self.best = self.path / "best.pt"
@@ -93,6 +95,15 @@ class RunFolder:
         """Versions, machine and seed of the run; empty where the folder has no record of them."""
         return self._read_json(self.environment)[0]
 
+    def read_class_names(self) -> tuple[str, ...]:
+        """One for each class; empty where the data name none, or an earlier version began the run."""
+        return tuple(self._read_json(self.class_names)[0].get("class_names", ()))
+
+    def keep_class_names(self, names: Sequence[str]) -> None:
+        """Write them where there are some and none are written yet."""
+        if names and not self.class_names.exists():
+            write_signed_json(self.class_names, {"class_names": list(map(str, names))})
+
     def read_folds(self) -> dict[str, Any]:
         """How folds chose the epoch (`experiments.cross_validation`); empty where none did."""
         return self._read_json(self.folds)[0]
@@ -103,7 +114,7 @@ class RunFolder:
         with _naming(self.recipe):
             if not read_signed_toml(self.recipe).is_signed:
                 unsigned.append(self.recipe.name)
-        for path in (self.environment, self.folds, self.summary):
+        for path in (self.environment, self.class_names, self.folds, self.summary):
             content, is_signed = self._read_json(path)
             if content and not is_signed:
                 unsigned.append(path.name)
@@ -166,11 +177,13 @@ class RunFolder:
         if not (self.is_run or self.last.exists() or self.best.exists()):
             raise CheckpointError(f"{self.path}: no run to resume there; leave out --resume to start one")
 
-    def create(self, recipe: Recipe) -> None:
+    def create(self, recipe: Recipe, class_names: Sequence[str] = ()) -> None:
         """Make the folder and begin a run in it. Raises CheckpointError where a run is there already, OSError."""
         self.refuse_existing(allow_folds=recipe.protocol == "cross-validated")
         self.path.mkdir(parents=True, exist_ok=True)
         write_signed_json(self.environment, environment(recipe))
+        self.class_names.unlink(missing_ok=True)  # of a run that was killed before it had begun
+        self.keep_class_names(class_names)
         write_signed_toml(self.recipe, recipe.to_toml())
 
     @contextmanager
@@ -272,8 +285,8 @@ class RunFolder:
         return line in self.read_recipe().splitlines()
 
     def _remove_leftovers(self) -> None:
-        ours = (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary, self.folds)
-        names = "|".join(re.escape(path.name) for path in ours)
+        small = (self.recipe, self.environment, self.class_names, self.metrics, self.summary, self.folds)
+        names = "|".join(re.escape(path.name) for path in (*small, self.best, self.last))
         for path in self.path.iterdir():
             if re.fullmatch(rf"\.(?:{names}|delaytool-probe)\.[0-9a-f]{{8}}", path.name):
                 path.unlink(missing_ok=True)

@@ -242,6 +242,12 @@ class Environment(_Record):
     system: Text = ""
 
 
+class ClassNames(_Record):
+    """class_names.json: one for each class."""
+
+    class_names: list[Text] = Field(min_length=1)
+
+
 def check_record(kind: type[Record], values: Mapping[str, Any], place: object, way_out: str) -> Record:
     """The values as a `kind`: a record of this file, or a dataclass. Raises CheckpointError, which names the value."""
     try:

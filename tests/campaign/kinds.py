@@ -222,6 +222,7 @@ def _probe_record() -> Answer:
             run.read_metrics(),
             run.read_summary(),
             run.read_environment(),
+            run.read_class_names(),
             run.read_folds(),
             run.best_epoch(),
         )
@@ -407,6 +408,7 @@ def _kinds() -> Iterator[Kind]:
         )
     # One file that several commands rely on, and a record that few runs have.
     yield Kind("recipe of a run", _whole_run, "run/recipe.toml", TOML, _probe_record, 1, exact=BYTES)
+    yield Kind("class names", _whole_run, "run/class_names.json", JSON, _probe_record, 1, exact=BYTES)
     yield Kind("folds", _run_with_folds, "run/folds.json", JSON, _probe_record, 1, exact=BYTES)
     yield Kind("metrics of 0.1.0, resumed", _of_before("run"), "run/metrics.jsonl", JSON, _probe_resume, 0.5)
     for name, file in (("summary", "summary.json"), ("metrics", "metrics.jsonl"), ("environment", "environment.json")):

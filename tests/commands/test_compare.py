@@ -175,6 +175,11 @@ def test_bad_input_to_compare_starts_nothing(call, recipes, tmp_path):
     assert "no such file or preset" in refused("digits", "nothing")
     assert "two recipes have this name" in refused("digits", "digits")
     assert "seeds are given by --seeds" in refused("digits", "--set", "seed=3")
+    speakers = ("--speakers", "0,1")
+    given_twice = "--set data.held_out_speaker=1: speakers are given by --speakers; leave one of them out"
+    assert given_twice in refused("digits", *speakers, "--set", "data.held_out_speaker=1")
+    assert "--speakers 3..: not of the form FIRST..LAST," in refused("digits", "--speakers", "3..")
+    assert "--speakers 3..1: the range holds no value" in refused("digits", "--speakers", "3..1")
     assert "target 'abacus' is unknown" in refused("digits", "--target", "abacus")
     assert "no sweep is there" in call("compare", "--page", tmp_path).output
     sweep = tmp_path / "sweep"
@@ -198,6 +203,9 @@ def test_the_pair_is_tested_and_the_result_is_in_all_outputs(compared):
     assert [(one["one"], one["other"]) for one in values["mcnemar"]] == [("digits", "fixed")] * 2
     validation = {row["method"]: row["validation_accuracy"] for row in values["methods"]}
     assert values["best"] == max(validation, key=validation.get)
+    assert values["highest_on_test"] is None
+    assert f"Best by validation: {values['best']}." in output
+    assert f"Best by validation: {values['best']}." in (out / "comparison.html").read_text()
     assert [method["method"] for method in values["methods"]] == ["digits", "fixed"]
     sentence = next(line for line in output.splitlines() if "could be chance (" in line or "is better than" in line)
     assert sentence in (out / "comparison.md").read_text()

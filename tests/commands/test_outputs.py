@@ -47,7 +47,7 @@ def test_train_on_a_full_disk_can_be_gone_on_with(tmp_path, call):
     result = within(16_384, "train", "digits", "-o", folder, *TINY)
     assert_one_error(result, str(folder / "best.pt"), "file too large")
     names = {path.name for path in folder.iterdir()} - {"tensorboard", ".lock"}
-    assert names == {"environment.json", "recipe.toml", "metrics.jsonl"}
+    assert names == {"environment.json", "class_names.json", "recipe.toml", "metrics.jsonl"}
     assert call("train", "--resume", folder).exit_code == 0
     assert (folder / "summary.json").exists()
 

@@ -106,6 +106,36 @@ def test_units_may_be_of_any_whole_type(kind):
     assert data.splits.train.n_units == 5
 
 
+LISTED = [[0.01, 0.02, 0.03], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [LISTED] * 16,  # as JSON gives them; of equal lengths they are as good as frames of two steps
+        [LISTED, [[0.01, 0.02], [1, 0]]] * 8,
+        [LISTED, [[0.01, 0.02], [1]]] * 8,
+        [LISTED, tuple(LISTED)] * 8,
+        [[[], []], LISTED] * 8,
+        [[np.array(times), np.array(units)] for times, units in [LISTED] * 16],
+    ],
+)
+def test_events_in_lists_are_not_taken_for_frames(events):
+    labels = [0, 1] * 8
+    with pytest.raises(DataError, match=r"each sample is a list of two sequences.*give \(times, units\) as a tuple"):
+        in_memory((events, labels), SPEC)
+
+
+def test_what_the_error_of_events_in_lists_says_is_possible():
+    labels = [0, 1] * 8
+    assert isinstance(in_memory(([tuple(one) for one in [LISTED] * 16], labels), SPEC).splits.train, EventData)
+    two_steps = [np.array([[1, 0, 2], [0, 1, 0]])] * 16
+    assert in_memory((two_steps, labels), SPEC).n_steps == 2
+    assert in_memory((np.array(two_steps), labels), SPEC).n_steps == 2
+    one_of_two_steps = [[[1, 0], [0, 1]], [[1, 0], [0, 1], [1, 1]]] * 8  # lists of several lengths are frames
+    assert in_memory((one_of_two_steps, labels), SPEC).n_steps == 3
+
+
 def test_events_are_events():
     rng = np.random.default_rng(1)
     events = [(np.sort(rng.uniform(0, 0.1, 9)), rng.integers(0, 6, 9)) for _ in range(16)]
@@ -242,6 +272,18 @@ def test_what_is_no_data_is_refused(data, message):
         return
     with pytest.raises(DataError, match=message):
         in_memory(data, SPEC)
+
+
+def test_classes_without_samples_are_named_by_class_names():
+    frames, labels = samples()
+    with pytest.raises(DataError, match=r"name all classes in class_names or set data.classes = 3"):
+        in_memory((frames, labels * 2), SPEC)
+    three = replace(SPEC, classes=3)
+    with pytest.raises(DataError, match=r"data.classes is 3; name all 3 in class_names, or leave data.classes out"):
+        in_memory((frames, labels), three)
+    assert in_memory((frames, labels), three, class_names=["a", "b", "c"]).splits.train.n_classes == 3
+    with pytest.raises(DataError, match=r"it has 4 classes, data.classes is 3; leave data.classes out"):
+        in_memory((frames, np.arange(16) % 4), three)
 
 
 def test_what_was_in_memory_is_on_no_disk():

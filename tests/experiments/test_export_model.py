@@ -224,8 +224,9 @@ def test_a_run_on_data_in_memory_keeps_its_class_names(tmp_path):
         torch.testing.assert_close(loaded.model()(torch.from_numpy(frames)), run.model()(torch.from_numpy(frames)))
     with pytest.raises(DataError, match="these data were given in memory"):
         dt.export(loaded)
-    again = dt.export(loaded, calibration=frames, class_names=("high", "low"))
-    assert again.class_names == ("high", "low")
+    assert dt.export(loaded, calibration=frames).class_names == ("high", "low")
+    again = dt.export(loaded, calibration=frames, class_names=("up", "down"))
+    assert again.class_names == ("up", "down")
     with pytest.raises(RecipeError, match="give its folder"):
         dt.train(data=(frames, names), resume=True)
     resumed = dt.train(data=(frames, names), folder=tmp_path / "run", resume=True)
@@ -267,3 +268,16 @@ def test_a_recipe_object_is_overridden_key_by_key(tmp_path):
     with pytest.raises(RecipeError, match="unknown key"):
         dt.train(recipe, samples(), folder=tmp_path / "run", overrides={"train.epochs": 1})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_object_is_overridden_as_by_set(tmp_path, monkeypatch):
+    """A relative source is meant from the working directory, and 'none' unsets a key."""
+    from delaytool.trainer.recipe import load_recipe
+
+    monkeypatch.chdir(tmp_path)
+    overrides = {"data.source": "nowhere", "data.n_steps": "none"}
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'nowhere'}: no such data")):
+        dt.train(load_recipe("digits", ["data.n_steps=30"]), folder="run", overrides=overrides)
+    small = {"model.hidden": [4], "trainer.epochs": 1, "data.n_steps": "none"}
+    run = dt.train(load_recipe("digits", ["data.n_steps=30"]), folder="run", overrides=small)
+    assert (run.recipe.data.n_steps, run.recipe.model.hidden) == (None, (4,))

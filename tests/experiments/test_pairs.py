@@ -9,7 +9,8 @@ import pytest
 
 from delaytool.experiments.paired_tests import mcnemar, paired_bootstrap
 from delaytool.experiments.pairs import MethodAnswers, PairTest, Repeat, RunAnswers, compare_pairs
-from delaytool.report.comparison_pairs import describe_pair, format_p_value
+from delaytool.report.comparison import MethodComparison
+from delaytool.report.comparison_pairs import describe_pair, format_p_value, pair_note
 
 GENERATOR = np.random.default_rng(0)
 EASY = GENERATOR.normal(1.5, 2.0, 400)
@@ -74,12 +75,29 @@ def test_speakers_held_out_for_the_test_are_samples_of_one_seed() -> None:
                 runs[Repeat(seed, speaker)] = RunAnswers(right, f"samples of {speaker}")
         methods.append(MethodAnswers(name, runs))
     test = compare_pairs(methods).tests[0]
-    assert (test.runs, test.samples) == (2, 200)
+    assert (test.runs, test.rows, test.samples) == (6, 2, 200)
     expected = [
         [np.concatenate([each.runs[Repeat(seed, one)].right for one in (4, 7, 9)]) for seed in (0, 1)]
         for each in methods
     ]
     assert test.accuracies == (np.mean(expected[0]), np.mean(expected[1]))
+
+
+def test_the_speakers_of_one_seed_are_not_called_two_networks() -> None:
+    methods = [
+        MethodAnswers(
+            name, {Repeat(0, speaker): RunAnswers(np.full(20 * speaker, right), str(speaker)) for speaker in (1, 2, 3)}
+        )
+        for name, right in (("a", True), ("b", False))
+    ]
+    tests = compare_pairs(methods)
+    (test,) = tests.tests
+    assert (test.runs, test.rows, test.samples, test.test) == (3, 1, 120, "mcnemar")
+    assert describe_pair(test).endswith(", as far as these 6 networks of one seed show.")
+    note = pair_note(MethodComparison("loihi2", (), [], tests))
+    assert "McNemar's exact test of the networks of one seed; other seeds may differ" in note
+    assert "each to its own speaker's samples, are tested together" in note
+    assert "two networks" not in note
 
 
 def test_speakers_held_out_for_validation_are_runs_on_the_same_samples() -> None:
@@ -95,7 +113,7 @@ def test_speakers_held_out_for_validation_are_runs_on_the_same_samples() -> None
         for name in ("a", "b")
     ]
     test = compare_pairs(methods).tests[0]
-    assert (test.runs, test.samples) == (6, 50)
+    assert (test.runs, test.rows, test.samples) == (6, 6, 50)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +143,7 @@ def test_pairs_of_some_methods() -> None:
 
 
 def test_the_interval_of_a_sentence_is_turned_with_its_names() -> None:
-    test = PairTest("a", "b", 3, 100, (0.5, 0.6), -0.1, (-0.15, -0.05), "bootstrap", 0.001, (), 0.002)
+    test = PairTest("a", "b", 3, 3, 100, (0.5, 0.6), -0.1, (-0.15, -0.05), "bootstrap", 0.001, (), 0.002)
     assert describe_pair(test) == (
         "b is better than a by 10.00 points (95 % interval of this pair alone +5.00 to +15.00; p over all pairs 0.002)."
     )

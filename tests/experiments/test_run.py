@@ -10,7 +10,9 @@ import pytest
 from interrupting import Interrupts
 
 from delaytool.errors import CheckpointError, DataError, DelaytoolError, RecipeError
+from delaytool.experiments.export_model import export
 from delaytool.experiments.run import load_run, train
+from delaytool.trainer.run_folder import RunFolder
 
 SMALL = {"model.hidden": [4], "trainer.epochs": 1}
 TWO_EPOCHS = {"model.hidden": [4], "trainer.epochs": 2}
@@ -100,3 +102,30 @@ def test_a_run_in_memory_is_resumed_with_its_own_data_alone(tmp_path: Path) -> N
         train(data=(other, LABELS), folder=tmp_path / "run", resume=True)
     assert len(train(data=(FRAMES, LABELS), folder=tmp_path / "run", resume=True).metrics) == 1
     assert load_run(tmp_path / "run").summary
+
+
+@pytest.mark.parametrize("at", [(1, 1), (2, 1)], ids=["before the first checkpoint", "after it"])
+@pytest.mark.parametrize("labels", [LABELS, np.array(["up", "down"])[LABELS]], ids=["numbers", "names"])
+def test_class_names_are_those_that_the_run_began_with(at: tuple[int, int], labels: np.ndarray, tmp_path: Path) -> None:
+    """Not in the order of the alphabet, so that labels that are names would be numbered otherwise."""
+    data, names = (FRAMES, labels), ["up", "down"]
+    whole = train("digits", data, folder=tmp_path / "whole", overrides=TWO_EPOCHS, class_names=names)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            "digits", data, folder=tmp_path / "run", overrides=TWO_EPOCHS, class_names=names, reporter=Interrupts(*at)
+        )
+    with pytest.raises(CheckpointError, match=r"class_names \('down', 'up'\) are not those that the run began with"):
+        train(data=data, folder=tmp_path / "run", class_names=["down", "up"], resume=True)
+    run = train(data=data, folder=tmp_path / "run", resume=True)
+    assert export(run).class_names == ("up", "down")
+    assert export(run).integers_sha256() == export(whole).integers_sha256()
+    assert export(load_run(run.path), calibration=FRAMES).class_names == ("up", "down")
+
+
+def test_a_run_of_an_earlier_version_has_no_names_until_it_is_given_some(tmp_path: Path) -> None:
+    names = ["up", "down"]
+    run = train("digits", (FRAMES, LABELS), folder=tmp_path / "run", overrides=SMALL, class_names=names)
+    RunFolder(run.path).class_names.unlink()
+    assert export(load_run(run.path), calibration=FRAMES).class_names == ()
+    train(data=(FRAMES, LABELS), folder=run.path, class_names=names, resume=True)
+    assert export(load_run(run.path), calibration=FRAMES).class_names == ("up", "down")

@@ -159,6 +159,7 @@ def test_learning_happens_and_the_run_folder_is_complete(tmp_path):
         ".lock",
         "recipe.toml",
         "environment.json",
+        "class_names.json",
         "metrics.jsonl",
         "tensorboard",
         "best.pt",

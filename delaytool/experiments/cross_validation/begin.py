@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from delaytool.digests import read_signed_toml, write_signed_toml
@@ -11,12 +12,17 @@ from delaytool.trainer.recipe import Recipe, recipe_of_run
 from delaytool.trainer.run_folder import RunFolder
 
 
-def begin_folds(folder: Path, recipe: Recipe) -> None:
-    """Make the folder of a run whose epoch is yet to be chosen. Raises CheckpointError where a run is there already."""
+def begin_folds(folder: Path, recipe: Recipe, class_names: Sequence[str] = ()) -> None:
+    """Make the folder of a run whose epoch is yet to be chosen. Raises CheckpointError where a run is there already.
+
+    class_names: of data in memory, whose labels a program numbers in the same way when it goes on
+    """
     run = RunFolder(folder)
     run.refuse_existing()
     require_writable_folder(folder)
     run.folds_folder.mkdir(parents=True, exist_ok=True)
+    run.class_names.unlink(missing_ok=True)
+    run.keep_class_names(class_names)
     write_signed_toml(run.folds_recipe, recipe.to_toml())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from delaytool.accuracy_errors import SeedMean, over_seeds
+from delaytool.accuracy_errors import exact_mean, over_seeds
 from delaytool.errors import SweepError
 
 
@@ -69,17 +70,19 @@ def choose_epoch(summaries: Sequence[Mapping[str, Any]]) -> EpochChoice:
     accuracies = list(zip(*(curve["accuracy"] for curve in curves), strict=True))  # (epoch, fold)
     losses = list(zip(*(curve["loss"] for curve in curves), strict=True))
     can_be = [all(each) for each in zip(*(curve["can_be_chosen"] for curve in curves), strict=True)]
-    means = [over_seeds(list(each)) for each in accuracies]
-    mean_loss = [sum(each) / len(each) for each in losses]
+    samples = [summary["validation_samples"] for summary in summaries]
+    means = [exact_mean(each, samples) for each in accuracies]
+    mean_loss = [math.fsum(each) / len(each) for each in losses]
     candidates = [epoch for epoch, can in enumerate(can_be) if can] or [len(means) - 1]
-    chosen = max(candidates, key=lambda epoch: (means[epoch].mean, -mean_loss[epoch]))
+    chosen = max(candidates, key=lambda epoch: (means[epoch], -mean_loss[epoch]))
+    error = over_seeds(accuracies[chosen]).standard_error
     return EpochChoice(
         folds=tuple(_fold(number, len(curves), summary, chosen) for number, summary in enumerate(summaries)),
-        mean_accuracy=tuple(mean.mean for mean in means),
+        mean_accuracy=tuple(map(float, means)),
         mean_loss=tuple(mean_loss),
         chosen_epoch=chosen + 1,
-        accuracy=means[chosen].mean,
-        standard_error=_error(means[chosen]),
+        accuracy=float(means[chosen]),
+        standard_error=0.0 if error is None else error,
     )
 
 
@@ -92,7 +95,3 @@ def _fold(number: int, count: int, summary: Mapping[str, Any], chosen: int) -> F
         accuracy=summary["validation_accuracy"],
         accuracy_at_chosen=summary["fold_curve"]["accuracy"][chosen],
     )
-
-
-def _error(mean: SeedMean) -> float:
-    return 0.0 if mean.standard_error is None else mean.standard_error

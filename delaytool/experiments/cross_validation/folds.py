@@ -32,6 +32,9 @@ class TrainFold(Train):
     def __init__(self, splits: Splits | None = None) -> None:
         self.given = splits
 
+    def way_to_go_on(self, folder: Path) -> str:
+        return way_to_resume(folder.parent)
+
     def splits(self, recipe: Recipe) -> Splits | None:
         """The fold's parts of the data in memory; None where the recipe names the data."""
         if self.given is None:
@@ -59,19 +62,24 @@ def choose_from_folds(folder: Path, recipe: Recipe, job: Job) -> EpochChoice:
     run = RunFolder(folder)
     sweep = SweepFolder(run.folds_folder, job)
     settings = fold_settings(recipe)
-    choice = choose_epoch(summaries_of(sweep, settings, f"delaytool train --resume {quote(str(folder))}"))
+    choice = choose_epoch(summaries_of(sweep, settings, way_to_resume(folder)))
     write_signed_json(run.folds, choice.as_dict())
     return choice
 
 
-def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], command: str) -> list[dict[str, Any]]:
-    """Of finished folds. Raises SweepError where one has failed or has not ended; `command` goes on with it."""
+def way_to_resume(run: Path) -> str:
+    """How the folds of a run folder are gone on with."""
+    return f"go on with: delaytool train --resume {quote(str(run))} (in Python: train(folder=…, resume=True))"
+
+
+def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], way_to_go_on: str) -> list[dict[str, Any]]:
+    """Of finished folds. Raises SweepError where one has failed or has not ended, with the way to go on."""
     errors = sweep.journal.errors()
     for setting in settings:
         if not sweep.is_done(setting):
             reason = errors.get(setting.name)
             why = f"failed: {reason}" if reason else "has not ended"
-            raise SweepError(f"{sweep.run(setting)}: {setting.name} {why}; see to that, and go on with: {command}")
+            raise SweepError(f"{sweep.run(setting)}: {setting.name} {why}; see to that, and {way_to_go_on}")
     return [RunFolder(sweep.run(setting)).read_summary() for setting in settings]
 
 

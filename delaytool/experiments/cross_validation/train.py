@@ -11,7 +11,10 @@ from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.processes import work_in_processes
 from delaytool.experiments.sweep.worker import RunUpdate
-from delaytool.trainer.loop import train
+from delaytool.trainer.augmentation import refuse_impossible_shifts
+from delaytool.trainer.data import load_data
+from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
+from delaytool.trainer.loop import train, training_device
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
@@ -38,7 +41,8 @@ def cross_validate(
             return train(None, folder, resume=True, reporter=reporter, data=splits)
     else:
         assert recipe is not None
-        begin_folds(folder, recipe)
+        run.refuse_existing()
+        begin_folds(folder, recipe, _class_names_of_checked_data(recipe, splits))
     assert recipe is not None
     job = TrainFold(splits)
     sweep = SweepFolder(run.folds_folder, job)
@@ -47,6 +51,15 @@ def cross_validate(
     work_in_processes(run.folds_folder, job, _ignore, jobs)
     choice = choose_from_folds(folder, recipe, job)
     return train(chosen_recipe(recipe, choice), folder, reporter=reporter, data=splits)
+
+
+def _class_names_of_checked_data(recipe: Recipe, splits: Splits | None) -> tuple[str, ...]:
+    """Raises DelaytoolError for what every fold would be refused for."""
+    training_device(recipe.trainer.device)
+    data = load_data(recipe, data=splits)
+    refuse_what_the_chip_lacks(recipe, data.encoding)
+    refuse_impossible_shifts(recipe.trainer, data.encoding)
+    return data.class_names
 
 
 def _ignore(update: RunUpdate) -> None:

@@ -30,6 +30,9 @@ class Job(Protocol):
     def accuracy(self, run: Path) -> float:
         """Validation accuracy (0..1) of a finished run; training accuracy where there is no validation part."""
 
+    def way_to_go_on(self, folder: Path) -> str:
+        """What a user does where runs of a sweep's folder have failed, once the reason is repaired."""
+
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         """Do it, or go on with it."""
 
@@ -46,6 +49,9 @@ class Train:
         folder = RunFolder(run)
         validated = folder.read_summary()["validation_accuracy"]
         return float(folder.read_metrics()[-1]["train_accuracy"] if validated is None else validated)
+
+    def way_to_go_on(self, folder: Path) -> str:
+        return "give the same command again with --retry-failed"
 
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)

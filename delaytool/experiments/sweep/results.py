@@ -6,14 +6,16 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from delaytool.accuracy_errors import SeedMean, binomial_standard_error, over_seeds
+from delaytool.accuracy_errors import SeedMean, binomial_standard_error, exact_mean, over_seeds
 from delaytool.experiments.cross_validation.hyperparameters import FoldedSetting, final_summary, folded_setting
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.setting import Setting, format_value
+from delaytool.experiments.sweep.tested_samples import Tested, mean_on_test, sizes_of_test_parts
 from delaytool.files import atomic_path
 from delaytool.trainer.run_folder import RunFolder
 
@@ -34,6 +36,10 @@ class RunResult:
     summary: dict[str, Any]
     error: str
 
+    @property
+    def tested(self) -> Tested:
+        return self.setting.recipe, self.summary
+
 
 @dataclass(frozen=True)
 class SettingResult:
@@ -42,8 +48,10 @@ class SettingResult:
     validation of a cross-validated setting is over its seeds whose folds have all finished: the folds' mean in the
     epoch that it chooses. test is then that of the trainings on all samples, of the chosen setting alone.
 
-    folded     of a cross-validated setting, by seed: what the folds choose
-    binomial   standard error of the test accuracy that the test set's size alone causes
+    test           over the samples of all test parts where speakers are held out as the test part in turn
+    test_samples   of all test parts that are not the same
+    folded         of a cross-validated setting, by seed: what the folds choose
+    binomial       standard error of the test accuracy that the number of samples alone causes
     """
 
     values: dict[str, Any]
@@ -56,9 +64,9 @@ class SettingResult:
     @property
     def other_test_accuracies(self) -> dict[str, SeedMean | None]:
         """The mean of the last epochs and the best on test, by the summary's keys, where they were recorded."""
-        done = [run.summary for run in self.runs if run.state == "finished"]
+        done = [run.tested for run in self.runs if run.state == "finished"]
         keys = ("test_accuracy_last_epochs", "test_accuracy_best_on_test")
-        return {key: _mean_of([summary.get(key) for summary in done]) for key in keys}
+        return {key: mean_on_test(done, [summary.get(key) for _, summary in done]) for key in keys}
 
     @property
     def binomial(self) -> float | None:
@@ -141,12 +149,20 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
 def _averaged(runs: tuple[RunResult, ...], folder: Path) -> SettingResult:
     if FOLD in runs[0].setting.values:
         return _cross_validated(runs, folder)
-    done = [run.summary for run in runs if run.state == "finished"]
-    validation, test = (
-        _mean_of([summary.get(key) for summary in done]) for key in ("validation_accuracy", "test_accuracy_rounded")
+    done = [run.tested for run in runs if run.state == "finished"]
+    return SettingResult(
+        values=_setting_alone(runs[0].setting.values),
+        runs=runs,
+        validation=_mean_of([summary.get("validation_accuracy") for _, summary in done]),
+        **_on_test(done),
     )
-    samples = next((int(summary["test_samples"]) for summary in done if "test_samples" in summary), None)
-    return SettingResult(_setting_alone(runs[0].setting.values), runs, validation, test, samples)
+
+
+def _on_test(done: Sequence[Tested]) -> dict[str, Any]:
+    return {
+        "test": mean_on_test(done, [summary.get("test_accuracy_rounded") for _, summary in done]),
+        "test_samples": sum(sizes_of_test_parts(done).values()) or None,
+    }
 
 
 def _cross_validated(runs: tuple[RunResult, ...], folder: Path) -> SettingResult:
@@ -160,14 +176,13 @@ def _cross_validated(runs: tuple[RunResult, ...], folder: Path) -> SettingResult
         for folds in by_seed.values()
         if [fold.state for fold in folds] == ["finished"] * folds[0].setting.recipe.data.folds
     )
-    finals = [summary for one in folded if (summary := final_summary(folder, one.final))]
+    finals = [(one.final.recipe, summary) for one in folded if (summary := final_summary(folder, one.final))]
     return SettingResult(
         values=_setting_alone(runs[0].setting.values),
         runs=runs,
         validation=_mean_of([one.choice.accuracy for one in folded]),
-        test=_mean_of([summary["test_accuracy_rounded"] for summary in finals]),
-        test_samples=next((int(summary["test_samples"]) for summary in finals), None),
         folded=folded,
+        **_on_test(finals),
     )
 
 
@@ -182,7 +197,15 @@ def chosen_setting(results: Results) -> SettingResult | None:
     """
     if not results.are_cross_validated or any(run.state != "finished" for run in results.runs):
         return None
-    return max(results.settings, key=lambda setting: -1.0 if setting.validation is None else setting.validation.mean)
+    return max(results.settings, key=_mean_of_folds)
+
+
+def _mean_of_folds(setting: SettingResult) -> Fraction:
+    """Over all seeds, without rounding, so that equals are equal; below 0 where no folds have finished."""
+    folds = [fold for one in setting.folded for fold in one.choice.folds]
+    if not folds:
+        return Fraction(-1)
+    return exact_mean([fold.accuracy_at_chosen for fold in folds], [fold.samples for fold in folds])
 
 
 def _mean_of(accuracies: Sequence[float | None]) -> SeedMean | None:

@@ -60,7 +60,7 @@ def work(path: Path, job: Job, on_update: OnUpdate, worker: int = 0) -> None:
             if false_starts == MOST_FALSE_STARTS:
                 raise SweepError(
                     f"{false_starts} runs in a row failed before they began, the last with: {reason}; repair that, and "
-                    "give the same command again with --retry-failed"
+                    f"{job.way_to_go_on(path)}"
                 ) from None
         else:
             false_starts = 0

@@ -35,6 +35,23 @@ def test_equals_are_decided_by_the_loss_and_then_by_the_earlier_epoch() -> None:
     assert choose_epoch([summary_of([0.5, 0.5, 0.5], [2.0, 1.0, 1.0])]).chosen_epoch == 2
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((13, 18, 12), (18, 12, 13)), ((18, 12, 13), (13, 18, 12)), ((1, 3, 8), (2, 5, 5)), ((0, 29, 2), (11, 10, 10))],
+)
+def test_epochs_whose_folds_have_as_many_right_are_equals(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    """Sums of their accuracies as floats may differ in the last bit."""
+
+    def chosen(*losses: float) -> int:
+        folds = [summary_of([a / 30, b / 30], list(losses)) | {"validation_samples": 30}
+                 for a, b in zip(first, second, strict=True)]  # fmt: skip
+        choice = choose_epoch(folds)
+        assert choice.mean_accuracy[0] == choice.mean_accuracy[1]
+        return choice.chosen_epoch
+
+    assert [chosen(1.0, 2.0), chosen(2.0, 1.0), chosen(1.0, 1.0)] == [1, 2, 1]
+
+
 def test_an_epoch_must_be_one_that_can_be_chosen_in_every_fold() -> None:
     one, other = [False, True, True], [False, False, True]
     folds = [summary_of([0.9, 0.8, 0.1], can=one), summary_of([0.9, 0.8, 0.1], can=other)]

@@ -16,7 +16,7 @@ from interrupting import Interrupts
 
 import delaytool
 from delaytool.cli import main
-from delaytool.errors import CheckpointError, RecipeError
+from delaytool.errors import CheckpointError, DataError, RecipeError, SweepError
 from delaytool.experiments.cross_validation import folds as folds_module
 from delaytool.experiments.cross_validation.hyperparameters import with_folds
 from delaytool.experiments.cross_validation.train import cross_validate
@@ -219,6 +219,55 @@ def test_data_in_memory_are_folded_too(tmp_path: Path) -> None:
     assert run.summary["test_samples"] == 12
     again = delaytool.train(data=(frames, labels), folder=tmp_path / "run", resume=True)
     assert again.summary == run.summary
+
+
+def test_class_names_of_data_in_memory_are_those_that_the_folds_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the order of the alphabet, by which names would be numbered otherwise."""
+    labels = np.arange(60) % 2
+    frames = (np.random.default_rng(0).random((60, 10, 6)) < 0.3).astype(np.uint8)
+    data, overrides = (frames, np.array(["up", "down"])[labels]), {
+        "protocol": "cross-validated", "data.folds": 2, "model.hidden": [4], "trainer.epochs": 1,
+    }  # fmt: skip
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr("delaytool.experiments.cross_validation.train.work_in_processes", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            delaytool.train("digits", data, folder=run, overrides=overrides, class_names=["up", "down"])
+    finished = delaytool.train(data=data, folder=run, resume=True)
+    assert delaytool.export(finished).class_names == ("up", "down")
+    whole = delaytool.train("digits", data, folder=tmp_path / "whole", overrides=overrides, class_names=["up", "down"])
+    assert finished.checkpoint().data == whole.checkpoint().data
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [("data.held_out_speaker=1", "makes folds of all speakers"), ("data.folds=1000", "folds")],
+)
+def test_data_that_cannot_be_folded_are_refused_before_anything_is_written(
+    key: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message) as refused:
+        delaytool.train(recipe_of(key), folder=tmp_path / "run")
+    assert "--retry-failed" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folds_that_cannot_begin_are_gone_on_with_by_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **more: Any) -> Any:
+        raise RecipeError("it does not work today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job_module, "train", fails)
+        with pytest.raises(SweepError, match=r"go on with: delaytool train --resume .*resume=True") as stopped:
+            delaytool.train(recipe_of("data.folds=3"), folder=tmp_path / "run")
+    assert "--retry-failed" not in str(stopped.value)
+    assert delaytool.train(folder=tmp_path / "run", resume=True).summary["cross_validation"]
 
 
 def test_a_failed_fold_is_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

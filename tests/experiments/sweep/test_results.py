@@ -9,6 +9,7 @@ from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import gather, write_tables
 from delaytool.experiments.sweep.worker import work
 from delaytool.report.sweep_figure import draw, write_figure
+from delaytool.trainer.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -43,6 +44,33 @@ def test_speakers_left_out_in_turn_are_averaged_like_seeds(swept):
     results = swept("data.held_out_speaker=0..3", "model.max_delay=2,3", "seed=0..1")
     assert results.keys == ("model.max_delay",)
     assert [setting.test.seeds for setting in results.settings] == [8, 8]
+
+
+@pytest.mark.parametrize("order", ["0,1,2", "1,0,2"])
+def test_speakers_held_out_as_the_test_part_are_tested_on_all_their_samples(tmp_path, quick, settings, order):
+    """Each speaker's samples are a test part of their own, and all seeds share it."""
+    sizes, accuracies = (12, 84, 24), (0.25, 0.5, 0.75)
+    job = quick(samples=lambda recipe: sizes[recipe.data.held_out_speaker])
+    folder = SweepFolder(tmp_path, job)
+    folder.queue(settings(f"data.held_out_speaker={order}", "seed=0,1", more=["data.held_out_as=test"]))
+    work(tmp_path, job, lambda news: None)
+    for setting in folder.journal.settings():  # right answers in these samples
+        run = RunFolder(folder.run(setting))
+        accuracy = accuracies[setting.recipe.data.held_out_speaker]
+        run.write_summary({**run.read_summary(), "test_accuracy_rounded": accuracy})
+    (result,) = gather(folder).settings
+    assert result.test_samples == 120
+    right = np.repeat([0.25, 0.5, 0.75], sizes)  # of each sample the mean
+    assert result.test.mean == pytest.approx(right.mean())
+    assert result.binomial == pytest.approx(np.sqrt(right.mean() * (1 - right.mean()) / 120))
+    shares = np.repeat(np.array(sizes) / 240, 2)
+    deviations = shares * (np.repeat(accuracies, 2) - right.mean())
+    assert result.test.standard_error == pytest.approx(np.sqrt(6 / 5 * (deviations**2).sum()))
+
+
+def test_speakers_held_out_for_validation_share_one_test_part(swept):
+    (result,) = swept("data.held_out_speaker=0..3", "seed=0..1").settings
+    assert result.test_samples == 400
 
 
 def test_tables_hold_every_setting_and_every_run(swept, tmp_path):
