@@ -36,7 +36,7 @@ def export_float(
     """
     saved = Checkpoint.load(checkpoint_path(run, options.checkpoint))
     loaded, warnings = data_of_run(saved, options.data, progress)
-    names = loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else ()
+    names = saved.class_names or loaded.one_name_per_class
     if saved.scales is not None:
         raise ExportError(
             f"onnx: the run was trained through {saved.scales.target.name}'s integers and has no float network of its "

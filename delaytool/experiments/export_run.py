@@ -64,7 +64,7 @@ def export_run(
         calibration[evenly_spaced(len(calibration), options.calibration_samples)],
         clip_delays=options.clip_delays,
         checkpoint=options.checkpoint,
-        class_names=loaded.class_names if len(set(loaded.class_names)) == saved.n_classes else (),
+        class_names=saved.class_names or loaded.one_name_per_class,
         provenance=_provenance(saved, source, loaded),
         progress=progress,
     )

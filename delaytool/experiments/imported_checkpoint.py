@@ -44,4 +44,5 @@ def imported_checkpoint(
         optimizers=[],
         progress={},
         split=data.split,
+        class_names=data.one_name_per_class,
     )

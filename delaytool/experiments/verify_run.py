@@ -20,7 +20,7 @@ from delaytool.runtime.trace import Trace
 from delaytool.verification.binding import Binding
 from delaytool.verification.executor import DaskExecutor, Executor
 from delaytool.verification.float_figures import FloatFigures, recorded_figures
-from delaytool.verification.integers import compare_integers
+from delaytool.verification.integers import compare_class_names, compare_integers
 from delaytool.verification.verdict import (
     Figures,
     Verdict,
@@ -205,7 +205,7 @@ def verify_in_two_parts(
 
 
 def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Checkpoint]:
-    """Compile the run's checkpoint again as the network's record states, and compare every integer.
+    """Compile the run's checkpoint again as the network's record states; compare every integer and class name.
 
     Scales, clipping and the checkpoint's name are read from the file, so that no calibration data are needed. Raises
     VerificationError where the file has no such record, CheckpointError where the run has no such checkpoint.
@@ -237,7 +237,10 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
         comparison = compare_integers(network, compiled)
     except (ExportError, NetworkError) as error:
         failure = str(error)
-    return Binding(str(source), comparison, failure, sha256_of(source), recorded), saved
+    names = compare_class_names(network.class_names, saved.class_names) if saved.class_names else None
+    if not network.class_names:  # a file of schema version 1, or one that leaves classes to their numbers
+        names = ()
+    return Binding(str(source), comparison, failure, sha256_of(source), recorded, names), saved
 
 
 def _check(request: VerifyRequest) -> None:

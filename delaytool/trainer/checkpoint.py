@@ -43,6 +43,7 @@ class Checkpoint:
     training    parameters that training goes on with, where `model` is such a mean; else None
     progress    the best validation accuracy so far, the state of the sigma schedule and more (plain values)
     scales      of the integers that the network is trained through; None: floats
+    class_names one for each class; empty where the data have no names, or an earlier version wrote the file
     data        SHA-256 of the frames and labels of each part (`digests_of`); empty where an earlier version
                 wrote the file, or the network was imported
     is_signed   whether the file that it was read from carries its SHA-256; earlier versions wrote none
@@ -61,6 +62,7 @@ class Checkpoint:
     is_signed: bool = True
     training: dict[str, torch.Tensor] | None = None
     data: dict[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it whole or not at all, in a form that `torch.load(weights_only=True)` reads. Raises OSError."""
@@ -78,6 +80,7 @@ class Checkpoint:
             **{name: getattr(self, name) for name in _PLAIN},
             **({} if self.training is None else {"training": self.training}),
             **({"data": self.data} if self.data else {}),
+            **({"class_names": list(self.class_names)} if self.class_names else {}),
         }
         return signed_archive(content)
 
@@ -99,7 +102,7 @@ class Checkpoint:
             raise CheckpointError(f"{path}: lacks the SHA-256 at its end; {_DAMAGED}")
         if "optimisers" in content:  # the spelling of versions up to 0.1
             content["optimizers"] = content.pop("optimisers")
-        scales = content.get("grid")
+        scales, names = content.get("grid"), content.get("class_names", [])
         try:
             checkpoint = Checkpoint(
                 recipe=validated(json.loads(content["recipe"]), str(path)),
@@ -108,6 +111,7 @@ class Checkpoint:
                 is_signed=is_signed,
                 training=content.get("training"),
                 data=content.get("data", {}),
+                class_names=tuple(names) if isinstance(names, list) else names,
                 **{name: content[name] for name in _PLAIN},
             )
         except KeyError as error:
@@ -179,6 +183,7 @@ def _check_plain(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         "sigma": ("None or a number of at least 0", sigma is None or (_is_number(sigma) and sigma >= 0)),
         "split": ("text", isinstance(checkpoint.split, str)),
         "data": ("texts by name", _is_dictionary(checkpoint.data, str)),
+        "class_names": ("a name for each class, or none", _are_names(checkpoint.class_names, checkpoint.n_classes)),
         "model": ("tensors by name", _is_dictionary(model, torch.Tensor)),
         "training": ("None or tensors by name", training is None or _is_dictionary(training, torch.Tensor)),
         "optimizers": (
@@ -232,6 +237,12 @@ def _is_number(value: object) -> bool:
 
 def _is_dictionary(value: object, of: type | tuple[type, ...] = object) -> bool:
     return isinstance(value, dict) and all(isinstance(key, str) and isinstance(item, of) for key, item in value.items())
+
+
+def _are_names(names: object, n_classes: int) -> bool:
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return False
+    return not names or len(names) == len(set(names)) == n_classes
 
 
 def signed_archive(content: Any) -> bytes:

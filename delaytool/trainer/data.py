@@ -64,6 +64,11 @@ class TrainingData:
     held_out: HeldOut | None = None
 
     @property
+    def one_name_per_class(self) -> tuple[str, ...]:
+        """`class_names` where they are as many as the classes, and all differ; else none."""
+        return self.class_names if len(set(self.class_names)) == self.n_classes else ()
+
+    @property
     def chosen_on_test(self) -> bool:
         """Whether the test part serves as validation."""
         return self.validation is self.test

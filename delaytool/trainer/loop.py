@@ -423,6 +423,7 @@ class _Training:
             split=self.data.split,
             scales=integer_scales(self.trained),
             data=self.digests,
+            class_names=self.data.one_name_per_class,
         )
         content = checkpoint.as_bytes()
         # Best before last: a run that resumes from `last` finds the best epoch that `last` names.
