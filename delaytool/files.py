@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,12 +102,32 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(handle)
 
 
-def require_writable_file(path: str | os.PathLike[str]) -> None:
-    """Raise OutputError where a file cannot be written at `path`: before anything is computed for it."""
+def require_writable_file(
+    path: str | os.PathLike[str],
+    *,
+    reads: Iterable[str | os.PathLike[str] | None] = (),
+    writes: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Raise OutputError where a file cannot be written at `path`: before anything is computed for it.
+
+    reads, writes   files that the same command reads, and those that it writes besides, none of which `path` may be.
+                    None stands for no file.
+    """
     target = Path(path)
     if target.is_dir():
         raise OutputError(f"{target}: this is a folder; give the name of a file")
+    if any(_is_same_file(target, Path(read)) for read in reads if read is not None):
+        raise OutputError(f"{target}: this command reads this file, which would be lost; give another name with -o")
+    if any(_is_same_file(target, Path(written)) for written in writes):
+        raise OutputError(f"{target}: this command would write two files of this name; give another name with -o")
     require_writable_folder(target.parent)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    """By any of its names where it is there: through links too."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def require_writable_folder(path: str | os.PathLike[str]) -> None:

@@ -69,6 +69,7 @@ def command(
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import load_target
     from delaytool.progress import StepBars
+    from delaytool.trainer.run_folder import RunFolder
 
     options = ExportOptions(checkpoint, clip_delays, data, calibration_samples)
     if target in ("onnx", "nir", "onnx-float"):
@@ -82,12 +83,11 @@ def command(
             "another format by --target onnx or nir"
         )
     made_for = load_target(target)
-    if output is None:
-        output = run / f"network-{target}.h5"
-        if run.exists():  # otherwise the missing run is the error
-            require_writable_file(output)
-    else:
-        require_writable_file(output)
+    is_given = output is not None
+    output = output or run / f"network-{target}.h5"
+    if is_given or run.exists():  # otherwise the missing run is the error
+        copies = [output.with_suffix(".net")] if target.startswith("loihi2") else []
+        require_writable_file(output, reads=(*RunFolder(run).files, data), writes=copies)
     with StepBars(not quiet) as progress:
         done = export_run(run, made_for, output, options, progress)
     print_export(done, made_for.title, output)

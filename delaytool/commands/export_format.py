@@ -23,7 +23,7 @@ def export_format(
     if target == "onnx-float":
         _export_float(run, output, options, trace, quiet)
         return
-    network, file, further = _compiled(run, output, chip, options, quiet)
+    network, file, further = _compiled(target, run, output, chip, options, quiet)
     write_format(target, network, file, output, trace=trace, further=further)
 
 
@@ -38,7 +38,7 @@ def write_format(
 ) -> None:
     """Write an integer network, whose file is `file`, as 'onnx' or 'nir'; `further`: what `verify` needs besides."""
     path = output or file.with_suffix(f".{target}")
-    require_writable_file(path)
+    _require_writable(target, path, file)
     if target == "onnx":
         from delaytool.formats.onnx.write import write_onnx
 
@@ -55,19 +55,32 @@ def write_format(
         echo(f"it comes back with: delaytool import {quote(str(path))} -o {again}")
 
 
+def _require_writable(target: str, path: Path, file: Path) -> None:
+    """Raise OutputError where the format's files cannot be written, or one would replace the network's own file."""
+    require_writable_file(path, reads=(file,))
+    if target == "onnx":
+        from delaytool.formats.onnx.write import step_path
+
+        require_writable_file(step_path(path), reads=(file,))
+
+
 def _compiled(
-    run: Path, output: Path | None, chip: str, options: ExportOptions, quiet: bool
+    target: str, run: Path, output: Path | None, chip: str, options: ExportOptions, quiet: bool
 ) -> tuple[IntegerNetwork, Path, str]:
     """(network, its file, what `verify` needs besides) of a run."""
     from delaytool.commands.export_report import data_option, print_export
     from delaytool.experiments.export_run import export_run
     from delaytool.hw_configs import load_target
     from delaytool.progress import StepBars
+    from delaytool.trainer.run_folder import RunFolder
 
     made_for = load_target(chip)
     file = run / f"network-{chip}.h5" if output is None else output.with_suffix(".h5")
     if run.exists():  # else it is the run that is missing
-        require_writable_file(file)
+        trained = (*RunFolder(run).files, options.data)
+        written = output or file.with_suffix(f".{target}")
+        require_writable_file(file, reads=trained, writes=(written,))
+        require_writable_file(written, reads=trained)
     with StepBars(not quiet) as progress:
         done = export_run(run, made_for, file, options, progress)
     print_export(done, made_for.title, file)
@@ -77,12 +90,13 @@ def _compiled(
 def _export_float(run: Path, output: Path | None, options: ExportOptions, trace: bool, quiet: bool) -> None:
     from delaytool.experiments.export_float import export_float
     from delaytool.progress import StepBars
+    from delaytool.trainer.run_folder import RunFolder
 
     if run.is_file():
         raise ExportError(f"{run}: a network file holds integers alone; give the run folder, whose network is float")
     path = output or run / "network-float.onnx"
     if run.exists():
-        require_writable_file(path)
+        require_writable_file(path, reads=(*RunFolder(run).files, options.data))
     with StepBars(not quiet) as progress:
         found, warnings = export_float(run, path, options, trace=trace, progress=progress)
     show_warnings(warnings)

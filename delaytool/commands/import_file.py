@@ -69,7 +69,7 @@ def command(
     )
     if file.exists():  # else it is this that is missing
         output = _free(output, file)
-        require_writable_file(output)
+        require_writable_file(output, reads=(file,))
     output = output or file.with_suffix(".h5")
     network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms or 1.0, clip_delays=clip_delays)
     _save(network, file, output)
@@ -95,7 +95,7 @@ def _import_nir(
             why=f"{file} holds an integer network, whose steps and delays are written in it",
         )  # fmt: skip
         output = _free(output, file)
-        require_writable_file(output)
+        require_writable_file(output, reads=(file,))
         _save(network, file, output)
         return
     if output is None or time_step_ms is None:

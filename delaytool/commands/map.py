@@ -84,6 +84,7 @@ def command(
     from delaytool.files import require_writable_file
     from delaytool.hw_configs import target_from
     from delaytool.mapping.kept import with_placement
+    from delaytool.trainer.run_folder import RunFolder
 
     if activity is not None and data is not None:
         raise click.UsageError("--activity assumes what --data measures; leave one of them out")
@@ -95,6 +96,9 @@ def command(
         refuse_idle("samples", why="nothing is run without --data")
     chip = target_from(target)
     found = find_subject(subject, chip, overrides, sizes)
+    if output is not None:
+        of_run = RunFolder(subject).files if found.kind == "run" else ()
+        require_writable_file(output, reads=(found.path, target, costs, data, *of_run))
     result = fit_subject(found, chip, cores)
     ways = [] if result.fits else checked_ways_out(found, chip, cores)
     cost = None
@@ -103,7 +107,6 @@ def command(
     if output is not None and cost is not None:
         if cost.placement is None or found.network is None:
             raise TargetError(f"{chip.name}: its mesh is not known or too small, so there is no placement to keep")
-        require_writable_file(output)
         with_placement(found.network, result, cost.placement).save(output, chip_limits=False)
     if as_json:
         echo(json.dumps({**fit_as_dict(found, result, ways), **costs_as_dict(cost)}, indent=2))

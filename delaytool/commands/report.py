@@ -56,10 +56,13 @@ def command(
     from delaytool.report.content import PageRequest, gather
     from delaytool.report.page import write_page
     from delaytool.report.sentences import describe_verdict
+    from delaytool.trainer.run_folder import RunFolder
 
-    output = output or (run_or_net if run_or_net.is_dir() else run_or_net.parent) / "report.html"
+    folder = RunFolder(run_or_net if run_or_net.is_dir() else run_or_net.parent)
+    output = output or folder.path / "report.html"
     if run_or_net.exists():  # otherwise the missing file is the error
-        require_writable_file(output)
+        of_run = (*folder.files, *folder.networks()) if folder.is_run else ()
+        require_writable_file(output, reads=(run_or_net, data, *of_run))
     with StepBars(not quiet) as progress:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)

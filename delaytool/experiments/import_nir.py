@@ -66,7 +66,7 @@ def import_nir_run(
     with folder.locked():
         # The recipe comes last: where this is killed, there is no run yet, which --resume would train.
         made.save(folder.best)
-        folder.create(loaded)
+        folder.create(loaded, data.class_names)
     return ImportedRun(network, loaded.model.timing, found.accuracy, len(data.test), tuple(data.warnings))
 
 

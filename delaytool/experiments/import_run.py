@@ -57,7 +57,7 @@ def import_run(
     with folder.locked():
         # The recipe comes last: if this is killed before, there is no run that --resume would train.
         checkpoint.save(folder.best)
-        folder.create(recipe)
+        folder.create(recipe, data.class_names)
     return ImportedRun(model, evaluation, data.warnings)
 
 

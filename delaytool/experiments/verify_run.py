@@ -20,7 +20,7 @@ from delaytool.runtime.trace import Trace
 from delaytool.verification.binding import Binding
 from delaytool.verification.executor import DaskExecutor, Executor
 from delaytool.verification.float_figures import FloatFigures, recorded_figures
-from delaytool.verification.integers import compare_integers
+from delaytool.verification.integers import compare_class_names, compare_integers
 from delaytool.verification.verdict import (
     Figures,
     Verdict,
@@ -205,12 +205,12 @@ def verify_in_two_parts(
 
 
 def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Checkpoint]:
-    """Compile the run's checkpoint again as the network's record states, and compare every integer.
+    """Compile the run's checkpoint again as the network's record states; compare every integer and class name.
 
     Scales, clipping and the checkpoint's name are read from the file, so that no calibration data are needed. Raises
     VerificationError where the file has no such record, CheckpointError where the run has no such checkpoint.
     """
-    from delaytool.experiments.export_run import checkpoint_path
+    from delaytool.experiments.export_run import checkpoint_path, class_names_of
     from delaytool.exporter.compile import compile_with_scales
     from delaytool.exporter.record import CHECKPOINTS, ExportRecord
     from delaytool.hw_configs import load_target
@@ -237,7 +237,11 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
         comparison = compare_integers(network, compiled)
     except (ExportError, NetworkError) as error:
         failure = str(error)
-    return Binding(str(source), comparison, failure, sha256_of(source), recorded), saved
+    trained = class_names_of(run, saved)
+    names = compare_class_names(network.class_names, trained) if trained else None
+    if not network.class_names:  # a file of schema version 1, or one that leaves classes to their numbers
+        names = ()
+    return Binding(str(source), comparison, failure, sha256_of(source), recorded, names), saved
 
 
 def _check(request: VerifyRequest) -> None:

@@ -65,6 +65,11 @@ class RunFolder:
         self.lock = self.path / ".lock"
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the training, whether they are there or not."""
+        return (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary, self.folds, self.lock)
+
+    @property
     def is_run(self) -> bool:
         """Whether a run was begun here. Its recipe is the last file that beginning it writes."""
         return self.recipe.is_file()

@@ -1,24 +1,25 @@
-"""Whether a network's integers are those of a trained checkpoint: what was compared, and what came out."""
+"""Whether a network's integers and class names are those of a trained checkpoint: what was compared, what came out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from delaytool.verification.integers import IntegerComparison
+from delaytool.verification.integers import IntegerComparison, ValueDifference
 
 MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
 class Binding:
-    """The file's integers beside those that the checkpoint compiles to.
+    """The file's integers beside those that the checkpoint compiles to, and its class names beside the run's.
 
     checkpoint        its path, as the user would write it
     comparison        of the file (left) with the compilation (right); None where the checkpoint does not compile to
                       such a network at all
     failure           why it does not; '' where it does
     checkpoint_sha256, recorded_sha256   of the checkpoint's bytes now, and as the file records them (None: it does not)
+    names             classes that the two name differently; None where the file names them and the run does not
     """
 
     checkpoint: str
@@ -26,10 +27,15 @@ class Binding:
     failure: str
     checkpoint_sha256: str
     recorded_sha256: str | None
+    names: tuple[ValueDifference, ...] | None = ()
 
     @property
     def is_equal(self) -> bool:
-        """Every integer was compared and none differs."""
+        """Every integer was compared and none differs, nor does a class name."""
+        return self._has_equal_integers and not self.names
+
+    @property
+    def _has_equal_integers(self) -> bool:
         return self.comparison is not None and self.comparison.compared > 0 and not self.comparison.differences
 
     @property
@@ -47,21 +53,25 @@ class Binding:
         note = f"; {self.other_checkpoint}" if self.other_checkpoint else ""
         if self.comparison is None:
             return f"the integers are not those of {self.checkpoint}, which does not compile: {self.failure}{note}"
-        if self.is_equal:
+        if self.names is None:
+            note = f"; class names are not compared: the run holds none{note}"
+        named = f"{len(self.names)} class names are not those of the run; " if self.names else ""
+        if self._has_equal_integers:
             return (
-                f"the integers are those of {self.checkpoint}, compiled again: "
+                f"{named}the integers are those of {self.checkpoint}, compiled again: "
                 f"{self.comparison.compared:,} values compared, all equal{note}"
             )
         differences = self.comparison.differences
         return (
-            f"the integers are not those of {self.checkpoint}, compiled again: {len(differences):,} of "
+            f"{named}the integers are not those of {self.checkpoint}, compiled again: {len(differences):,} of "
             f"{self.comparison.compared:,} values differ{note}"
         )
 
     def named_differences(self) -> list[str]:
-        """The first few, each with both values."""
+        """The first few, class names before integers, each with both values."""
         differences = () if self.comparison is None else self.comparison.differences
-        return [one.describe("the file", self.checkpoint) for one in differences[:MOST_NAMED]]
+        named = (*(self.names or ()), *differences)[:MOST_NAMED]
+        return [one.describe("the file", self.checkpoint) for one in named]
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: JSON values only."""
@@ -73,5 +83,6 @@ class Binding:
             "recorded_sha256": self.recorded_sha256,
             "compared": 0 if self.comparison is None else self.comparison.compared,
             "differing": None if self.comparison is None else len(self.comparison.differences),
+            "differing_class_names": None if self.names is None else len(self.names),
             "differences": self.named_differences(),
         }

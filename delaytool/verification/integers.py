@@ -1,4 +1,4 @@
-"""Two integer networks: whether they are the same, integer by integer, and where not."""
+"""Two integer networks: whether they are the same, integer by integer and class name by class name, and where not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from delaytool.contract.network import IntegerNetwork
 
 
 @dataclass(frozen=True)
-class IntegerDifference:
+class ValueDifference:
     """One value that differs. None for left or right: that side has none.
 
     place   for example 'layer hidden1, synapse from input[3] to neuron 5'
@@ -35,7 +35,7 @@ class IntegerComparison:
     """compared: how many values; differences: every one that differs, in the order of the layers."""
 
     compared: int
-    differences: tuple[IntegerDifference, ...]
+    differences: tuple[ValueDifference, ...]
 
 
 def compare_integers(left: IntegerNetwork, right: IntegerNetwork) -> IntegerComparison:
@@ -44,14 +44,14 @@ def compare_integers(left: IntegerNetwork, right: IntegerNetwork) -> IntegerComp
     Synapses count as the contract has them: those of weight 0 do nothing, a matrix and a list are the same, and so are
     two ways to write one `weight << exponent` or one bias.
     """
-    found: list[IntegerDifference] = []
+    found: list[ValueDifference] = []
     compared = 0
 
     def check(place: str, quantity: str, one: object, other: object) -> None:
         nonlocal compared
         compared += 1
         if one != other:
-            found.append(IntegerDifference(place, quantity, one, other))
+            found.append(ValueDifference(place, quantity, one, other))
 
     check("network", "n_steps", left.n_steps, right.n_steps)
     check("network", "the number of layers", len(left.layers), len(right.layers))
@@ -67,12 +67,18 @@ def compare_integers(left: IntegerNetwork, right: IntegerNetwork) -> IntegerComp
             compared += layer.n_neurons
             for neuron in np.flatnonzero(layer.bias != other.bias):
                 both = int(layer.bias[neuron]), int(other.bias[neuron])
-                found.append(IntegerDifference(f"{where}, neuron {neuron}", "bias", *both))
+                found.append(ValueDifference(f"{where}, neuron {neuron}", "bias", *both))
         ours_sorted, theirs_sorted = _synapses(layer), _synapses(other)
         compared += 2 * max(len(ours_sorted), len(theirs_sorted))  # a delay and a weight per synapse
         if not np.array_equal(ours_sorted, theirs_sorted):
             found += _synapse_differences(left, where, ours_sorted, theirs_sorted)
     return IntegerComparison(compared, tuple(found))
+
+
+def compare_class_names(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[ValueDifference, ...]:
+    """The classes whose names differ, in the order of the classes."""
+    pairs = enumerate(zip_longest(left, right))
+    return tuple(ValueDifference(f"class {label}", "name", *both) for label, both in pairs if both[0] != both[1])
 
 
 def _synapses(layer: IntegerLayer) -> np.ndarray:
@@ -88,7 +94,7 @@ def _synapses(layer: IntegerLayer) -> np.ndarray:
 
 def _synapse_differences(
     network: IntegerNetwork, where: str, left: np.ndarray, right: np.ndarray
-) -> list[IntegerDifference]:
+) -> list[ValueDifference]:
     """Synapses of one pair of neurons are set side by side in the order of their delays."""
     ours, theirs = Counter(map(tuple, left.tolist())), Counter(map(tuple, right.tolist()))
     lone = [(row[:3], 0, row[3:]) for row in (ours - theirs).elements()]
@@ -103,9 +109,9 @@ def _synapse_differences(
         for one, other in zip_longest(*sides):
             if one is None or other is None:
                 both = (None if values is None else f"delay {values[0]}, weight {values[1]}" for values in (one, other))
-                found.append(IntegerDifference(place, "the synapse", *both))
+                found.append(ValueDifference(place, "the synapse", *both))
                 continue
             for quantity, ours_value, theirs_value in zip(("delay", "weight"), one, other, strict=True):
                 if ours_value != theirs_value:
-                    found.append(IntegerDifference(place, quantity, ours_value, theirs_value))
+                    found.append(ValueDifference(place, quantity, ours_value, theirs_value))
     return found

@@ -88,6 +88,34 @@ def test_ten_delays_changed_by_hand_fail(run: Path, network: Path, call: Call, t
     assert len(found["binding"]["differences"]) == 10
 
 
+def test_exchanged_class_names_fail(run: Path, network: Path, call: Call, tmp_path: Path) -> None:
+    forged, loaded = tmp_path / "forged.h5", IntegerNetwork.load(network)
+    names = ("1", "0", *loaded.class_names[2:])
+    replace(loaded, class_names=names).save(forged)
+    result = call("verify", forged, "--run", run, "--max-drop", 100)
+    assert result.exit_code == 1, result.output
+    assert "FAIL: 2 class names are not those of the run; the integers are those of " in result.output
+    assert f"class 0: name is 1 in the file and 0 in {run / 'best.pt'}" in result.output
+    code, found = verdict(call, forged, run, "--samples", 20)
+    assert (code, found["binding"]["bound"], found["binding"]["differing"]) == (1, False, 0)
+    assert found["binding"]["differing_class_names"] == 2
+
+
+def test_a_run_without_class_names_is_named(run: Path, network: Path, call: Call, tmp_path: Path) -> None:
+    """Versions before wrote none."""
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    (other / "class_names.json").unlink()
+    code, found = verdict(call, network, other, "--samples", 20)
+    assert code == 0
+    assert found["binding"]["bound"]
+    assert "; class names are not compared: the run holds none" in found["binding"]["statement"]
+    assert found["binding"]["differing_class_names"] is None
+    exported = tmp_path / "again.h5"
+    assert call("export", other, "-o", exported).exit_code == 0
+    assert IntegerNetwork.load(exported).class_names == tuple("0123456789")  # its data's
+
+
 def test_a_forged_record_gains_nothing(run: Path, network: Path, call: Call, tmp_path: Path) -> None:
     loaded, forged = IntegerNetwork.load(network), tmp_path / "forged.h5"
     record = loaded.provenance["float"]

@@ -6,12 +6,14 @@ import resource
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from delaytool.commands.error_lines import error_line
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY = ["--set", "model.hidden=[6]", "--set", "trainer.epochs=2", "--set", "trainer.batch_size=512"]
 
 
@@ -117,6 +119,58 @@ def test_a_folder_where_a_file_should_be(run, tmp_path, call):
         result = call(*words, "-o", tmp_path)
         assert result.exit_code == 2
         assert f"{tmp_path}: this is a folder; give the name of a file" in result.output
+
+
+LOST = "this command reads this file, which would be lost; give another name with -o"
+TWICE = "this command would write two files of this name; give another name with -o"
+# What each command must not replace, and why; RUN is a copy of the run, NET of its network.
+OWN_INPUTS = [
+    (("export", "RUN", "-o", "RUN/best.pt"), "RUN/best.pt", LOST),
+    (("export", "RUN", "-o", "RUN/recipe.toml"), "RUN/recipe.toml", LOST),
+    (("export", "RUN", "--target", "onnx-float", "-o", "RUN/last.pt"), "RUN/last.pt", LOST),
+    (("export", "RUN", "--data", "RUN/data.h5", "-o", "RUN/data.h5"), "RUN/data.h5", LOST),
+    (("export", "RUN", "-o", "RUN/copy.net"), "RUN/copy.net", TWICE),
+    (("export", "RUN", "--target", "nir", "-o", "RUN/net.h5"), "RUN/net.h5", TWICE),
+    (("export", "RUN", "--target", "nir", "-o", "RUN/best.pt"), "RUN/best.pt", LOST),
+    (("export", "NET.h5", "--target", "onnx", "-o", "NET.h5"), "NET.h5", LOST),
+    (("export", "NET.h5", "--target", "nir", "-o", "LINK.h5"), "LINK.h5", LOST),
+    (("export", "NET.onnx", "--target", "onnx"), "NET.onnx", LOST),
+    (("export", "NET-step.onnx", "--target", "onnx", "-o", "NET.onnx"), "NET-step.onnx", LOST),
+    (("import", "NET.net", "-o", "NET.net"), "NET.net", LOST),
+    (("import", "NET.nir", "-o", "NET.nir"), "NET.nir", LOST),
+    (("report", "NET.h5", "-o", "NET.h5"), "NET.h5", LOST),
+    (("report", "RUN", "-o", "RUN/network-loihi2.h5"), "RUN/network-loihi2.h5", LOST),
+    (("report", "RUN/network-loihi2.h5", "-o", "RUN/metrics.jsonl"), "RUN/metrics.jsonl", LOST),
+    (("map", "NET.h5", "--data", "recorded", "-o", "NET.h5"), "NET.h5", LOST),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(run, tmp_path_factory, call):
+    """A copy of the run as RUN, and its network under each name that OWN_INPUTS uses."""
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copytree(run, folder / "RUN")
+    (folder / "RUN" / "data.h5").write_bytes(b"data")
+    network = run / "network-loihi2.h5"
+    for name in ("NET.h5", "NET.onnx", "NET-step.onnx"):
+        shutil.copy(network, folder / name)
+    shutil.copy(FIXTURES / "netx-v1.net", folder / "NET.net")
+    (folder / "LINK.h5").symlink_to(folder / "NET.h5")
+    if find_spec("nir") is not None:
+        assert call("export", network, "--target", "nir", "-o", folder / "NET.nir").exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize(("words", "lost", "why"), OWN_INPUTS, ids=[" ".join(words) for words, _, _ in OWN_INPUTS])
+def test_a_command_does_not_overwrite_what_it_reads(words, lost, why, inputs, call, monkeypatch):
+    if any(word.endswith(".nir") for word in words):
+        pytest.importorskip("nir")
+    monkeypatch.chdir(inputs)
+    before = {path: path.read_bytes() for path in inputs.rglob("*") if path.is_file()}
+    result = call(*words)
+    assert result.exit_code == 2, result.output
+    assert result.output.strip() == f"error: {lost}: {why}"
+    assert {path: path.read_bytes() for path in inputs.rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_run_is_one_line_for_every_verb(run, tmp_path, call):

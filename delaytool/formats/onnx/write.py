@@ -21,9 +21,14 @@ def write_onnx(network: IntegerNetwork, path: str | os.PathLike[str], *, trace: 
     whole or not at all.
     """
     path = Path(path)
-    beside = path.with_name(f"{path.stem}-step.onnx")
+    beside = step_path(path)
     models = {path: sequence_model(network, trace=trace), beside: step_model(network)}
     for where, model in models.items():
         with atomic_path(where) as temporary:
             Path(temporary).write_bytes(model.SerializeToString(deterministic=True))
     return path, beside
+
+
+def step_path(path: Path) -> Path:
+    """Where the graph of one step lies, beside that of a whole sample at `path`."""
+    return path.with_name(f"{path.stem}-step.onnx")
