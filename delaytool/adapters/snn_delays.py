@@ -56,7 +56,7 @@ def read_snn_delays(path: str | os.PathLike[str]) -> SnnDelaysModel:
     places: dict[int, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in state.items():
         parts = key.split(".")
-        if len(parts) != 3 or parts[0] != "model" or not parts[1].isdigit():
+        if len(parts) != 3 or parts[0] != "model" or not parts[1].isdecimal():
             raise CheckpointError(f"{path}: parameter {key!r} is not one of an SNN-delays model ('model.<i>.<name>')")
         places[int(parts[1])][parts[2]] = tensor
     convolutions, norms = [], []

@@ -37,7 +37,7 @@ class BackendOnSamples(click.ParamType):
         name, separator, count = str(value).partition(":")
         if name not in BACKENDS:
             self.fail(f"{name!r} is not one of {', '.join(BACKENDS)}", param, ctx)
-        if separator and not (count.isdigit() and int(count) >= 1):
+        if separator and not (count.isdecimal() and int(count) >= 1):
             self.fail(f"{value!r}: {count!r} is no number of samples; give for example {name}:10", param, ctx)
         return name, int(count) if separator else None
 
@@ -64,7 +64,7 @@ def _host(given: tuple[str, ...]) -> dict[str, object]:
     host: dict[str, object] = {}
     for setting in given:
         key, _, value = setting.partition("=")
-        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdigit()):
+        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdecimal()):
             raise click.BadParameter(f"{setting!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
         host[key] = int(value) if key in numbers else value
     return host
@@ -166,12 +166,16 @@ def command(
     from delaytool.experiments.verify_run import VerifyRequest, verify_network
     from delaytool.progress import StepBars
 
+    limits: dict[str, int | None] = {}
+    for name, count in against:
+        if limits.setdefault(name, count) != count:
+            raise click.UsageError(f"--against names {name} twice, with different numbers of samples; give one of them")
     _refuse_idle_options({backend, *(name for name, _ in against)}, no_drop=max_drop is None)
     request = VerifyRequest(
         network=network,
         samples=samples,
-        backends=(backend, *dict.fromkeys(name for name, _ in against)),
-        few={name: count for name, count in against if count is not None},
+        backends=(backend, *limits),
+        few={name: count for name, count in limits.items() if count is not None},
         with_torch=with_torch,
         run=run,
         max_drop=max_drop,

@@ -35,6 +35,7 @@ Network = TypeVar("Network", bound=NetworkContent)
 SCHEMA = "delaytool-network"
 SCHEMA_VERSION = 2
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
+DAMAGED = "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
 GIVE = "give the network that `delaytool export` wrote"
 MAX_OBJECTS = 1 << 18
 MAX_DEPTH = 16
@@ -137,11 +138,11 @@ def _check_block(content: bytes) -> bool:
         raise NetworkError(f"not a readable HDF5 file, nor a delaytool network; {GIVE}")
     lines = block.rstrip(b"\0").decode("ascii", "replace").split("\n")
     if len(lines) > 1 and lines[1] != f"schema {SCHEMA_VERSION}":
-        raise NetworkError(_unknown_version(lines[1].removeprefix("schema ")[:20]))
+        version = lines[1].removeprefix("schema ")[:20]
+        # Version 1 had no such block.
+        raise NetworkError(_unknown_version(version) if version != "1" else DAMAGED)
     if block != block_for(body):
-        raise NetworkError(
-            "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
-        )
+        raise NetworkError(DAMAGED)
     return True
 
 

@@ -54,6 +54,6 @@ def _audio(folder: Path) -> Path:
 def _recording(path: Path) -> Recording:
     values = dict(part.split("-", 1) for part in path.stem.split("_") if "-" in part)
     language, speaker, digit = values.get("lang"), values.get("speaker", ""), values.get("digit", "")
-    if language not in LANGUAGES or not speaker.isdigit() or not (digit.isdigit() and int(digit) <= 9):
+    if language not in LANGUAGES or not speaker.isdecimal() or not (digit.isdecimal() and int(digit) <= 9):
         raise DataError(f"{path}: not a name of the Heidelberg Digits, such as {EXAMPLE}; rename or remove the file")
     return Recording(path, int(digit) + 10 * LANGUAGES.index(language), int(speaker))

@@ -262,6 +262,12 @@ def _check(request: VerifyRequest) -> None:
     for name, count in request.few.items():
         if count < 1:
             raise VerificationError(f"backend {name}: {count} samples would compare nothing; give at least 1")
+    if request.few and request.executor.name != "local":
+        name, count = next(iter(request.few.items()))
+        raise VerificationError(
+            f"backend {name} on {count} samples would run in this process, not on {request.executor.name}; leave out "
+            f":{count} or --executor"
+        )
     if request.with_torch and request.executor.name != "local":
         raise VerificationError("the trainer's simulation runs in this process only; leave out --torch or --executor")
 

@@ -62,10 +62,8 @@ class Limit:
     def describe(self) -> str:
         """'layer hidden1: longest delay 80 exceeds 62 by 18'."""
         verb = "is below" if self.is_lower else "exceeds"
-        return (
-            f"{self.owner}: {self.quantity} {format_amount(self.value, self.unit)} {verb} "
-            f"{format_amount(self.limit, self.unit)} by {format_amount(abs(self.headroom), self.unit)}"
-        )
+        value, limit, by = _format_amounts(self.unit, self.value, self.limit, abs(self.headroom))
+        return f"{self.owner}: {self.quantity} {value} {verb} {limit} by {by}"
 
 
 def format_amount(value: int, unit: str) -> str:
@@ -73,6 +71,14 @@ def format_amount(value: int, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1024:,.1f} KiB"
     return f"{value:,}"
+
+
+def _format_amounts(unit: str, *values: int) -> list[str]:
+    """As `format_amount`, but in bytes where KiB would make two of them, or one and 0, the same."""
+    different = {0, *values}
+    if len({format_amount(value, unit) for value in different}) == len(different):
+        return [format_amount(value, unit) for value in values]
+    return [f"{value:,} {unit}".strip() for value in values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +119,8 @@ class Fit:
             elif limit.kind == NOT_PUBLIC and limit.is_exceeded:
                 lines.append(f"{limit.describe()}, which is another chip's figure: {self.target.name}'s is not public")
             elif limit.may_be_exceeded and limit.high is not None:
-                lines.append(
-                    f"{limit.owner}: {limit.quantity} may be up to {format_amount(limit.high, limit.unit)} "
-                    f"(Loihi 1's packing), above {format_amount(limit.limit, limit.unit)}"
-                )
+                high, most = _format_amounts(limit.unit, limit.high, limit.limit)
+                lines.append(f"{limit.owner}: {limit.quantity} may be up to {high} (Loihi 1's packing), above {most}")
         return tuple(dict.fromkeys(lines))
 
     @property

@@ -40,7 +40,7 @@ def ways_out(design: Design, target: Target, cores: int | None = None) -> list[W
     if base != design and (made := check(base)).fits:
         return [WayOut(needed, made)]
     found: dict[tuple[str, ...], WayOut] = {}
-    for candidate, setting in _single_changes(base, lambda one: check(one).fits):
+    for candidate, setting in _single_changes(base, lambda one: check(one).fits, target):
         made = check(candidate)
         if made.fits:
             kept = tuple(each for each in needed if each.partition("=")[0] != setting.partition("=")[0])
@@ -78,21 +78,21 @@ def _sparser(design: Design, share: float) -> Design:
     return replace(design, sparsities=tuple(max(own, share) for own in design.sparsities))
 
 
-def _single_changes(design: Design, fits: Callable[[Design], bool]) -> Iterator[tuple[Design, str]]:
+def _single_changes(design: Design, fits: Callable[[Design], bool], target: Target) -> Iterator[tuple[Design, str]]:
     """The nearest value of each key at which the design fits, if there is one; none is offered unchecked."""
     if design.delays != "none" and design.max_delay > 0:
-        longest = largest(0, design.max_delay - 1, lambda value: fits(replace(design, max_delay=value)))
+        longest = nearest(0, design.max_delay - 1, lambda value: fits(replace(design, max_delay=value)), target)
         if longest is not None:
             yield replace(design, max_delay=longest), f"model.max_delay={longest}"
     if design.hidden:
         widest = max(design.hidden)
-        width = largest(1, widest - 1, lambda value: fits(with_width(design, value)))
+        width = nearest(1, widest - 1, lambda value: fits(with_width(design, value)), target)
         if width is not None:
             made = with_width(design, width)
             yield made, f"model.hidden=[{','.join(map(str, made.hidden))}]"
     first = round(min(design.sparsities) * 100) + 1
     # Monotone from the other end: the sparser, the smaller.
-    dense = largest(1, 100 - first, lambda value: fits(_sparser(design, (100 - value) / 100)))
+    dense = nearest(1, 100 - first, lambda value: fits(_sparser(design, (100 - value) / 100)), target)
     if dense is not None:
         made = _sparser(design, (100 - dense) / 100)
         shares = [f"{share:g}" for share in made.sparsities]
@@ -100,9 +100,20 @@ def _single_changes(design: Design, fits: Callable[[Design], bool]) -> Iterator[
     if design.delays == "dense":
         yield replace(design, delays="learned"), "model.delays=learned"
     elif design.delays != "none" and design.kernel_count > 1:
-        taps = largest(1, design.kernel_count - 1, lambda value: fits(replace(design, kernel_count=value)))
+        taps = nearest(1, design.kernel_count - 1, lambda value: fits(replace(design, kernel_count=value)), target)
         if taps is not None:
             yield replace(design, kernel_count=taps), f"model.kernel_count={taps}"
+
+
+def nearest(low: int, high: int, holds: Callable[[int], bool], target: Target) -> int | None:
+    """The largest value in low..high for which `holds`; None where nowhere.
+
+    Neurons are spread evenly over cores, so that with limits on a core's axons a wider layer may fit where a narrower
+    one does not: then each value is tried.
+    """
+    if target.axons is None or not target.axons.is_own:
+        return largest(low, high, holds)
+    return next((value for value in range(high, low - 1, -1) if holds(value)), None)
 
 
 def with_width(design: Design, widest: int) -> Design:

@@ -40,6 +40,6 @@ def _way_out(config: TrainerConfig) -> str:
 def _format_name(name: str) -> str:
     """'hidden.0.norm.running_var' as 'layer hidden1: norm.running_var'."""
     first, *rest = name.split(".")
-    if first == "hidden" and len(rest) > 1 and rest[0].isdigit():
+    if first == "hidden" and len(rest) > 1 and rest[0].isdecimal():
         return f"layer hidden{int(rest[0]) + 1}: {'.'.join(rest[1:])}"
     return f"layer {first}: {'.'.join(rest)}" if rest else name

@@ -84,6 +84,8 @@ def test_unknown_version(saved):
     content = saved.read_bytes()
     saved.write_bytes(content.replace(b"\nschema 2\n", b"\nschema 7\n", 1))
     assert "schema version 7 is unknown to this delaytool, which reads versions 1 and 2" in refused(saved)
+    saved.write_bytes(content.replace(b"\nschema 2\n", b"\nschema 1\n", 1))  # whose files had no such lines
+    assert "its bytes are not those that were written" in refused(saved)
     with h5py.File(saved, "w") as file:
         file.attrs["schema"], file.attrs["schema_version"] = "delaytool-network", 7
     assert "schema version 7 is unknown" in refused(saved)

@@ -215,3 +215,5 @@ def test_one_core_that_may_not_fit_is_named_once() -> None:
     assert result.packing.shares_cores
     assert len(result.doubts) == 1
     assert result.doubts[0].startswith("layers hidden1+hidden2+readout: memory per core may be up to ")
+    # In KiB both would read 0.0.
+    assert result.doubts[0].endswith(" bytes (Loihi 1's packing), above 24 bytes")

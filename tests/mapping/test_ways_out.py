@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delaytool.errors import RecipeError
 from delaytool.experiments.chip_fit import Sizes, checked_ways_out, design_of, find_subject, fit_subject
-from delaytool.hw_configs import load_target
+from delaytool.hw_configs import Axons, load_target
 from delaytool.mapping.design import Design
 from delaytool.mapping.fit import fit
 from delaytool.mapping.shape import n_connections, shape_of_design
@@ -79,6 +79,19 @@ def test_every_way_fits_and_the_next_value_does_not(hidden, taps, longest, delay
         elif way.settings[-1].startswith("model.max_delay") and changed.max_delay < LOIHI2.limits.delay_max:
             nearer = replace(changed, max_delay=changed.max_delay + 1)
         assert nearer is None or not fit(shape_of_design(nearer, LOIHI2), LOIHI2, cores).fits
+
+
+def test_the_widest_that_fits_is_found_where_a_narrower_one_does_not() -> None:
+    """Neurons are spread evenly over cores, and each core reaches so many others: 16 fit, and not all fewer."""
+    limits = replace(LOIHI2.limits, neurons_per_core=5, cores=10, synapse_bytes_per_core=1000)
+    target = replace(LOIHI2, limits=limits, axons=Axons(inward=64, outward=9, is_own=True, source="its manual"))
+    design = Design(n_channels=64, hidden=(20,), n_classes=10, max_delay=23)
+    fitting = [
+        width for width in range(1, 20) if fit(shape_of_design(replace(design, hidden=(width,)), target), target).fits
+    ]
+    assert fitting != list(range(1, max(fitting) + 1))
+    settings = [way.settings for way in ways_out(design, target)]
+    assert (f"model.hidden=[{max(fitting)}]",) in settings
 
 
 def test_largest() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.errors import NetworkError, first_line
-from delaytool.formats.nir.write import NETWORK, nir_graph, nir_package
+from delaytool.formats.nir.write import NETWORK, STEP, nir_graph, nir_package
 
 if TYPE_CHECKING:
     import nir
@@ -32,7 +32,7 @@ def read_graph(path: str | os.PathLike[str]) -> nir.NIRGraph:
 def integers_of(graph: nir.NIRGraph, path: str | os.PathLike[str] = "graph") -> IntegerNetwork | None:
     """The integer network that a graph of ours carries, field by field as it was written; None: it carries none.
 
-    Raises NetworkError where the graph's nodes are not those of its integers: it was changed after it was written.
+    Raises NetworkError where the graph is not that of its integers: it was changed after it was written.
     """
     stored = graph.metadata.get(NETWORK)
     if stored is None:
@@ -54,7 +54,7 @@ def integers_of(graph: nir.NIRGraph, path: str | os.PathLike[str] = "graph") -> 
 
 
 def _first_change(expected: nir.NIRGraph, found: nir.NIRGraph) -> str | None:
-    """The first node or edge in which two graphs differ; None: nothing that counts does."""
+    """The first node, edge or step in which two graphs differ; None: nothing that counts does."""
     for name in sorted(set(expected.nodes) | set(found.nodes)):
         if name not in expected.nodes or name not in found.nodes:
             return f"node {name!r}"
@@ -62,7 +62,9 @@ def _first_change(expected: nir.NIRGraph, found: nir.NIRGraph) -> str | None:
         if type(one) is not type(other) or not _same(one.to_dict(), other.to_dict()):
             return f"node {name!r}"
     differing = set(expected.edges) ^ set(found.edges)
-    return f"edge {min(differing)}" if differing else None
+    if differing:
+        return f"edge {min(differing)}"
+    return None if np.array_equal(found.metadata.get(STEP), expected.metadata[STEP]) else f"metadata {STEP!r}"
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -172,6 +172,27 @@ def test_a_graph_that_was_changed_is_refused(tmp_path):
     nir.write(str(tmp_path / "rewired.nir"), graph)
     with pytest.raises(NetworkError, match="edge"):
         integers_of(read_graph(tmp_path / "rewired.nir"))
+    graph = nir_graph(network)
+    graph.metadata[STEP] *= 2
+    nir.write(str(tmp_path / "slower.nir"), graph)
+    with pytest.raises(NetworkError, match=f"metadata '{STEP}' does not agree with the integers"):
+        integers_of(read_graph(tmp_path / "slower.nir"))
+
+
+@pytest.mark.parametrize("name", ["a-current", "a-bias", "a-delay0", "input-delay1", "a-delay0-to-a-delay0-to-a"])
+def test_a_layer_takes_no_other_nodes_name(name):
+    """A layer 'a' with a current and a bias, and another one with the name of a node that is made for the first."""
+    weights = np.array([[2, 4], [6, 8]])
+    first = IntegerLayer(
+        "a", 2, (DenseSynapses(0, weights, weights % 2, 0),), dv=0, du=2047, threshold=1,
+        bias_mantissa=np.array([3, 4]),
+    )  # fmt: skip
+    second = IntegerLayer(name, 2, (DenseSynapses(1, weights, 0 * weights, 0),), dv=9, threshold=MAX_THRESHOLD)
+    encoding = InputEncoding(n_units=2, n_steps=5, values="binary")
+    graph = nir_graph(IntegerNetwork(encoding, (first, second), Readout("sum", 1.0, 0, 5), 5))
+    kinds = sorted(type(node).__name__ for node in graph.nodes.values())
+    # The input's delay 0 and the first layer's; a Linear behind each.
+    assert kinds == ["Affine", "Delay", "Delay", "IF", "Input", "LI", "LIF", "Linear", "Linear", "Output"]
 
 
 def test_damaged_integers_are_refused(tmp_path):
