@@ -37,9 +37,14 @@ class BackendOnSamples(click.ParamType):
         name, separator, count = str(value).partition(":")
         if name not in BACKENDS:
             self.fail(f"{name!r} is not one of {', '.join(BACKENDS)}", param, ctx)
-        if separator and not (count.isdecimal() and int(count) >= 1):
+        if separator and not (_is_whole_number(count) and int(count) >= 1):
             self.fail(f"{value!r}: {count!r} is no number of samples; give for example {name}:10", param, ctx)
         return name, int(count) if separator else None
+
+
+def _is_whole_number(text: str) -> bool:
+    """In decimal digits, of which `int` refuses thousands."""
+    return text.isdecimal() and len(text) <= 18
 
 
 def _samples(data: str | None, split: str, samples: int | None) -> SampleChoice:
@@ -64,7 +69,7 @@ def _host(given: tuple[str, ...]) -> dict[str, object]:
     host: dict[str, object] = {}
     for setting in given:
         key, _, value = setting.partition("=")
-        if not value or key not in (*texts, *numbers) or (key in numbers and not value.isdecimal()):
+        if not value or key not in (*texts, *numbers) or (key in numbers and not _is_whole_number(value)):
             raise click.BadParameter(f"{setting!r} is not KEY=VALUE with one of {', '.join((*texts, *numbers))}")
         host[key] = int(value) if key in numbers else value
     return host

@@ -156,6 +156,7 @@ def test_slow_simulators_run_on_few_samples_in_the_same_table(network, call):
         (["--against", "reference:0"], "is no number of samples"),
         (["--against", "nothing:3"], "'nothing' is not one of"),
         (["--against", "reference:²"], "is no number of samples"),
+        (["--against", "reference:" + 5000 * "9"], "is no number of samples"),
         (["--backend", "reference", "--against", "reference:3"], "cannot be compared with itself"),
         (["--against", "reference", "--against", "reference:3"], "names reference twice, with different numbers"),
         (["--against", "onnx:3", "--executor", "dask"], "backend onnx on 3 samples would run in this process"),

@@ -90,7 +90,7 @@ def _names(network: IntegerNetwork) -> list[str]:
     """Node names of the layers: their own where NIR can have them, and none is another node's."""
     own = [layer.name for layer in network.layers]
     plain = all(re.fullmatch(r"[\w-]+", name) for name in own) and not set(own) & {"input", "output"}
-    made = re.compile(rf"({'|'.join(map(re.escape, ['input', *own]))})-(current|bias|delay\d+(-to-.*)?)")
+    made = re.compile(rf"({'|'.join(map(re.escape, ['input', *own]))})-(current|bias|delay\d+(-to(-.*)?)?)")
     plain = plain and not any(made.fullmatch(name) for name in own)
     return own if plain and len(set(own)) == len(own) else [f"layer{index}" for index in range(len(own))]
 

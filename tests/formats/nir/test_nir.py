@@ -195,6 +195,19 @@ def test_a_layer_takes_no_other_nodes_name(name):
     assert kinds == ["Affine", "Delay", "Delay", "IF", "Input", "LI", "LIF", "Linear", "Linear", "Output"]
 
 
+def test_two_branches_never_have_one_name():
+    """From 'a' to 'delay0-to-c', and from 'a-delay0-to' to 'c'."""
+    weights, threshold = np.array([[2, 4], [6, 8]]), MAX_THRESHOLD
+    sources = {"a": 0, "a-delay0-to": 0, "delay0-to-c": 1, "c": 2}
+    layers = tuple(
+        IntegerLayer(name, 2, (DenseSynapses(source, weights, 0 * weights, 0),), dv=9, threshold=threshold)
+        for name, source in sources.items()
+    )
+    encoding = InputEncoding(n_units=2, n_steps=5, values="binary")
+    graph = nir_graph(IntegerNetwork(encoding, layers, Readout("sum", 1.0, 0, 5), 5))
+    assert sum(type(node).__name__ == "Linear" for node in graph.nodes.values()) == len(layers)
+
+
 def test_damaged_integers_are_refused(tmp_path):
     graph = nir_graph(regenerate.load(GOLDEN[0])[0])
     graph.metadata[NETWORK] = graph.metadata[NETWORK][:200]
