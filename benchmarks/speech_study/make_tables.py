@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from noisy_recordings import NO_NOISE
 from robustness import present_name
+from rows import rows as all_rows
 from runner import read_lines
 from student import student_interval
 
@@ -74,13 +75,17 @@ def main() -> None:
 
 
 def rows_of(lines: Iterable[Line], stage: str, test_set: str) -> dict[str, list[Line]]:
-    """The runs of each row of a table, by seed."""
+    """The runs of each row of a table, by seed, in the order in which `rows.py` names the rows."""
     found: dict[str, list[Line]] = {}
     for line in lines:
         data = "digits-speaker" if line["data"].startswith("digits-speaker") else line["data"]
         if line["stage"] == stage and data == test_set:
             found.setdefault(line["row"], []).append(line)
-    return {row: sorted(runs, key=lambda line: line["seed"]) for row, runs in found.items()}
+    order = list(dict.fromkeys(job.row for job in all_rows([stage])))
+    if stage == "structure":  # trained with the sparsest before those between
+        order.sort(key=lambda row: float(row.split()[0]))
+    place = {row: order.index(row) if row in order else len(order) for row in found}
+    return {row: sorted(found[row], key=lambda line: line["seed"]) for row in sorted(found, key=place.__getitem__)}
 
 
 def percent(values: Sequence[float]) -> str:
@@ -257,15 +262,15 @@ PANELS = (
     ("memory of the synapses, KiB", lambda runs: mean_of(runs, "synapse_bytes", 1 / 1024)),
     ("estimated energy per sample, µJ (Loihi 1 constants)", lambda runs: middle_energy(runs)),
 )
-# Rows that are named beside their points, and on which side.
+# Rows that are named beside their points: on which side, and how far above (in points of a font).
 NAMED = {
-    ("compare", "own"): ("learned", "left"), ("compare", "paper"): ("paper's recipe", "left"),
-    ("delays", "none"): ("none", "right"), ("delays", "fixed-random"): ("fixed random", "right"),
-    ("delays", "dense"): ("dense", "left"), ("delays", "axonal"): ("axonal", "right"),
-    ("delays", "dendritic"): ("dendritic", "right"),
+    ("compare", "own"): ("learned", "left", 0), ("compare", "paper"): ("paper's recipe", "left", 0),
+    ("delays", "none"): ("none", "right", 0), ("delays", "fixed-random"): ("fixed random", "right", 2),
+    ("delays", "dense"): ("dense", "left", 0), ("delays", "axonal"): ("axonal", "right", -4),
+    ("delays", "dendritic"): ("dendritic", "right", 0),
 }  # fmt: skip
 SPARSE = {
-    "learned": "a tenth of the synapses, learned",
+    "learned": "a tenth to a hundredth of the synapses, learned",
     "fixed-random": "the same, fixed random",
     "chosen": "the same, chosen",
 }
@@ -287,10 +292,10 @@ def picture(lines: list[Line], path: Path) -> None:
         lengths = sorted((int(row[3:]), point) for (_, row), point in points.items() if row.startswith("to "))
         axes.plot(*zip(*(point for _, point in lengths), strict=True), "o-", color=SERIES[0], markersize=4, linewidth=1,
                   label="learned, longest delay " + ", ".join(str(steps) for steps, _ in lengths))  # fmt: skip
-        for key, (name, side) in NAMED.items():
+        for key, (name, side, above) in NAMED.items():
             if key in points:
                 axes.plot(*points[key], "s", color=SERIES[1], markersize=5)
-                axes.annotate(name, points[key], fontsize=7, xytext=(6 if side == "right" else -6, -2.5),
+                axes.annotate(name, points[key], fontsize=7, xytext=(6 if side == "right" else -6, above - 2.5),
                               textcoords="offset points", ha="left" if side == "right" else "right")  # fmt: skip
         for color, (kind, name) in zip(SERIES[2:], SPARSE.items(), strict=False):
             some = [point for (stage, row), point in points.items() if stage == "structure" and row.split()[1] == kind]
