@@ -67,7 +67,8 @@ class RunFolder:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files of the training, whether they are there or not."""
-        return (self.recipe, self.environment, self.metrics, self.best, self.last, self.summary, self.folds, self.lock)
+        small = (self.recipe, self.environment, self.class_names, self.metrics, self.summary, self.folds, self.lock)
+        return (*small, self.best, self.last)
 
     @property
     def is_run(self) -> bool:
@@ -290,8 +291,7 @@ class RunFolder:
         return line in self.read_recipe().splitlines()
 
     def _remove_leftovers(self) -> None:
-        small = (self.recipe, self.environment, self.class_names, self.metrics, self.summary, self.folds)
-        names = "|".join(re.escape(path.name) for path in (*small, self.best, self.last))
+        names = "|".join(re.escape(path.name) for path in self.files)
         for path in self.path.iterdir():
             if re.fullmatch(rf"\.(?:{names}|delaytool-probe)\.[0-9a-f]{{8}}", path.name):
                 path.unlink(missing_ok=True)

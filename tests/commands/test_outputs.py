@@ -127,6 +127,7 @@ TWICE = "this command would write two files of this name; give another name with
 OWN_INPUTS = [
     (("export", "RUN", "-o", "RUN/best.pt"), "RUN/best.pt", LOST),
     (("export", "RUN", "-o", "RUN/recipe.toml"), "RUN/recipe.toml", LOST),
+    (("export", "RUN", "-o", "RUN/class_names.json"), "RUN/class_names.json", LOST),
     (("export", "RUN", "--target", "onnx-float", "-o", "RUN/last.pt"), "RUN/last.pt", LOST),
     (("export", "RUN", "--data", "RUN/data.h5", "-o", "RUN/data.h5"), "RUN/data.h5", LOST),
     (("export", "RUN", "-o", "RUN/copy.net"), "RUN/copy.net", TWICE),
