@@ -9,7 +9,7 @@ from delaytool.cli import VERBS, main
 from delaytool.errors import DelaytoolError
 from delaytool.runtime.backends.loihi import MissingLoihiError
 from delaytool.trainer.recipe import Recipe
-from delaytool.trainer.recipe_keys import RecipeKey, format_value, recipe_keys
+from delaytool.trainer.recipe_keys import RecipeKey, format_setting, recipe_keys
 
 HELP_WIDTH = 100
 
@@ -53,7 +53,7 @@ def _key_row(one: RecipeKey) -> str:
     choices = f" One of {', '.join(f'`{choice}`' for choice in one.choices)}." if one.choices else ""
     text = one.description.strip()
     sentence = text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
-    return f"| `{one.key}` | `{format_value(one.default)}` | {sentence}{choices} |"
+    return f"| `{one.key}` | `{format_setting(one.default)}` | {sentence}{choices} |"
 
 
 def errors_page() -> str:

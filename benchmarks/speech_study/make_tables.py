@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,18 @@ def rows_of(lines: Iterable[Line], stage: str, test_set: str) -> dict[str, list[
         data = "digits-speaker" if line["data"].startswith("digits-speaker") else line["data"]
         if line["stage"] == stage and data == test_set:
             found.setdefault(line["row"], []).append(line)
-    order = list(dict.fromkeys(job.row for job in all_rows([stage])))
+    place = _order(stage)
+    ordered = sorted(found, key=lambda row: place.get(row, len(place)))
+    return {row: sorted(found[row], key=lambda line: line["seed"]) for row in ordered}
+
+
+@cache
+def _order(stage: str) -> dict[str, int]:
+    """The place of each row of a stage's table."""
+    names = list(dict.fromkeys(job.row for job in all_rows([stage])))
     if stage == "structure":  # trained with the sparsest before those between
-        order.sort(key=lambda row: float(row.split()[0]))
-    place = {row: order.index(row) if row in order else len(order) for row in found}
-    return {row: sorted(found[row], key=lambda line: line["seed"]) for row in sorted(found, key=place.__getitem__)}
+        names.sort(key=lambda row: float(row.split()[0]))
+    return {row: index for index, row in enumerate(names)}
 
 
 def percent(values: Sequence[float]) -> str:

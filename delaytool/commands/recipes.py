@@ -58,15 +58,15 @@ def _described(recipe: Recipe) -> str:
 
 def _print_keys(recipe: Recipe) -> None:
     from delaytool.trainer.idle_keys import keys_without_effect
-    from delaytool.trainer.recipe_keys import format_value, recipe_keys
+    from delaytool.trainer.recipe_keys import format_setting, recipe_keys
 
     rows, idle = recipe_keys(recipe), keys_without_effect(recipe)
     if any(row.is_changed for row in rows):
         echo(f"* differs from the default in recipe {recipe.name}")
     for row in rows:
         mark = "*" if row.is_changed else " "
-        default = f"  (default: {format_value(row.default)})" if row.is_changed else ""
-        echo(f"{mark} {row.key} = {format_value(row.value)}{default}")
+        default = f"  (default: {format_setting(row.default)})" if row.is_changed else ""
+        echo(f"{mark} {row.key} = {format_setting(row.value)}{default}")
         described = row.description
         if row.choices:
             described += f" [{', '.join(row.choices)}]"

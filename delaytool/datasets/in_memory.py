@@ -184,10 +184,10 @@ def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samp
         raise DataError(f"{len(samples)} samples have {len(plain)} labels; give one label for each sample")
     if len(plain) == 0:
         raise DataError("the data hold no samples; give at least one")
-    _refuse_pairs_in_lists(samples)
     if _are_events(samples):
         events = [(array_of(times), array_of(units)) for times, units in samples]
         return Samples(events, plain, n_units, in_seconds=_is_of_tonic(data))
+    _refuse_pairs_in_lists(samples)
     return Samples([_frame(sample, index) for index, sample in enumerate(samples)], plain)
 
 
@@ -273,9 +273,9 @@ def _are_events(samples: Any) -> bool:
 
 def _refuse_pairs_in_lists(samples: Any) -> None:
     """Raise DataError where each sample is a list of two sequences: events, or a frame of two steps."""
-    if not isinstance(samples, list | tuple) or _are_events(samples):
-        return
-    if all(isinstance(one, list | tuple) and len(one) == 2 and all(map(_is_sequence, one)) for one in samples):
+    if isinstance(samples, list | tuple) and all(
+        isinstance(one, list | tuple) and len(one) == 2 and all(map(_is_sequence, one)) for one in samples
+    ):
         raise DataError(
             "each sample is a list of two sequences, which could be the times and units of events, or a frame of two "
             "steps; give (times, units) as a tuple, as in [tuple(sample) for sample in samples], or frames as arrays"

@@ -20,7 +20,7 @@ from delaytool.runtime.trace import Trace
 from delaytool.verification.binding import Binding
 from delaytool.verification.executor import DaskExecutor, Executor
 from delaytool.verification.float_figures import FloatFigures, recorded_figures
-from delaytool.verification.integers import compare_class_names, compare_integers
+from delaytool.verification.integers import ValueDifference, compare_class_names, compare_integers
 from delaytool.verification.verdict import (
     Figures,
     Verdict,
@@ -237,10 +237,10 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
         comparison = compare_integers(network, compiled)
     except (ExportError, NetworkError) as error:
         failure = str(error)
-    trained = class_names_of(run, saved)
-    names = compare_class_names(network.class_names, trained) if trained else None
-    if not network.class_names:  # a file of schema version 1, or one that leaves classes to their numbers
-        names = ()
+    names: tuple[ValueDifference, ...] | None = ()
+    if network.class_names:  # not of a file of schema version 1, or of one that leaves classes to their numbers
+        trained = class_names_of(run, saved)
+        names = compare_class_names(network.class_names, trained) if trained else None
     return Binding(str(source), comparison, failure, sha256_of(source), recorded, names), saved
 
 

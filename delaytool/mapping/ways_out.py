@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from delaytool.hw_configs import Target
 from delaytool.mapping.design import Design
 from delaytool.mapping.fit import Fit, fit
 from delaytool.mapping.shape import shape_of_design
+
+# (low, high, whether a value holds) to the largest that does.
+Search: TypeAlias = Callable[[int, int, Callable[[int], bool]], int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ def ways_out(design: Design, target: Target, cores: int | None = None) -> list[W
     if base != design and (made := check(base)).fits:
         return [WayOut(needed, made)]
     found: dict[tuple[str, ...], WayOut] = {}
-    for candidate, setting in _single_changes(base, lambda one: check(one).fits, target):
+    for candidate, setting in _single_changes(base, lambda one: check(one).fits, _search_for(target)):
         made = check(candidate)
         if made.fits:
             kept = tuple(each for each in needed if each.partition("=")[0] != setting.partition("=")[0])
@@ -78,21 +82,21 @@ def _sparser(design: Design, share: float) -> Design:
     return replace(design, sparsities=tuple(max(own, share) for own in design.sparsities))
 
 
-def _single_changes(design: Design, fits: Callable[[Design], bool], target: Target) -> Iterator[tuple[Design, str]]:
+def _single_changes(design: Design, fits: Callable[[Design], bool], nearest: Search) -> Iterator[tuple[Design, str]]:
     """The nearest value of each key at which the design fits, if there is one; none is offered unchecked."""
     if design.delays != "none" and design.max_delay > 0:
-        longest = nearest(0, design.max_delay - 1, lambda value: fits(replace(design, max_delay=value)), target)
+        longest = nearest(0, design.max_delay - 1, lambda value: fits(replace(design, max_delay=value)))
         if longest is not None:
             yield replace(design, max_delay=longest), f"model.max_delay={longest}"
     if design.hidden:
         widest = max(design.hidden)
-        width = nearest(1, widest - 1, lambda value: fits(with_width(design, value)), target)
+        width = nearest(1, widest - 1, lambda value: fits(with_width(design, value)))
         if width is not None:
             made = with_width(design, width)
             yield made, f"model.hidden=[{','.join(map(str, made.hidden))}]"
     first = round(min(design.sparsities) * 100) + 1
     # Monotone from the other end: the sparser, the smaller.
-    dense = nearest(1, 100 - first, lambda value: fits(_sparser(design, (100 - value) / 100)), target)
+    dense = nearest(1, 100 - first, lambda value: fits(_sparser(design, (100 - value) / 100)))
     if dense is not None:
         made = _sparser(design, (100 - dense) / 100)
         shares = [f"{share:g}" for share in made.sparsities]
@@ -100,26 +104,29 @@ def _single_changes(design: Design, fits: Callable[[Design], bool], target: Targ
     if design.delays == "dense":
         yield replace(design, delays="learned"), "model.delays=learned"
     elif design.delays != "none" and design.kernel_count > 1:
-        taps = nearest(1, design.kernel_count - 1, lambda value: fits(replace(design, kernel_count=value)), target)
+        taps = nearest(1, design.kernel_count - 1, lambda value: fits(replace(design, kernel_count=value)))
         if taps is not None:
             yield replace(design, kernel_count=taps), f"model.kernel_count={taps}"
 
 
-def nearest(low: int, high: int, holds: Callable[[int], bool], target: Target) -> int | None:
-    """The largest value in low..high for which `holds`; None where nowhere.
+def _search_for(target: Target) -> Search:
+    """How the largest value that fits is found.
 
     Neurons are spread evenly over cores, so that with limits on a core's axons a wider layer may fit where a narrower
     one does not: then each value is tried.
     """
-    if target.axons is None or not target.axons.is_own:
-        return largest(low, high, holds)
-    return next((value for value in range(high, low - 1, -1) if holds(value)), None)
+    return largest_of_all if target.axons is not None and target.axons.is_own else largest
 
 
 def with_width(design: Design, widest: int) -> Design:
     """Every hidden layer scaled so that the widest has so many neurons; none has less than one."""
     most = max(design.hidden)
     return replace(design, hidden=tuple(max(1, neurons * widest // most) for neurons in design.hidden))
+
+
+def largest_of_all(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
+    """The largest value in low..high for which `holds`; None where nowhere."""
+    return next((value for value in range(high, low - 1, -1) if holds(value)), None)
 
 
 def largest(low: int, high: int, holds: Callable[[int], bool]) -> int | None:

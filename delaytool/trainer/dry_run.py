@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from delaytool.models.delay_network import DelayNetwork
-from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.impossible_settings import refuse_impossible_settings
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
 from delaytool.trainer.loop import refuse_early_end, training_device
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
@@ -83,8 +82,7 @@ def dry_run(
     refuse_early_end(recipe)
     device = training_device(recipe.trainer.device)
     data = load_data(recipe, progress=progress)
-    refuse_what_the_chip_lacks(recipe, data.encoding)
-    refuse_impossible_shifts(recipe.trainer, data.encoding)
+    refuse_impossible_settings(recipe, data.encoding)
     if check is not None:
         check(recipe, data)
     config = recipe.trainer

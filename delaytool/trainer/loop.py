@@ -27,15 +27,15 @@ from delaytool.quantization.integer_training import (
     quantized_for,
 )
 from delaytool.quantization.scales import IntegerScales
-from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.batch_norm_statistics import refresh_statistics
 from delaytool.trainer.board import Board
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import Part, TrainingData, digests_of, load_data
 from delaytool.trainer.divergence import refuse_nan_loss, refuse_nonfinite_state
 from delaytool.trainer.evaluation import Evaluation, evaluate, evaluate_both
+from delaytool.trainer.impossible_settings import refuse_impossible_settings
 from delaytool.trainer.initial_network import initial_network
-from delaytool.trainer.integer_training import refuse_what_the_chip_lacks, scales_to_train_through
+from delaytool.trainer.integer_training import scales_to_train_through
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
 from delaytool.trainer.processor import processor_state
@@ -104,8 +104,7 @@ def train(
         progress = reporter.reading if reporter is not None and is_first_process() else None
         place = recipe if moved_to is None else with_moved_data(recipe, moved_to, run, saved)
         loaded = load_data(place, saved.encoding if saved else None, progress, data)
-        refuse_what_the_chip_lacks(recipe, loaded.encoding)
-        refuse_impossible_shifts(recipe.trainer, loaded.encoding)
+        refuse_impossible_settings(recipe, loaded.encoding)
         if check is not None:
             check(recipe, loaded)
         digests = digests_of(loaded)

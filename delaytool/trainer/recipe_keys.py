@@ -42,10 +42,10 @@ def recipe_keys(recipe: Recipe) -> list[RecipeKey]:
     return list(_keys(recipe, ""))
 
 
-def format_value(value: Any) -> str:
+def format_setting(value: Any) -> str:
     """A value as it is written with --set, and in a TOML file where it is no word.
 
-    >>> format_value((256, 256)), format_value(None), format_value(False)
+    >>> format_setting((256, 256)), format_setting(None), format_setting(False)
     ('[256,256]', 'none', 'false')
     """
     if value is None:
@@ -53,7 +53,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(format_value, value))}]"
+        return f"[{','.join(map(format_setting, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from delaytool.trainer.recipe import Recipe, all_keys, load_recipe
-from delaytool.trainer.recipe_keys import format_value, recipe_keys
+from delaytool.trainer.recipe_keys import format_setting, recipe_keys
 
 
 def test_every_key_is_described_with_its_default() -> None:
@@ -26,5 +26,5 @@ def test_what_a_recipe_changes_is_marked() -> None:
 
 
 def test_every_default_is_written_as_a_setting_that_is_read_again() -> None:
-    settings = [f"{row.key}={format_value(row.default)}" for row in recipe_keys(Recipe()) if row.key != "data.source"]
+    settings = [f"{row.key}={format_setting(row.default)}" for row in recipe_keys(Recipe()) if row.key != "data.source"]
     assert load_recipe("digits", settings).model == Recipe().model

@@ -11,9 +11,8 @@ from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.processes import work_in_processes
 from delaytool.experiments.sweep.worker import RunUpdate
-from delaytool.trainer.augmentation import refuse_impossible_shifts
 from delaytool.trainer.data import load_data
-from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
+from delaytool.trainer.impossible_settings import refuse_impossible_settings
 from delaytool.trainer.loop import train, training_device
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
@@ -57,8 +56,7 @@ def _class_names_of_checked_data(recipe: Recipe, splits: Splits | None) -> tuple
     """Raises DelaytoolError for what every fold would be refused for."""
     training_device(recipe.trainer.device)
     data = load_data(recipe, data=splits)
-    refuse_what_the_chip_lacks(recipe, data.encoding)
-    refuse_impossible_shifts(recipe.trainer, data.encoding)
+    refuse_impossible_settings(recipe, data.encoding)
     return data.class_names
 
 
