@@ -9,11 +9,10 @@ from delaytool.commands.chip_check import ChipCheck
 from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.plain_table import plain_table
 from delaytool.commands.sweep_progress import run_sweep
-from delaytool.experiments.cross_validation.begin import begin_folds, refuse_several_processes
+from delaytool.experiments.cross_validation.begin import begin_folds, load_checked_data, refuse_several_processes
 from delaytool.experiments.cross_validation.choice import EpochChoice
 from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_folds, chosen_recipe, fold_settings
 from delaytool.report.cross_validation import FOLD_HEADINGS, describe_choice, fold_rows
-from delaytool.trainer.data import load_data
 from delaytool.trainer.parallel import process_count
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.run_folder import RunFolder
@@ -29,7 +28,7 @@ def train_folds(recipe: Recipe, folder: Path, chip: ChipCheck, *, resume: bool, 
     job, run = TrainFold(), RunFolder(folder)
     if not resume:
         run.refuse_existing()
-        chip.before_training(recipe, load_data(recipe))
+        chip.before_training(recipe, load_checked_data(recipe))
         begin_folds(folder, recipe)
     if not quiet:
         echo(f"protocol cross-validated: {recipe.data.folds} folds, then one training on all samples")

@@ -69,9 +69,9 @@ class Binding:
 
     def named_differences(self) -> list[str]:
         """The first few, class names before integers, each with both values."""
-        differences = () if self.comparison is None else self.comparison.differences
-        named = (*(self.names or ()), *differences)[:MOST_NAMED]
-        return [one.describe("the file", self.checkpoint) for one in named]
+        integers = () if self.comparison is None else self.comparison.differences
+        names = [one.describe("the file", "the run") for one in self.names or ()]
+        return [*names, *(one.describe("the file", self.checkpoint) for one in integers[:MOST_NAMED])][:MOST_NAMED]
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: JSON values only."""

@@ -181,6 +181,12 @@ def test_floats_in_place_of_integers(saved):
     assert "weight: values are float64, not integers" in refused(saved)
 
 
+def test_spans_of_time_in_place_of_integers():
+    """To numpy they are a kind of integer."""
+    with pytest.raises(NetworkError, match=r"weight: values are timedelta64\[s\], not integers"):
+        DenseSynapses(0, np.ones((2, 2), "timedelta64[s]"), np.zeros((2, 2), int))
+
+
 def test_saving_leaves_the_old_file_where_it_fails(saved, monkeypatch):
     before = saved.read_bytes()
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from delaytool.datasets import Splits
 from delaytool.digests import read_signed_toml, write_signed_toml
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder
+from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.impossible_settings import refuse_impossible_settings
+from delaytool.trainer.loop import training_device
 from delaytool.trainer.recipe import Recipe, recipe_of_run
 from delaytool.trainer.run_folder import RunFolder
 
@@ -24,6 +28,14 @@ def begin_folds(folder: Path, recipe: Recipe, class_names: Sequence[str] = ()) -
     run.class_names.unlink(missing_ok=True)
     run.keep_class_names(class_names)
     write_signed_toml(run.folds_recipe, recipe.to_toml())
+
+
+def load_checked_data(recipe: Recipe, splits: Splits | None = None) -> TrainingData:
+    """The data that folds are cut from. Raises DelaytoolError for what every fold would be refused for."""
+    training_device(recipe.trainer.device)
+    data = load_data(recipe, data=splits)
+    refuse_impossible_settings(recipe, data.encoding)
+    return data
 
 
 def begun_folds(folder: Path) -> Recipe | None:

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from delaytool.datasets import Splits
-from delaytool.experiments.cross_validation.begin import begin_folds, begun_folds
+from delaytool.experiments.cross_validation.begin import begin_folds, begun_folds, load_checked_data
 from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_folds, chosen_recipe, fold_settings
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.processes import work_in_processes
 from delaytool.experiments.sweep.worker import RunUpdate
-from delaytool.trainer.data import load_data
-from delaytool.trainer.impossible_settings import refuse_impossible_settings
-from delaytool.trainer.loop import train, training_device
+from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
@@ -41,7 +39,7 @@ def cross_validate(
     else:
         assert recipe is not None
         run.refuse_existing()
-        begin_folds(folder, recipe, _class_names_of_checked_data(recipe, splits))
+        begin_folds(folder, recipe, load_checked_data(recipe, splits).class_names)
     assert recipe is not None
     job = TrainFold(splits)
     sweep = SweepFolder(run.folds_folder, job)
@@ -50,14 +48,6 @@ def cross_validate(
     work_in_processes(run.folds_folder, job, _ignore, jobs)
     choice = choose_from_folds(folder, recipe, job)
     return train(chosen_recipe(recipe, choice), folder, reporter=reporter, data=splits)
-
-
-def _class_names_of_checked_data(recipe: Recipe, splits: Splits | None) -> tuple[str, ...]:
-    """Raises DelaytoolError for what every fold would be refused for."""
-    training_device(recipe.trainer.device)
-    data = load_data(recipe, data=splits)
-    refuse_impossible_settings(recipe, data.encoding)
-    return data.class_names
 
 
 def _ignore(update: RunUpdate) -> None:

@@ -258,6 +258,14 @@ def test_data_that_cannot_be_folded_are_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["trainer.channel_shift=64", "trainer.device=cuda:99"])
+def test_what_every_fold_would_be_refused_for_is_refused_before_them(key: str, tmp_path: Path) -> None:
+    result = call("train", "digits", "--protocol", "cross-validated", "-o", tmp_path / "run", *options(*TINY, key))
+    assert result.exit_code == 2
+    assert result.output.count(f"error: {key.partition('=')[0]}: ") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folds_that_cannot_begin_are_gone_on_with_by_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **more: Any) -> Any:
         raise RecipeError("it does not work today")
