@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -39,9 +40,9 @@ def torchrun(*arguments):
     return launched("-m", "delaytool", *arguments)
 
 
-def launched(*arguments, processes=2):
+def launched(*arguments):
     """torchrun, by the interpreter that runs the tests."""
-    command = [*TORCHRUN, f"--nproc-per-node={processes}", *arguments]
+    command = [*TORCHRUN, "--nproc-per-node=2", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
@@ -68,8 +69,8 @@ def test_two_processes_have_the_loss_curve_of_one(runs):
     )
 
 
-def runs_in_float64(folder, settings, counts):
-    """The run of each count of processes; the script is what torchrun starts."""
+def runs_in_float64(folder, settings, processes):
+    """The run of this process, and that of several, which are started as torchrun starts them, without its launcher."""
     script = folder / "train.py"
     script.write_text(
         "import sys, torch\n"
@@ -78,10 +79,23 @@ def runs_in_float64(folder, settings, counts):
         "torch.set_default_dtype(torch.float64)\n"
         f"train(load_recipe('digits', {settings!r}), sys.argv[1])\n"
     )
-    for processes in counts:
-        done = launched(str(script), str(folder / str(processes)), processes=processes)
-        assert done.returncode == 0, done.stderr
-    return [RunFolder(folder / str(processes)) for processes in counts]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    started = []
+    for rank in range(processes):
+        team = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes}
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = {**ENVIRONMENT, **{name: str(value) for name, value in (team | meeting).items()}}
+        command = [sys.executable, str(script), str(folder / "several")]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment))
+    torch.set_default_dtype(torch.float64)
+    try:
+        train(load_recipe("digits", settings), folder / "one")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        errors = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * processes, errors
+    return RunFolder(folder / "one"), RunFolder(folder / "several")
 
 
 def assert_the_same_run(one, other):
@@ -95,13 +109,13 @@ def assert_the_same_run(one, other):
 
 def test_two_processes_have_the_numbers_of_one_in_float64(tmp_path):
     more = ["trainer.blend=0.5", "trainer.time_shift=1", "trainer.channel_shift=4", "trainer.rate_target=[1, 2]"]
-    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, *more, "trainer.epochs=2"], (1, 2)))
+    assert_the_same_run(*runs_in_float64(tmp_path, [*SETTINGS, *more, "trainer.epochs=2"], 2))
 
 
 def test_two_processes_have_the_mean_of_one(tmp_path):
     settings = [*SETTINGS, "trainer.epochs=2", "trainer.average_epochs=2", "trainer.sigma_schedule=constant"]
     settings += ["trainer.single_tap_epochs=0", "protocol=fixed"]
-    one, other = runs_in_float64(tmp_path, settings, (1, 2))
+    one, other = runs_in_float64(tmp_path, settings, 2)
     alone, together = (Checkpoint.load(run.best) for run in (one, other))
     assert alone.progress["averaged"] == together.progress["averaged"] == 2
     torch.testing.assert_close(together.model, alone.model, rtol=1e-5, atol=1e-7)
@@ -111,7 +125,7 @@ def test_a_last_batch_smaller_than_the_number_of_processes(tmp_path):
     samples = len(load_data(load_recipe("digits")).train)
     settings = [*SETTINGS, "trainer.epochs=2", f"trainer.batch_size={samples - 1}"]
     settings.append("model.convolution=fft")  # what every run on a GPU takes
-    assert_the_same_run(*runs_in_float64(tmp_path, settings, (1, 3)))
+    assert_the_same_run(*runs_in_float64(tmp_path, settings, 3))
 
 
 def test_an_evaluation_without_samples_leaves_the_others_as_they_are():
