@@ -281,31 +281,33 @@ def test_delays_and_weights_are_all_that_is_learned_each_once():
     assert sorted(both) == sorted(id(each) for each in model.parameters() if each.requires_grad)
 
 
+def train_as_a_user_does(joined, rank=0, size=1):
+    """One of `size` processes, each with its share of the batch; joined: its network, or that joined to the others'."""
+    torch.manual_seed(4)
+    x, wanted = (torch.rand(12, 4, 6) < 0.4).double(), torch.randn(12, 4, 3).double()
+    share = slice(rank * 4 // size, (rank + 1) * 4 // size)
+    groups = [{"params": weight_parameters(joined)}, {"params": delay_parameters(joined), "lr": 0.5}]
+    optimizer = torch.optim.Adam(groups, lr=0.02)
+    schedule = SigmaSchedule(joined, epochs=10, single_taps_from=7)
+    for _ in range(10):
+        optimizer.zero_grad()
+        (joined(x[:, share]) - wanted[:, share]).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+    joined.eval()(x[:, share])
+
+
 SCRIPT = """
 import sys
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from delaytool.models.delayed_linear import delay_parameters, weight_parameters
-from delaytool.trainer.sigma_schedules import SigmaSchedule
-from test_delayed_linear import model_of_ones_own
+from test_delayed_linear import model_of_ones_own, train_as_a_user_does
 
 dist.init_process_group("gloo")
-torch.manual_seed(4)
-x, wanted = (torch.rand(12, 4, 6) < 0.4).double(), torch.randn(12, 4, 3).double()
-share = slice(dist.get_rank() * 4 // dist.get_world_size(), (dist.get_rank() + 1) * 4 // dist.get_world_size())
-model = model_of_ones_own().double()
-joined = DistributedDataParallel(model, find_unused_parameters=True)
-groups = [{"params": weight_parameters(joined)}, {"params": delay_parameters(joined), "lr": 0.5}]
-optimizer = torch.optim.Adam(groups, lr=0.02)
-schedule = SigmaSchedule(joined, epochs=10, single_taps_from=7)
-for _ in range(10):
-    optimizer.zero_grad()
-    (joined(x[:, share]) - wanted[:, share]).square().mean().backward()
-    optimizer.step()
-    schedule.step()
-joined.eval()(x[:, share])
-if dist.get_rank() == 0:
+model, rank = model_of_ones_own().double(), dist.get_rank()
+train_as_a_user_does(DistributedDataParallel(model, find_unused_parameters=True), rank, dist.get_world_size())
+if rank == 0:
     torch.save(model.state_dict(), sys.argv[1])
 dist.destroy_process_group()
 """
@@ -313,23 +315,16 @@ dist.destroy_process_group()
 
 def test_distributed_data_parallel_trains_it_as_one_process_does(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    states = []
-    for processes in (1, 2):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]),
-        }
-        path = tmp_path / f"{processes}.pt"
-        done = subprocess.run(
-            [*command, str(tmp_path / "script.py"), str(path)],
-            capture_output=True, text=True, env=environment, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        states.append(torch.load(path))
-    torch.testing.assert_close(states[1], states[0], rtol=1e-7, atol=1e-9)
-    assert not torch.equal(states[0]["first.delay"], model_of_ones_own().double().first.delay)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(tmp_path / "script.py"), str(tmp_path / "two.pt")]
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    alone = model_of_ones_own().double()
+    train_as_a_user_does(alone)
+    torch.testing.assert_close(torch.load(tmp_path / "two.pt"), alone.state_dict(), rtol=1e-7, atol=1e-9)
+    assert not torch.equal(alone.first.delay, model_of_ones_own().double().first.delay)
 
 
 def test_the_examples_of_its_docstrings_are_what_happens():
