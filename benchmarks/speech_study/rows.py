@@ -1,9 +1,9 @@
 """The runs behind the tables, in the order in which they are worth their time.
 
-compare the paper's recipe, ours, and the reference formulation with and without the augmentations, on all data
-ablation our recipe without each of its ingredients delays our recipe with other kinds of delays, and with other
-longest ones structure our recipe with few synapses: DEEP R, RigL's two rules, a mask drawn once; learned, fixed or
-chosen delays
+compare     the paper's recipe, ours, and the reference formulation with and without the augmentations, on all data
+ablation    our recipe without each of its ingredients
+delays      our recipe with other kinds of delays, and with other longest ones
+structure   our recipe with few synapses: DEEP R, RigL's two rules, a mask drawn once; learned, fixed or chosen delays
 """
 
 from __future__ import annotations
