@@ -13,8 +13,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from inference_networks import NAMES, network_of, sound_encoding
 
+from delaytool.cli import main
 from delaytool.contract.ear import Ear, EarModel
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import DataError
@@ -22,13 +24,23 @@ from delaytool.inference.byte_streams import Pcm, event_decisions, event_portion
 from delaytool.inference.encoders import EventEncoder
 from delaytool.inference.listen import Listener
 
+Done = subprocess.CompletedProcess[bytes]
 
-def predict(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+
+def predict(*arguments: object, given: bytes = b"") -> Done:
+    command = ["predict", *map(str, arguments)]
+    stream = io.BufferedReader(io.BytesIO(given))
+    result = CliRunner().invoke(main, command, input=stream, prog_name="delaytool")
+    return Done(command, result.exit_code, result.stdout_bytes, result.stderr_bytes)
+
+
+def predict_in_a_pipe(*arguments: object, given: bytes) -> Done:
+    """By a process of its own, as a user starts it."""
     command = [sys.executable, "-m", "delaytool", "predict", *map(str, arguments)]
     return subprocess.run(command, input=given, capture_output=True, timeout=300, check=False)
 
 
-def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
+def lines(done: Done) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.decode().splitlines()]
 
@@ -62,7 +74,7 @@ def raw(path: Path) -> bytes:
 def test_a_piped_recording_gets_the_decision_of_the_file(sound_file: Path, recording: Path) -> None:
     (whole,) = json.loads(predict(sound_file, recording, "--json").stdout)["predictions"]
     for arguments, given in ((["--rate", 16000], raw(recording)), ([], recording.read_bytes())):
-        decisions = lines(predict(sound_file, "--stream", "--json", *arguments, given=given))
+        decisions = lines(predict_in_a_pipe(sound_file, "--stream", "--json", *arguments, given=given))
         assert [one["final"] for one in decisions] == [False] * 5 + [True]
         final = decisions[-1]
         assert final["class"] == whole["class"]
@@ -149,7 +161,7 @@ def test_piped_events_get_the_decision_of_the_file(tmp_path: Path) -> None:
     (whole,) = json.loads(predict(tmp_path / "network.h5", tmp_path / "events.h5", "--json").stdout)["predictions"]
     assert whole["true_class"] == NAMES[2]
     text = "# time unit\n" + "".join(f"{time} {unit}\n" for time, unit in zip(times, units, strict=True))
-    decisions = lines(predict(tmp_path / "network.h5", "--stream", "--json", given=text.encode()))
+    decisions = lines(predict_in_a_pipe(tmp_path / "network.h5", "--stream", "--json", given=text.encode()))
     assert decisions[-1]["scores"] == whole["scores"]
     assert len(decisions) >= 3
     later = lines(predict(tmp_path / "network.h5", "--stream", "--json", given=f"{text}{times[-1] + 2}\n".encode()))
