@@ -1,6 +1,7 @@
 """Checkpoints that cannot be used are named in one line."""
 
 import hashlib
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -15,11 +16,17 @@ from delaytool.trainer.loop import train
 OLD = Path(__file__).parents[1] / "fixtures" / "run-without-digests" / "last.pt"
 
 
+@pytest.fixture(scope="module")
+def trained(tiny_recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"epochs": 1})}), folder)
+    return folder
+
+
 @pytest.fixture
-def saved(tiny_recipe, tmp_path):
-    recipe = tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"epochs": 1})})
-    train(recipe, tmp_path / "run")
-    return tmp_path / "run" / "best.pt"
+def saved(trained, tmp_path):
+    """A checkpoint that a test may spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "run")) / "best.pt"
 
 
 def test_it_is_read_without_running_code(saved):

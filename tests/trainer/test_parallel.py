@@ -137,26 +137,6 @@ def test_an_evaluation_without_samples_leaves_the_others_as_they_are():
     assert (joined.loss, joined.accuracy, joined.spikes) == (whole.loss, whole.accuracy, whole.spikes)
 
 
-def test_a_run_of_two_processes_resumes_to_the_same_bits(runs, tmp_path):
-    folder, _ = runs
-    # What an interruption after the first epoch leaves: its checkpoint, in a folder with the whole run's recipe.
-    script = (
-        "import sys; from delaytool.trainer import loop; from delaytool.trainer.recipe import load_recipe\n"
-        "class Stop(loop.Reporter):\n"
-        "    def epoch(self, metrics, is_best): raise KeyboardInterrupt\n"
-        f"loop.train(load_recipe('digits', {SETTINGS!r}), sys.argv[1], reporter=Stop())\n"
-    )
-    (tmp_path / "stop.py").write_text(script)
-    stopped = launched(str(tmp_path / "stop.py"), str(tmp_path / "cut"))
-    assert stopped.returncode != 0
-    assert len(RunFolder(tmp_path / "cut").read_metrics()) == 1
-    resumed = torchrun("train", "--resume", str(tmp_path / "cut"))
-    assert resumed.returncode == 0, resumed.stderr
-    whole, cut = (Checkpoint.load(RunFolder(path).last).model for path in (folder / "two", tmp_path / "cut"))
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, cut[name]), name
-
-
 # Runs delaytool, and stops the first process for good right before a write: the nth of those that name a file.
 STOPS = """
     import os, sys, time
