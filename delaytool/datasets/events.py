@@ -26,7 +26,7 @@ class EventData:
     labels       (n_samples,) int64, 0..n_classes - 1
     speakers     (n_samples,) int64, or None where the data name none
     name         where the data came from, for messages
-    class_names  one name per class; fewer where a file names fewer than it is read with, or none
+    class_names  one name per class; fewer or more where a file names fewer or more than it is read with, or none
     warnings     sentences about the data that a user should read
     ear          how the spikes were made of recordings, where an ear made them, else None; a missing test part of such
                  data is made of whole speakers
@@ -171,14 +171,18 @@ def check_times(name: str, times: np.ndarray, offsets: np.ndarray, first_sample:
         )
 
 
-def check_units(name: str, units: np.ndarray, offsets: np.ndarray, n_units: int, first_sample: int = 0) -> None:
+def check_units(
+    name: str,
+    units: np.ndarray,
+    offsets: np.ndarray,
+    n_units: int,
+    first_sample: int = 0,
+    way_out: str = "set data.n_units to the data's number of units",
+) -> None:
     """Raise DataError for a unit outside 0..n_units - 1."""
     if units.size and (units.min() < 0 or units.max() >= n_units):
         sample, value = _first((units < 0) | (units >= n_units), units, offsets)
-        raise DataError(
-            f"{name}: sample {first_sample + sample}: unit {value} is outside 0..{n_units - 1}; "
-            "set data.n_units to the data's number of units"
-        )
+        raise DataError(f"{name}: sample {first_sample + sample}: unit {value} is outside 0..{n_units - 1}; {way_out}")
 
 
 def check_labels(name: str, labels: np.ndarray, n_classes: int) -> None:

@@ -43,16 +43,20 @@ def read_file(
     *,
     time_unit: str | None = None,
     network_units: int | None = None,
+    network_classes: int | None = None,
 ) -> EventData:
     """Read one HDF5 file of SHD's layout.
 
-    n_units        units of the recording; None: as the file states (an attribute or dataset `n_units`), else 700
-    n_classes      classes; None: as many as `extra/keys` names, else the largest label + 1
-    name           what messages call the data; None: the path
-    time_unit      of the file's times: 's', 'ms' or 'us', as floats or integers. None: seconds, as floats, of which a
-                   sample spans at most LONGEST_SAMPLE
-    network_units  units that a network reads: a file that states another number is refused, and so is one without
-                   any that uses at most half of them
+    n_units          units of the recording; a file that states another number (an attribute or dataset `n_units`) is
+                     refused. None: as the file states, else 700
+    n_classes        classes; None: as many as `extra/keys` names, else the largest label + 1
+    name             what messages call the data; None: the path
+    time_unit        of the file's times: 's', 'ms' or 'us', as floats or integers. None: seconds, as floats, of which
+                     a sample spans at most LONGEST_SAMPLE
+    network_units    units that a network reads: a file that states another number is refused, and so is one without
+                     any that uses at most half of them
+    network_classes  classes of a network that names them: a file that names more is read with all that it names, for
+                     `numbered_as` to find those that the network has
 
     Raises DataError for a path that is missing, a folder, not HDF5 or truncated, for missing or ill-shaped
     datasets, for times that are not in the unit, and for values that `EventData.check` refuses.
@@ -68,7 +72,7 @@ def read_file(
     try:
         check_heaps_of(path)
         with h5py.File(path, "r") as file:
-            return _read(file, where, n_units, n_classes, time_unit, network_units)
+            return _read(file, where, n_units, n_classes, time_unit, network_units, network_classes)
     except PermissionError:
         raise DataError(f"{where}: no permission to read it; change the file's rights") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
@@ -144,6 +148,7 @@ def _read(
     n_classes: int | None,
     time_unit: str | None,
     network_units: int | None,
+    network_classes: int | None,
 ) -> EventData:
     _refuse_what_lies_elsewhere(file, name)
     times, units = _dataset(file, "spikes/times", name), _dataset(file, "spikes/units", name)
@@ -177,18 +182,23 @@ def _read(
         speakers = stated_speakers[()].astype(np.int64)
     class_names = _class_names(file)
     if n_classes is None:
-        n_classes = len(class_names) or int(labels.max(initial=-1)) + 1
+        n_classes = max(len(class_names), network_classes or 0) or int(labels.max(initial=-1)) + 1
     if n_classes > MAX_CLASSES:
         raise DataError(f"{name}: labels up to {n_classes - 1:,} are over the limit of {MAX_CLASSES:,} classes")
-    stated = _stated_units(file, name) if n_units is None else None
+    stated = _stated_units(file, name)
     if network_units is not None and stated not in (None, network_units):
         raise DataError(
             f"{name}: it states {stated} units, the network reads {network_units}; give data of the kind "
             "that the network was trained on"
         )
+    if n_units is not None and stated not in (None, n_units):
+        raise DataError(
+            f"{name}: it states {stated} units, and {n_units} are to be read; leave out data.n_units, give files that "
+            "state the same number, or correct the file's n_units"
+        )
     guessed = n_units is None and stated is None
     n_units = n_units or stated or network_units or DEFAULT_UNITS
-    all_times, all_units, offsets = _events(times, units, name, n_units, TIME_UNITS[time_unit or "s"])
+    all_times, all_units, offsets = _events(times, units, name, n_units, TIME_UNITS[time_unit or "s"], stated)
     refuse_other_units(name, all_times, offsets, time_unit)
     highest = int(all_units.max(initial=0))
     warnings: tuple[str, ...] = ()
@@ -211,7 +221,7 @@ def _read(
         n_classes=n_classes,
         speakers=speakers,
         name=name,
-        class_names=class_names if len(class_names) <= n_classes else (),
+        class_names=class_names,
         warnings=warnings,
         ear=stated_ear(file.attrs.get("ear"), name, n_units),
     ).check()
@@ -281,10 +291,11 @@ def refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_u
 
 
 def _events(
-    times: h5py.Dataset, units: h5py.Dataset, name: str, n_units: int, seconds: float
+    times: h5py.Dataset, units: h5py.Dataset, name: str, n_units: int, seconds: float, stated_units: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the events chunk by chunk: h5py reads a slice of variable-length data much quicker than its rows."""
     n_samples = times.shape[0]
+    way_out = () if stated_units is None else ("correct the n_units that the file states",)
     offsets = np.zeros(n_samples + 1, np.int64)
     all_times, all_units = np.empty(0, np.float32), np.empty(0, np.int32)
     for low in range(0, n_samples, SAMPLES_AT_ONCE):
@@ -302,7 +313,7 @@ def _events(
             new_times = (np.concatenate(some_times).astype(np.float64) * seconds).astype(np.float32)
         new_units = np.concatenate(some_units)
         check_times(name, new_times, span, low)
-        check_units(name, new_units, span, n_units, low)
+        check_units(name, new_units, span, n_units, low, *way_out)
         start, stop = int(span[0]), int(span[-1])
         if stop > all_times.size:
             # Growing in place spares the second copy that joining a list of chunks would need.
@@ -362,9 +373,7 @@ def _stated_units(file: h5py.File, name: str) -> int | None:
         return None
     value = np.asarray(stated)
     if value.size != 1 or value.dtype.kind not in "iu" or not 1 <= value.item() <= MAX_UNITS:
-        raise DataError(
-            f"{name}: its n_units {stated!r} is not an integer in 1..{MAX_UNITS:,}; correct it, or set data.n_units"
-        )
+        raise DataError(f"{name}: its n_units {stated!r} is not an integer in 1..{MAX_UNITS:,}; correct or remove it")
     return int(value.item())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from delaytool.contract.encoding import MelSpectrogram
-from delaytool.datasets.class_names import refuse_other_names
+from delaytool.datasets.class_names import numbered_as, refuse_other_names
 from delaytool.datasets.digits import N_UNITS as DIGITS_UNITS
 from delaytool.datasets.digits import digits_events
 from delaytool.datasets.download import default_root, fetch
@@ -56,12 +56,14 @@ class Splits:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A spec, and further settings for reading."""
+    """A spec, and further settings for reading: of a network, its units, its number of classes and their names."""
 
     spec: DataSpec
     root: Path | None
     progress: Progress | None
     network_units: int | None = None
+    network_classes: int | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def load(
@@ -102,6 +104,8 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
     """The parts 'train', 'validation' and 'test' that there are, or 'all', to the three parts that `load` gives."""
     refuse_other_names(parts)
     train = parts["all"] if "all" in parts else parts["train"]
+    if isinstance(train, EventData):  # a file may name more classes than data.classes takes of it
+        train = replace(train, class_names=train.class_names[: train.n_classes])
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
     warnings += _refuse_poor_classes(train, spec.classes, in_memory=spec.source == MEMORY)
     origin = _short(train)
@@ -176,6 +180,7 @@ def load_for_evaluation(
     *,
     n_units: int | None = None,
     n_classes: int | None = None,
+    class_names: tuple[str, ...] = (),
     whole_file: bool = True,
     progress: Progress | None = None,
 ) -> EventData | FrameData:
@@ -186,11 +191,13 @@ def load_for_evaluation(
     whole_file  take a source that is one HDF5 file whole; False: the part that `load` cuts off it
     n_units     the network's number of units: data of another number raise a DataError
     n_classes   the network's number of classes: labels beyond it raise a DataError
+    class_names the network's names: labels of data that name their classes become the numbers that it has for them
+                (`class_names.numbered_as`)
     Raises as `load` does.
     """
     spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
-    reader = _Reader(spec, None, progress, n_units)
-    return _checked(_evaluated(reader, split, n_classes, whole_file), n_units, n_classes)
+    reader = _Reader(spec, None, progress, n_units, n_classes, class_names)
+    return _checked(_evaluated(reader, split, whole_file), reader)
 
 
 def load_every_part(
@@ -198,27 +205,29 @@ def load_every_part(
     *,
     n_units: int | None = None,
     n_classes: int | None = None,
+    class_names: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> list[EventData | FrameData]:
     """All samples of `spec.source`, whatever the spec would hold out: its parts in the order train, validation, test.
 
-    A source that names no parts is one. n_units, n_classes: as of `load_for_evaluation`, which raises alike.
+    A source that names no parts is one. n_units, n_classes, class_names: as of `load_for_evaluation`, which raises
+    alike.
     """
     spec = spec if isinstance(spec, DataSpec) else DataSpec(str(spec))
-    reader = _Reader(spec, None, progress, n_units)
+    reader = _Reader(spec, None, progress, n_units, n_classes, class_names)
     source = _downloaded(spec.source, reader.root)
     parts: Mapping[str, EventData | FrameData]
     if os.path.isfile(source):
-        parts = {"all": _file(reader, Path(source), n_classes)}
+        parts = {"all": _file(reader, Path(source))}
     elif os.path.isdir(source) and (files := find_files(source, needed=None)):
-        parts = {name: _file(reader, path, n_classes) for name, path in files.items()}
+        parts = {name: _file(reader, path) for name, path in files.items()}
     else:
         parts = _read(reader)
     refuse_other_names(parts)
-    return [_checked(parts[name], n_units, n_classes) for name in ("all", *SPLIT_NAMES) if name in parts]
+    return [_checked(parts[name], reader) for name in ("all", *SPLIT_NAMES) if name in parts]
 
 
-def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: bool) -> EventData | FrameData:
+def _evaluated(reader: _Reader, split: str, whole_file: bool) -> EventData | FrameData:
     spec = reader.spec
     if split not in SPLIT_NAMES:
         raise DataError(f"{spec.source}: split {split!r} is unknown; choose one of {', '.join(SPLIT_NAMES)}")
@@ -226,13 +235,13 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: b
     if whole_file and os.path.isfile(source):
         if split != "test":
             raise DataError(f"{source}: a single file is evaluated whole, it has no split {split!r}; leave it out")
-        return _file(reader, Path(source), n_classes)
+        return _file(reader, Path(source))
     if source != DIGITS and os.path.isdir(source):
         # A file that nothing is cut off can be read alone: the others need not be there.
         files = find_files(source, needed=None)
         replaced = spec.held_out_speaker is not None and split in ("train", spec.held_out_as)
         if split in files and not replaced and (split != "train" or len(files) == len(SPLIT_NAMES)):
-            return _file(reader, files[split], n_classes)
+            return _file(reader, files[split])
         listing = None if files else list_recordings(Path(source), spec.classes)
         if (
             listing is not None
@@ -254,15 +263,27 @@ def _evaluated(reader: _Reader, split: str, n_classes: int | None, whole_file: b
     return replace(chosen, warnings=splits.warnings, name=name)
 
 
-def _file(reader: _Reader, path: Path, n_classes: int | None) -> EventData:
-    spec = reader.spec
-    data = read_file(path, spec.n_units, n_classes, time_unit=spec.time_unit, network_units=reader.network_units)
+def _file(reader: _Reader, path: Path) -> EventData:
+    spec, named = reader.spec, bool(reader.class_names)
+    data = read_file(
+        path,
+        spec.n_units,
+        None if named else reader.network_classes,
+        time_unit=spec.time_unit,
+        network_units=reader.network_units,
+        network_classes=reader.network_classes if named else None,
+    )
     _refuse_other_settings(spec, data)
     return data
 
 
-def _checked(data: EventData | FrameData, n_units: int | None, n_classes: int | None) -> EventData | FrameData:
-    for what, has, reads in (("units", data.n_units, n_units), ("classes", data.n_classes, n_classes)):
+def _checked(data: EventData | FrameData, reader: _Reader) -> EventData | FrameData:
+    """The data, with labels as the network has them."""
+    data = numbered_as(data, reader.class_names)
+    for what, has, reads in (
+        ("units", data.n_units, reader.network_units),
+        ("classes", data.n_classes, reader.network_classes),
+    ):
         if reads is not None and (has != reads if what == "units" else has > reads):
             raise DataError(
                 f"{data.name}: its {has} {what} are {'more than' if has > reads else 'not'} the network's {reads}; "

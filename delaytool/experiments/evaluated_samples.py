@@ -12,7 +12,6 @@ import numpy as np
 
 from delaytool import datasets
 from delaytool.contract.network import IntegerNetwork
-from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import EXTENSIONS
@@ -112,8 +111,8 @@ class _Reader:
     def read(self, split: str, *, whole_file: bool) -> Samples:
         network = self.network
         events = datasets.load_for_evaluation(
-            self.spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes, whole_file=whole_file,
-            progress=self.progress,
+            self.spec, split, n_units=network.encoding.n_units, n_classes=network.n_classes,
+            class_names=network.class_names, whole_file=whole_file, progress=self.progress,
         )  # fmt: skip
         return self._samples([events], events.name)
 
@@ -121,15 +120,15 @@ class _Reader:
         """Every sample that the source has."""
         network = self.network
         parts = datasets.load_every_part(
-            self.spec, n_units=network.encoding.n_units, n_classes=network.n_classes, progress=self.progress
-        )
+            self.spec, n_units=network.encoding.n_units, n_classes=network.n_classes,
+            class_names=network.class_names, progress=self.progress,
+        )  # fmt: skip
         return self._samples(parts, f"all of {self.spec.source}")
 
     def _samples(self, parts: Sequence[EventData | FrameData], name: str) -> Samples:
-        numbered = [numbered_as(part, self.network.class_names) for part in parts]
-        pieces = [datasets.frames_of(part, self.network.encoding) for part in numbered]
+        pieces = [datasets.frames_of(part, self.network.encoding) for part in parts]
         frames = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        labels = np.concatenate([part.labels for part in numbered])
+        labels = np.concatenate([part.labels for part in parts])
         warnings = dict.fromkeys(sentence for part in parts for sentence in part.warnings)
         digest = datasets.digest(frames, labels)
         return Samples(frames, labels, name, digest, np.arange(len(frames)), labels, tuple(warnings))

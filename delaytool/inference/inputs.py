@@ -136,12 +136,12 @@ def _through_ear(network: IntegerNetwork, sound: np.ndarray, rate: int, source: 
 
 def _of_events(network: IntegerNetwork, data: EventData, source: str, labeled: bool = True) -> Frames:
     _require_events(network, source)
+    data = numbered_as(data, network.class_names) if labeled else data
     if labeled and data.n_classes > network.n_classes:
         raise DataError(
             f"{source}: its {data.n_classes} classes are more than the network's {network.n_classes}; give data of "
             "the kind that the network was trained on"
         )
-    data = numbered_as(data, network.class_names) if labeled else data
     frames = frames_of(data, network.encoding)
     return Frames(source, frames, np.arange(len(data)), data.labels if labeled else None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delaytool.datasets import DataSpec, EventData, load, load_for_evaluation
+from delaytool.datasets import DataSpec, EventData, load, load_every_part, load_for_evaluation
 from delaytool.datasets.class_names import numbered_as
 from delaytool.errors import DataError
 
@@ -50,9 +50,33 @@ def test_labels_become_those_of_the_network() -> None:
 
 def test_a_file_of_some_classes_is_numbered_by_their_names(write: Writer) -> None:
     path = write("some.h5", keys=np.array([b"three", b"eins"]), labels=np.arange(40) % 2)
-    read = load_for_evaluation(str(path), n_classes=4)
-    data = numbered_as(read, ("null", "eins", "two", "three"))
+    data = load_for_evaluation(str(path), n_classes=4, class_names=("null", "eins", "two", "three"))
     assert data.labels.tolist() == [3, 1] * 20
+
+
+def test_a_file_that_names_more_classes_than_the_network_is_numbered_too(write: Writer) -> None:
+    path = write("more.h5", keys=np.array([b"three", b"eins", b"null"]), labels=np.arange(40) % 2 * 2)
+    how = {"n_classes": 2, "class_names": ("null", "three")}
+    data = load_for_evaluation(str(path), **how)
+    assert (data.labels.tolist(), data.class_names, data.n_classes) == ([1, 0] * 20, ("null", "three"), 2)
+    (whole,) = load_every_part(str(path), **how)
+    assert whole.labels.tolist() == data.labels.tolist()
+    path = write("other.h5", keys=np.array([b"three", b"eins", b"null"]), labels=np.arange(40) % 2)
+    with pytest.raises(DataError, match="its class 'eins' is none of the network's, null, three"):
+        load_for_evaluation(str(path), **how)
+
+
+def test_a_test_part_that_names_more_classes_in_another_order_is_refused(write: Writer, tmp_path: Path) -> None:
+    write("train.h5", keys=np.array([b"left", b"right"]), labels=np.arange(40) % 2)
+    write("test.h5", keys=np.array([b"right", b"left", b"up"]), labels=np.arange(40) % 2)
+    with pytest.raises(DataError, match=r"test.h5: its classes are named right, left, up"):
+        load(tmp_path)
+
+
+def test_a_network_of_the_first_classes_that_a_file_names_has_their_names(write: Writer) -> None:
+    path = write(labels=np.arange(40) % 2)  # of four names
+    train = load(DataSpec(str(path), classes=2)).train
+    assert (train.n_classes, train.class_names) == (2, ("null", "eins"))
 
 
 @pytest.mark.parametrize("names", [(), NAMES, NAMES[:2]])

@@ -41,7 +41,14 @@ def test_number_of_units(write: Writer) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["n_units"] = 128
     assert read_file(path).n_units == 128
-    assert read_file(path, n_units=20).n_units == 20
+    with pytest.raises(DataError, match=r"it states 128 units, and 20 are to be read; leave out data.n_units"):
+        read_file(path, n_units=20)
+    with pytest.raises(DataError, match=r"it states 128 units, the network reads 20"):
+        read_file(path, n_units=20, network_units=20)
+    with h5py.File(path, "r+") as file:
+        file.attrs["n_units"] = 5
+    with pytest.raises(DataError, match=r"unit \d+ is outside 0..4; correct the n_units that the file states"):
+        read_file(path)
     with h5py.File(path, "a") as file:
         file.attrs["n_units"] = "many"
     with pytest.raises(DataError, match="n_units 'many' is not an integer in 1"):

@@ -60,6 +60,18 @@ def test_events_of_a_file_and_of_arrays(event_network, tmp_path: Path) -> None:
     assert [one.source for one in several] == [str(tmp_path / "frames.npy")] * 5 + [str(tmp_path / "events.h5")] * 5
 
 
+def test_a_file_that_names_more_classes_is_numbered_as_the_network_numbers_them(event_network, tmp_path: Path) -> None:
+    event_file(tmp_path / "events.h5")
+    with h5py.File(tmp_path / "events.h5", "r+") as file:
+        file["extra/keys"] = np.array([name.encode() for name in (*NAMES[::-1], "another")])
+    found = predict(event_network, tmp_path / "events.h5")
+    assert [one.true_label for one in found] == [3, 2, 1, 0, 3]
+    with h5py.File(tmp_path / "events.h5", "r+") as file:
+        file["labels"][...] = 4
+    with pytest.raises(DataError, match="its class 'another' is none of the network's"):
+        predict(event_network, tmp_path / "events.h5")
+
+
 def test_the_margin_is_the_lead_per_step(event_network) -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 4, (1, 30, 20)).astype(np.uint8)

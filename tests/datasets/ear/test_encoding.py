@@ -210,7 +210,7 @@ def test_the_ear_is_for_recordings(tmp_path: Path, folder: Path) -> None:
         frames_of(data, replace(resolved, ear=Ear(EarModel(n_channels=20, causal=True))))
     with pytest.raises(DataError, match=r"an ear with decay 3, the encoding is of one with 2\.5"):
         frames_of(data, replace(resolved, ear=Ear(EarModel(n_channels=20, decay=2.5))))
-    with pytest.raises(DataError, match=r"an ear of 20 channels, and 700 units are to be read; leave out"):
+    with pytest.raises(DataError, match=r"it states 20 units, and 700 are to be read; leave out data.n_units"):
         load_for_evaluation(DataSpec(str(tmp_path / "a.h5"), n_units=700))
     with pytest.raises(DataError, match=r"data\.mel and data\.ear"):
         load(DataSpec(str(folder), ear=True, mel="hd"))
