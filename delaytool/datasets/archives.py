@@ -96,12 +96,25 @@ def _download(archive: Archive, part: Path, progress: Progress | None) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             if done and answer.status != http.client.PARTIAL_CONTENT:
                 done = 0  # a server that starts again
+            _refuse_something_else(answer, archive, done)
             _receive(answer, archive, part, done, progress)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise DataError(
             f"{archive.url}: could not be downloaded ({first_line(error)}); check the network and give the same "
             f"command again, which goes on, or put the archive there by hand as {part}"
         ) from None
+
+
+def _refuse_something_else(answer: http.client.HTTPResponse, archive: Archive, done: int) -> None:
+    """Raise DataError where an answer is not what is left of the archive, such as a page to log in."""
+    size = None if answer.length is None else done + answer.length
+    kind = answer.headers.get("Content-Type", "")
+    if size not in (None, archive.size) or kind.startswith("text/html"):
+        what = f"a page ({kind})" if size is None else f"{size:,} bytes"
+        raise DataError(
+            f"{archive.url}: the server answers with {what}, the archive has {archive.size:,} bytes; nothing of that "
+            "was kept. Check whether the network asks you to log in, and give the same command again"
+        )
 
 
 def _receive(

@@ -41,6 +41,8 @@ class Server:
         self.content = buffer.getvalue()
         self.most = len(self.content)
         self.ranges = True
+        self.page = b""  # sent once in place of the archive
+        self.page_headers: dict[str, str] = {}
         self.status = 200
         self.starts: list[int] = []
         server = self
@@ -49,6 +51,14 @@ class Server:
             def do_GET(self) -> None:
                 if server.status != 200:
                     self.send_error(server.status)
+                    return
+                if server.page:
+                    self.send_response(200)
+                    for header in server.page_headers.items():
+                        self.send_header(*header)
+                    self.end_headers()
+                    self.wfile.write(server.page)
+                    server.page = b""
                     return
                 wanted = self.headers.get("Range")
                 start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
@@ -106,6 +116,23 @@ def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) ->
     (tmp_path / "words.tar.gz.part").write_bytes(b"half of something")
     server.ranges = False
     fetch_archive(server.archive, tmp_path / "words")
+    assert len(list((tmp_path / "words").rglob("*.wav"))) == 6
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "26"}, {"Content-Type": "text/html; charset=utf-8"}])
+@pytest.mark.parametrize("begun", [0, 100])
+def test_a_page_to_log_in_is_not_kept_as_the_archive(
+    server: Server, tmp_path: Path, headers: dict[str, str], begun: int
+) -> None:
+    part = tmp_path / "words.tar.gz.part"
+    if begun:
+        part.write_bytes(server.content[:begun])
+    server.page, server.page_headers = b"<html>please log in</html>", headers
+    with pytest.raises(DataError, match=r"the server answers with (26 bytes|a page).*nothing of that was kept"):
+        fetch_archive(server.archive, tmp_path / "words")
+    assert (part.read_bytes() if part.exists() else b"") == server.content[:begun]
+    fetch_archive(server.archive, tmp_path / "words")
+    assert server.starts == [begun]
     assert len(list((tmp_path / "words").rglob("*.wav"))) == 6
 
 
