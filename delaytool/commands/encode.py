@@ -40,6 +40,7 @@ def command(
     FOLDER holds a folder of .wav or .flac files per class, or the files of the Heidelberg Digits or the Free Spoken
     Digits. The same command goes on after an interruption.
     """
+    from delaytool.commands.warnings import show_warnings
     from delaytool.datasets.ear import EarModel
     from delaytool.datasets.ear.cache import cores
     from delaytool.datasets.ear.spike_file import describe_spike_file, part_key, write_spike_file
@@ -51,6 +52,7 @@ def command(
     listing = list_recordings(folder, classes)
     if listing is None:
         raise DataError(f"{folder}: no .wav or .flac lies in it; give a folder with a folder of recordings per class")
+    show_warnings(listing.warnings)
     files = output_files(output, list(listing.parts))
     there = [path for path in files.values() if path.exists()]
     if there:

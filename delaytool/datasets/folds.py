@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.recordings import known_speakers
 from delaytool.datasets.splits import SPEAKER_TRIES, Data, resolve_method
 from delaytool.errors import DataError
 
@@ -29,7 +30,7 @@ def describe_folds(data: Data, count: int, by: str) -> tuple[str, tuple[str, ...
     if resolve_method(data, by) == "speaker":
         return f"{count} folds of whole speakers", ()
     how = f"{count} folds, drawn class by class"
-    n_speakers = 0 if data.speakers is None else np.unique(data.speakers).size
+    n_speakers = 0 if data.speakers is None else known_speakers(data.speakers).size
     if by == "stratified" or (n_speakers == 0 and not _is_speech(data)):
         return how, ()
     has = "names only one speaker" if n_speakers else "names no speakers"
@@ -63,10 +64,11 @@ def _stratified(data: Data, count: int, seed: int) -> np.ndarray:
 def _by_speaker(data: Data, count: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     speakers, who, sizes = np.unique(np.asarray(data.speakers), return_inverse=True, return_counts=True)
-    if speakers.size < count:
+    known = known_speakers(speakers).size
+    if known < count:
         raise DataError(
-            f"{data.name}: its {speakers.size} speakers are fewer than data.folds {count}; set data.folds to at most "
-            f"{speakers.size}, or data.split_by to 'stratified'"
+            f"{data.name}: its {known} speakers are fewer than data.folds {count}; set data.folds to at most "
+            f"{known}, or data.split_by to 'stratified'"
         )
     n_classes = np.unique(data.labels).size
     for _ in range(SPEAKER_TRIES):
@@ -79,6 +81,6 @@ def _by_speaker(data: Data, count: int, seed: int) -> np.ndarray:
         if all(np.unique(data.labels[folds != fold]).size == n_classes for fold in range(count)):
             return np.asarray(folds)
     raise DataError(
-        f"{data.name}: none of {SPEAKER_TRIES} draws of {count} folds of its {speakers.size} speakers leaves every "
+        f"{data.name}: none of {SPEAKER_TRIES} draws of {count} folds of its {known} speakers leaves every "
         "class in all trainings; set data.folds to another number, or data.split_by to 'stratified'"
     )

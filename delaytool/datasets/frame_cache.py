@@ -15,7 +15,7 @@ from delaytool.contract.encoding import MelSpectrogram
 from delaytool.datasets.download import ROOT_VARIABLE, default_root
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.mel import FLOOR_DB, mel_frames
-from delaytool.datasets.recordings import Listing, Recording, read_sound, speakers_of
+from delaytool.datasets.recordings import EXCERPT_SECONDS, Listing, Recording, read_sound, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
 
@@ -85,9 +85,10 @@ def _key(recordings: list[Recording], mel: MelSpectrogram, time_step_ms: float) 
     sha = hashlib.sha256(json.dumps([VERSION, asdict(mel), time_step_ms], sort_keys=True).encode())
     for recording in recordings:
         file = recording.path.stat()
-        sha.update(
-            f"{os.path.abspath(recording.path)}\n{file.st_size} {file.st_mtime_ns} {recording.excerpt}\n".encode()
-        )
+        cut = f"{recording.excerpt}"
+        if recording.excerpt is not None and mel.seconds is None:
+            cut += f" {EXCERPT_SECONDS} s"  # version 2 took such noise whole
+        sha.update(f"{os.path.abspath(recording.path)}\n{file.st_size} {file.st_mtime_ns} {cut}\n".encode())
     return sha.hexdigest()[:32]
 
 
@@ -124,7 +125,7 @@ def _made(
             _place(folder, low).unlink(missing_ok=True)
     try:
         return np.load(whole, mmap_mode="r"), np.load(lengths), np.load(durations)
-    except ValueError:
+    except (ValueError, EOFError, FileNotFoundError):
         raise DataError(f"{folder}: the frames kept there are damaged; delete the folder to make them anew") from None
 
 

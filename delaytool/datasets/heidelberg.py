@@ -28,7 +28,11 @@ def list_heidelberg(folder: Path) -> Listing:
     A name is lang-LANGUAGE_speaker-N_trial-N_digit-N, in any order. The label is the digit, German ones 10 higher.
     Raises DataError.
     """
-    recordings = {path.stem: _recording(path) for path in sounds_in(_audio(folder))}
+    recordings: dict[str, Recording] = {}
+    for path in sounds_in(_audio(folder)):
+        if path.stem in recordings:
+            raise DataError(f"{path}: {recordings[path.stem].path.name} is the same recording; remove one of them")
+        recordings[path.stem] = _recording(path)
     lists = {part: read_list(folder / name) for part, name in LISTS.items()}
     if all(names is None for names in lists.values()):
         parts = {"all": list(recordings.values())}
@@ -43,6 +47,13 @@ def list_heidelberg(folder: Path) -> Listing:
             if not there:
                 raise DataError(f"{folder}: no recording of {LISTS[part]} is there; complete the folder")
             parts[part] = there
+        tested = {recording.path for recording in parts["test"]}
+        both = [recording.path.name for recording in parts["train"] if recording.path in tested]
+        if both:
+            raise DataError(
+                f"{folder}: {both[0]} is in both {LISTS['train']} and {LISTS['test']} ({len(both)} are); leave each "
+                "recording in one of them"
+            )
     german = any(recording.label >= 10 for part in parts.values() for recording in part)
     return Listing(folder, parts, CLASS_NAMES if german else CLASS_NAMES[:10], mel="hd")
 

@@ -14,13 +14,13 @@ from delaytool.errors import DataError
 def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
     """The recordings of a folder: the Heidelberg Digits, the Free Spoken Digits, or a folder per class.
 
-    classes: of Speech Commands, see `list_speech_commands`. None where the folder holds no recordings. Raises
-    DataError where nothing gives the recordings' classes.
+    classes: of Speech Commands, see `list_speech_commands`; of others the number that they have. None where the folder
+    holds no recordings. Raises DataError where nothing gives the recordings' classes, or they are not so many.
     """
     if is_heidelberg(folder):
-        return list_heidelberg(folder)
+        return _of_classes(list_heidelberg(folder), classes)
     if is_spoken_digits(folder):
-        return list_spoken_digits(folder)
+        return _of_classes(list_spoken_digits(folder), classes)
     if is_speech_commands(folder):
         return list_speech_commands(folder, classes)
     loose = sounds_in(folder)
@@ -30,3 +30,12 @@ def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
             f"per class in it and move them there, as in {folder.name}/yes/{loose[0].name}"
         )
     return None
+
+
+def _of_classes(listing: Listing, classes: int | None) -> Listing:
+    has = len(listing.class_names)
+    if classes not in (None, has):
+        raise DataError(
+            f"{listing.folder}: {classes} classes were asked for, it has {has}; leave the number of classes out"
+        )
+    return listing

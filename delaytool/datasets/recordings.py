@@ -24,6 +24,11 @@ OTHER_FORMATS = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".mp4", ".ogg", ".opus
 MOST_SAMPLES = 1 << 26
 # Of all channels together, read before they are averaged.
 SAMPLES_AT_ONCE = 1 << 20
+# Seconds of a recording that stands for silence, a stretch of noise, where samples have no length of their own.
+EXCERPT_SECONDS = 1.0
+# Speakers from this number on are none: a stretch of noise has a number of its own, so that a split by speaker may put
+# it anywhere.
+NOBODY = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,18 @@ def speakers_of(recordings: Sequence[Recording]) -> np.ndarray | None:
     return np.array(speakers, np.int64) if len(speakers) == len(recordings) else None
 
 
+def known_speakers(speakers: np.ndarray) -> np.ndarray:
+    """The speakers among these numbers, each once, in rising order; stretches of noise have none."""
+    numbers = np.unique(np.asarray(speakers))
+    return numbers[numbers < NOBODY]
+
+
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:
     """((samples,) float64 in -1..1, rate in Hz) of a recording; several channels are averaged.
 
-    seconds: the length of a sample, for excerpts. Raises DataError for files that cannot be read, have a sampling rate
-    that no recording has, are longer than MOST_SAMPLES or too short for an excerpt; MissingExtraError without
-    soundfile.
+    seconds: the length of an excerpt; None: EXCERPT_SECONDS. Raises DataError for files that cannot be read, have a
+    sampling rate that no recording has, are longer than MOST_SAMPLES or too short for an excerpt; MissingExtraError
+    without soundfile.
     """
     try:
         import soundfile
@@ -86,8 +97,9 @@ def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray,
     if sound.size == 0 or not np.isfinite(sound).all():
         what = "is empty" if sound.size == 0 else "holds a value that is not finite"
         raise DataError(f"{recording.path}: the recording {what}; correct or remove the file")
-    if recording.excerpt is not None and seconds is not None:
+    if recording.excerpt is not None:
         place, volume = recording.excerpt
+        seconds = EXCERPT_SECONDS if seconds is None else seconds
         length = round(seconds * rate)
         if sound.size < length:
             raise DataError(

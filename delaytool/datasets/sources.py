@@ -21,7 +21,7 @@ from delaytool.datasets.frames import FrameData
 from delaytool.datasets.hdf5 import find_files, read_file, read_folder
 from delaytool.datasets.listings import list_recordings
 from delaytool.datasets.mel import MELS
-from delaytool.datasets.recordings import Listing
+from delaytool.datasets.recordings import Listing, known_speakers
 from delaytool.datasets.settings_of_sources import refuse_ear, refuse_mel, refuse_sensor, refuse_time_unit
 from delaytool.datasets.spec import DIGITS, DOWNLOADS, MEMORY, RECORDINGS, TONIC, DataSpec
 from delaytool.datasets.splits import hold_out_speaker, listed, resolve_method, split_test, split_validation
@@ -444,7 +444,7 @@ def _describe(method: str, part: EventData | FrameData, whole: EventData | Frame
 
 
 def _describe_speakers(part: EventData | FrameData) -> str:
-    speakers = np.unique(np.asarray(part.speakers))
+    speakers = known_speakers(np.asarray(part.speakers))
     if speakers.size > 12:
         return f"{speakers.size} whole speakers"
     return f"speaker{'s' * (speakers.size > 1)} {listed(speakers)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from delaytool.datasets.recordings import Listing, Recording, read_list, sounds_in
+from delaytool.datasets.recordings import NOBODY, Listing, Recording, read_list, sounds_in
 from delaytool.errors import DataError
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -21,8 +21,6 @@ TWELVE = (SILENCE, UNKNOWN, *KEYWORDS)
 PERCENT = 10
 # Which words are drawn as unknown and which stretches of noise are silence: the same in every run.
 SEED = 59185
-# A stretch of noise has no speaker, so a split by speaker may put it anywhere.
-NOBODY = 1 << 40
 
 
 def is_speech_commands(folder: Path) -> bool:
@@ -55,6 +53,13 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
         )
     names = _class_names(folder, words, classes)
     parts = _parts(folder, words)
+    keywords = KEYWORDS if classes == 12 else names
+    for part, paths in parts.items():
+        if not any(path.parent.name in keywords for path in paths):
+            raise DataError(
+                f"{folder}: the {part} part has no recording of the words {', '.join(keywords)}; complete the folder, "
+                "or leave out data.classes to take every word there is"
+            )
     if classes == 10:
         parts = {part: [path for path in paths if path.parent.name in names] for part, paths in parts.items()}
     speakers = _speakers([path for paths in parts.values() for path in paths])
@@ -64,7 +69,7 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
             listed[part] = _twelve(folder, part, paths, speakers)
         else:
             listed[part] = [Recording(path, names.index(path.parent.name), speakers[path]) for path in paths]
-    return Listing(folder, listed, names, mel="gsc-paper", warnings=_empty_folders(folder, words))
+    return Listing(folder, listed, names, mel="gsc-paper", warnings=_folders_without_class(folder, words))
 
 
 def _words(folder: Path) -> list[str]:
@@ -75,15 +80,23 @@ def _words(folder: Path) -> list[str]:
     )
 
 
-def _empty_folders(folder: Path, words: list[str]) -> tuple[str, ...]:
-    empty = sorted(
+def _folders_without_class(folder: Path, words: list[str]) -> tuple[str, ...]:
+    others = sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(("_", ".")) and entry.name not in words
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in (*words, BACKGROUND)
     )
-    if not empty:
-        return ()
-    return (f"{folder}: no class is made of {', '.join(empty[:8])}: no .wav or .flac lies in it",)
+    empty = [name for name in others if not name.startswith("_")]
+    special = [name for name in others if name.startswith("_")]
+    warnings = []
+    if empty:
+        warnings.append(f"{folder}: no class is made of {', '.join(empty[:8])}: no .wav or .flac lies in it")
+    if special:
+        warnings.append(
+            f"{folder}: no class is made of {', '.join(special[:8])}: folders whose names begin with _ are no words; "
+            "rename what is one"
+        )
+    return tuple(warnings)
 
 
 def _class_names(folder: Path, words: list[str], classes: int | None) -> tuple[str, ...]:

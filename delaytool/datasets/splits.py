@@ -6,6 +6,7 @@ import numpy as np
 
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.recordings import known_speakers
 from delaytool.errors import DataError
 
 Data = EventData | FrameData
@@ -50,7 +51,7 @@ def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
             f"{data.name}: it names no speakers (extra/speaker), so data.held_out_speaker {speaker} cannot be held "
             "out; leave data.held_out_speaker out"
         )
-    speakers = np.unique(data.speakers)
+    speakers = known_speakers(data.speakers)
     if speaker not in speakers or speakers.size == 1:
         has = f"the only speaker is {speakers[0]}" if speakers.size == 1 else f"its speakers are {listed(speakers)}"
         way_out = "leave data.held_out_speaker out" if speakers.size == 1 else "choose one of them"
@@ -75,7 +76,7 @@ def resolve_method(data: Data, by: str) -> str:
     """'speaker' or 'stratified': what `by` means for these data. Raises DataError where it is impossible."""
     if by not in METHODS:
         raise DataError(f"{data.name}: split_by {by!r} is unknown; choose one of {', '.join(METHODS)}")
-    n_speakers = 0 if data.speakers is None else np.unique(data.speakers).size
+    n_speakers = 0 if data.speakers is None else known_speakers(data.speakers).size
     if by == "speaker" and n_speakers < 2:
         has = "names no speakers (extra/speaker)" if n_speakers == 0 else "has only one speaker"
         raise DataError(f"{data.name}: it {has}, a split by speaker needs two; choose split_by 'stratified'")
@@ -113,6 +114,7 @@ def _by_speaker(data: EventData | FrameData, fraction: float, seed: int) -> np.n
     """(n_samples,) bool: the held out samples."""
     generator = np.random.default_rng(seed)
     speakers, who, sizes = np.unique(np.asarray(data.speakers), return_inverse=True, return_counts=True)
+    known = known_speakers(speakers).size
     _, label = np.unique(data.labels, return_inverse=True)
     has_class = np.zeros((speakers.size, int(label.max()) + 1), bool)  # (speaker, class)
     has_class[who, label] = True
@@ -121,7 +123,7 @@ def _by_speaker(data: EventData | FrameData, fraction: float, seed: int) -> np.n
         if has_class[chosen].any(axis=0).all() and has_class[~chosen].any(axis=0).all():
             return chosen[who]
     raise DataError(
-        f"{data.name}: none of {SPEAKER_TRIES} sets of its {speakers.size} speakers leaves every class in both parts; "
+        f"{data.name}: none of {SPEAKER_TRIES} sets of its {known} speakers leaves every class in both parts; "
         "choose another validation_fraction, or split_by 'stratified'"
     )
 

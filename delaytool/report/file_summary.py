@@ -19,7 +19,7 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.strict_hdf5 import open_strict
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import find_files, read_file
-from delaytool.datasets.recordings import FORMATS, Recording, read_sound
+from delaytool.datasets.recordings import FORMATS, Recording, known_speakers, read_sound
 from delaytool.errors import DataError, NetworkError, first_line
 from delaytool.formats.netx import read_netx
 from delaytool.trainer.run_folder import RunFolder
@@ -323,7 +323,7 @@ def _events(path: Path, time_unit: str | None) -> dict[str, Any]:
     return {
         **_event_counts(data),
         "per_class": [{"class": name, "samples": int(n)} for name, n in zip(names, counts, strict=True)],
-        "speakers": None if data.speakers is None else int(np.unique(data.speakers).size),
+        "speakers": None if data.speakers is None else int(known_speakers(data.speakers).size),
         "digests": "none: the layout has no place for them",
         "warnings": list(data.warnings),
     }

@@ -13,6 +13,7 @@ from delaytool import datasets
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
+from delaytool.datasets.recordings import known_speakers
 from delaytool.errors import DataError
 from delaytool.trainer.recipe import Recipe
 
@@ -141,7 +142,7 @@ def _held_out(splits: datasets.Splits) -> HeldOut | None:
     speakers = None
     if validation.speakers is not None and train.speakers is not None:
         own, trained = set(np.asarray(validation.speakers).tolist()), set(np.asarray(train.speakers).tolist())
-        speakers = None if own & trained else len(own)
+        speakers = None if own & trained else known_speakers(validation.speakers).size
     return HeldOut(len(validation), len(validation) + len(train), speakers)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chirps import WORDS, write_chirp
 
-from delaytool.datasets import DataSpec, FrameData, frame_cache, load, load_for_evaluation
+from delaytool.datasets import DataSpec, FrameData, frame_cache, load, load_every_part, load_for_evaluation
 from delaytool.datasets.heidelberg import CLASS_NAMES, list_heidelberg
 from delaytool.datasets.mel import MELS, mel_frames
 from delaytool.datasets.recordings import Recording, read_sound
@@ -91,6 +91,38 @@ def test_silence_is_a_stretch_of_the_noise_at_its_volume(tmp_path: Path) -> None
         read_sound(Recording(tmp_path / "noise.wav", 0, 0, (0.5, 0.25)), 4.0)
 
 
+def test_silence_is_a_second_where_samples_have_no_length(tmp_path: Path) -> None:
+    for word in (*KEYWORDS, "bed"):
+        for speaker in range(2):
+            write_chirp(tmp_path / word / f"{speaker}_nohash_0.wav", 300, 400, 0.1)
+    write_chirp(tmp_path / "_background_noise_" / "hum.wav", 50, 3000, 3.0)
+    (data,) = load_every_part(DataSpec(tmp_path, classes=12, mel="hd"))
+    silence = np.flatnonzero(data.labels == 0)
+    assert data.steps[silence].tolist() == [101, 101]
+    assert data.steps[data.labels > 0].tolist() == [11] * 22
+    assert not np.array_equal(data.sample(silence[0]), data.sample(silence[1]))
+
+
+def test_folders_that_are_no_classes_are_named(tmp_path: Path) -> None:
+    for word in ("yes", "no", "_silence_", "_background_noise_"):
+        (tmp_path / word).mkdir()
+        (tmp_path / word / "a_nohash_0.wav").touch()
+    (tmp_path / "maybe").mkdir()
+    listing = list_speech_commands(tmp_path)
+    assert listing.class_names == ("no", "yes")
+    empty, special = listing.warnings
+    assert "no class is made of maybe: no .wav" in empty
+    assert "no class is made of _silence_: folders whose names begin with _" in special
+
+
+@pytest.mark.parametrize("classes", [10, 12])
+def test_a_part_without_any_of_the_ten_words_is_refused(tmp_path: Path, classes: int) -> None:
+    twelve_folder(tmp_path)
+    (tmp_path / "testing_list.txt").write_text("bed/00000002_nohash_0.wav\ncat/00000002_nohash_0.wav\n")
+    with pytest.raises(DataError, match="the test part has no recording of the words"):
+        list_speech_commands(tmp_path, classes)
+
+
 def test_frames_are_the_recordings_in_the_listed_order(speech_folder: Path) -> None:
     splits = load(speech_folder)
     listing = list_speech_commands(speech_folder)
@@ -149,6 +181,10 @@ def test_heidelberg_names_and_lists(heidelberg_folder: Path, tmp_path: Path) -> 
     data = load(folder).test
     assert (data.n_units, data.n_classes) == (40, 20)
     assert set(data.steps.tolist()) == {46}  # 0.45 s
+    with open(folder / "train_filenames.txt", "a") as file:
+        file.write(f"\n{names[-1]}")
+    with pytest.raises(DataError, match=rf"{names[-1]} is in both train_filenames.txt and test_filenames.txt"):
+        load(folder)
     (folder / "train_filenames.txt").unlink()
     with pytest.raises(DataError, match=r"no train_filenames.txt, though the other list is there"):
         load(folder)
@@ -242,7 +278,15 @@ def test_errors_name_what_is_wrong(speech_folder: Path, tmp_path: Path, monkeypa
 
 def test_damaged_frames_are_refused(speech_folder: Path, cache: Path) -> None:
     load(speech_folder)
-    for path in cache.rglob("values.npy"):
-        path.write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="the frames kept there are damaged; delete the folder"):
-        load(speech_folder)
+
+    def refused() -> None:
+        with pytest.raises(DataError, match="the frames kept there are damaged; delete the folder"):
+            load(speech_folder)
+
+    for content in (b"nonsense", b""):
+        for path in cache.rglob("values.npy"):
+            path.write_bytes(content)
+        refused()
+    for path in cache.rglob("steps.npy"):
+        path.unlink()
+    refused()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from delaytool.contract.ear import EarModel
@@ -36,7 +37,8 @@ def ear_event_data(
         write_spike_file(
             path, listing, part, model, working=folder / "unfinished", processes=cores(), progress=progress
         )
-    return read_file(path, model.n_channels, len(listing.class_names), name, time_unit="s")
+    data = read_file(path, model.n_channels, len(listing.class_names), name, time_unit="s")
+    return replace(data, warnings=(*listing.warnings, *data.warnings))
 
 
 def cores() -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from delaytool.contract.ear import EAR_VERSION, EarModel
 from delaytool.datasets.ear.workers import EarJob, block_path, encode_blocks
-from delaytool.datasets.recordings import Listing, speakers_of
+from delaytool.datasets.recordings import Listing, known_speakers, speakers_of
 from delaytool.errors import DataError
 from delaytool.files import atomic_path
 
@@ -44,8 +44,10 @@ def write_spike_file(
     processes  that encode at the same time; the file does not depend on it
     progress   called with (what, recordings done, recordings)
 
-    Raises DataError where a recording cannot be read or encoded, or the file cannot be written.
+    Where another process has made the same file meanwhile, that one is kept. Raises DataError where a recording cannot
+    be read or encoded, or the file cannot be written.
     """
+    already_there = path.exists()
     job = EarJob(listing.folder, tuple(listing.parts[part]), model, seed)
     blocks = working / job_key(job)
     what = "spikes of the recordings" if part == "all" else f"spikes of {part}"
@@ -57,6 +59,8 @@ def write_spike_file(
         with atomic_path(path) as temporary:
             _write(temporary, job, listing, blocks)
     except OSError as error:
+        if path.exists() and not already_there:  # another process was first, and has removed the blocks
+            return
         raise DataError(
             f"{path}: the spikes cannot be written ({error.strerror or error}); give a place with room that can be "
             "written"
@@ -69,7 +73,7 @@ def describe_spike_file(path: Path) -> str:
     with h5py.File(path, "r") as file:
         count, classes = len(file["labels"]), len(file["extra/keys"])
         seconds = float(file["extra/duration"][()].sum())
-        speakers = np.unique(file["extra/speaker"][()]).size if "extra/speaker" in file else None
+        speakers = known_speakers(file["extra/speaker"][()]).size if "extra/speaker" in file else None
     who = "" if speakers is None else f", {speakers:,} speakers"
     return f"{count:,} recordings, {classes} classes{who}, {seconds:,.0f} s of sound"
 

@@ -24,8 +24,6 @@ from delaytool.interrupts import ignore_interrupts
 
 # Recordings per block: what an interruption loses at most, a few seconds in each process.
 BLOCK = 16
-# Seconds of a recording that stands for silence: a stretch of noise of this length.
-EXCERPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def _encode_block(job: EarJob, working: Path, first: int) -> int:
     recordings = job.recordings if len(job.recordings) <= BLOCK else job.recordings[first : first + BLOCK]
     times, units, durations, rates = [], [], [], []
     for recording in recordings:
-        sound, rate = read_sound(recording, EXCERPT_SECONDS)
+        sound, rate = read_sound(recording, None)
         name = job.name(recording)
         try:
             check_sound(sound, rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +19,16 @@ from delaytool.datasets import (
     EventData,
     frames_of,
     load,
+    load_every_part,
     load_for_evaluation,
     read_file,
     resolve_encoding,
 )
 from delaytool.datasets.ear import EarModel, ear_spikes, workers
 from delaytool.datasets.ear.random_numbers import seed_of
-from delaytool.datasets.ear.spike_file import write_spike_file
+from delaytool.datasets.ear.spike_file import describe_spike_file, write_spike_file
 from delaytool.datasets.listings import list_recordings
-from delaytool.datasets.recordings import Recording, read_sound
+from delaytool.datasets.recordings import NOBODY, Recording, read_sound
 from delaytool.datasets.speech_commands import KEYWORDS, list_speech_commands
 from delaytool.datasets.spoken_digits import list_spoken_digits
 from delaytool.errors import DataError
@@ -178,6 +180,40 @@ def test_data_ear_reads_recordings_as_spikes_and_keeps_them(
         load(DataSpec(str(folder), ear="causal", n_units=20))
 
 
+def test_warnings_about_the_folder_stay_with_its_spikes(tmp_path: Path) -> None:
+    for word in ("bed", "cat"):
+        chirps.write_chirp(tmp_path / "words" / word / "a_nohash_0.wav", 300, 400, 0.05)
+    (tmp_path / "words" / "maybe").mkdir()
+    (data,) = load_every_part(DataSpec(str(tmp_path / "words"), ear=True, n_units=20))
+    assert any("no class is made of maybe" in warning for warning in data.warnings)
+
+
+def test_a_file_that_another_process_has_made_meanwhile_is_taken(folder: Path, tmp_path: Path) -> None:
+    encode(folder, tmp_path / "first.h5")
+    content = (tmp_path / "first.h5").read_bytes()
+
+    def overtake(what: str, done: int, total: int) -> None:
+        if done == total:
+            (tmp_path / "train.h5").write_bytes(content)
+            shutil.rmtree(tmp_path / "working")
+
+    encode(folder, tmp_path / "train.h5", progress=overtake)
+    assert (tmp_path / "train.h5").read_bytes() == content
+
+
+def test_stretches_of_noise_are_no_speakers(tmp_path: Path) -> None:
+    for word in (*KEYWORDS, "bed"):
+        for speaker in range(3):
+            chirps.write_chirp(tmp_path / "words" / word / f"{speaker}_nohash_0.wav", 300, 400, 0.05)
+    chirps.write_chirp(tmp_path / "words" / "_background_noise_" / "hum.wav", 50, 60, 1.5)
+    listing = list_recordings(tmp_path / "words", 12)
+    assert listing is not None
+    write_spike_file(tmp_path / "a.h5", listing, "all", MODEL, working=tmp_path / "working")
+    assert "36 recordings, 12 classes, 3 speakers" in describe_spike_file(tmp_path / "a.h5")
+    splits = load(DataSpec(str(tmp_path / "a.h5"), split_by="speaker", test_fraction=0.34, validation_fraction=0.5))
+    assert str(NOBODY)[:6] not in splits.description
+
+
 def test_without_lists_the_test_part_is_other_speakers(tmp_path: Path) -> None:
     for word, tone in (("low", 300), ("high", 2000)):
         for speaker in range(6):
@@ -278,3 +314,6 @@ def test_spoken_digits_have_their_labels_and_speakers_in_their_names(tmp_path: P
             assert (int(digit), ["jackson", "theo"].index(speaker)) == (recording.label, recording.speaker)
             assert int(number) in numbers
     assert list_spoken_digits(tmp_path).class_names == tuple("0123456789")
+    assert list_recordings(tmp_path, 10) == listing
+    with pytest.raises(DataError, match="12 classes were asked for, it has 10; leave the number of classes out"):
+        list_recordings(tmp_path, 12)
