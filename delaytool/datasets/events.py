@@ -14,6 +14,10 @@ from delaytool.errors import DataError
 # Events that a vectorized pass handles at once. It bounds the temporary arrays (some 10 to 30 bytes per event),
 # so that a data set of 600 million events can be cut up without twice its own memory.
 EVENTS_AT_ONCE = 1 << 22
+# Times are kept in 32 bit floats. They may be moved by so many seconds, or by this share of their sample's span.
+MOST_ROUNDING, MOST_ROUNDING_OF_SPAN = 1e-4, 1e-6
+# Seconds below which no 32 bit float is moved by as much.
+SURELY_EXACT = 1024.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +77,8 @@ class EventData:
         if all_units.size and all_units.dtype.kind not in "iu":
             raise DataError(f"{name}: units are {all_units.dtype}, not integers; give whole unit numbers")
         check_units(name, all_units, offsets, n_units)  # before int32 could wrap one
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
-            # Cast before anything is computed: SHD's float16 overflows at 65504.
-            all_times = (np.concatenate(times) if times else np.empty(0)).astype(np.float32)
         return EventData(
-            times=all_times,
+            times=as_float32(name, np.concatenate(times) if times else np.empty(0), offsets),
             units=all_units.astype(np.int32),
             offsets=offsets,
             labels=given,
@@ -157,6 +158,32 @@ class EventData:
         check_times(self.name, self.times, self.offsets)
         check_units(self.name, self.units, self.offsets, self.n_units)
         return self
+
+
+def as_float32(name: str, times: np.ndarray, offsets: np.ndarray, first_sample: int = 0) -> np.ndarray:
+    """Times in seconds, of any type, as 32 bit floats.
+
+    `offsets` may start anywhere. Raises DataError where a sample is so late that rounding would merge its times.
+    """
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
+        rounded = times.astype(np.float32)
+    if times.dtype in (np.float16, np.float32) or not times.size or not times.max() >= SURELY_EXACT:
+        return rounded
+    with np.errstate(invalid="ignore"):
+        moved = np.where(np.isfinite(rounded), np.abs(times.astype(np.float64) - rounded), 0)
+    places = np.flatnonzero(moved > MOST_ROUNDING)
+    ends = offsets - offsets[0]
+    for sample in np.unique(np.searchsorted(ends, places, side="right") - 1):
+        own = slice(int(ends[sample]), int(ends[sample + 1]))
+        first, most = float(times[own].min()), float(moved[own].max())
+        span = float(times[own].max()) - first
+        if most > MOST_ROUNDING_OF_SPAN * span:
+            raise DataError(
+                f"{name}: sample {first_sample + sample}: its times begin at {first:,.6f} s and span {span:.6g} s, and "
+                f"so late 32 bit floats move them by up to {most:.3g} s; give times from the sample's beginning, and, "
+                "where they are not seconds, their unit (data.time_unit)"
+            )
+    return rounded
 
 
 def check_times(name: str, times: np.ndarray, offsets: np.ndarray, first_sample: int = 0) -> None:

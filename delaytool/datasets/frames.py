@@ -17,7 +17,7 @@ from delaytool.errors import DataError
 class FrameData:
     """Samples whose channels have a real value in every step, such as the decibels of mel filters.
 
-    values        (n_rows, n_units) float16, possibly a file that is read as it is used
+    values        (n_rows, n_units) float16, as of recordings, or float32; possibly a file that is read as it is used
     starts, steps (n_samples,) int64: sample i is the rows starts[i]..starts[i] + steps[i] - 1, one row per time step
     labels        (n_samples,) int64, 0..n_classes - 1
     time_step_ms  length of a step
@@ -50,7 +50,7 @@ class FrameData:
         return self.values.shape[1]
 
     def sample(self, index: int) -> np.ndarray:
-        """(time, unit) float16 of one sample, as a view."""
+        """(time, unit) of one sample, as a view."""
         return self.values[self.starts[index] : self.starts[index] + self.steps[index]]
 
     def subset(self, indices: Any) -> FrameData:
@@ -70,7 +70,7 @@ class FrameData:
         )
 
     def blocks(self, samples_at_once: int = 256) -> Iterator[np.ndarray]:
-        """Yield the values of a few samples after the other, (n_rows, n_units) float16."""
+        """Yield the values of a few samples after the other, (n_rows, n_units)."""
         for low in range(0, len(self), samples_at_once):
             yield np.concatenate([self.sample(index) for index in range(low, min(low + samples_at_once, len(self)))])
 
@@ -78,10 +78,10 @@ class FrameData:
         """Return self if it is sound, else raise a DataError that names the first offending sample and value."""
         if self.labels.size == 0:
             raise DataError(f"{self.name}: an empty split, it holds no samples; give data with at least one")
-        if self.values.ndim != 2 or self.values.dtype != np.float16:
+        if self.values.ndim != 2 or self.values.dtype not in (np.float16, np.float32):
             raise DataError(
                 f"{self.name}: values have shape {self.values.shape} and type {self.values.dtype}; they must be "
-                "(n_rows, n_units) float16"
+                "(n_rows, n_units) float16 or float32"
             )
         if not (self.starts.shape == self.steps.shape == self.labels.shape):
             raise DataError(
@@ -99,6 +99,7 @@ class FrameData:
         for index in range(len(self)):
             if not np.isfinite(self.sample(index)).all():
                 raise DataError(
-                    f"{self.name}: sample {index}: it holds a value that is not finite; correct or remove the sample"
+                    f"{self.name}: sample {index}: it holds a value that is not finite, or beyond "
+                    f"{np.finfo(self.values.dtype).max:,.6g}; correct or remove the sample"
                 )
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,8 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     n_steps None: the steps of the longest training sample. offset, scale None: integers 0..2^bits - 1 spread evenly
     from the median of the training values to what 0.1 % of them exceed; values at the data's floor (filters without
     any energy) do not count. mel becomes the data's own.
-    Raises DataError where units or steps disagree, or there is no range.
+    Raises DataError where units or steps disagree, there is no range, or 32 bit floats lie further apart there than the
+    integers can tell.
     """
     _refuse_other_values(train, encoding)
     encoding = replace(encoding, mel=train.mel)
@@ -33,6 +35,7 @@ def resolve_graded(encoding: InputEncoding, train: FrameData) -> InputEncoding:
     if encoding.offset is None:
         low, high = _range(train)
         encoding = replace(encoding, offset=low, scale=(high - low) / encoding.max_payload)
+    _refuse_lost_levels(train, encoding)
     return replace(encoding, max_count=encoding.max_payload)
 
 
@@ -65,9 +68,11 @@ def quantize_rows(rows: np.ndarray, encoding: InputEncoding) -> np.ndarray:
 def quantiles(data: FrameData, shares: tuple[float, ...]) -> tuple[float, ...]:
     """The smallest value that at least each share (0..1) of the values above the floor does not exceed; exact.
 
-    float16 has 65,536 values, so counting them needs no sorting and little memory. Raises DataError where no value
-    is above the floor.
+    float16 has 65,536 values, so counting them needs no sorting and little memory. float32 is sorted. Raises DataError
+    where no value is above the floor.
     """
+    if data.values.dtype == np.float32:
+        return _quantiles_of_float32(data, shares)
     counts = np.zeros(1 << 16, np.int64)
     for block in data.blocks():
         counts += np.bincount(np.ascontiguousarray(block).view(np.uint16).reshape(-1), minlength=1 << 16)
@@ -78,8 +83,34 @@ def quantiles(data: FrameData, shares: tuple[float, ...]) -> tuple[float, ...]:
     rising = np.argsort(every, kind="stable")
     below = np.cumsum(counts[rising])
     if below[-1] == 0:
-        raise DataError(f"{data.name}: every value is at its floor, {data.floor}; give data with a signal in them")
+        raise _no_signal(data)
     return tuple(float(every[rising[np.searchsorted(below, max(share * below[-1], 1))]]) for share in shares)
+
+
+def _quantiles_of_float32(data: FrameData, shares: tuple[float, ...]) -> tuple[float, ...]:
+    values = np.concatenate([block.reshape(-1) for block in data.blocks()])
+    if data.floor is not None:
+        values = values[values > data.floor]
+    if values.size == 0:
+        raise _no_signal(data)
+    values.sort()
+    return tuple(float(values[math.ceil(max(share * values.size, 1)) - 1]) for share in shares)
+
+
+def _no_signal(data: FrameData) -> DataError:
+    return DataError(f"{data.name}: every value is at its floor, {data.floor}; give data with a signal in them")
+
+
+def _refuse_lost_levels(train: FrameData, encoding: InputEncoding) -> None:
+    assert encoding.offset is not None
+    assert encoding.scale is not None
+    furthest = max(abs(encoding.offset), abs(encoding.offset + encoding.max_payload * encoding.scale))
+    step = float(np.spacing(np.float32(furthest)))
+    if train.values.dtype == np.float32 and step > encoding.scale / 2:
+        raise DataError(
+            f"{train.name}: at {furthest:,.6g} 32 bit floats are {step:g} apart, and one of the integers stands for "
+            f"{encoding.scale:g}; subtract what all values have in common"
+        )
 
 
 def _range(train: FrameData) -> tuple[float, float]:

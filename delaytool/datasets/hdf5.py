@@ -14,7 +14,7 @@ from delaytool.contract.checks import built_from
 from delaytool.contract.ear import Ear, EarModel
 from delaytool.contract.hdf5_heaps import check_heaps_of, check_lengths
 from delaytool.contract.strict_hdf5 import StrictGroup
-from delaytool.datasets.events import EventData, check_times, check_units, ragged, runs
+from delaytool.datasets.events import EventData, as_float32, check_times, check_units, ragged, runs
 from delaytool.datasets.spec import MAX_CLASSES, MAX_UNITS, TIME_UNITS
 from delaytool.errors import DataError, NetworkError
 
@@ -309,8 +309,7 @@ def _events(
         span[1:] = span[0] + np.cumsum(lengths)
         # SHD's times are float16: cast before anything is computed (float64 holds every float32 and times 1.0 keeps
         # it). Checked here, before int32 could wrap a unit.
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_times names
-            new_times = (np.concatenate(some_times).astype(np.float64) * seconds).astype(np.float32)
+        new_times = as_float32(name, np.concatenate(some_times).astype(np.float64) * seconds, span, low)
         new_units = np.concatenate(some_units)
         check_times(name, new_times, span, low)
         check_units(name, new_units, span, n_units, low, *way_out)

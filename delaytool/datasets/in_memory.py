@@ -28,7 +28,7 @@ from delaytool.datasets.hdf5 import refuse_other_units
 from delaytool.datasets.settings_of_sources import refuse_ear, refuse_mel, refuse_sensor, refuse_time_unit
 from delaytool.datasets.sources import Splits, divide
 from delaytool.datasets.spec import MEMORY, TIME_UNITS, DataSpec
-from delaytool.datasets.tonic_events import flattening
+from delaytool.datasets.tonic_events import flattening, times_of
 from delaytool.errors import DataError
 
 Part: TypeAlias = EventData | FrameData
@@ -39,8 +39,8 @@ PARTS = ("train", "validation", "test")
 class MemoryData:
     """The three parts, and what an encoding must know to give the frames back that were given.
 
-    n_steps   frames of the longest sample where frames of spike counts were given, which begin at time 0; None: events,
-              or real numbers
+    n_steps   frames of the longest training sample where that part is frames of spike counts, which begin at time 0;
+              None: events, or real numbers
     """
 
     splits: Splits
@@ -107,6 +107,7 @@ def in_memory(
         {name: part.labels for name, part in read.items()}, None if class_names is None else tuple(class_names)
     )
     found = {part.count_units() for part in read.values()}
+    trained = read["all"] if "all" in read else read["train"]
     frames = [part for part in read.values() if part.are_frames]
     if n_units is None and frames and len(found) > 1:
         raise DataError(f"the parts have {min(found)} to {max(found)} channels; give all the same number")
@@ -114,7 +115,14 @@ def in_memory(
     if any(part.count_units() != units for part in read.values() if not isinstance(part.samples, list)):
         raise DataError(f"data.n_units {n_units} is not the {max(found)} units of these data; leave it out")
     n_classes = len(names) or max(int(part.max()) for part in labels.values()) + 1
-    real = any(not part.are_counts for part in frames)  # whole numbers in another part are so by chance
+    # Whole numbers in another part are so by chance.
+    real = isinstance(trained.samples, FrameData) or (trained.are_frames and not trained.are_counts)
+    other = next((name for name, part in read.items() if part.are_frames and not part.are_counts), None)
+    if other is not None and not real:
+        raise DataError(
+            f"the {other} part holds real numbers, or whole ones outside 0..255, and the training part "
+            f"{'spike counts' if trained.are_frames else 'events'}, which decides; give parts of one kind"
+        )
     if real and units != max(found):
         raise DataError(f"data.n_units {n_units} is not the {max(found)} channels of these frames; leave it out")
     parts: dict[str, Part] = {}
@@ -139,13 +147,13 @@ def in_memory(
             refuse_other_units(title, made.times, made.offsets, unit)
     if len({type(part) for part in parts.values()}) > 1:
         raise DataError("some parts of the data are events and some are real numbers; give parts of one kind")
-    longest = max((len(one) for part in frames for one in part.samples), default=None)
-    return MemoryData(divide(spec, parts), None if real else longest)
+    n_steps = max(map(len, trained.samples)) if trained.are_frames and not real else None
+    return MemoryData(divide(spec, parts), n_steps)
 
 
 def _refuse_other_settings(spec: DataSpec, parts: Mapping[str, Samples], given: Mapping[str, Any]) -> None:
     """Raise DataError for settings that events in memory do not have. Of frames, `train` sets them as they are."""
-    if not any(_is_of_tonic(part) for part in given.values()):
+    if not all(_is_of_tonic(part) and not parts[name].are_frames for name, part in given.items()):
         refuse_sensor(spec)
     if all(part.are_frames or part.in_seconds for part in parts.values()):
         refuse_time_unit(spec)
@@ -223,8 +231,8 @@ def _frame_data(
     name: str,
 ) -> FrameData:
     steps = np.array([len(frames) for frames in samples], np.int64)
-    with np.errstate(over="ignore"):  # what float16 does not hold becomes infinite, which check() names
-        values = np.concatenate(samples).astype(np.float16)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, which check() names
+        values = np.concatenate(samples).astype(np.float32)
     return FrameData(
         values=values,
         starts=np.concatenate([[0], np.cumsum(steps)[:-1]]).astype(np.int64),
@@ -322,7 +330,8 @@ def _is_of_tonic(data: Any) -> bool:
 
 
 def _of_tonic(recorded: Any, pixel_bins: int, polarity: str) -> tuple[list[Any], list[Any], int]:
-    n_units, units_of = flattening(type(recorded).__name__, recorded.sensor_size, pixel_bins, polarity)
+    name = type(recorded).__name__
+    n_units, units_of = flattening(name, recorded.sensor_size, pixel_bins, polarity)
     samples: list[Any] = []
     labels: list[Any] = []
     for index in range(len(recorded)):
@@ -331,6 +340,6 @@ def _of_tonic(recorded: Any, pixel_bins: int, polarity: str) -> tuple[list[Any],
             events = array_of(events)
             samples.append(events.reshape(len(events), -1))
         else:
-            samples.append(((events["t"] / 1e6).astype(np.float32), units_of(events)))  # tonic has us
+            samples.append((times_of(name, events, index), units_of(events, index)))
         labels.append(label)
     return samples, labels, n_units

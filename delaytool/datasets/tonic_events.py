@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from delaytool.datasets.events import EventData
+from delaytool.datasets.events import EventData, as_float32
 from delaytool.datasets.spec import TONIC as PREFIX
 from delaytool.errors import DataError, MissingExtraError, first_line
 
@@ -107,8 +107,11 @@ def _arguments(kind: Any) -> dict[str, dict[str, Any]]:
 
 def flattening(
     name: str, sensor_size: Any, pixel_bins: int, polarity: str
-) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
-    """(number of units, how tonic's events become unit numbers)."""
+) -> tuple[int, Callable[[np.ndarray, int], np.ndarray]]:
+    """(number of units, how the events of a sample of some number become unit numbers).
+
+    That raises DataError for events outside the sensor.
+    """
     if sensor_size is None:
         raise DataError(
             f"{name}: its samples have no common sensor size; write its events as HDF5 files, see docs/data.md"
@@ -117,7 +120,15 @@ def flattening(
     columns, rows = -(-width // pixel_bins), -(-height // pixel_bins)
     kept = 1 if polarity == "merge" else polarities
 
-    def units_of(events: np.ndarray) -> np.ndarray:
+    def units_of(events: np.ndarray, sample: int) -> np.ndarray:
+        for axis, size in (("x", width), ("y", height)):
+            values = events[axis] if axis in (events.dtype.names or ()) else np.empty(0)
+            outside = values[(values < 0) | (values >= size)]
+            if outside.size:
+                raise DataError(
+                    f"{name}: sample {sample}: an event has {axis} = {outside[0]}, outside the sensor's 0..{size - 1}; "
+                    "correct the sample, or the data set's sensor_size"
+                )
         unit = events["x"].astype(np.int64) // pixel_bins
         if "y" in (events.dtype.names or ()):
             unit += events["y"].astype(np.int64) // pixel_bins * columns
@@ -128,10 +139,15 @@ def flattening(
     return kept * rows * columns, units_of
 
 
+def times_of(name: str, events: np.ndarray, sample: int) -> np.ndarray:
+    """Times of tonic's events, which are microseconds, in seconds as 32 bit floats. Raises DataError for late ones."""
+    return as_float32(name, events["t"] / 1e6, np.array([0, len(events)]), sample)
+
+
 def _samples(
     recorded: Any,
     name: str,
-    units_of: Callable[[np.ndarray], np.ndarray],
+    units_of: Callable[[np.ndarray, int], np.ndarray],
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[Any]]:
     """((times in s, units) of every sample, its target as tonic has it)."""
@@ -150,7 +166,7 @@ def _samples(
                 f"{name}: sample {index}: its target is a {type(target).__name__}, not a label; "
                 "give a data set of labeled samples"
             )
-        samples.append(((events["t"] / 1e6).astype(np.float32), units_of(events).astype(np.int32)))  # tonic has us
+        samples.append((times_of(name, events, index), units_of(events, index).astype(np.int32)))
         targets.append(target)
         if progress is not None:
             progress(f"events of {name}", index + 1, len(recorded))

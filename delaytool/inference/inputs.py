@@ -189,9 +189,11 @@ def _with_cut_notes(frames: Frames, cut: np.ndarray) -> Frames:
 
 
 def _one_sample(values: np.ndarray, network: IntegerNetwork, source: str) -> FrameData:
-    """(time, channel) real numbers as training has them: float16, in the encoding's steps."""
+    """(time, channel) real numbers as training has them, in the encoding's steps."""
+    with np.errstate(over="ignore"):  # what the type does not hold becomes infinite, which check() names
+        values = values.astype(np.float32 if network.encoding.mel is None else np.float16)
     return FrameData(
-        values=values.astype(np.float16),
+        values=values,
         starts=np.zeros(1, np.int64),
         steps=np.array([len(values)], np.int64),
         labels=np.zeros(1, np.int64),

@@ -87,6 +87,21 @@ def test_a_late_float16_time_stays_what_it_is() -> None:
     np.testing.assert_array_equal(data.times, np.array([1.5, 60000], np.float32))
 
 
+@pytest.mark.parametrize("times", [1.7e9 + np.array([0, 0.05, 0.1]), 1e5 + np.array([0, 0.001]), np.array([86_400.3])])
+def test_times_so_late_that_32_bit_floats_merge_them_are_refused(times: np.ndarray) -> None:
+    for early in (times - times[0], times / 1e6):
+        EventData.from_samples([(early, np.zeros(times.size, int))], [0], n_units=1)
+    samples = [([], np.empty(0, int)), ([0.1], [0]), (times, np.zeros(times.size, int))]
+    with pytest.raises(DataError, match=r"some: sample 2: its times begin at .* give times from the sample's"):
+        EventData.from_samples(samples, [0, 0, 0], n_units=1, name="some")
+
+
+def test_a_long_sample_may_be_rounded_to_a_small_part_of_its_span() -> None:
+    times = np.linspace(0, 100_000.7, 50)
+    data = EventData.from_samples([(times, np.zeros(50, int))], [0], n_units=1)
+    np.testing.assert_array_equal(data.times, times.astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("sample", "message"),
     [

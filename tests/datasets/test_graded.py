@@ -64,13 +64,28 @@ def test_quantiles_are_those_of_sorting(given: list[Any], shares: list[float]) -
     data = frame_data(given)
     flat = data.values.astype(np.float64).reshape(-1)
     ranks = np.maximum(np.ceil(np.array(shares) * flat.size), 1).astype(int)
-    assert quantiles(data, tuple(shares)) == tuple(np.sort(flat)[ranks - 1])
+    for kind in (np.float16, np.float32):
+        data = replace(data, values=data.values.astype(kind))
+        assert quantiles(data, tuple(shares)) == tuple(np.sort(flat)[ranks - 1])
+
+
+def test_integers_that_32_bit_floats_cannot_tell_apart_are_refused() -> None:
+    def rising(first: float) -> FrameData:
+        values = np.linspace(first, first + 10, 3000).astype(np.float32).reshape(-1, 3)
+        return frame_data([0 * values], values=values)
+
+    assert resolve_encoding(encoding(input_bits=8), rising(30_000)).scale == pytest.approx(5 / 255, rel=0.01)
+    with pytest.raises(DataError, match=r"32 bit floats are 1 apart.*subtract what all values have in common"):
+        resolve_encoding(encoding(input_bits=8), rising(1e7))
 
 
 def test_the_range_is_the_training_parts_above_its_floor() -> None:
     rising = np.linspace(-50, 50, 3000).astype(np.float16).reshape(1, -1, 3)
     silent = np.full((1, 5000, 3), -100.0)
     data = frame_data([rising[0], silent[0]], floor=-100.0)
+    assert resolve_encoding(encoding(), replace(data, values=data.values.astype(np.float32))) == resolve_encoding(
+        encoding(), data
+    )
     resolved = resolve_encoding(encoding(), data)
     assert resolved.n_steps == 5000
     assert resolved.max_count == resolved.max_payload == 15

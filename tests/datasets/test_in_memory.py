@@ -197,6 +197,39 @@ def test_real_numbers_are_frame_data_in_every_part():
     assert data.n_steps is None
 
 
+def test_real_numbers_keep_their_32_bits():
+    frames, labels = samples()
+    real = 30_000 + frames / 7
+    train = in_memory(parts(real, labels), SPEC).splits.train
+    np.testing.assert_array_equal(train.sample(3), real[3].astype(np.float32))
+    in_memory((frames + 99_999.5, labels), SPEC)
+    with pytest.raises(DataError, match=r"sample 2: it holds a value that is not finite, or beyond 3\.40282e"):
+        in_memory((np.where(np.arange(16)[:, None, None] == 2, 1e39, real), labels), replace(SPEC, protocol="paper"))
+
+
+def test_the_training_part_alone_decides_the_steps():
+    frames, labels = samples()
+    longer = np.concatenate([frames, frames, frames], axis=1)
+    data = in_memory({"train": (frames, labels), "validation": (longer, labels), "test": (longer, labels)}, SPEC)
+    assert data.n_steps == 7
+    np.testing.assert_array_equal(frames_again(data.splits.test, data, max_count=3), frames)
+    rng = np.random.default_rng(0)
+    events = [(rng.uniform(0, 0.02, 4), rng.integers(0, 5, 4)) for _ in labels]
+    assert in_memory({"train": (events, labels), "test": (longer, labels)}, SPEC).n_steps is None
+    assert in_memory({"train": (frames, labels), "test": (events, labels)}, SPEC).n_steps == 7
+
+
+@pytest.mark.parametrize("training", ["counts", "events"])
+def test_the_training_part_alone_decides_whether_frames_are_real_numbers(training):
+    frames, labels = samples()
+    given = frames if training == "counts" else [(np.array([0.01]), np.array([4]))] * 16
+    with pytest.raises(DataError, match=r"the test part holds real numbers.*and the training part .* which decides"):
+        in_memory({"train": (given, labels), "test": (frames + 0.5, labels)}, SPEC)
+    real = in_memory((frames + 0.5, labels), SPEC).splits.train
+    whole = in_memory({"train": real, "test": (frames, labels)}, SPEC).splits.test
+    assert isinstance(whole, FrameData)
+
+
 class Recorded:
     """As tonic's data sets are: a sensor of 3 x 2 pixels and two polarities, times in microseconds."""
 
@@ -226,6 +259,38 @@ def test_pixels_and_polarities_of_a_tonic_data_set_are_put_together_as_the_spec_
     data = in_memory({name: Recorded() for name in ("train", "validation", "test")}, spec)
     assert data.splits.train.n_units == 2
     np.testing.assert_array_equal(data.splits.train.sample(3)[1], [0, 1])
+
+
+class OfFrames(Recorded):
+    """As with tonic's transform ToFrame."""
+
+    def __getitem__(self, index):
+        return np.ones((5, 2, 2, 3), np.int16) * (index % 3), index % 2
+
+
+def test_pixels_of_frames_that_a_transform_made_are_not_put_together():
+    assert in_memory(OfFrames(), SPEC).splits.train.n_units == 12
+    with pytest.raises(DataError, match=r"data\.pixel_bins 2 is for the sensors of tonic"):
+        in_memory(OfFrames(), replace(SPEC, pixel_bins=2))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("x", 3, r"Changed: sample 2: an event has x = 3, outside the sensor's 0\.\.2"),
+        ("y", -1, r"Changed: sample 2: an event has y = -1, outside the sensor's 0\.\.1"),
+        ("t", 1_700_000_030_000_000, r"Changed: sample 2: its times begin at 1,700,000,030\.000000 s"),
+    ],
+)
+def test_events_of_tonic_that_no_unit_or_time_can_hold_are_refused(field, value, message):
+    class Changed(Recorded):
+        def __getitem__(self, index):
+            events, label = super().__getitem__(index)
+            events[field] = value if index == 2 else events[field]
+            return events, label
+
+    with pytest.raises(DataError, match=message):
+        in_memory(Changed(), SPEC)
 
 
 @pytest.mark.parametrize("kind", ["str", "numpy"])
