@@ -31,6 +31,7 @@ EAR = ["--channels", "20", "--processes", "1"]
 
 def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path: Path) -> None:
     folder = chirps.speech_folder(tmp_path / "speech")
+    (folder / "maybe").mkdir()
     refused = call("encode", folder, "-o", tmp_path / "one.h5", *EAR)
     assert refused.exit_code == 2
     assert f"-o {tmp_path / 'one'}" in refused.output
@@ -38,6 +39,7 @@ def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path:
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "spikes").iterdir()) == ["test.h5", "train.h5", "valid.h5"]
     assert "train.h5: 16 recordings, 4 classes, 4 speakers" in result.output
+    assert "no class is made of maybe" in " ".join(result.output.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["speech", "spikes"]
     again = call("encode", folder, "-o", tmp_path / "spikes", *EAR)
     assert again.exit_code == 2

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from delaytool.cli import main
 from delaytool.datasets import DataSpec, Splits, digits_events, load
+from delaytool.datasets.recordings import NOBODY
 from delaytool.datasets.sources import divide
 from delaytool.errors import DataError, RecipeError
 from delaytool.experiments.export_run import export_run
@@ -21,7 +22,7 @@ from delaytool.hw_configs import load_target
 from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint
-from delaytool.trainer.data import TrainingData
+from delaytool.trainer.data import TrainingData, load_data
 from delaytool.trainer.evaluation import Evaluation
 from delaytool.trainer.loop import train
 from delaytool.trainer.protocols import describe_cost
@@ -204,6 +205,17 @@ def test_honest_states_what_holding_few_speakers_out_costs(speakers: int, valida
     assert bool(sentence) == (validating < 10)
     if sentence:
         assert f"{len(splits.validation):,} of {total:,} samples were not trained on, and one speaker chose" in sentence
+
+
+def test_stretches_of_noise_are_no_speakers_that_choose() -> None:
+    data = digits_events()
+    speakers = np.arange(len(data)) // 10 % 5
+    speakers[::4] = NOBODY + np.arange(speakers[::4].size)
+    splits = divide(DataSpec("digits"), {"all": replace(data, speakers=speakers)})
+    held_out = load_data(recipe_of("honest"), data=splits).held_out
+    chosen = splits.validation.speakers
+    assert (chosen >= NOBODY).any()
+    assert held_out.speakers == np.unique(chosen[chosen < NOBODY]).size
 
 
 def test_where_nothing_is_lost_there_is_no_cost(three_parts: Splits, tmp_path: Path) -> None:
