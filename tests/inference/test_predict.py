@@ -189,3 +189,11 @@ def test_the_class_of_a_label_is_that_of_its_name_when_predicting_and_verifying(
     wanted = [3 - number for number in numbers]
     assert [one.true_label for one in predict(event_network, path)] == wanted
     assert load_samples(event_network, path, SampleChoice(str(path))).labels.tolist() == wanted
+
+
+def test_real_numbers_are_quantized_in_32_bits(sound_network) -> None:
+    encoding = InputEncoding(20, values="graded", input_bits=4, offset=30_000.0, scale=0.5, n_steps=51)
+    network = replace(sound_network, encoding=encoding)
+    integers = np.random.default_rng(0).integers(0, 16, (2, 51, 20)).astype(np.uint8)
+    wanted = [one.scores for one in predict(network, integers)]
+    np.testing.assert_array_equal([one.scores for one in predict(network, 30_000 + 0.5 * integers)], wanted)
