@@ -132,7 +132,7 @@ def _final_failed(folder: SweepFolder) -> bool:
     from delaytool.experiments.cross_validation.hyperparameters import CHOSEN, TrainChosen
     from delaytool.experiments.sweep.folder import SweepFolder
 
-    if not (folder.path / CHOSEN / "journal.log").is_file():
+    if not SweepFolder.has_journal(folder.path / CHOSEN):
         return False
     chosen = SweepFolder(folder.path / CHOSEN, TrainChosen({}))
     errors = chosen.journal.errors()

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from delaytool.contract.network import IntegerNetwork
 from delaytool.digests import read_signed_json, write_signed_json
-from delaytool.errors import BackendError, ExportError
+from delaytool.errors import BackendError, ExportError, SweepError
 from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
 from delaytool.experiments.export_run import export_run
 from delaytool.experiments.sweep.job import RunReporter, Train
@@ -105,6 +105,14 @@ class Measure(Train):
         """The chip that a folder's comparison is for; None where it holds something else."""
         start = "compare methods for "
         return purpose.removeprefix(start) if purpose.startswith(start) else None
+
+    def refuse_other_run(self, recipe: Recipe, run: Path) -> None:
+        super().refuse_other_run(recipe, run)
+        if Measured.path(run).exists() and (target := Measured.read(run).target) != self.target:
+            raise SweepError(
+                f"{run}: its integers were measured for {target}, not for {self.target}; give --target {target}, or "
+                "another folder with -o"
+            )
 
     def is_done(self, run: Path) -> bool:
         return super().is_done(run) and Measured.path(run).exists()

@@ -39,9 +39,14 @@ class SweepFolder:
         self.journal = Journal(path / "journal.log", job.purpose)
 
     @staticmethod
+    def has_journal(path: Path) -> bool:
+        """Whether a sweep is in a folder."""
+        return (path / "journal.log").is_file()
+
+    @staticmethod
     def purpose_at(path: Path) -> str:
         """What the runs of a folder are for. Raises SweepError where no sweep is."""
-        if not (path / "journal.log").is_file():
+        if not SweepFolder.has_journal(path):
             raise SweepError(f"{path}: no sweep is there; give the folder of one")
         return Journal(path / "journal.log", None).purpose or ""
 
@@ -57,6 +62,9 @@ class SweepFolder:
         settings = list(settings)
         self.journal.refuse_other_plans(settings)
         known = {setting.name for setting in self.journal.settings()}
+        for setting in settings:
+            if setting.name not in known:  # its journal may have been deleted, or another command made the run
+                self.job.refuse_other_run(setting.recipe, self.run(setting))
         queued = self.journal.waiting() | {setting.name for setting in self.journal.running().values()}
         if not retry_failed:
             queued |= set(self.journal.errors())

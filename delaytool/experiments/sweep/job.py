@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from delaytool.datasets import Splits
+from delaytool.errors import SweepError
+from delaytool.experiments.sweep.setting import describe_changes
 from delaytool.trainer.loop import Reporter, train
-from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -23,6 +25,9 @@ class Job(Protocol):
     @property
     def purpose(self) -> str:
         """What the runs are for, as the verb in 'its runs are to …'."""
+
+    def refuse_other_run(self, recipe: Recipe, run: Path) -> None:
+        """Raise SweepError where the run folder is of another recipe, or was made for something else."""
 
     def is_done(self, run: Path) -> bool:
         """Whether nothing is left to do in this run folder."""
@@ -42,6 +47,18 @@ class Train:
 
     purpose = "train"
 
+    def refuse_other_run(self, recipe: Recipe, run: Path) -> None:
+        folder = RunFolder(run)
+        if not folder.is_run:
+            return
+        there = recipe_of_run(folder.read_recipe(), str(folder.recipe))
+        changed = describe_changes(all_values(there), all_values(recipe))
+        if changed:
+            raise SweepError(
+                f"{run}: this run was made with another recipe: {changed}; give the same recipe, or another folder "
+                "with -o"
+            )
+
     def is_done(self, run: Path) -> bool:
         return RunFolder(run).summary.exists()
 
@@ -56,6 +73,8 @@ class Train:
     def __call__(self, recipe: Recipe, run: Path, reporter: RunReporter) -> None:
         folder = RunFolder(run)
         started = folder.is_run
+        if started:
+            self.refuse_other_run(recipe, run)
         train(None if started else recipe, run, resume=started, reporter=reporter, data=self.splits(recipe))
 
     def splits(self, recipe: Recipe) -> Splits | None:

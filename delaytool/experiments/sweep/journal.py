@@ -25,13 +25,12 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from delaytool.errors import SweepError, first_line
-from delaytool.experiments.sweep.setting import Setting, format_value, run_name
+from delaytool.experiments.sweep.setting import Setting, describe_changes, run_name
 from delaytool.files import os_reason, way_out
 from delaytool.printable import printable
 from delaytool.trainer.recipe import validated
 
 STUDY = "delaytool"
-SHOWN = 3
 # What Optuna raises when it reads a line that is not JSON, or does what a damaged line says.
 _REPLAY_ERRORS = (
     ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError, OverflowError, RecursionError,
@@ -124,17 +123,11 @@ class Journal:
                     f"{self.path.parent}: sweeps {', '.join(before.values)}, not {', '.join(setting.values)}; "
                     "sweep the same keys in the same order, or give another folder with -o"
                 )
-            old, new = before.kept(), setting.kept()
-            changed = [
-                f"{key} was {format_value(old.get(key))} and is {format_value(new[key])} now"
-                for key in new
-                if old.get(key) != new[key]
-            ]
+            changed = describe_changes(before.kept(), setting.kept())
             if changed:
-                more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
                 raise SweepError(
-                    f"{self.path.parent}: was made with another recipe: {'; '.join(changed[:SHOWN])}{more}; "
-                    "give the same recipe, or another folder with -o"
+                    f"{self.path.parent}: was made with another recipe: {changed}; give the same recipe, or another "
+                    "folder with -o"
                 )
 
     def queue(self, setting: Setting) -> None:

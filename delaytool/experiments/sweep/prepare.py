@@ -37,6 +37,10 @@ def prepare_sweep(path: Path, job: Job, settings: list[Setting], *, retry_failed
                 "here, or give `train` or `sweep` this recipe"
             )
     require_writable_folder(path)
+    if not SweepFolder.has_journal(path):
+        # Before a new journal states what the runs are for.
+        for setting in settings:
+            job.refuse_other_run(setting.recipe, path / "runs" / setting.name)
     unfinished = next((setting for setting in settings if not job.is_done(path / "runs" / setting.name)), None)
     warnings = () if unfinished is None else tuple(load_data(unfinished.recipe).warnings)
     folder = SweepFolder(path, job)

@@ -14,6 +14,8 @@ from delaytool.trainer.recipe import Recipe, all_values
 
 # A file system takes names of up to 255 bytes, and files of the run have longer ones.
 LONGEST_NAME = 100
+# Of the keys that two recipes differ in, so many are named.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Setting:
     def kept(self) -> dict[str, Any]:
         """The recipe's other keys, dotted, and their values: what may not change while a sweep goes on."""
         return {key: value for key, value in all_values(self.recipe).items() if key not in self.values}
+
+
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first keys of `now` that had another value, as 'KEY was VALUE and is VALUE now'; '' where none had."""
+    changed = [
+        f"{key} was {format_value(before.get(key))} and is {format_value(value)} now"
+        for key, value in now.items()
+        if before.get(key) != value
+    ]
+    return "; ".join(changed[:SHOWN]) + (f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else "")
 
 
 def format_value(value: Any) -> str:
