@@ -44,6 +44,7 @@ from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.resuming import (
     Begun,
+    begun_data,
     begun_run,
     refuse_other_data,
     refusing_what_does_not_fit,
@@ -108,7 +109,7 @@ def train(
         if check is not None:
             check(recipe, loaded)
         digests = digests_of(loaded)
-        refuse_other_data(run, saved.data if saved else {}, digests)
+        refuse_other_data(run, begun_data(run, recipe, saved), digests)
         if not resume and is_first_process():
             held.enter_context(run.locked())
             run.create(recipe, loaded.class_names)

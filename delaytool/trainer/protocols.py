@@ -16,6 +16,8 @@ PROTOCOLS = {
     "cross-validated": "cross-validated: the epoch was chosen by the mean of folds, and all but the test part was "
     "trained on once, to that epoch; test was looked at once, at the end",
 }
+# What a protocol of an epoch that was chosen on the test part begins with, in summaries of all versions.
+_ON_TEST = "paper: the epoch was chosen on the test set"
 ONE_FOLD = "cross-validated: one of the folds, on which epochs are compared; test was not looked at"
 
 
@@ -42,6 +44,15 @@ def describe_protocol(recipe: Recipe, *, chosen_on_test: bool, has_folds: bool) 
     if protocol == "fixed":
         return f"{PROTOCOLS[protocol]}; test was looked at {looked}"
     return PROTOCOLS[protocol]
+
+
+def is_chosen_on_test(protocol: str) -> bool:
+    """Whether a summary's sentence (`describe_protocol`) says that the test part served as validation.
+
+    >>> is_chosen_on_test(PROTOCOLS["paper"]), is_chosen_on_test(PROTOCOLS["honest"])
+    (True, False)
+    """
+    return protocol.startswith(_ON_TEST)
 
 
 def describe_cost(summary: Mapping[str, Any]) -> str:

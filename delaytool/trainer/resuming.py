@@ -62,6 +62,13 @@ def with_moved_data(recipe: Recipe, source: str, run: RunFolder, saved: Checkpoi
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": absolute_source(source)})})
 
 
+def begun_data(run: RunFolder, recipe: Recipe, saved: Checkpoint | None) -> Mapping[str, str]:
+    """Digests of the data that the run, or the folds that chose its epoch, began with; empty where there are none."""
+    if saved is not None:
+        return saved.data
+    return run.read_folds_data() if recipe.protocol == "cross-validated" and not recipe.is_fold else {}
+
+
 def refuse_other_data(run: RunFolder, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise CheckpointError where the data are not those that the run began with.
 

@@ -27,7 +27,16 @@ from delaytool.digests import (
 )
 from delaytool.errors import CheckpointError
 from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
-from delaytool.trainer.run_records import ClassNames, Environment, FoldsRecord, Summary, check_metrics, check_record
+from delaytool.trainer.protocols import ChosenEpoch, is_chosen_on_test
+from delaytool.trainer.run_records import (
+    ClassNames,
+    Environment,
+    FoldsRecord,
+    PartDigests,
+    Summary,
+    check_metrics,
+    check_record,
+)
 from delaytool.version import __version__
 
 if TYPE_CHECKING:
@@ -39,6 +48,7 @@ _KINDS: dict[str, type[BaseModel]] = {
     "environment.json": Environment,
     "class_names.json": ClassNames,
     "folds.json": FoldsRecord,
+    "data.json": PartDigests,
 }
 
 
@@ -62,6 +72,7 @@ class RunFolder:
         self.folds = self.path / "folds.json"  # which epoch the folds chose, and how; written before the recipe
         self.folds_folder = self.path / "folds"
         self.folds_recipe = self.folds_folder / "recipe.toml"
+        self.folds_data = self.folds_folder / "data.json"  # digests of the data that folds are cut from
         self.lock = self.path / ".lock"
 
     @property
@@ -114,6 +125,12 @@ class RunFolder:
         """How folds chose the epoch (`experiments.cross_validation`); empty where none did."""
         return self._read_json(self.folds)[0]
 
+    def read_folds_data(self) -> dict[str, str]:
+        """SHA-256 of each part of the data that folds are cut from; empty where none are, or an earlier version began
+        them.
+        """
+        return self._read_json(self.folds_data)[0]
+
     def unsigned_files(self) -> tuple[str, ...]:
         """Names of the small files without a SHA-256: earlier versions wrote them, or it was deleted on purpose."""
         unsigned = []
@@ -129,20 +146,34 @@ class RunFolder:
         return tuple(unsigned)
 
     def best_epoch(self) -> int | None:
-        """The epoch whose network was kept: the highest validation accuracy, then the lowest loss; else the last."""
+        """The epoch whose network was kept (`ChosenEpoch`); None before the first epoch has ended."""
         summary, metrics = self.read_summary(), self.read_metrics()
         if "best_epoch" in summary:
             return int(summary["best_epoch"])
         if not metrics:
             return None
-        if self.chose_none or metrics[-1]["validation_accuracy"] is None:
-            return int(metrics[-1]["epoch"])
-        return int(max(metrics, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))["epoch"])
+        last_counts = self.chose_none or metrics[-1]["validation_accuracy"] is None
+        best = ChosenEpoch()
+        for line in metrics:
+            best.improved_by(line, line.get("can_be_chosen", True), last_counts=last_counts)
+        return best.epoch
 
     @property
     def chosen_on_test(self) -> bool:
         """Whether the test part served as validation, which curves must state."""
-        return self._recipe_holds('protocol = "paper"')
+        summary = self.read_summary()
+        if summary:
+            return is_chosen_on_test(summary["protocol"])
+        if not self._recipe_holds('protocol = "paper"'):
+            return False
+        # Where the data have a validation part of their own, the test part is measured apart from it, or not at all.
+        # Versions before `can_be_chosen` did not record it. NaN is equal to itself as text.
+        return all(
+            repr(line[f"validation_{key}"]) == repr(line.get(f"test_{key}"))
+            for line in self.read_metrics()
+            if "can_be_chosen" in line
+            for key in ("accuracy", "loss")
+        )
 
     @property
     def chose_none(self) -> bool:

@@ -166,6 +166,12 @@ class DataDigests(_Record):
     test: Text
 
 
+class PartDigests(_Record):
+    """folds/data.json: SHA-256 of the frames and labels of each part, by the part's name."""
+
+    __pydantic_extra__: dict[str, Text]
+
+
 class Summary(_Record):
     """summary.json. A fold has `fold_curve` and was not tested; any other run has the accuracies of its test."""
 

@@ -57,12 +57,14 @@ def fold_settings(recipe: Recipe, values: Mapping[str, Any] | None = None, famil
 def choose_from_folds(folder: Path, recipe: Recipe, job: Job) -> EpochChoice:
     """The epoch that the finished folds of a run choose; it is recorded in the run's folder before this returns.
 
-    Raises SweepError where a fold has failed or has not ended.
+    Raises SweepError where a fold has failed or has not ended, or the data have changed between two folds.
     """
     run = RunFolder(folder)
     sweep = SweepFolder(run.folds_folder, job)
     settings = fold_settings(recipe)
-    choice = choose_epoch(summaries_of(sweep, settings, way_to_resume(folder)))
+    summaries = summaries_of(sweep, settings, way_to_resume(folder))
+    _refuse_changed_data(sweep, settings, summaries)
+    choice = choose_epoch(summaries)
     write_signed_json(run.folds, choice.as_dict())
     return choice
 
@@ -78,9 +80,31 @@ def summaries_of(sweep: SweepFolder, settings: Sequence[Setting], way_to_go_on: 
     for setting in settings:
         if not sweep.is_done(setting):
             reason = errors.get(setting.name)
+            if not reason and setting.name in sweep.at_work():
+                raise SweepError(
+                    f"{sweep.run(setting)}: another process trains {setting.name} now, and goes on by itself; once it "
+                    f"has ended, {way_to_go_on}"
+                )
             why = f"failed: {reason}" if reason else "has not ended"
             raise SweepError(f"{sweep.run(setting)}: {setting.name} {why}; see to that, and {way_to_go_on}")
     return [RunFolder(sweep.run(setting)).read_summary() for setting in settings]
+
+
+def _refuse_changed_data(
+    sweep: SweepFolder, settings: Sequence[Setting], summaries: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise SweepError where folds whose frames were made in the same way have not the same test part."""
+    first: dict[str, tuple[str, str]] = {}
+    for setting, summary in zip(settings, summaries, strict=True):
+        digests = summary.get("data_sha256")
+        if digests is None:  # of an earlier version
+            continue
+        name, test = first.setdefault(digests["encoding"], (setting.name, digests["test"]))
+        if digests["test"] != test:
+            raise SweepError(
+                f"{sweep.run(setting)}: the data have changed between {name} and {setting.name}, so that their "
+                "accuracies cannot be compared; train the run again, in another folder"
+            )
 
 
 def chosen_recipe(recipe: Recipe, choice: EpochChoice) -> Recipe:

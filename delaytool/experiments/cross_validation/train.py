@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from delaytool.datasets import Splits
-from delaytool.experiments.cross_validation.begin import begin_folds, begun_folds, load_checked_data
+from delaytool.experiments.cross_validation.begin import begin_folds, begun_folds, load_checked_data, require_begun_data
 from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_folds, chosen_recipe, fold_settings
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.processes import work_in_processes
@@ -36,10 +36,11 @@ def cross_validate(
         recipe = begun_folds(folder)
         if recipe is None:  # the folds are over
             return train(None, folder, resume=True, reporter=reporter, data=splits)
+        require_begun_data(folder, recipe, splits)
     else:
         assert recipe is not None
         run.refuse_existing()
-        begin_folds(folder, recipe, load_checked_data(recipe, splits).class_names)
+        begin_folds(folder, recipe, load_checked_data(recipe, splits))
     assert recipe is not None
     job = TrainFold(splits)
     sweep = SweepFolder(run.folds_folder, job)

@@ -16,12 +16,15 @@ from interrupting import Interrupts
 
 import delaytool
 from delaytool.cli import main
+from delaytool.digests import write_signed_json
 from delaytool.errors import CheckpointError, DataError, RecipeError, SweepError
 from delaytool.experiments.cross_validation import folds as folds_module
+from delaytool.experiments.cross_validation.folds import TrainFold, fold_settings
 from delaytool.experiments.cross_validation.hyperparameters import with_folds
 from delaytool.experiments.cross_validation.train import cross_validate
 from delaytool.experiments.sweep import job as job_module
 from delaytool.experiments.sweep.combinations import combinations
+from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.evaluation import Evaluation
@@ -241,6 +244,62 @@ def test_class_names_of_data_in_memory_are_those_that_the_folds_began_with(
     assert finished.checkpoint().data == whole.checkpoint().data
 
 
+def test_folds_go_on_with_the_data_that_they_began_with_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.arange(60) % 2
+    frames = (np.random.default_rng(0).random((60, 10, 6)) < 0.3).astype(np.uint8)
+    overrides = {"protocol": "cross-validated", "data.folds": 2, "model.hidden": [4], "trainer.epochs": 1}
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr("delaytool.experiments.cross_validation.train.work_in_processes", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            delaytool.train("digits", (frames, labels), folder=run, overrides=overrides)
+    with pytest.raises(CheckpointError, match="training and test part are not those that the run began with"):
+        delaytool.train(data=(frames, 1 - labels), folder=run, resume=True)
+    assert not (run / "folds" / "runs").exists()
+
+
+def test_a_user_goes_on_with_the_data_of_the_folds_alone(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "folds", tmp_path / "run" / "folds")
+    run = RunFolder(tmp_path / "run")
+    write_signed_json(run.folds_data, {**run.read_folds_data(), "training": "0" * 64})
+    for resumed in (
+        lambda: cross_validate(None, run.path, resume=True),
+        lambda: train(recipe_of("trainer.last_epoch=1"), run.path),
+    ):
+        with pytest.raises(CheckpointError, match="labels of the training part are not those that the run began with"):
+            resumed()
+    result = call("train", "--resume", run.path)
+    assert result.exit_code == 2
+    assert "are not those that the run began with" in result.output
+
+
+def test_folds_of_different_data_choose_no_epoch(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "folds", tmp_path / "run" / "folds")
+    fold = RunFolder(tmp_path / "run" / "folds" / "runs" / "fold=1")
+    summary = fold.read_summary()
+    fold.write_summary({**summary, "data_sha256": {**summary["data_sha256"], "test": "0" * 64}})
+    with pytest.raises(SweepError, match="the data have changed between fold=0 and fold=1"):
+        cross_validate(None, tmp_path / "run", resume=True)
+    assert not RunFolder(tmp_path / "run").folds.exists()
+
+
+def test_a_fold_that_another_process_trains_is_no_error(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "folds", tmp_path / "run" / "folds")
+    run = RunFolder(tmp_path / "run")
+    RunFolder(run.folds_folder / "runs" / "fold=1").summary.unlink()
+    other = SweepFolder(run.folds_folder, TrainFold())
+    other.queue(fold_settings(recipe_of()))
+    claim = other.claim()
+    assert claim is not None
+    result = call("train", "--resume", run.path)
+    assert result.exit_code == 0, result.output
+    assert "not finished: another process trains fold=1" in result.output
+    with pytest.raises(SweepError, match="another process trains fold=1 now, and goes on by itself"):
+        cross_validate(None, run.path, resume=True)
+    claim.lock.release()
+    assert not run.is_run
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -329,6 +388,10 @@ def test_a_sweep_chooses_by_the_mean_of_the_folds_and_tests_that_alone(tmp_path:
     assert rows[0]["test_accuracy_rounded"] == "" != rows[1]["test_accuracy_rounded"]
     finals = sorted(path for path in (tmp_path / "chosen" / "runs").iterdir())
     assert [path.name.partition(",last")[0] for path in finals] == ["lr=0.02,seed=0", "lr=0.02,seed=1"]
+    page = (tmp_path / "sweep.html").read_text()
+    assert "2 runs, delays rounded" in page, "two trainings were tested, one per seed, whatever the folds are"
+    assert ">Mean accuracy of the folds<" in page
+    assert "the epoch was chosen by the mean of folds" in page, "the protocol of what was tested"
     # The mean over seeds of the folds' mean in the epoch that they choose.
     means = []
     for seed, final in enumerate(finals):

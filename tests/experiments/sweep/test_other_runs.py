@@ -10,14 +10,14 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from delaytool.digests import write_signed_json  # noqa: E402
-from delaytool.errors import SweepError  # noqa: E402
-from delaytool.experiments.measure_run import Measure, Measured  # noqa: E402
-from delaytool.experiments.sweep.folder import SweepFolder  # noqa: E402
-from delaytool.experiments.sweep.job import RunReporter, Train  # noqa: E402
-from delaytool.experiments.sweep.prepare import prepare_sweep  # noqa: E402
-from delaytool.experiments.sweep.setting import Setting  # noqa: E402
-from delaytool.trainer.run_folder import RunFolder  # noqa: E402
+from delaytool.digests import write_signed_json
+from delaytool.errors import SweepError
+from delaytool.experiments.measure_run import Measure, Measured
+from delaytool.experiments.sweep.folder import SweepFolder
+from delaytool.experiments.sweep.job import RunReporter, Train
+from delaytool.experiments.sweep.prepare import prepare_sweep
+from delaytool.experiments.sweep.setting import Setting
+from delaytool.trainer.run_folder import RunFolder
 
 Settings = Callable[..., list[Setting]]
 
