@@ -104,15 +104,13 @@ def _show(folder: SweepFolder) -> int:
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.sweep.results import gather, write_tables
     from delaytool.experiments.sweep.same_data import changed_data
+    from delaytool.report import rows
 
     results = gather(folder)
     console = PlainConsole()
     console.print(sweep_table(results))
-    if results.are_cross_validated:
-        console.print(
-            "validation is the mean of the folds in the epoch that it chooses, over seeds; test is that of the chosen "
-            "setting alone, trained on all samples"
-        )
+    if results.are_cross_validated or results.chose_on_test:
+        console.print(rows.sweep_note(results))
     for run in results.runs:
         if run.state == "failed":
             console.print(styled("bold red", "failed", f": {run.setting.name}: {run.error}"))

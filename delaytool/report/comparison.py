@@ -15,7 +15,6 @@ from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.results import REPEATS, RunResult, SettingResult, gather
 from delaytool.experiments.sweep.setting import format_value
 from delaytool.experiments.sweep.tested_samples import mean_on_test, sizes_of_test_parts, tested_speaker
-from delaytool.trainer.protocols import PROTOCOLS
 from delaytool.trainer.recipe import all_values
 from delaytool.trainer.run_folder import RunFolder
 
@@ -60,7 +59,7 @@ class Method:
     @property
     def chose_on_test(self) -> bool:
         """Whether the test part served as validation."""
-        return any(run.summary["protocol"] == PROTOCOLS["paper"] for run in self.finished)
+        return self.result.chose_on_test
 
     @property
     def as_trained(self) -> Accuracy | None:

@@ -109,4 +109,5 @@ def _figures(comparison: MethodComparison) -> list[Markup]:
 
 def _curves(comparison: MethodComparison) -> list[Markup]:
     curves = {method.name: method.curves for method in comparison.methods if any(method.curves)}
-    return draw_learning_curves(curves) if curves else []
+    on_test = [method.name for method in comparison.methods if method.chose_on_test]
+    return draw_learning_curves(curves, on_test) if curves else []

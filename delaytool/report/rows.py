@@ -182,7 +182,27 @@ def sweep_headings(results: Results) -> tuple[str, ...]:
 
     names = short_names(list(results.keys)).values() if results.keys else ("",)
     validation = "mean of folds" if results.are_cross_validated else "validation"
+    if results.chose_on_test:
+        alone = all(setting.chose_on_test for setting in results.settings if setting.validation is not None)
+        validation = "chosen on test" if alone else "validation or test"
     return (*names, "runs", validation, "test, rounded", "test set's error")
+
+
+def sweep_note(results: Results) -> str:
+    """What the accuracies of `sweep_rows` are, and which of them may choose a setting."""
+    if results.are_cross_validated:
+        return (
+            "The mean of folds is that of the epoch that it chooses, over seeds; test is that of the chosen setting "
+            "alone, trained on all samples. Both are means ± standard errors."
+        )
+    optimistic = "the best of many test accuracies is optimistic."
+    if results.chose_on_test:
+        choice = f"Epochs were chosen on the test part, so that no column may choose a setting: {optimistic}"
+    elif all(setting.validation is None for setting in results.settings):
+        choice = f"Nothing was validated, so that no column may choose a setting: {optimistic}"
+    else:
+        choice = f"To choose a setting, look at the validation column: {optimistic}"
+    return f"Means ± standard errors over the runs of each setting. {choice}"
 
 
 def sweep_rows(results: Results) -> list[tuple[str, ...]]:

@@ -43,20 +43,23 @@ def compose(results: Results, folder: SweepFolder) -> str:
     best = _by_validation(results)
     trained = best or [setting for setting in results.settings if setting.count("finished")]
     shown = trained[:MOST_CURVES]
+    on_test = [_name(setting) for setting in shown if setting.chose_on_test]
     curves = {_name(setting): [_metrics(folder, run) for run in _finished(setting)] for setting in shown}
+    sections = {**SECTIONS, "figure": _drawn(results)}
     absent = {"figure": figure is None, "curves": not curves}
     return render(
         "sweep.html.j2",
-        {id: heading for id, heading in SECTIONS.items() if not absent.get(id)},
+        {id: heading for id, heading in sections.items() if not absent.get(id)},
         title=f"Sweep of {results.runs[0].setting.recipe.name}" if results.runs else "Sweep",
         subtitle=_subtitle(results),
-        protocols=list(dict.fromkeys(f"{run.summary['protocol']}; {run.summary['split']}"
-                                     for run in results.runs if run.summary)),
+        protocols=results.protocols,
         key_figures=_key_figures(results, best),
         headings=rows.sweep_headings(results),
         rows=rows.sweep_rows(results),
-        figure=None if figure is None else inline_svg(figure, "Test accuracy over the values that are swept"),
-        curves=draw_learning_curves(curves) if curves else [],
+        chose_on_test=results.chose_on_test,
+        note=rows.sweep_note(results),
+        figure=None if figure is None else inline_svg(figure, f"{_drawn(results)} over the values that are swept"),
+        curves=draw_learning_curves(curves, on_test) if curves else [],
         curves_of="the best settings on validation" if best else "the first settings",
         left_out=len(trained) - len(shown),
         failed=[(run.setting.name, run.error) for run in results.runs if run.state == "failed"],
@@ -82,15 +85,16 @@ def _key_figures(results: Results, best: list[SettingResult]) -> list[Figure]:
     if best:
         first = best[0]
         figures.append(Figure("best on validation", _name(first), _accuracy(first.validation), "name"))
-        figures.append(
-            Figure("its test accuracy", _percent(first.test), f"{first.count('finished')} runs, delays rounded")
-        )
+        figures.append(Figure("its test accuracy", _percent(first.test), _of_runs(first.test)))
     failed = results.count("failed")
     figures.append(Figure("runs that failed", str(failed), f"of {len(results.runs)}", "bad" if failed else "good"))
     return figures
 
 
 def _by_validation(results: Results) -> list[SettingResult]:
+    """The settings, best first; none where the test part, which must not choose, served as validation."""
+    if results.chose_on_test:
+        return []
     known = [(setting.validation.mean, setting) for setting in results.settings if setting.validation is not None]
     return [setting for _, setting in sorted(known, key=lambda pair: -pair[0])]
 
@@ -110,6 +114,17 @@ def _name(setting: SettingResult) -> str:
 
 def _accuracy(mean: SeedMean | None) -> str:
     return "-" if mean is None else format_seed_mean(mean)
+
+
+def _drawn(results: Results) -> str:
+    """What the picture shows of each setting."""
+    return "Mean accuracy of the folds" if results.are_cross_validated else "Test accuracy"
+
+
+def _of_runs(mean: SeedMean | None) -> str:
+    if mean is None:
+        return "not tested"
+    return f"{mean.seeds} run{'s' * (mean.seeds != 1)}, delays rounded"
 
 
 def _percent(mean: SeedMean | None) -> str:

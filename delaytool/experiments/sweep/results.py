@@ -17,6 +17,7 @@ from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.experiments.sweep.tested_samples import Tested, mean_on_test, sizes_of_test_parts
 from delaytool.files import atomic_path
+from delaytool.trainer.protocols import is_chosen_on_test
 from delaytool.trainer.run_folder import RunFolder
 
 SEED = "seed"
@@ -51,6 +52,7 @@ class SettingResult:
     test           over the samples of all test parts where speakers are held out as the test part in turn
     test_samples   of all test parts that are not the same
     folded         of a cross-validated setting, by seed: what the folds choose
+    finals         of a cross-validated setting that was chosen: the trainings on all samples that have finished
     binomial       standard error of the test accuracy that the number of samples alone causes
     """
 
@@ -60,6 +62,12 @@ class SettingResult:
     test: SeedMean | None
     test_samples: int | None
     folded: tuple[FoldedSetting, ...] = ()
+    finals: tuple[Tested, ...] = ()
+
+    @property
+    def chose_on_test(self) -> bool:
+        """Whether the test part served as validation, so that no accuracy of it can choose a setting."""
+        return any(is_chosen_on_test(run.summary["protocol"]) for run in self.runs if run.state == "finished")
 
     @property
     def other_test_accuracies(self) -> dict[str, SeedMean | None]:
@@ -87,6 +95,18 @@ class Results:
     def are_cross_validated(self) -> bool:
         """Whether the runs are folds."""
         return any(FOLD in run.setting.values for run in self.runs)
+
+    @property
+    def chose_on_test(self) -> bool:
+        """Whether a setting has its validation accuracy on the test part."""
+        return any(setting.chose_on_test for setting in self.settings)
+
+    @property
+    def protocols(self) -> list[str]:
+        """How epochs were chosen and data split, each once; of a cross-validated sweep the tested networks' too."""
+        summaries = [run.summary for run in self.runs if run.summary]
+        summaries += [dict(summary) for setting in self.settings for _, summary in setting.finals]
+        return list(dict.fromkeys(f"{one['protocol']}; {one['split']}" for one in summaries))
 
     @property
     def runs(self) -> list[RunResult]:
@@ -182,6 +202,7 @@ def _cross_validated(runs: tuple[RunResult, ...], folder: Path) -> SettingResult
         runs=runs,
         validation=_mean_of([one.choice.accuracy for one in folded]),
         folded=folded,
+        finals=tuple(finals),
         **_on_test(finals),
     )
 
