@@ -158,18 +158,23 @@ class Journal:
 
     def fail(self, trial: Trial, error: str) -> None:
         """The run failed by itself; it is tried again only with --retry-failed."""
-        with suppress(RuntimeError, ValueError):  # it was queued again already, because its process was slow to start
+        with suppress(RuntimeError, ValueError):
             trial.set_user_attr("error", error)
-        self._end(trial.number, state=TrialState.FAIL)
+        if self._end(trial.number, state=TrialState.FAIL) is TrialState.FAIL:
+            return
+        # Another process withdrew the request, because this one was slow to lock the run: a new one keeps the error.
+        attributes = {**trial.user_attrs, "error": error}
+        with self._replaying():
+            self.study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=attributes))
 
     def drop(self, number: int) -> None:
         """Withdraw this request; another one of the same run counts."""
         self._end(number, state=TrialState.PRUNED)
 
-    def _end(self, number: int, accuracy: float | None = None, state: TrialState | None = None) -> None:
-        """End a request, unless it has ended."""
+    def _end(self, number: int, accuracy: float | None = None, state: TrialState | None = None) -> TrialState:
+        """End a request, unless it has ended; returns the state that it is then in."""
         with _warnings_alone(), self._replaying():
-            self.study.tell(number, accuracy, state, skip_if_finished=True)
+            return self.study.tell(number, accuracy, state, skip_if_finished=True).state
 
     def waiting(self) -> set[str]:
         return {trial.user_attrs["run"] for trial in self._trials(TrialState.WAITING)}

@@ -112,6 +112,28 @@ def test_a_run_that_fails_is_recorded_and_stops_no_other(tmp_path, quick, settin
     assert folder.journal.errors() == {}
 
 
+def test_a_failure_is_kept_where_another_process_withdrew_the_request(tmp_path, quick, settings):
+    """Between taking a run and locking it: the other queues it anew, and drops that request at the lock."""
+    slow, other = (SweepFolder(tmp_path, quick()) for _ in range(2))
+    slow.queue(settings("seed=0..1"))
+    trial, setting = slow.journal.take()
+    assert other.free_abandoned() == 1
+    lock = slow._lock(setting)
+    lock.acquire(timeout=5)
+    claim = other.claim()
+    assert claim.setting.name == "seed=1"
+    claim.lock.release()
+    assert other.claim() is None
+    slow.journal.fail(trial, "training diverged")
+    lock.release()
+    assert slow.journal.errors() == {"seed=0": "training diverged"}
+    job = quick()
+    other.queue(settings("seed=0..1"), retry_failed=True)
+    work(tmp_path, job, silent)
+    assert "seed=0" in job.trained
+    assert other.journal.errors() == {}
+
+
 def test_a_machine_on_which_nothing_starts_leaves_the_rest_to_others(tmp_path, quick, settings):
     def fails(recipe):
         raise SweepError("no such data")
