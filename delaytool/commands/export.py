@@ -87,6 +87,8 @@ def command(
     output = output or run / f"network-{target}.h5"
     if is_given or run.exists():  # otherwise the missing run is the error
         copies = [output.with_suffix(".net")] if target.startswith("loihi2") else []
+        for copy in copies:
+            _refuse_foreign(copy)
         require_writable_file(output, reads=(*RunFolder(run).files, data), writes=copies)
     with StepBars(not quiet) as progress:
         done = export_run(run, made_for, output, options, progress)
@@ -109,6 +111,18 @@ def _refuse_idle_options(target: str, run: Path) -> None:
         refuse_idle(*names, why=f"{run} is a network file, whose integers are written as they are")
 
 
+def _refuse_foreign(copy: Path) -> None:
+    """Raise OutputError where the netx copy, which nobody names, would take the place of a file of another origin."""
+    from delaytool.errors import OutputError
+    from delaytool.formats.netx import is_of_delaytool
+
+    if copy.exists() and not is_of_delaytool(copy):
+        raise OutputError(
+            f"{copy}: the netx copy of the network would take the place of this file, which no export wrote; give "
+            "another name with -o, or move the file"
+        )
+
+
 def _write_netx(done: Export, output: Path) -> None:
     """The same network for lava-dl, where its format can hold it."""
     from delaytool.errors import ExportError
@@ -118,9 +132,13 @@ def _write_netx(done: Export, output: Path) -> None:
     try:
         write_netx(done.network, path)
     except ExportError as error:
-        path.unlink(missing_ok=True)  # an earlier export's file would hold another network
+        removed = ""
+        if path.exists():
+            path.unlink()  # an earlier export's copy, of another network
+            removed = f"; {path}, of an earlier export, is removed"
         print_wrapped(
-            f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does ({error})"
+            f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does "
+            f"({error}){removed}"
         )
         if done.network.target != "loihi2-netx":
             print_wrapped("a copy in that format, if you want one: export again with --target loihi2-netx")

@@ -92,6 +92,15 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     write_bytes_atomically(path, content.getvalue())
 
 
+def is_of_delaytool(path: str | os.PathLike[str]) -> bool:
+    """Whether `write_netx` wrote the file; False for one that cannot be read."""
+    try:
+        with open_strict_image(read_whole(path, NetworkError, GIVE), path, NetworkError, GIVE) as file:
+            return file.has_attribute(EXTRA)
+    except NetworkError:
+        return False
+
+
 def read_netx(
     path: str | os.PathLike[str],
     *,

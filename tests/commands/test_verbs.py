@@ -86,12 +86,24 @@ def test_a_netx_file_goes_out_and_comes_back(run, call, tmp_path):
 
 
 def test_what_netx_cannot_hold_is_named_and_no_old_file_is_left(run, call, tmp_path):
-    (tmp_path / "net.net").write_text("of an earlier export")
+    assert call("export", run, "--target", "loihi2-netx", "-o", tmp_path / "net.h5").exit_code == 0
+    assert (tmp_path / "net.net").exists()
     result = call("export", run, "-o", tmp_path / "net.h5")
     assert result.exit_code == 0, result.output
     assert "beside it no netx copy for lava-dl, whose format holds less than loihi2 does (layer" in result.output
     assert "--target loihi2-netx" in result.output
     assert not (tmp_path / "net.net").exists()
+    assert "net.net, of an earlier export, is removed" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("target", ["loihi2", "loihi2-netx"])
+def test_a_netx_copy_takes_the_place_of_no_file_of_another_origin(target, run, call, tmp_path):
+    (tmp_path / "net.net").write_text("mine")
+    result = call("export", run, "--target", target, "-o", tmp_path / "net.h5")
+    assert result.exit_code == 2
+    assert "would take the place of this file, which no export wrote" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["net.net"]
+    assert (tmp_path / "net.net").read_text() == "mine"
 
 
 def test_a_backend_that_lies_fails_with_the_place(network, call, monkeypatch):
