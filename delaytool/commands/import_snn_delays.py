@@ -49,7 +49,7 @@ def command(
     refuse_key_given_twice(overrides)
     source = [] if data is None else [override_of("data.source", data)]
     wanted = load_recipe(recipe, [*overrides, *source])
-    run = import_run(checkpoint, wanted, interpolation, output)
+    run = import_run(checkpoint, wanted, interpolation, output, overrides)
     show_warnings(run.warnings)
     sizes, taps, sigma = "-".join(map(str, run.model.sizes)), run.model.taps, run.model.sigma
     samples = len(run.evaluation.labels)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delaytool.adapters.nir import parameters_of, settings_of
-from delaytool.experiments.imported_checkpoint import imported_checkpoint
+from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_values
 from delaytool.files import require_writable_folder
 from delaytool.formats.nir.float_network import FloatNetwork, float_network
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
-from delaytool.trainer.recipe import Recipe, load_recipe, validated
+from delaytool.trainer.recipe import Recipe, load_recipe, validated, with_overrides
 from delaytool.trainer.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def import_nir_run(
 ) -> ImportedRun:
     """Make a run of a float graph, which `export` can calibrate on the recipe's data. Raises DelaytoolError.
 
-    recipe, overrides   whose data, seed and training settings the run has; the model is the graph's
+    recipe, overrides   whose data, seed and training settings the run has; the model is the graph's, which no override
+                        may contradict
     time_step_ms        length of a step, to which the data are binned too
     time_unit           of the file's times: 's', 'ms' or 'step'
     """
@@ -59,7 +60,11 @@ def import_nir_run(
     folder.refuse_existing()
     require_writable_folder(output)
     network = float_network(graph, time_step_ms=time_step_ms, time_unit=time_unit)
-    loaded = recipe_of(network, load_recipe(recipe, [*overrides, f"data.time_step_ms={time_step_ms}"]))
+    wanted = load_recipe(recipe, overrides)
+    binned = with_overrides(wanted, {"data.time_step_ms": time_step_ms})
+    refuse_other_values("--time-step-ms", overrides, wanted, binned)
+    loaded = recipe_of(network, binned)
+    refuse_other_values("the graph", overrides, binned, loaded)
     data = load_data(loaded, None, progress)
     made = checkpoint_of(network, loaded, data)
     found = evaluate(made.network(), data.test.frames, data.test.labels, loaded.trainer.batch_size)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from delaytool.adapters.snn_delays import SnnDelaysModel, network_of, read_snn_delays, settings_of
 from delaytool.errors import CheckpointError
-from delaytool.experiments.imported_checkpoint import imported_checkpoint
+from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_values
 from delaytool.files import require_writable_folder
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
@@ -31,12 +32,14 @@ def import_run(
     recipe: Recipe,
     interpolation: str | None,
     output: Path,
+    overrides: Sequence[str] = (),
 ) -> ImportedRun:
     """Make a run folder of a state_dict that Thvnvtos/SNN-delays saved.
 
     recipe          what the file does not hold: data, tau, max_delay
     interpolation   'gauss' or 'max', the version of its Dcls1d layers
     output          the run folder to make
+    overrides       `key=value` that were set in the recipe, which the file must not decide otherwise
     Raises CheckpointError for a file that cannot be used, or without the interpolation; RecipeError; DataError.
     """
     folder = RunFolder(output)
@@ -49,7 +52,8 @@ def import_run(
             "shapes are the same); give --interpolation gauss or --interpolation max, which is DCLSversion in the "
             "configuration that it was trained with"
         )
-    recipe = recipe_of(model, recipe, interpolation)
+    wanted, recipe = recipe, recipe_of(model, recipe, interpolation)
+    refuse_other_values("the file", overrides, wanted, recipe)
     data = load_data(recipe)
     checkpoint = checkpoint_of(model, recipe, data)
     test, batch_size = data.test, recipe.trainer.batch_size

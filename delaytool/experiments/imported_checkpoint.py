@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from delaytool.errors import CheckpointError
+from delaytool.errors import CheckpointError, RecipeError
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
-from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.recipe import Recipe, all_values
+
+
+def refuse_other_values(origin: str, overrides: Sequence[str], wanted: Recipe, made: Recipe) -> None:
+    """Raise RecipeError where a key of `overrides` has got another value from what is imported.
+
+    origin         what decides: 'the file', 'the graph', an option
+    wanted, made   the recipe with the overrides, and that of the run
+    """
+    asked, values = all_values(wanted), all_values(made)
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key in asked and asked[key] != values[key]:
+            raise RecipeError(f"--set {override}: {origin} decides {key}, which is {values[key]!r}; leave it out")
 
 
 def imported_checkpoint(

@@ -139,6 +139,10 @@ def test_the_command_asks_for_the_version(tmp_path):
     assert asked.exit_code == 2
     assert "give --interpolation gauss or --interpolation max" in asked.output
     assert not (tmp_path / "run").exists()
+    decided = CliRunner().invoke(main, [*common, "--interpolation", "max", "--set", "model.hidden=[3]"])
+    assert decided.exit_code == 2
+    assert "--set model.hidden=[3]: the file decides model.hidden" in decided.output
+    assert not (tmp_path / "run").exists()
     made = CliRunner().invoke(main, [*common, "--interpolation", "max"])
     assert made.exit_code == 0, made.output
     assert Checkpoint.load(tmp_path / "run" / "best.pt").recipe.model.interpolation == "max"

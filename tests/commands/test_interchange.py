@@ -113,6 +113,21 @@ def test_a_float_graph_becomes_a_run_that_export_calibrates(foreign, call, tmp_p
     assert made.max_delay == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "decides"),
+    [
+        ("data.time_step_ms=4", "--time-step-ms decides data.time_step_ms, which is 10.0; leave it out"),
+        ("model.hidden=[77]", "the graph decides model.hidden, which is (30,); leave it out"),
+    ],
+)
+def test_a_key_that_the_import_decides_is_refused(foreign, call, tmp_path, key, decides):
+    made = ("import", foreign, "-o", tmp_path / "run", "--time-step-ms", 10, "--recipe", "digits")
+    result = call(*made, "--set", key)
+    assert result.exit_code == 2
+    assert f"--set {key}: {decides}" in " ".join(result.output.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_float_graph_needs_a_run_folder_and_a_step(foreign, call):
     result = call("import", foreign)
     assert result.exit_code == 2
