@@ -36,8 +36,12 @@ def refuse_idle(*names: str, why: str) -> None:
 
 
 def refuse_key_given_twice(overrides: tuple[str, ...], short: Mapping[str, str] = SHORT) -> None:
-    """Raise UsageError where `--set` and an option that is short for the same key are both given."""
-    keys = {override.partition("=")[0].strip(): override for override in overrides}
+    """Raise UsageError where two `--set`, or `--set` and an option that is short for a key, set the same key."""
+    keys: dict[str, str] = {}
+    for override in overrides:
+        first = keys.setdefault(override.partition("=")[0].strip(), override)
+        if first is not override:
+            raise click.UsageError(f"--set {first} and --set {override} set the same key; leave one of them out")
     for name, key in short.items():
         option = given_options(name)
         if option and key in keys:

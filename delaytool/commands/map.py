@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.console import PlainConsole, echo
-from delaytool.commands.idle_options import refuse_idle
+from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
 from delaytool.commands.option_groups import option_group
 from delaytool.commands.recipe_verb import RecipeVerb
 from delaytool.errors import TargetError
@@ -92,6 +92,7 @@ def command(
         raise click.UsageError("--costs needs to know how much fires: add --activity SHARE, or --data of a network")
     if output is not None and data is None:
         raise click.UsageError("-o keeps a placement by measured traffic: add --data")
+    refuse_key_given_twice(overrides, {})
     if data is None:
         refuse_idle("samples", why="nothing is run without --data")
     chip = target_from(target)

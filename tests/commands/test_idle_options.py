@@ -13,6 +13,11 @@ SMALL = ("--set", "model.hidden=[4]")
     ("arguments", "message"),
     [
         (("train", "digits", "--seed", 3, "--set", "seed=4"), "--seed and --set seed=4 set the same key"),
+        (("train", "--set", "trainer.lr=1e-3", "--set", "trainer.lr=2e-3"),
+         "--set trainer.lr=1e-3 and --set trainer.lr=2e-3 set the same key; leave one of them out"),
+        (("sweep", "digits", "--over", "seed=0,1", "--set", "model.tau=2", "--set", "model.tau=2"),
+         "--set model.tau=2 and --set model.tau=2 set the same key"),
+        (("map", "digits", "--set", "model.max_delay=3", "--set", "model.max_delay=4"), "set the same key"),
         (("train", "--data", "shd", "--set", "data.source=digits"), "--data and --set data.source=digits set the same"),
         (("train", "--max-delay", 3, "--set", "model.max_delay=4"), "--max-delay and --set model.max_delay=4 set"),
         (("train", "--protocol", "paper", "--set", "protocol=fixed"), "--protocol and --set protocol=fixed set"),

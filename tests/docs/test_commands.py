@@ -81,12 +81,14 @@ def test_the_commands_of_a_page_run(page, prepared, shell_environment, tmp_path,
 
 
 def with_overrides(text: str, block: Block) -> str:
-    """The command with the block's --set, if it trains."""
+    """The command with the block's --set, each in place of its own of the same key, if it trains."""
     words = text.split()
     if block.overrides and len(words) > 1 and words[0] == "delaytool" and words[1] in TRAINING_VERBS:
         if "--table" in words or "--page" in words:
             return text
         head, mark, comment = text.partition("  #")
+        for key in (one.partition("=")[0] for one in block.overrides):
+            head = re.sub(rf" --set (['\"]?){re.escape(key)}=\S+", "", head)
         return head + "".join(f" --set {shlex.quote(one)}" for one in block.overrides) + mark + comment
     return text
 

@@ -379,7 +379,7 @@ def test_other_runs_and_options_are_kept_apart(whole: Path, tmp_path: Path) -> N
 
 def test_a_sweep_chooses_by_the_mean_of_the_folds_and_tests_that_alone(tmp_path: Path) -> None:
     words = ["digits", "-o", tmp_path, "--over", "trainer.lr=1e-6,2e-2", "--over", "seed=0,1"]
-    keys = options("protocol=cross-validated", *TINY, "trainer.epochs=5")
+    keys = options("protocol=cross-validated", "trainer.epochs=5", *(key for key in TINY if "epochs=4" not in key))
     result = call("sweep", *words, *keys)
     assert result.exit_code == 0, result.output
     assert "chosen by the mean of the folds: trainer.lr=0.02" in result.output
