@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from delaytool.experiments.paired_tests import McNemar, holm, mcnemar, paired_bootstrap
+from delaytool.trainer.recipe import Recipe
 
 # A difference that chance would make with at least this probability, all pairs considered, could be chance.
 LEVEL = 0.05
@@ -20,6 +21,10 @@ class Repeat(NamedTuple):
 
     seed: int
     speaker: int | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Repeat:
+        return cls(recipe.seed, recipe.data.held_out_speaker)
 
 
 @dataclass(frozen=True)

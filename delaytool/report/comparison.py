@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -51,10 +51,18 @@ class Method:
         return self.result.validation
 
     @property
-    def exact_validation(self) -> Fraction:
-        """Its mean without rounding, so that equals are equal."""
-        known = [run.summary for run in self.finished if run.summary["validation_accuracy"] is not None]
-        return exact_mean([one["validation_accuracy"] for one in known], [one["validation_samples"] for one in known])
+    def validated(self) -> dict[Repeat, tuple[float, int]]:
+        """Accuracy on validation, and its samples, of each finished run that has one."""
+        return {
+            Repeat.of(run.setting.recipe): (run.summary["validation_accuracy"], run.summary["validation_samples"])
+            for run in self.finished
+            if run.summary["validation_accuracy"] is not None
+        }
+
+    def exact_validation(self, repeats: Collection[Repeat]) -> Fraction:
+        """The mean of these runs without rounding, so that equals are equal."""
+        known = [one for repeat, one in self.validated.items() if repeat in repeats]
+        return exact_mean([accuracy for accuracy, _ in known], [samples for _, samples in known])
 
     @property
     def chose_on_test(self) -> bool:
@@ -82,7 +90,7 @@ class Method:
                 recipe = run.setting.recipe
                 # Two speakers' samples may have the same classes in the same order.
                 part = f"{one.test_labels} of speaker {tested_speaker(recipe)}"
-                runs[Repeat(recipe.seed, recipe.data.held_out_speaker)] = RunAnswers(one.is_right, part)
+                runs[Repeat.of(recipe)] = RunAnswers(one.is_right, part)
         return MethodAnswers(self.name, runs)
 
     @property
@@ -171,14 +179,28 @@ class MethodComparison:
 
     @property
     def best(self) -> str | None:
-        """The method with the highest mean validation accuracy, the first of equals.
+        """The method with the highest mean validation accuracy over the runs that all have, the first of equals.
 
         None where a method has none, or has it on the test part: test results must not choose.
         """
         finished = [method for method in self.methods if method.finished]
-        if not finished or any(method.validation is None or method.chose_on_test for method in finished):
+        common = self.common_repeats
+        if not common or any(method.validation is None or method.chose_on_test for method in finished):
             return None
-        return max(finished, key=lambda method: method.exact_validation).name
+        return max(finished, key=lambda method: method.exact_validation(common)).name
+
+    @property
+    def common_repeats(self) -> frozenset[Repeat]:
+        """Seeds (and held-out speakers) that every method which has finished runs has validated: others' samples or
+        beginnings may be easier.
+        """
+        validated = [frozenset(method.validated) for method in self.methods if method.finished]
+        return frozenset.intersection(*validated) if validated else frozenset()
+
+    @property
+    def compares_all_runs(self) -> bool:
+        """Whether no method has validated a run that another has not."""
+        return all(len(method.validated) == len(self.common_repeats) for method in self.methods if method.finished)
 
     @property
     def highest_on_test(self) -> str | None:

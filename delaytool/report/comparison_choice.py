@@ -12,13 +12,21 @@ def describe_choice(comparison: MethodComparison) -> str:
     if len(comparison.methods) < 2:
         return ""
     if comparison.best is not None:
-        return f"Best by validation: {comparison.best}."
+        if comparison.compares_all_runs:
+            return f"Best by validation: {comparison.best}."
+        return f"Best by validation, over the {format_common_runs(comparison)}: {comparison.best}."
     if comparison.highest_on_test is None:
         return ""
     return (
         f"No method is called the best: {_why_not(comparison)}, and test results must not choose. Highest on test, "
         f"which is no choice: {comparison.highest_on_test}."
     )
+
+
+def format_common_runs(comparison: MethodComparison) -> str:
+    """'2 runs that every method has', by which the best is chosen while others are missing."""
+    count = len(comparison.common_repeats)
+    return f"{count} run{'s' * (count != 1)} that every method has"
 
 
 def _why_not(comparison: MethodComparison) -> str:
@@ -30,6 +38,8 @@ def _why_not(comparison: MethodComparison) -> str:
         reasons.append(f"{_names(without)} {'has' if len(without) == 1 else 'have'} no validation accuracy")
     if on_test:
         reasons.append(f"{_names(on_test)} chose epochs on the test part")
+    if not reasons:
+        reasons.append("no seed (and speaker) has finished for all of them")
     return " and ".join(reasons)
 
 

@@ -12,7 +12,7 @@ from delaytool.report import comparison_figures as figures
 from delaytool.report import comparison_pairs as pairs
 from delaytool.report import comparison_tables as tables
 from delaytool.report.comparison import MethodComparison
-from delaytool.report.comparison_choice import describe_choice
+from delaytool.report.comparison_choice import describe_choice, format_common_runs
 from delaytool.report.inline_svg import inline_svg
 from delaytool.report.learning_curves import draw_learning_curves
 from delaytool.report.render import render
@@ -76,7 +76,10 @@ def _key_figures(comparison: MethodComparison) -> list[Figure]:
     figures = []
     of_name = {method.name: method for method in comparison.methods}
     if comparison.best is not None and (mean := of_name[comparison.best].validation):
-        figures.append(Figure("best by validation", comparison.best, _of_runs(mean), "name"))
+        note = _of_runs(mean)
+        if not comparison.compares_all_runs:
+            note = f"over the {format_common_runs(comparison)}"
+        figures.append(Figure("best by validation", comparison.best, note, "name"))
     if comparison.highest_on_test is not None and (accuracy := of_name[comparison.highest_on_test].integer):
         note = f"{_of_runs(accuracy.over_runs)}; no choice"
         figures.append(Figure("highest on test", comparison.highest_on_test, note, "name"))

@@ -80,8 +80,15 @@ def describe_pair(test: PairTest) -> str:
 
 
 def format_p_value(p_value: float) -> str:
-    """'<0.0001', '0.0021', '0.250'."""
-    return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}" if p_value < 0.00995 else f"{p_value:.3f}"
+    """'<0.0001', '0.0021', '0.250'; with more digits where rounding would move it to the other side of `LEVEL`.
+
+    >>> format_p_value(0.0496), format_p_value(0.0501)
+    ('0.0496', '0.050')
+    """
+    if p_value < 0.00995:
+        return "<0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+    texts = (f"{p_value:.{digits}f}" for digits in range(3, 18))
+    return next((text for text in texts if (float(text) < LEVEL) == (p_value < LEVEL)), repr(p_value))
 
 
 def _untested(reason: str) -> str:

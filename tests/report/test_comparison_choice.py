@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from delaytool.experiments.sweep.results import RunResult, SettingResult
 from delaytool.experiments.sweep.setting import Setting
 from delaytool.report.comparison import Method, MethodComparison
 from delaytool.report.comparison_choice import describe_choice
-from delaytool.report.comparison_pairs import shown_pairs
+from delaytool.report.comparison_page import compose
+from delaytool.report.comparison_pairs import format_p_value, shown_pairs
 from delaytool.report.comparison_tables import as_markdown
 from delaytool.trainer.protocols import PROTOCOLS
 from delaytool.trainer.recipe import load_recipe
@@ -31,7 +33,7 @@ def method(
     for seed, accuracy in enumerate(accuracies):
         summary: dict[str, Any] = {
             "validation_accuracy": accuracy, "validation_samples": samples, "protocol": PROTOCOLS[protocol],
-            "test_samples": len(right), "test_accuracy_rounded": 0.5, "test_accuracy_as_trained": 0.5,
+            "test_samples": len(right), "test_accuracy_rounded": 0.5, "test_accuracy_as_trained": 0.5, "split": "…",
             "parameters": 1, "spikes": {"hidden1": 1.0},
         }  # fmt: skip
         recipe = RECIPE.model_copy(update={"seed": seed})
@@ -82,6 +84,32 @@ def test_a_method_without_a_finished_run_takes_part_in_no_choice() -> None:
     failed = RunResult(Setting({"method": "wild"}, RECIPE), "failed", {}, "diverged")
     wild = Method("wild", SettingResult({"method": "wild"}, (failed,), None, None, None), ())
     assert comparison(wild, method("a", 0.6, "1000"), method("b", 0.7, "1100")).best == "b"
+
+
+def without(method: Method, seed: int) -> Method:
+    """The method without the run of a seed, which has not finished."""
+    runs = [run if run.setting.recipe.seed != seed else replace(run, state="waiting", summary={})
+            for run in method.result.runs]  # fmt: skip
+    return replace(method, result=replace(method.result, runs=tuple(runs)), measured=method.measured[1:])
+
+
+def test_the_best_is_chosen_by_the_runs_that_all_have() -> None:
+    """The run that is missing of one would have lowered its mean, as it lowers the other's."""
+    hard = comparison(method("a", [0.3, 0.7], "1111"), without(method("b", [0.2, 0.6], "0000"), seed=0))
+    assert hard.best == "a"
+    assert describe_choice(hard) == "Best by validation, over the 1 run that every method has: a."
+    assert "over the 1 run that every method has" in compose(hard)
+    apart = comparison(without(method("a", [0.3, 0.7], "1111"), seed=0), without(method("b", [0.2, 0.6], "00"), seed=1))
+    assert (apart.best, apart.highest_on_test) == (None, "a")
+    assert "is called the best: no seed (and speaker) has finished for all of them, and" in describe_choice(apart)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [(0.0496, "0.0496"), (0.04999, "0.04999"), (0.05, "0.050"), (0.0501, "0.050"), (0.25, "0.250"), (0.0021, "0.0021")],
+)
+def test_a_p_value_below_the_level_is_shown_below_it(p_value: float, text: str) -> None:
+    assert format_p_value(p_value) == text
 
 
 def test_of_equal_validation_the_first_is_the_best() -> None:
