@@ -65,7 +65,7 @@ def command(
     with them. More recipes and seeds extend the comparison. Exits with 1 if a run failed.
     """
     from delaytool.errors import DelaytoolError, SweepError
-    from delaytool.experiments.measure_run import Measure, record_answers
+    from delaytool.experiments.measure_run import Measure, other_samples, record_answers
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.hw_configs import load_target
     from delaytool.report import comparison_page as _  # noqa: F401  a missing package is an error before training
@@ -98,6 +98,8 @@ def command(
         with suppress(DelaytoolError):
             if folder.is_done(setting):
                 record_answers(folder.run(setting))
+    if sentence := other_samples(folder, samples):
+        print_wrapped(sentence)
     sys.exit(_show(folder, target))
 
 

@@ -59,7 +59,8 @@ def command(
         raise OutputError(f"{there[0]}: the file is already there; remove it, or choose another name with -o")
     for path in files.values():
         require_writable_file(path)
-    working = output.with_name(f"{output.name}.unfinished")
+    whole = output.absolute()  # '.' has no name
+    working = whole.parent / f"{whole.name}.unfinished"
     model = EarModel(n_channels=channels, causal=causal)
     made: dict[Path, Path] = {}
     seconds: dict[Path, float] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from delaytool.commands.console import print_wrapped
+from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.max_drop_option import max_drop_option
 from delaytool.commands.quiet import quiet_option
 
@@ -63,6 +64,9 @@ def command(
     if run_or_net.exists():  # otherwise the missing file is the error
         of_run = (*folder.files, *folder.networks()) if folder.is_run else ()
         require_writable_file(output, reads=(run_or_net, data, *of_run))
+        if run_or_net.is_dir() and folder.is_run and not folder.networks():
+            names = ("samples", "data", "sample", "with_torch", "max_drop")
+            refuse_idle(*names, why=f"{run_or_net} has not been exported yet, so that there is nothing to run")
     with StepBars(not quiet) as progress:
         content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)

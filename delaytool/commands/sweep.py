@@ -58,7 +58,7 @@ def command(
         if recipe or over or output or many.are_chosen:
             raise click.UsageError("--table shows an existing sweep; leave out the recipe and other options")
         refuse_idle("jobs", why="--table trains nothing")
-        SweepFolder.purpose_at(table)
+        _refuse_another_purpose(table)
         sys.exit(_show(SweepFolder(table, Train())))
     if recipe is None or not over:
         raise click.UsageError("give a recipe and what to sweep: delaytool sweep digits --over seed=0..4")
@@ -76,6 +76,22 @@ def command(
     folder = run_sweep(path, Train(), settings, jobs=many.jobs, retry_failed=many.retry_failed, hint=hint, quiet=quiet)
     _train_chosen(folder, many, hint, quiet)
     sys.exit(_show(folder))
+
+
+def _refuse_another_purpose(folder: Path) -> None:
+    """Raise SweepError where the runs of a folder are no sweep's."""
+    from delaytool.errors import SweepError
+    from delaytool.experiments.measure_run import Measure
+    from delaytool.experiments.sweep.folder import SweepFolder
+    from delaytool.experiments.sweep.job import Train
+
+    purpose = SweepFolder.purpose_at(folder)
+    if Measure.target_of(purpose) is not None:
+        raise SweepError(
+            f"{folder}: holds a comparison, not a sweep; show it with: delaytool compare --page {quote(str(folder))}"
+        )
+    if purpose not in ("", Train.purpose):
+        raise SweepError(f"{folder}: its runs are to {purpose}; give the folder of a sweep")
 
 
 def _train_chosen(folder: SweepFolder, many: ManyRuns, hint: str, quiet: bool) -> None:
@@ -133,7 +149,8 @@ def _final_failed(folder: SweepFolder) -> bool:
     if not SweepFolder.has_journal(folder.path / CHOSEN):
         return False
     chosen = SweepFolder(folder.path / CHOSEN, TrainChosen({}))
-    errors = chosen.journal.errors()
+    done = {setting.name for setting in chosen.journal.settings() if chosen.is_done(setting)}
+    errors = {name: error for name, error in chosen.journal.errors().items() if name not in done}
     for name, error in errors.items():
         echo(f"failed: {CHOSEN}/runs/{name}: {error}", err=True)
     return bool(errors)

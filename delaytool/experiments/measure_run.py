@@ -15,6 +15,7 @@ from delaytool.digests import read_signed_json, write_signed_json
 from delaytool.errors import BackendError, ExportError, SweepError
 from delaytool.experiments.evaluated_samples import RECORDED, SampleChoice, load_samples
 from delaytool.experiments.export_run import export_run
+from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.job import RunReporter, Train
 from delaytool.experiments.verify_run import TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.exporter.compile import Export
@@ -41,6 +42,7 @@ class Measured:
                    NeuroBench's metrics (`runtime.neurobench`)
     drop           points that they cost against the float network with rounded delays
     differing      of `compared` spikes, currents and membranes, those in which engine and reference differ
+    compared_samples   on how many samples
     right          one character per test sample, in the data's order: 1 where the integers give its class, else 0
     test_labels    SHA-256 of the test part's classes in their order, by which runs are known to have the same samples
     """
@@ -58,6 +60,7 @@ class Measured:
     drop: Points | None = None
     differing: Count | None = None
     compared: Count | None = None
+    compared_samples: Count | None = None
     input_spikes: Amount | None = None
     spikes: Amount | None = None
     synaptic_events: Amount | None = None
@@ -146,6 +149,23 @@ def measure(run: Path, target: str, samples: int, reporter: RunReporter) -> Meas
     return Measured(target, why_not, no_integers=no_integers)
 
 
+def other_samples(folder: SweepFolder, samples: int) -> str:
+    """A sentence where bits of finished runs were compared on another number of samples than is asked for; else ''."""
+    numbers = set()
+    for setting in folder.journal.settings():
+        if folder.is_done(setting):
+            measured = Measured.read(folder.run(setting))
+            asked = min(samples, len(measured.right or ""))
+            if measured.compared_samples is not None and measured.compared_samples != asked:
+                numbers.add(measured.compared_samples)
+    if not numbers:
+        return ""
+    return (
+        f"--samples {samples}: runs that were measured before keep their comparison of bits, on "
+        f"{', '.join(map(str, sorted(numbers)))} samples; to compare them again, delete their measured.json"
+    )
+
+
 def _of(verification: TwoPartVerification, done: Export, target: str, made_for: str, why_not: str) -> Measured:
     whole, comparisons = verification.whole, verification.bits.comparisons
     counters = whole.counters
@@ -160,6 +180,7 @@ def _of(verification: TwoPartVerification, done: Export, target: str, made_for: 
         drop=whole.drop,
         differing=sum(comparison.total for comparison in comparisons.values()),
         compared=verification.values_compared * len(comparisons),
+        compared_samples=verification.bits.samples,
         input_spikes=float(counters.input_spikes.mean()),
         spikes=float(counters.spikes.sum(axis=1).mean()),
         synaptic_events=float(counters.synaptic_events.sum(axis=1).mean()),

@@ -242,8 +242,14 @@ def _csv_row(method: Method) -> dict[str, Any]:
         "spikes": method.spikes,
         "input_spikes": method.mean(lambda one: one.input_spikes),
         "synaptic_events": method.mean(lambda one: one.synaptic_events),
+        **{name: method.mean(attrgetter(name)) for name, _, _ in NEUROBENCH.values()},
     }
     row |= {name: mean and mean.mean for name, mean in means.items()}
+    # As in the table: what the largest run takes.
+    row |= {
+        name: max((getattr(one, name) or 0 for one in method.measured), default=0) or None
+        for name in ("cores", "synapse_bytes")
+    }
     row |= {"runs_that_fit": method.fitting, "reasons": "; ".join(method.reasons)}
     return {key: "" if value is None else round(value, 6) if isinstance(value, float) else value
             for key, value in row.items()}  # fmt: skip

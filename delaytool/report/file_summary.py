@@ -20,6 +20,7 @@ from delaytool.contract.strict_hdf5 import open_strict
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import find_files, read_file
 from delaytool.datasets.recordings import FORMATS, Recording, known_speakers, read_sound
+from delaytool.digests import read_signed_toml
 from delaytool.errors import DataError, NetworkError, first_line
 from delaytool.formats.netx import read_netx
 from delaytool.trainer.run_folder import RunFolder
@@ -62,6 +63,8 @@ def summarize_file(path: str | os.PathLike[str], *, time_unit: str | None = None
 def _folder(path: Path, time_unit: str | None) -> tuple[str, dict[str, Any]]:
     if RunFolder(path).is_run:
         return "run folder", _run(path)
+    if RunFolder(path).has_folds:
+        return "run folder", _run_in_folds(path)
     files = find_files(path, needed=None)
     if not files:
         raise DataError(f"{path}: neither a run (no recipe.toml) nor a folder of events (no train.h5); give {KINDS}")
@@ -203,7 +206,7 @@ def _run(path: Path) -> dict[str, Any]:
         **_recipe_facts(recipe),
         "seed": recipe.seed,
         "state": "finished" if summary else "not finished",
-        "epochs": f"{len(metrics)} of {recipe.trainer.epochs}",
+        "epochs": f"{len(metrics)} of {recipe.trainer.epochs_to_train}",
         "best_epoch": run.best_epoch(),
     }
     names = ("validation_accuracy", "test_accuracy_rounded", "test_samples", "parameters", "synapses", "split")
@@ -215,6 +218,21 @@ def _run(path: Path) -> dict[str, Any]:
         "checkpoints": [one.name for one in (run.best, run.last) if one.exists()],
         "networks": [one.name for one in run.networks()],
         "digests": f"not signed: {', '.join(unsigned)}" if unsigned else "signed, and checked",
+    }
+
+
+def _run_in_folds(path: Path) -> dict[str, Any]:
+    """Of a cross-validated run whose epoch is not chosen yet."""
+    from delaytool.trainer.recipe import recipe_of_run
+
+    run = RunFolder(path)
+    recipe = recipe_of_run(read_signed_toml(run.folds_recipe).text, str(run.folds_recipe))
+    finished = sum(1 for _ in (run.folds_folder / "runs").glob("*/summary.json"))
+    return {
+        **_recipe_facts(recipe),
+        "seed": recipe.seed,
+        "state": "not finished: in the folds that choose its epoch",
+        "folds": f"{finished} of {recipe.data.folds}",
     }
 
 

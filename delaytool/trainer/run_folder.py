@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -88,6 +89,11 @@ class RunFolder:
 
     def require_intact(self) -> None:
         """Raise CheckpointError where no run is here, or one of its small files is damaged."""
+        if not self.is_run and self.has_folds:
+            raise CheckpointError(
+                f"{self.path}: the folds that choose this run's epoch are not over; go on with: delaytool train "
+                f"--resume {quote(str(self.path))}"
+            )
         if not self.is_run:
             raise CheckpointError(
                 f"{self.path}: no run is there (it has no recipe.toml); give a run folder that `delaytool train` made, "

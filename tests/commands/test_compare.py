@@ -13,7 +13,7 @@ import pytest
 from delaytool.commands.console import PlainConsole
 from delaytool.commands.tables import comparison_tables, pair_table
 from delaytool.digests import read_signed_json, write_signed_json
-from delaytool.experiments.measure_run import Measure
+from delaytool.experiments.measure_run import Measure, other_samples
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.report.comparison import comparison_of
 
@@ -68,9 +68,20 @@ def test_the_table_has_the_mean_and_the_error_of_every_method(compared):
         drops = [100 * (one["test_accuracy_rounded"] - two["accuracy"])
                  for one, two in zip(summaries, measured, strict=True)]  # fmt: skip
         assert float(row["drop_points"]) == pytest.approx(np.mean(drops), abs=1e-6)
+        assert float(row["footprint_bytes"]) == pytest.approx(np.mean([one["footprint_bytes"] for one in measured]))
+        assert int(row["cores"]) == max(one["cores"] for one in measured)
+        assert int(row["synapse_bytes"]) == max(one["synapse_bytes"] for one in measured)
         assert (row["differing_values"], row["runs_that_fit"], row["reasons"]) == ("0", "2", "")
     assert int(rows["fixed"]["parameters"]) < int(rows["digits"]["parameters"])
     assert "fits: 2 cores" in output
+
+
+def test_another_number_of_samples_is_named_where_runs_were_measured_before(compared):
+    folder = SweepFolder(compared[0], Measure("loihi2", 200))
+    assert [read(compared[0], "digits", seed, "measured.json")["compared_samples"] for seed in (0, 1)] == [200, 200]
+    assert other_samples(folder, 200) == ""
+    assert other_samples(folder, 7).startswith("--samples 7: runs that were measured before keep their comparison of")
+    assert "on 200 samples; to compare them again, delete their measured.json" in other_samples(folder, 1000)
 
 
 def test_every_table_fits_a_terminal_of_80_columns(compared):

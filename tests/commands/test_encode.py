@@ -29,6 +29,17 @@ pytest.importorskip("scipy")
 EAR = ["--channels", "20", "--processes", "1"]
 
 
+def test_a_folder_is_encoded_beside_its_recordings(
+    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = chirps.speech_folder(tmp_path / "speech")
+    monkeypatch.chdir(folder)
+    result = call("encode", ".", "-o", ".", *EAR)
+    assert result.exit_code == 0, result.output
+    assert {"test.h5", "train.h5", "valid.h5"} < {path.name for path in folder.iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+
+
 def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path: Path) -> None:
     folder = chirps.speech_folder(tmp_path / "speech")
     (folder / "maybe").mkdir()

@@ -3,6 +3,10 @@
 import importlib
 import sys
 
+from delaytool.experiments.cross_validation.folds import TrainFold
+from delaytool.experiments.measure_run import Measure
+from delaytool.experiments.sweep.folder import SweepFolder
+
 TINY = (
     "digits", "--set", "model.hidden=[16]", "--set", "trainer.epochs=2", "--set", "data.validation_fraction=0.5",
 )  # fmt: skip
@@ -55,6 +59,17 @@ def test_bad_input_to_sweep_starts_nothing(call, tmp_path):
     assert "no such data" in refused("digits", "--over", "seed=0..1", "--data", tmp_path / "none")
     assert "give a recipe and what to sweep" in refused("digits")
     assert "no sweep is there" in call("sweep", "--table", tmp_path).output
+
+
+def test_runs_that_are_no_sweeps_are_shown_in_no_table(call, tmp_path):
+    for name, job, message in (
+        ("c", Measure("loihi2", 5), "holds a comparison, not a sweep; show it with: delaytool compare --page"),
+        ("f", TrainFold(), "its runs are to cross-validate; give the folder of a sweep"),
+    ):
+        SweepFolder(tmp_path / name, job)
+        result = call("sweep", "--table", tmp_path / name)
+        assert result.exit_code == 2
+        assert message in " ".join(result.output.split())
 
 
 def test_without_optuna_the_extra_is_named(call, tmp_path, monkeypatch):

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.run_folder import RunFolder
+
 
 def _refused(result: Result, page: Path, *words: str) -> None:
     assert result.exit_code == 2, result.output
@@ -62,3 +65,14 @@ def test_a_missing_extra(
     monkeypatch.setitem(sys.modules, package, None)
     page = tmp_path / "page.html"
     _refused(delaytool("report", run, "-o", page), page, package, "[plots]'")
+
+
+@pytest.mark.parametrize("option", [("--data", "gone.h5"), ("--samples", "3"), ("--torch",)])
+def test_what_a_run_without_a_network_has_no_use_for_is_refused(
+    option: tuple[str, ...], tmp_path: Path, delaytool: Callable[..., Result]
+) -> None:
+    RunFolder(tmp_path).create(load_recipe("digits"))
+    result = delaytool("report", tmp_path, *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} has no effect: {tmp_path} has not been exported yet" in " ".join(result.output.split())
+    assert not (tmp_path / "report.html").exists()

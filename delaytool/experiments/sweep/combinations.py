@@ -65,7 +65,7 @@ def axis(word: str) -> tuple[str, list[str]]:
     key, equals, text = (part.strip() for part in word.partition("="))
     if not equals or not key or not text:
         raise SweepError(f"--over {word}: {FORM}")
-    if re.match(r"[^\[\],'\"]*\.\.", text):
+    if re.match(r"[^\[\],'\"]*\.\.", text) and not re.search(r"[/\\]", text):  # paths hold '..' too
         return key, _range(word, text)
     try:
         values = [json.dumps(value, ensure_ascii=False) for value in tomllib.loads(f"values = [{text}]")["values"]]

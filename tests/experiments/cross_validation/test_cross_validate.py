@@ -273,6 +273,18 @@ def test_a_user_goes_on_with_the_data_of_the_folds_alone(whole: Path, tmp_path: 
     assert "are not those that the run began with" in result.output
 
 
+def test_a_run_in_its_folds_is_shown_as_one(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "folds", tmp_path / "run" / "folds")
+    RunFolder(tmp_path / "run" / "folds" / "runs" / "fold=1").summary.unlink()
+    shown = json.loads(call("show", tmp_path / "run", "--json").output)
+    assert (shown["state"], shown["folds"]) == ("not finished: in the folds that choose its epoch", "1 of 2")
+    page = call("report", tmp_path / "run")
+    assert page.exit_code == 2
+    assert "the folds that choose this run's epoch are not over; go on with: delaytool train --resume" in page.output
+    last = RunFolder(whole).read_summary()["last_epoch"]
+    assert json.loads(call("show", whole, "--json").output)["epochs"] == f"{last} of {last}"
+
+
 def test_folds_of_different_data_choose_no_epoch(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole / "folds", tmp_path / "run" / "folds")
     fold = RunFolder(tmp_path / "run" / "folds" / "runs" / "fold=1")

@@ -36,6 +36,8 @@ def test_a_range_of_fractions_is_counted_in_decimals(first, count, step):
         ("data.n_steps=none,40", ["none", "40"]),
         ("data.source='a,b',c", ["'a", "b'", "c"]),
         ("data.source='a..b','c'", ['"a..b"', '"c"']),
+        ("data.source=../x.h5,../y.h5", ["../x.h5", "../y.h5"]),
+        ("data.source=/t/a..b.h5", ["/t/a..b.h5"]),
         ("seed=3", ["3"]),
     ],
 )
