@@ -39,9 +39,10 @@ def refuse_key_given_twice(overrides: tuple[str, ...], short: Mapping[str, str] 
     """Raise UsageError where two `--set`, or `--set` and an option that is short for a key, set the same key."""
     keys: dict[str, str] = {}
     for override in overrides:
-        first = keys.setdefault(override.partition("=")[0].strip(), override)
-        if first is not override:
-            raise click.UsageError(f"--set {first} and --set {override} set the same key; leave one of them out")
+        key = override.partition("=")[0].strip()
+        if key in keys:
+            raise click.UsageError(f"--set {keys[key]} and --set {override} set the same key; leave one of them out")
+        keys[key] = override
     for name, key in short.items():
         option = given_options(name)
         if option and key in keys:
