@@ -117,7 +117,7 @@ def test_a_float_graph_becomes_a_run_that_export_calibrates(foreign, call, tmp_p
     ("key", "decides"),
     [
         ("data.time_step_ms=4", "--time-step-ms decides data.time_step_ms, which is 10.0; leave it out"),
-        ("model.hidden=[77]", "the graph decides model.hidden, which is (30,); leave it out"),
+        ("model.hidden=[77]", "the graph decides model.hidden, which is [30]; leave it out"),
     ],
 )
 def test_a_key_that_the_import_decides_is_refused(foreign, call, tmp_path, key, decides):

@@ -122,8 +122,8 @@ def test_a_failure_is_kept_where_another_process_withdrew_the_request(tmp_path, 
     lock.acquire(timeout=5)
     claim = other.claim()
     assert claim.setting.name == "seed=1"
-    claim.lock.release()
     assert other.claim() is None
+    claim.lock.release()
     slow.journal.fail(trial, "training diverged")
     lock.release()
     assert slow.journal.errors() == {"seed=0": "training diverged"}
