@@ -327,17 +327,6 @@ def test_distributed_data_parallel_trains_it_as_one_process_does(tmp_path):
     assert not torch.equal(alone.first.delay, model_of_ones_own().double().first.delay)
 
 
-def test_the_examples_of_its_docstrings_are_what_happens():
-    import doctest
-
-    from delaytool.trainer import sigma_schedules
-
-    for each, least in ((module, 12), (sigma_schedules, 4)):
-        result = doctest.testmod(each)
-        assert result.attempted >= least
-        assert result.failed == 0
-
-
 def test_the_example_of_the_documentation_runs():
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     _, _, after = page.partition("## In a module and loop of one's own")
