@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from delaytool.errors import ModelError
-from delaytool.models import delayed_linear as module
 from delaytool.models.delayed_linear import (
     UNSET,
     DelayedLinear,
