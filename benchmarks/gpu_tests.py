@@ -15,7 +15,7 @@ from gpu_run import Context, Row
 ROOT = Path(__file__).resolve().parents[1]
 OUTCOME = re.compile(r"^(tests/\S+?)::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 # In the order in which they matter, should there be no time for all.
-FILES = [f"tests/gpu/test_{name}.py" for name in ("neurons", "steps", "networks", "runs")]
+FILES = [f"tests/gpu/test_{name}.py" for name in ("neurons", "steps", "augmentation", "networks", "runs")]
 RESERVE = 5.0  # seconds before the part's end at which the process is ended
 
 

@@ -56,19 +56,18 @@ def wilson_interval(accuracy: float, samples: int) -> tuple[float, float]:
 class ChanceTest:
     """One-sided exact binomial test of `correct` of `samples` against always giving the most frequent class.
 
-    largest   samples of the most frequent class; its share is at least 1 / n_classes, so that no guess does better
+    largest   samples of the most frequent class; of n classes its share is at least 1 / n, so that no guess does better
     p_value   probability that a guess of accuracy `baseline` is right as often, or more often
     """
 
     correct: int
     samples: int
     largest: int
-    n_classes: int
     p_value: float
 
     @property
     def baseline(self) -> float:
-        return max(self.largest / self.samples, 1 / self.n_classes)
+        return self.largest / self.samples
 
     @property
     def is_above(self) -> bool:
@@ -90,21 +89,21 @@ class ChanceTest:
         return {"baseline": self.baseline, "p_value": self.p_value, "above_chance": self.is_above}
 
 
-def chance_test(predictions: np.ndarray, labels: np.ndarray, n_classes: int) -> ChanceTest:
+def chance_test(predictions: np.ndarray, labels: np.ndarray) -> ChanceTest:
     """Whether predictions (sample,) of labels (sample,) are better than chance: see `ChanceTest`.
 
     Raises ValueError where there are no samples.
 
-        >>> chance_test(np.zeros(40, int), np.arange(40) % 4, 4).is_above
+        >>> chance_test(np.zeros(40, int), np.arange(40) % 4).is_above
         False
     """
     samples = len(labels)
-    if samples < 1 or n_classes < 1:
-        raise ValueError(f"{samples} samples of {n_classes} classes have no accuracy")
+    if samples < 1:
+        raise ValueError("0 samples have no accuracy")
     correct = int((np.asarray(predictions) == np.asarray(labels)).sum())
     largest = int(np.unique(labels, return_counts=True)[1].max())
-    p_value = binomial_tail(correct, samples, max(largest / samples, 1 / n_classes))
-    return ChanceTest(correct, samples, largest, n_classes, p_value)
+    p_value = binomial_tail(correct, samples, largest / samples)
+    return ChanceTest(correct, samples, largest, p_value)
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:

@@ -97,13 +97,13 @@ def test_the_tail_of_many_trials_is_scipys() -> None:
 
 def test_chance_is_the_most_frequent_class() -> None:
     labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
-    always = chance_test(np.zeros(100, int), labels, 3)
+    always = chance_test(np.zeros(100, int), labels)
     assert (always.baseline, always.is_above) == (0.7, False)
     assert "70 of 100 samples are right, and always giving the most frequent class is right in 70" in always.warnings[0]
-    assert chance_test(labels, labels, 3).is_above
-    assert chance_test(labels, labels, 3).warnings == ()
+    assert chance_test(labels, labels).is_above
+    assert chance_test(labels, labels).warnings == ()
     # 77 of 100 where 70 come for nothing: such luck has a probability of 0.08.
-    assert not chance_test(np.where(np.arange(100) < 77, labels, 9), labels, 3).is_above
+    assert not chance_test(np.where(np.arange(100) < 77, labels, 9), labels).is_above
 
 
 def test_points_have_a_sign_but_for_what_rounds_to_nothing() -> None:
@@ -112,9 +112,9 @@ def test_points_have_a_sign_but_for_what_rounds_to_nothing() -> None:
 
 
 def test_one_class_proves_nothing() -> None:
-    assert not chance_test(np.zeros(500, int), np.zeros(500, int), 10).is_above
+    assert not chance_test(np.zeros(500, int), np.zeros(500, int)).is_above
     with pytest.raises(ValueError, match="0 samples"):
-        chance_test(np.zeros(0, int), np.zeros(0, int), 10)
+        chance_test(np.zeros(0, int), np.zeros(0, int))
 
 
 def test_over_parts_is_the_mean_of_all_samples() -> None:

@@ -34,8 +34,9 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> McNemar:
 
     Raises ValueError for arrays of another shape or without samples.
 
-    >>> mcnemar(np.array([True] * 9 + [False]), np.array([True] * 3 + [False] * 7)).p_value == 2 / 2**6
-    True
+    >>> result = mcnemar(np.array([True] * 9 + [False]), np.array([True] * 3 + [False] * 7))
+    >>> result.only_one, result.only_other, round(result.p_value, 5)  # 2 / 2^6
+    (6, 0, 0.03125)
     """
     one, other = _pair(one, other, 1)
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())

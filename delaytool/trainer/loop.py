@@ -445,7 +445,7 @@ class _Training:
         part = measured.to(self.device)
         batch = self.recipe.trainer.batch_size
         trained, rounded = evaluate_both(model, part.frames, part.labels, batch, chosen.sigma)
-        for sentence in chance_test(rounded.predictions, rounded.labels, self.data.n_classes).warnings:
+        for sentence in chance_test(rounded.predictions, rounded.labels).warnings:
             self._warn(sentence)
         accuracies: dict[str, Any] = {
             "test_accuracy_as_trained": trained.accuracy,

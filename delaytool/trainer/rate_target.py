@@ -43,7 +43,7 @@ def rate_penalty(rates: Tensor, lower: float, upper: float) -> Tensor:
 
     After Zenke and Vogels 2021 (Neural Computation 33:899), who have one term for each bound.
 
-    >>> rate_penalty(torch.tensor([0.0, 3.0, 12.0]), 1.0, 10.0).item() == (1 + 0 + 4) / 3
-    True
+    >>> rate_penalty(torch.tensor([0.0, 3.0, 4.0, 12.0]), 1.0, 10.0).item()  # (1 + 0 + 0 + 4) / 4
+    1.25
     """
     return ((lower - rates).clamp(min=0) ** 2 + (rates - upper).clamp(min=0) ** 2).mean()

@@ -446,8 +446,8 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
 def override_of(key: str, value: Any) -> str:
     """`key=value` as `load_recipe` takes it, for any string, path or number: quotes in it stay what they are.
 
-    >>> override_of("data.source", "it's here")
-    'data.source="it\'s here"'
+    >>> print(override_of("data.source", "it's here"))
+    data.source="it's here"
     """
     return f"{key}={json.dumps(value if isinstance(value, (int, float)) else str(value), ensure_ascii=False)}"
 

@@ -88,7 +88,7 @@ class Figures:
     @property
     def chance(self) -> ChanceTest:
         """Whether the integers do better than always giving the most frequent class."""
-        return chance_test(self.predictions, self.labels, self.n_classes)
+        return chance_test(self.predictions, self.labels)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from gpu_page import page
 from gpu_run import Budget, Context, Results, run_part
-from gpu_tests import rows_of
+from gpu_tests import FILES, ROOT, rows_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -141,6 +141,10 @@ def test_outcomes_are_counted_and_failures_name_the_fault():
     assert rows[1]["note"] == "E   AssertionError: 3 values differ"
     assert rows[2]["note"].endswith("no NVIDIA GPU")
     assert rows_of(PYTEST.splitlines()[1], None, ended=True)[0]["note"] == "ended before all were run"
+
+
+def test_every_file_of_tests_is_run():
+    assert sorted(FILES) == sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/gpu/test_*.py"))
 
 
 def test_a_run_of_no_tests_is_a_failure():

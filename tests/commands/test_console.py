@@ -41,13 +41,18 @@ def test_a_name_is_printed_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_bar_of_any_name_is_drawn(name: str) -> None:
+def test_a_bar_of_any_name_is_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"FORCE_COLOR": "1", "TERM": "xterm"}.items():  # to rich a terminal
+        monkeypatch.setenv(variable, value)
     bars = StepBars()
-    bars.progress.disable = False
-    bars.progress.live.console.file = io.StringIO()
+    console = bars.progress.live.console
+    console.file, console.width = io.StringIO(), 200
     with bars as progress:
         progress(name, 1, 2)
-    bars.progress.refresh()
+        bars.progress.refresh()
+    output = console.file.getvalue()
+    assert name.replace("\x1b", "\\x1b").replace("\x07", "\\x07") in output
+    assert "\x1b]" not in output
 
 
 def test_a_network_whose_layers_have_such_names_is_verified(

@@ -11,6 +11,7 @@ import pytest
 
 from delaytool import datasets
 from delaytool.contract.network import IntegerNetwork
+from delaytool.experiments.evaluated_samples import SampleChoice, load_samples
 from delaytool.runtime import reference
 from delaytool.runtime.backends import BACKENDS
 from delaytool.verification.float_figures import FloatFigures
@@ -34,12 +35,16 @@ def test_verify_passes_with_every_backend_of_this_installation(network, call):
 
 
 def test_verify_as_json(network, call):
+    loaded = IntegerNetwork.load(network)
+    samples = load_samples(loaded, network, SampleChoice(count=50))
+    rounded = np.array(loaded.provenance["float"]["rounded"])[samples.chosen]
     result = call("verify", network, "--json", "--samples", 50, "--max-drop", "20")
     verdict = json.loads(result.stdout)
     assert result.exit_code == 0
     assert verdict["passed"]
     assert verdict["samples"] == 50
     assert verdict["mismatches"] == {"reference": {"spikes": 0, "u": 0, "v": 0}}
+    assert verdict["accuracy"]["float_rounded"] == (rounded == samples.labels).mean()
     assert verdict["accuracy"]["float_rounded"] - verdict["accuracy"]["engine"] == pytest.approx(
         verdict["drop_points"] / 100
     )

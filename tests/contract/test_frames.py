@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from delaytool.contract.encoding import InputEncoding
-from delaytool.contract.frames import checked_frames
+from delaytool.contract.frames import checked_frames, padded_input
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
@@ -75,6 +75,15 @@ def test_admitted_alike(frames: np.ndarray) -> None:
     np.testing.assert_array_equal(found.v[0], expected.v[0])
     if len(frames) and frames.dtype != np.uint64:
         np.testing.assert_array_equal(torch_backend(NETWORK, frames).v.numpy(), expected.v[0])
+
+
+def test_frames_are_lengthened_with_silence_or_cut() -> None:
+    frames = np.ones((2, 7, 3), np.uint8)
+    np.testing.assert_array_equal(padded_input(frames, 5), frames[:, :5])
+    longer = padded_input(frames, 9)
+    np.testing.assert_array_equal(longer[:, :7], frames)
+    assert longer.shape[1] == 9
+    assert not longer[:, 7:].any()
 
 
 def test_a_trace_beyond_all_memory_is_refused_at_once() -> None:

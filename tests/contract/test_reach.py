@@ -1,6 +1,5 @@
 """What one step can bring at most: exact, against a loop over every synapse."""
 
-import doctest
 from dataclasses import replace
 
 import numpy as np
@@ -50,9 +49,16 @@ def test_a_sum_that_leaves_32_bits_is_refused_and_the_largest_that_does_not_is_k
     assert reach.current_reach(filtered, (1,)) == 2 * reach.current_reach(layer(largest), (1,))
 
 
-def test_the_example_in_the_documentation():
-    result = doctest.testmod(reach)
-    assert (result.attempted > 0, result.failed) == (True, 0)
+def test_no_wrap_and_never_fires_stop_where_wrap_clip_and_threshold_begin():
+    within = reach.StateBounds(
+        accumulator=0, current=STATE_LIMIT - 1, membrane=STATE_LIMIT - 1, highest=64, threshold=64
+    )
+    assert within.no_wrap
+    assert within.never_fires
+    assert reference.wrapped(np.int64(-STATE_LIMIT)) == STATE_LIMIT
+    assert not replace(within, current=STATE_LIMIT).no_wrap
+    for beyond in ({"current": STATE_LIMIT}, {"membrane": STATE_LIMIT}, {"highest": 65}):
+        assert not replace(within, **beyond).never_fires
 
 
 def test_state_bounds_hold_for_any_input(random_network):

@@ -96,6 +96,12 @@ def test_counts_saturate_and_never_wrap(max_count: int | None, expected: int) ->
     assert resolve_encoding(replace(encoding, max_count=None), data).max_count == 255
 
 
+def test_the_largest_count_is_that_of_all_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binner_module, "CELLS_AT_ONCE", 1)
+    data = made([[(0.0, 1)], [(0.0, 1)] * 3, [(0.0, 0)]])
+    assert resolve_encoding(InputEncoding(n_units=N_UNITS), data).max_count == 3
+
+
 def test_binary_resolves_to_one() -> None:
     data = made([[(0.001, 2)] * 3])
     resolved = resolve_encoding(InputEncoding(n_units=N_UNITS, values="binary"), data)

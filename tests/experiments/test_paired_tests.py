@@ -104,6 +104,18 @@ def test_the_bootstrap_is_antisymmetric_and_repeats_with_its_seed() -> None:
     assert forth.interval == pytest.approx((-back.interval[1], -back.interval[0]), abs=0.005)
 
 
+def test_the_chance_of_single_answers_is_counted_once() -> None:
+    """Two runs, each pair of answers equally often: rows are equal, and columns differ by single answers alone."""
+    one = np.tile([[0, 0, 1, 1], [0, 1, 0, 1]], 100).astype(bool)
+    assert paired_bootstrap(one, np.zeros_like(one)).interval == pytest.approx((0.5, 0.5), abs=1e-6)
+
+
+def test_no_difference_has_a_p_value_of_zero() -> None:
+    """No draw is on the other side; one more draw might be."""
+    right_in_all = np.ones((1, 50), bool)
+    assert paired_bootstrap(right_in_all, ~right_in_all, draws=99).p_value == 2 / 100
+
+
 def test_with_one_run_the_interval_is_that_of_the_samples() -> None:
     """It is the normal one of paired differences, where there are many samples."""
     one, other = right(700, 150, 50, 100)

@@ -100,10 +100,12 @@ def test_a_chips_limits_from_both_sides(limit: str, value: int) -> None:
 
 @pytest.mark.parametrize(("limit", "value"), [("neurons_per_core", 2), ("synapse_bytes_per_core", 16)])
 def test_what_a_core_holds_decides_how_many_are_needed(limit: str, value: int) -> None:
-    shape = shape_of_network(three_neurons())
-    assert fit(shape, chip(**{limit: value, "cores": 2})).fits
-    result = fit(shape, chip(**{limit: value - 1, "cores": 2}))
-    assert result.reasons == ("network: cores 3 exceeds 2 by 1",)
+    network = three_neurons()
+    within, beyond = chip(**{limit: value, "cores": 2}), chip(**{limit: value - 1, "cores": 2})
+    assert fit(shape_of_network(network), within).fits
+    assert first_violation(network, within) is None
+    assert fit(shape_of_network(network), beyond).reasons == ("network: cores 3 exceeds 2 by 1",)
+    assert str(first_violation(network, beyond)).startswith("network: it takes about 3 cores, loihi2 has 2 ")
 
 
 @pytest.mark.parametrize(("limit", "value"), [("bias_mantissa_min", -9), ("bias_exponent_min", 0)])

@@ -25,9 +25,12 @@ def drawn(seed: int) -> tuple[IntegerNetwork, np.ndarray]:
     return network, padded_input(frames, network.n_steps)
 
 
+LONGEST = 5  # delay of `keyword_network`'s first layer
+
+
 def keyword_network(weight: int = 64) -> IntegerNetwork:
     hidden = IntegerLayer(
-        "hidden", 2, (DenseSynapses(0, [[weight, 0], [0, 64]], [[3, 0], [0, 5]]),), dv=1024, threshold=40
+        "hidden", 2, (DenseSynapses(0, [[weight, 0], [0, 64]], [[3, 0], [0, LONGEST]]),), dv=1024, threshold=40
     )
     readout = IntegerLayer("readout", 1, (DenseSynapses(1, [[8, -8]], [[0, 2]]),), dv=0, threshold=131071)
     return IntegerNetwork(InputEncoding(2, max_count=3), (hidden, readout), Readout("sum", 1.0, 0, 9), n_steps=9)
@@ -69,7 +72,7 @@ def test_reset_is_a_new_beginning() -> None:
     frame = np.array([3, 3])
     first = [stream.step(frame).readout for _ in range(12)]
     stream.reset()
-    assert stream.counters.total()["spikes"] == 0
+    assert set(stream.counters.total().values()) == {0}
     np.testing.assert_array_equal([stream.step(frame).readout for _ in range(12)], first)
 
 
@@ -122,7 +125,8 @@ def test_frames_that_the_encoding_does_not_admit(frame: np.ndarray, message: str
         ("cursor", 6), ("cursor", 9), ("cursor", 10), ("cursor", 10**6), ("cursor", -1), ("cursor", 2**62),
         ("u", 2**23 + 1), ("u", -(2**31)), ("v", 2**23), ("v", -(2**23)), ("v", (40 << 6) + 1),
         ("pending", 2**15 - 1), ("pending", -(2**15)), ("pending", 1),
-        ("input_spikes", -1), ("spikes", 10**9), ("synaptic_events", -(2**63)), ("n_steps", -1), ("n_steps", 2**62),
+        ("input_spikes", -1), ("spikes", 10**9), ("synaptic_events", -(2**63)),
+        ("synaptic_events", 3 * keyword_network().layers[0].n_synapses + 1), ("n_steps", -1), ("n_steps", 2**62),
     ],
 )  # fmt: skip
 def test_values_that_no_step_leaves_are_refused(name: str, value: int, tmp_path: Path) -> None:
@@ -139,6 +143,22 @@ def test_values_that_no_step_leaves_are_refused(name: str, value: int, tmp_path:
             attempt()
     for key, array in stream.state().items():
         np.testing.assert_array_equal(array, before[key])
+
+
+def test_input_waits_from_the_next_step_to_the_longest_delay() -> None:
+    stream = Stream(keyword_network())
+    for _ in range(3):
+        stream.step(np.array([0, 0]))
+    silent = stream.state()
+    for row in range(2 * (LONGEST + 1)):  # of the first layer's window
+        pending = silent["pending"].copy()
+        pending[2 * row] = 1
+        state = silent | {"pending": pending}
+        if 3 <= row <= 3 + LONGEST:
+            stream.restore(state)
+        else:
+            with pytest.raises(BackendError, match="1 in 'pending', which its network cannot reach"):
+                stream.restore(state)
 
 
 @pytest.mark.parametrize("name", ["cursor", "u", "pending", "n_steps", "spikes"])

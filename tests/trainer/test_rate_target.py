@@ -128,28 +128,6 @@ def test_a_recorded_step_has_the_same_penalties_and_weights():
         assert torch.equal(tensor, recorded[1][name]), name
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-def test_a_cuda_graph_has_the_penalties_of_steps_launched_one_by_one():
-    from delaytool.trainer.step import make_step
-
-    def penalties(graphs):
-        config = TRAINER.model_copy(update={"cuda_graphs": graphs})
-        model, part = example(torch.float32)
-        model, part = model.cuda(), part.to(torch.device("cuda"))
-        step = make_step(model, Optimizers(model, config), part, config, Team())
-        assert isinstance(step, RecordedStep) == graphs
-        results = []
-        for epoch in range(3):
-            torch.manual_seed(epoch)
-            step.begin_epoch()
-            for chosen in torch.randperm(28).cuda().split(8):
-                step.run(chosen)
-            results.append(step.take_rate_penalties())
-        return results
-
-    assert penalties(True) == pytest.approx(penalties(False), rel=0.05)
-
-
 SMALL = ["model.hidden=[16]", "trainer.epochs=4", "trainer.lr=0.02", "trainer.threads=1"]
 
 

@@ -115,38 +115,3 @@ def test_a_record_is_kept_until_the_next_epoch_has_made_its_own():
     recorded = trained(lambda *parts: RecordedStep(*parts, TRAINER, Team(), record))
     assert len(seen) == 2
     assert_equal(recorded, trained(plain_step))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-def test_a_cuda_graph_gives_the_losses_of_steps_launched_one_by_one():
-    torch.testing.assert_close(trained_on_a_gpu(graphs=True), trained_on_a_gpu(graphs=False), rtol=1e-2, atol=1e-2)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-def test_a_cuda_graph_that_cannot_be_made_leaves_steps_launched_one_by_one():
-    def wait_for_the_device(model, arguments, output):
-        float(output.sum())  # not permitted while a graph is recorded
-
-    with pytest.warns(UserWarning, match="steps are launched one by one, as recording one failed"):
-        launched = trained_on_a_gpu(graphs=True, hook=wait_for_the_device)
-    torch.testing.assert_close(launched, trained_on_a_gpu(graphs=False), rtol=1e-2, atol=1e-2)
-
-
-def trained_on_a_gpu(*, graphs, hook=None):
-    """The losses of three epochs, on the CPU."""
-    config = TRAINER.model_copy(update={"cuda_graphs": graphs})
-    torch.manual_seed(0)
-    frames = torch.poisson(torch.full((40, 10, 6), 0.4)).to(torch.uint8)
-    part = Part(frames, torch.randint(0, 4, (40,))).to(torch.device("cuda"))
-    model = DelayNetwork(6, 4, MODEL).cuda()
-    if hook is not None:
-        model.register_forward_hook(hook)
-    step = make_step(model, Optimizers(model, config), part, config, Team())
-    assert isinstance(step, RecordedStep) == graphs
-    losses = []
-    for epoch, sigma in enumerate(WIDTHS):
-        torch.manual_seed(epoch)
-        model.sigma = sigma
-        step.begin_epoch()
-        losses += [step.run(chosen)[0] for chosen in torch.randperm(40).cuda().split(8)]
-    return torch.stack(losses).cpu()

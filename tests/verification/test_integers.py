@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.verification.integers import compare_integers
@@ -99,6 +101,22 @@ def test_layer_synapse_and_both_values_are_named() -> None:
         "and delay 0, weight 12 in best.pt",
         "layer hidden[x], synapse from input[2] to neuron 1: delay is 0 in the file and 7 in best.pt",
     ]
+
+
+def test_weights_and_biases_count_with_their_exponents() -> None:
+    def network(weights: list[int], bias: int, exponent: int) -> IntegerNetwork:
+        group = DenseSynapses(0, np.array([weights]), np.zeros((1, len(weights)), int), exponent)
+        layer = IntegerLayer(
+            "readout", 1, (group,), dv=1, threshold=1, bias_mantissa=np.array([bias]), bias_exponent=exponent
+        )
+        return IntegerNetwork(InputEncoding(len(weights), values="binary"), (layer,), Readout("sum", 1.0, 0, 5), 5)
+
+    one = network([2, 6], 3, exponent=1)
+    assert compare_integers(one, network([4, 12], 6, exponent=0)).differences == ()
+    found = compare_integers(one, network([2, 6], 3, exponent=2)).differences
+    assert [(each.quantity, each.left, each.right) for each in found] == [
+        ("bias", 6, 12), ("weight", 4, 8), ("weight", 12, 24)
+    ]  # fmt: skip
 
 
 def test_networks_of_other_shape_differ() -> None:
