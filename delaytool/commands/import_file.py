@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--time-step-ms", type=click.FloatRange(min=0, min_open=True),
-    help="Length of a step, which other tools' files do not state; of netx 1 by default.",
+    help="Length of a step, if the file does not state it, as other tools' do not; of netx 1 by default.",
 )  # fmt: skip
 @click.option("--clip-delays", is_flag=True, help="Of netx: cut delays over 62 to 62, as netx does silently.")
 @click.option(
@@ -71,7 +71,7 @@ def command(
         output = _free(output, file)
         require_writable_file(output, reads=(file,))
     output = output or file.with_suffix(".h5")
-    network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms or 1.0, clip_delays=clip_delays)
+    network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     _save(network, file, output)
 
 

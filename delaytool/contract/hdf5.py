@@ -20,20 +20,19 @@ from delaytool.contract.metadata import NAME
 from delaytool.contract.parts import NetworkContent
 from delaytool.contract.strict_hdf5 import (
     MAX_FILE_BYTES,
+    MAX_MEMBERS,
     MAX_NUMBERS,
     MAX_TEXT_BYTES,
     StrictGroup,
     open_strict_image,
     read_whole,
 )
-from delaytool.contract.values import Values, network_fields
+from delaytool.contract.values import MAX_GROUPS, MAX_LAYERS, SCHEMA, SCHEMA_VERSION, Values, network_fields
 from delaytool.errors import NetworkError
 from delaytool.files import write_bytes_atomically
 
 Network = TypeVar("Network", bound=NetworkContent)
 
-SCHEMA = "delaytool-network"
-SCHEMA_VERSION = 2
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
 DAMAGED = "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
 GIVE = "give the network that `delaytool export` wrote"
@@ -44,8 +43,7 @@ MAX_DEPTH = 16
 def save(values: Values, path: str | os.PathLike[str]) -> None:
     """Write what `values.file_values` lists; the file appears whole or not at all. Raises NetworkError if too large."""
     _check_sizes(values)
-    complete: Values = {"@schema": SCHEMA, "@schema_version": SCHEMA_VERSION, **values}
-    complete["@content_sha256"] = content_sha256(complete)
+    complete: Values = {**values, "@content_sha256": content_sha256(values)}
     content = io.BytesIO()  # in memory first, because the HDF5 library crashes the process on a full disk
     # The layout of HDF5 1.10 spends far less than the older one on small datasets, as sparse networks have.
     with h5py.File(content, "w", libver=("v110", "v110"), userblock_size=BLOCK_BYTES) as file:
@@ -69,6 +67,35 @@ def _check_sizes(values: Values) -> None:
     for name, value in values.items():
         if isinstance(value, str) and len(value.encode()) > MAX_TEXT_BYTES // (1 if "@" not in name else 1024):
             raise NetworkError(f"network: {name} is a text of {len(value)} characters, too long for a file; shorten it")
+    for name, value in values.items():
+        most = {"n_layers": MAX_LAYERS, "n_synapse_groups": MAX_GROUPS}.get(name.partition("@")[2])
+        if isinstance(value, int) and most is not None and value > most:
+            raise NetworkError(f"network: {name} {value} is more than the {most} of a file; make the network smaller")
+    _check_members(values)
+
+
+def _check_members(values: Values) -> None:
+    members: dict[str, set[str]] = {}  # of each group, by its path
+    for name in values:
+        path = name.partition("@")[0]
+        parts = path.split("/") if path else []
+        deepest = len(parts) - ("@" not in name)
+        if deepest > MAX_DEPTH:
+            raise NetworkError(
+                f"network: {name} stands in {deepest} groups, more than the {MAX_DEPTH} of a file; shorten the key"
+            )
+        for depth, part in enumerate(parts):
+            members.setdefault("/".join(parts[:depth]), set()).add(part)
+    objects = sum(map(len, members.values()))
+    if objects > MAX_OBJECTS:
+        raise NetworkError(
+            f"network: its file would hold {objects} groups and datasets, more than {MAX_OBJECTS}; make it smaller"
+        )
+    for group, inside in members.items():
+        if len(inside) > MAX_MEMBERS:
+            raise NetworkError(
+                f"network: {group} holds {len(inside)} values, more than the {MAX_MEMBERS} of a group; divide it"
+            )
 
 
 def _write(file: h5py.File, name: str, value: Any) -> None:

@@ -198,7 +198,10 @@ class IntegerNetwork:
         return digests.integers_sha256(self)
 
     def content_sha256(self) -> str:
-        """SHA-256 of all that its file holds; `docs/file-formats.md` describes how to compute it from the file."""
+        """SHA-256 of all that the file which `save` writes holds, as the file states it.
+
+        `docs/file-formats.md` describes how to compute it from the file.
+        """
         return digests.content_sha256(file_values(self))
 
     def save(self, path: str | os.PathLike[str], *, chip_limits: bool = True) -> None:

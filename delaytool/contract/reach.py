@@ -78,7 +78,7 @@ class StateBounds:
 
     accumulator   the largest value that a backend holds on the way to a step's u
     current       largest |u| before the wrap
-    membrane      largest |v| before the clip, as if the layer never reset
+    membrane      largest |v| before the clip, as if the layer never reset; without a leak (dv = 0), within a run
     highest       largest v, likewise
     threshold     what v must exceed to fire
     """
@@ -111,17 +111,18 @@ class StateBounds:
         )
 
 
-def state_bounds(layer: IntegerLayer, payloads: Sequence[int]) -> StateBounds:
+def state_bounds(layer: IntegerLayer, payloads: Sequence[int], n_steps: int) -> StateBounds:
     """The exact bounds of one step's input, summed over time as geometric series of the two decays.
 
-    Rounding is toward zero, so it only makes states smaller.
+    Rounding is toward zero, so it only makes states smaller. n_steps: of a run. A membrane that leaks has a bound for
+    any time, in a stream too; one that does not (dv = 0) only for so many steps.
     """
     low, high = input_bounds(layer, payloads)
     largest = int(max(high.max(), -low.min()))
     gain = (1 << STATE_SHIFT) * DECAY_UNITY / (layer.du + 1)
-    leak = DECAY_UNITY / layer.dv if layer.dv else float("inf")
-    top = float(max((high * gain + layer.bias).max(), 0.0)) * leak
-    bottom = float(max((-low * gain - layer.bias).max(), 0.0)) * leak
+    kept = DECAY_UNITY / layer.dv if layer.dv else float(n_steps)  # steps whose input a membrane holds at most
+    top = float(max((high * gain + layer.bias).max(), 0.0)) * kept
+    bottom = float(max((-low * gain - layer.bias).max(), 0.0)) * kept
     return StateBounds(
         accumulator=float(_accumulator_reach(layer, largest)),
         current=float(largest) * gain,

@@ -23,14 +23,18 @@ from delaytool.errors import NetworkError
 
 Values = dict[str, int | float | str | np.ndarray]
 
+SCHEMA = "delaytool-network"
+SCHEMA_VERSION = 2
 LAYER_INTEGERS = ("n_neurons", "du", "dv", "threshold", "bias_exponent")
 MAX_LAYERS = 4096
 MAX_GROUPS = 4096  # of one layer
 
 
 def file_values(network: NetworkContent) -> Values:
-    """All that the file of a network holds, except its schema and its digests."""
+    """All that the file of a network holds, but `content_sha256`, which is the digest of this."""
     values: Values = {
+        "@schema": SCHEMA,
+        "@schema_version": SCHEMA_VERSION,
         "@target": network.target,
         "@n_steps": network.n_steps,
         "@n_layers": len(network.layers),

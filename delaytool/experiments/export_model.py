@@ -142,7 +142,9 @@ def _resolved(encoding: InputEncoding | None, frames: np.ndarray, time_step_ms: 
     if encoding.n_channels != channels:
         raise ExportError(f"calibration frames have {channels} channels, the encoding {encoding.n_channels}")
     if encoding.n_steps is None or (encoding.max_count is None and encoding.values == "count"):
-        encoding = replace(encoding, n_steps=encoding.n_steps or steps, max_count=encoding.max_count or largest)
+        # Of values that are not counted, the encoding itself states the largest.
+        most = largest if encoding.values == "count" else encoding.max_payload
+        encoding = replace(encoding, n_steps=encoding.n_steps or steps, max_count=encoding.max_count or most)
     return encoding
 
 

@@ -128,6 +128,12 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
     network = IntegerNetwork.load(request.network)
     binding, saved = (None, None) if request.run is None else bind(network, request.network, request.run)
     samples = load_samples(network, request.network, request.samples, progress)
+    for name, count in request.few.items():
+        if samples.frames.any() and not samples.frames[evenly_spaced(len(samples.frames), count)].any():
+            raise VerificationError(
+                f"backend {name}: the input of its {count} samples holds no spike, so comparing them would prove "
+                f"nothing; give more with {name}:N"
+            )
     floats = _float_figures(network, samples, binding, saved)
     figures = floats if isinstance(floats, FloatFigures) else None
     on_all = replace(request, backends=tuple(name for name in request.backends if name not in request.few))
@@ -144,7 +150,8 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
         chosen = evenly_spaced(len(samples.frames), count)
         pair = _backends(replace(request, backends=(request.backends[0], name), with_torch=False))
         frames, labels = samples.frames[chosen], samples.labels[chosen]
-        verdict = verdict.with_few(verify(network, frames, labels, pair, max_drop=None, progress=progress), chosen)
+        few = verify(network, frames, labels, pair, max_drop=None, progress=progress, may_be_silent=True)
+        verdict = verdict.with_few(few, chosen)
     return Verification(network, verdict, samples, floats if isinstance(floats, str) else "")
 
 
@@ -200,7 +207,10 @@ def verify_in_two_parts(
     )  # fmt: skip
     few = samples.subset(bit_samples)
     # Float accuracies on these few samples would be mistaken for those on all.
-    bits = verify(network, few.frames, few.labels, backends, max_drop=None, binding=binding, progress=progress)
+    bits = verify(
+        network, few.frames, few.labels, backends,
+        max_drop=None, binding=binding, progress=progress, may_be_silent=True,
+    )  # fmt: skip
     return TwoPartVerification(network, whole, bits, samples, request.max_drop, why_not)
 
 

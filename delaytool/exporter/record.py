@@ -108,7 +108,8 @@ class LayerSummary:
     disagreement        share of the spikes that differ from the float network's on the calibration samples;
                         of the readout: its membrane's relative error
     current_reach       largest |u| that any input can cause, as a share of the 24-bit range: below 1, it cannot wrap
-    membrane_reach      the same of |v|, as if the layer never reset; of the readout, of its threshold
+    membrane_reach      the same of |v|, as if the layer never reset (without a leak: within a run); of the readout, of
+                        its threshold
     delay_histogram     taps of nonzero weight on each delay, from 0
     """
 
@@ -141,7 +142,7 @@ def layer_summaries(program: Program, network: IntegerNetwork, target: Target) -
         assert scale is not None, "choose_scale comes first"
         # Integers that were trained are not rounded from anything.
         quantization = quantization_of(layer, target) if program.quantized_for is None else Quantization(0.0, 0.0)
-        bounds = state_bounds(built, network.payloads)
+        bounds = state_bounds(built, network.payloads, network.n_steps)
         delays = np.concatenate([group.listed()[3] for group in built.synapses])
         reach = bounds.highest / bounds.threshold if layer.threshold is None else bounds.membrane / STATE_LIMIT
         summaries.append(

@@ -27,7 +27,7 @@ import numpy as np
 
 from delaytool.contract.bounds import DECAY_UNITY, MAX_BIAS_MANTISSA, MAX_NEURONS, MAX_STEPS, MIN_BIAS_MANTISSA
 from delaytool.contract.checks import built_from, exact_integer, require, shown, storable_text
-from delaytool.contract.digests import canonical_json
+from delaytool.contract.digests import canonical_json, content_sha256
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.limits import NO_CHIP, check_target, first_violation
@@ -35,6 +35,7 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.strict_hdf5 import StrictGroup, open_strict_image, read_whole
 from delaytool.contract.strict_json import parse_json
 from delaytool.contract.synapses import DenseSynapses
+from delaytool.contract.values import file_values
 from delaytool.errors import ExportError, NetworkError
 from delaytool.files import write_bytes_atomically
 from delaytool.hw_configs import load_target
@@ -105,15 +106,17 @@ def read_netx(
     path: str | os.PathLike[str],
     *,
     n_steps: int | None = None,
-    time_step_ms: float = 1.0,
+    time_step_ms: float | None = None,
     clip_delays: bool = False,
 ) -> IntegerNetwork:
     """Read a netx file, ours or another tool's.
 
-    n_steps, time_step_ms   length of a sample and of a step, for files of other tools, which do not state them
+    n_steps, time_step_ms   length of a sample and of a step (None: 1 ms), for files of other tools, which do not
+                            state them
     clip_delays             clip delays beyond 62 to 62, as netx does silently
 
-    Raises NetworkError for a file that is missing, damaged, or holds what the integer contract does not.
+    Raises NetworkError for a file that is missing, damaged, or holds what the integer contract does not, and for a
+    length that the file states itself.
     """
     content = read_whole(path, NetworkError, GIVE)
     try:
@@ -209,7 +212,15 @@ def _as_read(network: IntegerNetwork, prepared: list[tuple[tuple[np.ndarray, np.
     return replace(network, layers=layers, extensions={})
 
 
-def _read(file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float, clip_delays: bool) -> IntegerNetwork:
+def _former_sha256(network: IntegerNetwork) -> str:
+    """What files of before state as `sha256`: the schema of the network file was left out."""
+    values = file_values(network)
+    return content_sha256({name: value for name, value in values.items() if name not in ("@schema", "@schema_version")})
+
+
+def _read(
+    file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float | None, clip_delays: bool
+) -> IntegerNetwork:
     if "layer" not in file:
         raise NetworkError("this HDF5 file has no group 'layer', so it is not a netx file; give one (.net)")
     extra = _read_extra(file)
@@ -217,14 +228,20 @@ def _read(file: StrictGroup, name: str, n_steps: int | None, time_step_ms: float
     own_steps = extra.get("n_steps")
     if n_steps is None and own_steps is None:
         raise NetworkError("netx does not state how long a sample runs; give the number of steps with --steps")
-    network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, time_step_ms, name)
-    if "sha256" in extra and network.content_sha256() != extra["sha256"]:
+    network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, time_step_ms or 1.0, name)
+    stated = extra.get("sha256")
+    if "sha256" in extra and stated != network.content_sha256() and stated != _former_sha256(network):
         raise NetworkError("the file is not as it was written: its digest is another network's; write it again")
-    if own_steps is not None and n_steps is not None:
-        readout = network.readout
-        if readout.stop > n_steps:
-            readout = replace(readout, start=max(0, min(readout.start, n_steps - 1)), stop=max(1, n_steps))
-        network = replace(network, n_steps=n_steps, readout=readout)
+    # Another length would be another classifier: the readout's window and the encoding belong to the file's own.
+    require(
+        n_steps is None or own_steps is None,
+        f"n_steps {n_steps}: the file states that a sample has {network.n_steps} steps; leave --steps out",
+    )
+    own_ms = network.encoding.time_step_ms
+    require(
+        time_step_ms is None or "encoding" not in extra,
+        f"time_step_ms {time_step_ms}: the file states that a step has {own_ms:g} ms; leave --time-step-ms out",
+    )
     if "target" not in extra:
         chip = load_target("loihi2")
         network = replace(network, target=NO_CHIP if first_violation(network, chip) else chip.name)

@@ -81,7 +81,7 @@ class Neurons:
     threshold     where v >= threshold there is a spike and v becomes 0; None: it never fires, the readout
     gain          factor of the input
     current_tau   time constant in steps of the current, biases included; 1: none
-    recurrent     synapses from the population to itself, whose spikes take one step besides their delay
+    recurrent     synapses from the population to itself, without a bias, whose spikes take one step besides their delay
 
     >>> import delaytool as dt
     >>> class Net:

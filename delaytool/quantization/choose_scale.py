@@ -186,9 +186,10 @@ def _candidates(program: Program, index: int, target: Target, headroom: float) -
                 continue
             candidate = replace(layer, scale=Scale(per_unit, exponent, wish))
             try:
-                bounds = state_bounds(integer_layer(candidate, index, target), program.payloads)
+                built = integer_layer(candidate, index, target)
             except ExportError:  # a bias beyond the target's
                 continue
+            bounds = state_bounds(built, program.payloads, program.chip_steps)
             if not bounds.fits_accumulators:
                 continue
             fitting.append(candidate)

@@ -33,7 +33,9 @@ def count_spikes(network: IntegerNetwork, target: Target) -> IntegerNetwork:
         len(network.layers), classes.size, classes.size, classes, classes, np.full(classes.size, weight),
         np.zeros(classes.size, np.int32), 0,
     )  # fmt: skip
-    layer = IntegerLayer("count", classes.size, (synapses,), dv=0, threshold=limits.threshold_max)
+    layer = IntegerLayer(
+        "count", classes.size, (synapses,), dv=0, threshold=limits.threshold_max, bias_exponent=limits.bias_exponent_min
+    )
     steps = network.n_steps + 1
     return replace(
         network,

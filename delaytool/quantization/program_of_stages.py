@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,8 +12,9 @@ import torch
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
 from delaytool.models.stages import NamedStage, Neurons, Norm, Synapses, padded
+from delaytool.quantization.finite_numbers import check_norm, finite_array
 from delaytool.quantization.fold_batch_norm import folded
-from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence, array_of
+from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
 
 
 @dataclass
@@ -82,7 +84,9 @@ def _layers(stages: Iterable[NamedStage]) -> list[_Layer]:
 def _float_layer(layer: _Layer, name: str, n_inputs: int) -> FloatLayer:
     synapses = layer.synapses
     neurons = layer.neurons or Neurons(tau=1.0, threshold=None)
-    weight = array_of(synapses.weight)
+    where = f"module {layer.at}"
+    _check_constants(where, layer, neurons)
+    weight = finite_array(where, "weight", synapses.weight)
     if weight.ndim != 3 or weight.shape[1] != n_inputs:
         raise ExportError(
             f"module {layer.at}: its weights have shape {weight.shape}, (outputs, {n_inputs} inputs, taps) are needed; "
@@ -90,7 +94,7 @@ def _float_layer(layer: _Layer, name: str, n_inputs: int) -> FloatLayer:
         )
     norm = None if layer.norm is None else _batch_norm(layer.norm, layer.at, len(weight), neurons.gain)
     gain = neurons.gain if norm is None else 1.0
-    bias = np.zeros(len(weight)) if synapses.bias is None else gain * array_of(synapses.bias)
+    bias = np.zeros(len(weight)) if synapses.bias is None else gain * finite_array(where, "bias", synapses.bias)
     return FloatLayer(
         name=name,
         weight=gain * weight,
@@ -104,13 +108,33 @@ def _float_layer(layer: _Layer, name: str, n_inputs: int) -> FloatLayer:
     )
 
 
+def _check_constants(where: str, layer: _Layer, neurons: Neurons) -> None:
+    time_constants = {"tau of its neurons": neurons.tau, "current_tau of its neurons": neurons.current_tau}
+    for name, value in {**time_constants, "current_tau": layer.synapses.current_tau}.items():
+        if not value >= 1:
+            raise ExportError(
+                f"{where}: {name} is {value:g} steps, and the least is 1, at which nothing is kept from step to step; "
+                "give it in steps, not in seconds"
+            )
+    threshold = neurons.threshold
+    if threshold is not None and not (math.isfinite(threshold) and threshold > 0):
+        raise ExportError(
+            f"{where}: threshold of its neurons is {threshold:g}; it must be a finite number above 0, or None for a "
+            "readout that never fires"
+        )
+    if not math.isfinite(neurons.gain):
+        raise ExportError(f"{where}: gain of its neurons is {neurons.gain:g}; it must be a finite number")
+
+
 def _current_tau(layer: _Layer, neurons: Neurons) -> float:
     """The chip's currents decay before the bias is added: a bias that decays with them is another network."""
     if neurons.current_tau == 1:
         return layer.synapses.current_tau
     if layer.synapses.current_tau != 1:
         raise ExportError(f"module {layer.at}: its current decays, and so does that of its neurons; leave one out")
-    offset = np.zeros(1) if layer.synapses.bias is None else array_of(layer.synapses.bias)
+    offset = (
+        np.zeros(1) if layer.synapses.bias is None else finite_array(f"module {layer.at}", "bias", layer.synapses.bias)
+    )
     if layer.norm is not None:
         norm = _batch_norm(layer.norm, layer.at, len(layer.synapses.weight), 1.0)
         offset = folded(torch.zeros(len(norm.gamma), 1), torch.from_numpy(offset), norm)[1].numpy()
@@ -132,7 +156,18 @@ def _recurrence(layer: _Layer, neurons: Neurons, n_neurons: int) -> Recurrence |
             f"module {layer.at}: its current decays with {current_tau:g} steps, that of its neurons' recurrent spikes "
             f"with {within.current_tau:g}, and a chip's neuron has one current; give both the same current_tau"
         )
-    weight = array_of(within.weight)
+    where = f"module {layer.at}"
+    if within.bias is not None and finite_array(where, "bias of its neurons' recurrent synapses", within.bias).any():
+        raise ExportError(
+            f"{where}: its neurons' recurrent synapses have a bias, and a chip's neuron has one, past all synapses; "
+            "leave it out, or add it to the bias of the synapses before the neurons"
+        )
+    if within.lengthens != 0:
+        raise ExportError(
+            f"{where}: its neurons' recurrent synapses lengthen their output by {within.lengthens} steps, and a layer "
+            "receives its own spikes for as long as it runs; pad the input of the synapses before the neurons instead"
+        )
+    weight = finite_array(where, "weight of its neurons' recurrent synapses", within.weight)
     if weight.shape[:2] != (n_neurons, n_neurons):
         raise ExportError(
             f"module {layer.at}: the recurrent weights of its neurons have shape {weight.shape}, "
@@ -142,8 +177,9 @@ def _recurrence(layer: _Layer, neurons: Neurons, n_neurons: int) -> Recurrence |
 
 
 def _delays(synapses: Synapses, at: str) -> np.ndarray:
-    delay = np.broadcast_to(array_of(synapses.delay), synapses.weight.shape).copy()
-    earliest = np.round(delay[array_of(synapses.weight) != 0]).min(initial=0)
+    delay = np.broadcast_to(finite_array(f"module {at}", "delay", synapses.delay), synapses.weight.shape).copy()
+    connected = (synapses.weight != 0).cpu().numpy()
+    earliest = np.round(delay[connected]).min(initial=0)
     if earliest < 0:
         raise ExportError(
             f"module {at}: it reads input {int(-earliest)} steps ahead of its time; pad its input by so many steps "
@@ -158,4 +194,6 @@ def _batch_norm(norm: Norm, at: str, n_neurons: int, gain: float) -> BatchNorm:
     )
     if gamma.shape != (n_neurons,):
         raise ExportError(f"module {at}: the norm behind it has {len(gamma)} channels for {n_neurons} neurons")
-    return BatchNorm(gain * gamma, gain * beta, mean, variance, norm.eps)
+    batch_norm = BatchNorm(gain * gamma, gain * beta, mean, variance, norm.eps)
+    check_norm(f"module {at}", batch_norm)
+    return batch_norm

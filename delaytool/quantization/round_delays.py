@@ -39,7 +39,7 @@ def _rounded_delays(
     over = (delay > limit) & (weight != 0)  # a tap that does not exist takes no room
     if over.any() and not clip:
         raise ExportError(
-            f"layer {name}: delay {int(delay.max())} exceeds {target.name}'s {limit} "
+            f"layer {name}: delay {int(delay[over].max())} exceeds {target.name}'s {limit} "
             f"({int(over.sum())} of {delay.size} taps do); retrain with --max-delay {limit} "
             "or export with --clip-delays"
         )

@@ -13,10 +13,10 @@ import numpy as np
 
 from delaytool.contract.ear import EarModel
 from delaytool.contract.encoding import InputEncoding
-from delaytool.contract.hdf5 import SCHEMA as NETWORK_SCHEMA
 from delaytool.contract.hdf5_heaps import HDF5_SIGNATURE
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.strict_hdf5 import open_strict
+from delaytool.contract.values import SCHEMA as NETWORK_SCHEMA
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import find_files, read_file
 from delaytool.datasets.recordings import FORMATS, Recording, known_speakers, read_sound
@@ -120,8 +120,12 @@ def _netx(path: Path) -> dict[str, Any]:
     """Other tools' files do not state how long a sample is."""
     try:
         return _network(read_netx(path))
-    except NetworkError:
-        return {**_network(read_netx(path, n_steps=1)), "steps": "not in the file"}
+    except NetworkError as error:
+        try:
+            network = read_netx(path, n_steps=1)
+        except NetworkError:  # the number of steps was not what it lacked
+            raise error from None
+        return {**_network(network), "steps": "not in the file"}
 
 
 def _network(network: IntegerNetwork) -> dict[str, Any]:

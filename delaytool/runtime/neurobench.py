@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from delaytool.contract.frames import padded_input
+from delaytool.contract.layer import IntegerLayer
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import SparseSynapses, Synapses
 from delaytool.runtime.trace import Trace
@@ -80,8 +81,9 @@ def static_metrics(network: IntegerNetwork) -> Static:
             arrays = 3 if isinstance(group, SparseSynapses) else 1  # weight, and in a list target and source
             arrays += bool(group.delay.any())
             parameters += arrays * group.weight.size * ELEMENT_BYTES
-            pairs += group.shape[0] * group.shape[1]
-            connected += connected_pairs(group)
+        for groups in _by_source(layer).values():
+            pairs += groups[0].shape[0] * groups[0].shape[1]
+            connected += connected_pairs(groups)
         parameters += layer.n_neurons * ELEMENT_BYTES if layer.bias_mantissa.any() else 0
         states += 2 * layer.n_neurons * ELEMENT_BYTES
         buffers += layer.max_delay * layer.n_neurons * ELEMENT_BYTES
@@ -89,10 +91,24 @@ def static_metrics(network: IntegerNetwork) -> Static:
     return Static(parameters, states, buffers, sparsity)
 
 
-def connected_pairs(group: Synapses) -> int:
-    """Pairs of neurons with a synapse of nonzero weight; several between the same two count once."""
-    target, pre, _, _ = group.listed()
-    return int(np.unique(target.astype(np.int64) * group.shape[1] + pre).size)
+def _by_source(layer: IntegerLayer) -> dict[int, list[Synapses]]:
+    """The groups of synapses that reach a layer, by the population that they come from."""
+    found: dict[int, list[Synapses]] = {}
+    for group in layer.synapses:
+        found.setdefault(group.source, []).append(group)
+    return found
+
+
+def connected_pairs(groups: Sequence[Synapses]) -> int:
+    """Pairs of neurons with a synapse of nonzero weight, of groups that join the same two populations.
+
+    Several synapses between the same two neurons count once.
+    """
+    numbers = []
+    for group in groups:
+        target, pre, _, _ = group.listed()
+        numbers.append(target.astype(np.int64) * group.shape[1] + pre)
+    return int(np.unique(np.concatenate(numbers)).size)
 
 
 def count_operations(network: IntegerNetwork, frames: np.ndarray, trace: Trace) -> Operations:
@@ -114,7 +130,9 @@ def count_operations(network: IntegerNetwork, frames: np.ndarray, trace: Trace) 
                 macs += events
             else:
                 acs += events
-            dense += max(group.shape[0] * group.shape[1], group.n_synapses) * network.n_steps
+        for groups in _by_source(layer).values():
+            pairs = groups[0].shape[0] * groups[0].shape[1]
+            dense += max(pairs, sum(group.n_synapses for group in groups)) * network.n_steps
     updates = np.zeros(n_samples, np.int64)
     for v in trace.v:
         updates += (v[:, 1:] != v[:, :-1]).sum(axis=(1, 2), dtype=np.int64) + v.shape[2]

@@ -264,6 +264,7 @@ def verify(
     max_drop: float | None = 0.5,
     binding: Binding | None = None,
     progress: Progress | None = None,
+    may_be_silent: bool = False,
 ) -> Verdict:
     """Run every backend on all samples and compare each with the first, bit for bit.
 
@@ -274,6 +275,7 @@ def verify(
     max_drop   points, finite and not negative; None: the drop does not count
     binding    the comparison of the network's integers with the trained checkpoint, where there was one
     progress   called with (backend, samples done, samples in all)
+    may_be_silent   admit layers that never fire: the samples are some of many on which they have been seen to
     Raises VerificationError where nothing would be compared and for an impossible max_drop, DataError for labels
     beyond the network's classes, BackendError for a network that never fires.
 
@@ -284,6 +286,8 @@ def verify(
     executor: Executor = InProcess(backends) if isinstance(backends, Mapping) else backends
     check_different(executor.names, list(backends.values()) if isinstance(backends, Mapping) else [])
     figures, comparisons = _run(network, frames, labels, executor, floats, progress)
+    if not may_be_silent:
+        _refuse_silence(network, figures.counters)
     return Verdict(**vars(figures), comparisons=comparisons, max_drop=max_drop, binding=binding)
 
 
@@ -298,7 +302,9 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Figures:
     """Accuracy and cost on one backend, with which nothing is compared; arguments and errors as for `verify`."""
-    return _run(network, frames, labels, InProcess({name: backend}), floats, progress)[0]
+    figures, _ = _run(network, frames, labels, InProcess({name: backend}), floats, progress)
+    _refuse_silence(network, figures.counters)
+    return figures
 
 
 def check_max_drop(max_drop: float | None) -> None:
@@ -374,7 +380,6 @@ def _run(
         begin += result.counters.spikes.shape[0]
     seconds = {name: sum(result.seconds[name] for result in results) for name in executor.names}
     counters = _all([result.counters for result in results])
-    _refuse_silence(network, counters)
     answers = {name: np.concatenate([result.predictions[name] for result in results]) for name in executor.names}
     figures = Figures(
         samples=len(frames),

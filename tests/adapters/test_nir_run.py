@@ -9,6 +9,7 @@ import pytest
 import torch
 from oracles import nir_interpreter
 
+from delaytool.adapters.nir import settings_of
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import CheckpointError, NetworkError
 from delaytool.experiments.import_nir import checkpoint_of, recipe_of
@@ -238,3 +239,29 @@ def test_data_of_another_size_are_refused():
         checkpoint_of(network, recipe, replace(data, encoding=InputEncoding(5, n_steps=3)))
     with pytest.raises(CheckpointError, match="the graph has 3 outputs, the data 4"):
         checkpoint_of(network, recipe, replace(data, n_classes=4))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step_ms", [1, 2, 4, 5, 7, 10])
+def test_whole_steps_are_whole_whatever_floating_point_makes_of_them(dtype, step_ms):
+    step = step_ms / 1000
+    for steps in (1, 3, 7, 25, 63):
+        waits = [nir.Delay(np.full(n, steps * step, dtype)) for n in (4, 6)]
+        taus = [np.full(n, steps * step, dtype) for n in (6, 3)]
+        neurons = [nir.LIF(tau, np.ones(len(tau)), np.zeros(len(tau)), np.ones(len(tau))) for tau in taus]
+        made = chain(waits[0], nir.Linear(weights(6, 4)), neurons[0], waits[1], nir.Linear(weights(3, 6)), neurons[1])
+        network = float_network(made, time_step_ms=step_ms)
+        assert network.delayed_everywhere
+        for layer in network.layers:
+            assert layer.tau == steps
+            assert (layer.forward[0].delay == steps).all()
+        settings = settings_of(network)
+        assert (settings["timing"], settings["max_delay"]) == ("chip", max(1, steps - 1))
+
+
+def test_delays_on_both_sides_of_the_weights_add_up_to_whole_steps():
+    halves = [nir.Delay(np.full(n, share * 0.005, np.float32)) for n, share in ((4, 0.3), (3, 0.7))]
+    network = float_network(chain(halves[0], nir.Linear(weights(3, 4)), halves[1], lif(3)), time_step_ms=5)
+    assert (network.layers[0].forward[0].delay == 1).all()
+    broken = float_network(chain(halves[0], nir.Linear(weights(3, 4)), lif(3)), time_step_ms=5)
+    np.testing.assert_allclose(broken.layers[0].forward[0].delay, 0.3, rtol=1e-6)

@@ -81,6 +81,10 @@ def test_a_netx_file_goes_out_and_comes_back(run, call, tmp_path):
     assert result.exit_code == 0, result.output
     assert f"netx file for lava-dl: {tmp_path / 'net.net'}" in result.output
     back = tmp_path / "back.h5"
+    for option, value, way_out in (("--steps", 3, "leave --steps out"), ("--time-step-ms", 5, "leave --time-step-ms")):
+        refused = call("import", tmp_path / "net.net", "-o", back, option, value)
+        assert (refused.exit_code, back.exists()) == (2, False)
+        assert way_out in " ".join(refused.output.split())
     assert call("import", tmp_path / "net.net", "-o", back).exit_code == 0
     result = call("verify", back, "--max-drop", "20")
     assert result.exit_code == 0, result.output

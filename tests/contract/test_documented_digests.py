@@ -37,7 +37,7 @@ def test_of_bytes_and_content(example, random_network, tmp_path_factory, seed: i
     assert block[2] == f"bytes {path.stat().st_size - 512}"
     assert block[3] == f"sha256 {example['bytes_sha256'](path)}"
     with h5py.File(path) as file:
-        assert file.attrs["content_sha256"] == example["content_sha256"](path)
+        assert file.attrs["content_sha256"] == example["content_sha256"](path) == network.content_sha256()
         assert file.attrs["integers_sha256"] == integers_by_the_page(example, file) == network.integers_sha256()
 
 
@@ -75,3 +75,5 @@ def test_of_a_golden_vector(example) -> None:
     network = IntegerNetwork.load(path)
     assert "golden" in network.extensions
     assert network.extensions["golden"]["about"]
+    with h5py.File(path) as file:
+        assert file.attrs["content_sha256"] == example["content_sha256"](path) == network.content_sha256()

@@ -332,3 +332,40 @@ def test_ten_changed_delays_change_the_digest():
     delay.flat[:10] += 1
     changed = replace(network.layers[0], synapses=(replace(group, delay=delay), network.layers[0].synapses[1]))
     assert replace(network, layers=(changed, network.layers[1])).integers_sha256() != network.integers_sha256()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            lambda one: {"layers": [replace(one, name=f"layer{index}") for index in range(4097)]},
+            "@n_layers 4097 is more",
+        ),
+        (
+            lambda one: {"layers": [replace(one, synapses=one.synapses * 4097)]},
+            "layers/0@n_synapse_groups 4097 is more",
+        ),
+        (
+            lambda one: {"extensions": {"e": {"/".join("a" * 16): np.arange(2)}}},
+            "stands in 17 groups, more than the 16",
+        ),
+        (
+            lambda one: {"extensions": {"e": {f"k{index}": "" for index in range(65537)}}},
+            "holds 65537 values, more than",
+        ),
+    ],
+    ids=["layers", "groups", "depth", "members"],
+)
+def test_what_no_file_would_give_back_is_not_written(changes, message, tmp_path):
+    one = IntegerLayer("one", 1, (DenseSynapses(0, np.array([[2]]), np.array([[0]])),), 1, 1)
+    given = {"layers": [one], **changes(one)}
+    network = IntegerNetwork(InputEncoding(1, values="binary"), readout=Readout("sum", 1.0, 0, 5), n_steps=5, **given)
+    with pytest.raises(NetworkError, match=message):
+        network.save(tmp_path / "net.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_deepest_key_that_is_written_is_read(tmp_path):
+    network = small(extensions={"e": {"/".join("a" * 15): np.arange(2)}})
+    network.save(tmp_path / "net.h5")
+    assert IntegerNetwork.load(tmp_path / "net.h5") == network

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from delaytool.contract import reach
 from delaytool.contract.bounds import STATE_LIMIT
-from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import IntegerLayer, Readout
+from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses
 from delaytool.errors import NetworkError
 from delaytool.runtime import reference
@@ -66,7 +68,7 @@ def test_state_bounds_hold_for_any_input(random_network):
         network, frames = random_network(np.random.default_rng(seed), other_sources=False)
         trace = reference.run(network, frames)
         for index, layer in enumerate(network.layers):
-            bounds = reach.state_bounds(layer, network.payloads)
+            bounds = reach.state_bounds(layer, network.payloads, network.n_steps)
             if bounds.no_wrap:
                 assert np.abs(trace.u[index]).max() <= bounds.current < STATE_LIMIT
             if bounds.never_fires:
@@ -81,10 +83,25 @@ def test_bounds_admit_the_sums_that_the_contract_admits(random_network):
         for layer in network.layers:
             for payload in (1, 1 << 12, 1 << 18):  # whatever a spike carries
                 payloads = (payload, *network.payloads[1:])
-                admitted.append(reach.state_bounds(layer, payloads).fits_accumulators)
+                admitted.append(reach.state_bounds(layer, payloads, network.n_steps).fits_accumulators)
                 if admitted[-1]:
                     reach.check_accumulators(layer, payloads)
                 else:
                     with pytest.raises(NetworkError, match="beyond what 32-bit accumulators hold"):
                         reach.check_accumulators(layer, payloads)
     assert 0 < sum(admitted) < len(admitted)
+
+
+def test_a_membrane_without_a_leak_is_bounded_by_the_steps_of_a_run():
+    group = DenseSynapses(0, np.array([[3, -2]]), np.zeros((1, 2), int), 1)
+    layer = IntegerLayer("readout", 1, (group,), dv=0, threshold=131071, bias_mantissa=np.array([5]))
+    network = IntegerNetwork(InputEncoding(2, values="binary"), (layer,), Readout("sum", 1.0, 0, 9), 9)
+    bounds = reach.state_bounds(layer, network.payloads, network.n_steps)
+    assert (bounds.highest, bounds.membrane) == (9 * (6 * 64 + 5), 9 * (6 * 64 + 5))
+    assert bounds.never_fires
+    always = np.zeros((1, 9, 2), np.uint8)
+    always[..., 0] = 1
+    # All but the first step, which no input reaches yet.
+    assert reference.run(network, always).v[0].max() == bounds.highest - 6 * 64
+    silent = IntegerLayer("readout", 1, (DenseSynapses(0, np.array([[-2, -2]]), np.zeros((1, 2), int)),), 0, 9)
+    assert reach.state_bounds(silent, (1, 1), 9).highest == 0

@@ -16,6 +16,7 @@ import delaytool as dt
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import CheckpointError, DataError, ExportError, RecipeError
 from delaytool.models.config import ModelConfig
+from delaytool.runtime.decode import decode
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
@@ -281,3 +282,131 @@ def test_a_recipe_object_is_overridden_as_by_set(tmp_path, monkeypatch):
     small = {"model.hidden": [4], "trainer.epochs": 1, "data.n_steps": "none"}
     run = dt.train(load_recipe("digits", ["data.n_steps=30"]), folder="run", overrides=small)
     assert (run.recipe.data.n_steps, run.recipe.model.hidden) == (None, (4,))
+
+
+class Stages:
+    """Two layers of 6-9-2 neurons, whose stages take what `first`, `neurons`, `last` and `readout` give."""
+
+    def __init__(self, first=None, neurons=None, last=None, readout=None):
+        torch.manual_seed(7)
+        self.first = {"weight": 0.6 * torch.randn(9, 6, 1), "delay": torch.zeros(9, 6, 1)} | (first or {})
+        self.neurons = {"tau": 5.0, "threshold": 0.7} | (neurons or {})
+        self.last = {"weight": torch.randn(2, 9, 1), "delay": torch.zeros(2, 9, 1)} | (last or {})
+        self.readout = {"tau": 5.0, "threshold": None} | (readout or {})
+
+    def stages(self):
+        return [
+            dt.Synapses(**self.first), dt.Neurons(**self.neurons), dt.Synapses(**self.last), dt.Neurons(**self.readout)
+        ]  # fmt: skip
+
+
+def within(**changes):
+    """Recurrent synapses of the nine neurons."""
+    return dt.Synapses(**{"weight": 0.1 * torch.ones(9, 9, 1), "delay": torch.zeros(9, 9, 1), **changes})
+
+
+def with_one(shape, value):
+    values = torch.ones(shape)
+    values.flatten()[3] = value
+    return values
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first": {"weight": with_one((9, 6, 1), NAN)}}, r"stage 0 \(Synapses\): weight holds nan \(1 of 54 values"),
+        ({"last": {"weight": with_one((2, 9, 1), INF)}}, r"stage 2 \(Synapses\): weight holds inf \(1 of 18 values"),
+        ({"first": {"delay": with_one((9, 6, 1), NAN)}}, "delay holds nan"),
+        ({"first": {"delay": with_one((9, 6, 1), -INF)}}, "delay holds -inf"),
+        ({"first": {"bias": with_one(9, NAN)}}, "bias holds nan"),
+        ({"neurons": {"tau": 0.0}}, "tau of its neurons is 0 steps, and the least is 1"),
+        ({"neurons": {"tau": 0.5}}, "tau of its neurons is 0.5 steps"),
+        ({"neurons": {"tau": NAN}}, "tau of its neurons is nan steps"),
+        ({"readout": {"tau": -5.0}}, "tau of its neurons is -5 steps"),
+        ({"neurons": {"current_tau": 0.5}}, "current_tau of its neurons is 0.5 steps"),
+        ({"first": {"current_tau": 0.5}}, "current_tau is 0.5 steps"),
+        ({"neurons": {"threshold": 0.0}}, "threshold of its neurons is 0; it must be a finite number above 0"),
+        ({"neurons": {"threshold": NAN}}, "threshold of its neurons is nan"),
+        ({"neurons": {"gain": INF}}, "gain of its neurons is inf"),
+        ({"neurons": {"recurrent": within(bias=with_one(9, 5.0))}}, "recurrent synapses have a bias"),
+        ({"neurons": {"recurrent": within(lengthens=2)}}, "lengthen their output by 2 steps"),
+        ({"neurons": {"recurrent": within(weight=with_one((9, 9, 1), NAN))}}, "recurrent synapses holds nan"),
+    ],
+)
+def test_numbers_that_no_integer_network_has_are_named(changes, message):
+    for export in (
+        lambda model: dt.export(model, "loihi2", samples()[0]),
+        lambda m: dt.simulate_stages(m, samples()[0]),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export(Stages(**changes))
+
+
+def test_a_recurrent_bias_of_zeros_is_none():
+    one, other = (
+        dt.export(Stages(neurons={"recurrent": within(bias=bias)}), "loihi2", samples()[0])
+        for bias in (None, torch.zeros(9))
+    )
+    assert one == other
+
+
+def test_a_model_that_diverged_is_named_with_its_layer():
+    model = nn.Sequential(dt.DelayedLinear(6, 9, 3), dt.BatchNorm(9), dt.LIF(5.0, 0.5), dt.DelayedLinear(9, 2, 3))
+    model[1].running_var.fill_(INF)
+    with pytest.raises(ExportError, match=r"module 0 \(DelayedLinear\): its norm's variance holds inf"):
+        dt.export(model, "loihi2", samples()[0])
+    network = dt.DelayNetwork(6, 2, ModelConfig(hidden=(8,), max_delay=4))
+    with torch.no_grad():
+        network.readout.weight[0, 0] = NAN
+    with pytest.raises(ExportError, match="layer readout: weight holds nan"):
+        dt.export(network, "loihi2", samples()[0])
+
+
+@pytest.mark.parametrize("leakless", ["neurons", "readout"])
+@pytest.mark.parametrize("tau", [INF, 8193.0])
+def test_a_layer_without_a_leak_is_exported(leakless, tau, tmp_path):
+    frames, _ = samples(n=60)
+    model = Stages(**{leakless: {"tau": tau}})
+    network = dt.export(model, "loihi2", frames)
+    layers = network.provenance["layers"]
+    assert network.layers[leakless == "readout"].dv == 0
+    assert layers[1]["membrane_reach"] < 1, "the readout is proven never to fire"
+    # As fine as where the membrane leaks: the bound is that of the run's steps.
+    assert max(layer["weight_error"] for layer in layers) < 0.03
+    trace = dt.run(network, frames, "reference")
+    floats = dt.simulate_stages(model, frames)[-1]
+    classes = torch.softmax(torch.from_numpy(floats), -1).sum(1).argmax(-1).numpy()
+    assert (decode(network, trace.readout)[0] == classes).mean() > 0.9
+    bound = layers[1]["membrane_reach"] * network.layers[1].threshold * 64
+    assert np.abs(trace.v[1]).max() <= bound
+    network.save(tmp_path / "network.h5")
+    assert dt.load(tmp_path / "network.h5") == network
+
+
+def test_a_network_whose_last_neurons_fire_is_exported_for_netx(tmp_path):
+    from delaytool.formats.netx import read_netx, write_netx
+
+    frames, _ = samples()
+    network = dt.export(Stages(readout={"threshold": 0.7}), "loihi2-netx", frames)
+    assert [layer.bias_exponent for layer in network.layers] == [6, 6, 6]
+    write_netx(network, tmp_path / "network.net")
+    again = read_netx(tmp_path / "network.net")
+    one, other = (dt.run(made, frames, "reference") for made in (network, again))
+    np.testing.assert_array_equal(one.readout, other.readout)
+
+
+def test_a_graded_encoding_states_its_largest_value_itself():
+    frames = samples()[0] * 9
+    encoding = InputEncoding(6, values="graded", input_bits=8, offset=0.0, scale=1.0, start="zero")
+    network = dt.export(Stages(neurons={"threshold": 5.0}), "loihi2", frames, encoding=encoding)
+    assert (network.encoding.n_steps, network.encoding.max_count, network.encoding.max_payload) == (20, 255, 255)
+
+
+def test_the_delay_that_is_named_is_of_a_tap_that_exists():
+    first = {"weight": torch.ones(9, 6, 1), "delay": torch.zeros(9, 6, 1)}
+    first["weight"][0, 0], first["delay"][0, 0], first["delay"][1, 1] = 0.0, 200.0, 71.0
+    with pytest.raises(ExportError, match=r"delay 71 exceeds loihi2's 62 \(1 of 54 taps do\)"):
+        dt.export(Stages(first=first), "loihi2", samples()[0])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
+from delaytool.contract.digests import content_sha256
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
+from delaytool.contract.values import file_values
 from delaytool.errors import ExportError, NetworkError
 from delaytool.formats.netx import read_netx, write_netx
 from delaytool.runtime import reference
@@ -277,3 +280,35 @@ def test_files_that_are_not_netx(tmp_path):
         file.create_group("layer/1")
     with pytest.raises(NetworkError, match="layer/0 is missing"):
         read_netx(tmp_path / "hole.net")
+
+
+def test_lengths_that_the_file_states_are_not_replaced(tmp_path):
+    write_netx(dense_network(), tmp_path / "a.net")
+    with pytest.raises(
+        NetworkError, match=r"n_steps 20: the file states that a sample has 80 steps; leave --steps out"
+    ):
+        read_netx(tmp_path / "a.net", n_steps=20)
+    with pytest.raises(
+        NetworkError, match=r"time_step_ms 5.0: the file states that a step has 2 ms; leave --time-step"
+    ):
+        read_netx(tmp_path / "a.net", time_step_ms=5.0)
+
+
+def test_the_digest_is_that_of_the_network_file(tmp_path):
+    path = tmp_path / "a.net"
+    write_netx(dense_network(), path)
+    network = read_netx(path)
+    network.save(tmp_path / "a.h5")
+    with h5py.File(path) as file, h5py.File(tmp_path / "a.h5") as saved:
+        extra = json.loads(file.attrs["delaytool"])
+        assert extra["sha256"] == saved.attrs["content_sha256"] == network.content_sha256()
+    # Before, the digest was not over the two records of the schema.
+    values = {name: value for name, value in file_values(network).items() if not name.startswith("@schema")}
+    for former, accepted in ((content_sha256(values), True), ("0" * 64, False)):
+        with h5py.File(path, "a") as file:
+            file.attrs["delaytool"] = json.dumps({**extra, "sha256": former})
+        if accepted:
+            assert read_netx(path) == network
+            continue
+        with pytest.raises(NetworkError, match="not as it was written"):
+            read_netx(path)

@@ -142,3 +142,19 @@ def test_equal_to_the_package_without_delays(max_count: int | None) -> None:
     assert MembraneUpdates()(model, None, data) == pytest.approx(operations.membrane_updates.mean())
     theirs = {name: float(value) for name, value in SynapticOperations()(model, None, data).items()}
     assert theirs == pytest.approx(as_dict(static, operations)["synaptic_operations"])
+
+
+def test_pairs_that_several_groups_join_count_once() -> None:
+    """Two by two neurons, every pair joined: in one group, or spread over two from the same source."""
+    full = np.full((2, 2), 90)
+    zero = np.zeros((2, 2), int)
+    upper, lower = full * [[1, 1], [0, 0]], full * [[0, 0], [1, 1]]
+    found = []
+    for weights in ((full,), (upper, lower)):
+        hidden = IntegerLayer("hidden", 2, tuple(DenseSynapses(0, weight, zero) for weight in weights), 4096, 100)
+        readout = IntegerLayer("readout", 2, (DenseSynapses(1, full, zero), DenseSynapses(0, full, zero)), 1024, 1000)
+        made = IntegerNetwork(InputEncoding(2, values="binary"), (hidden, readout), Readout("sum", 1.0, 0, 6), 6)
+        frames = np.ones((1, 4, 2), np.uint8)
+        operations = count_operations(made, frames, reference.run(made, frames))
+        found.append((static_metrics(made).connection_sparsity, operations.dense.tolist()))
+    assert found == [(0.0, [3 * 4 * 6])] * 2

@@ -62,3 +62,19 @@ def test_samples_that_are_left_out_are_not_compared(request_of):
 def test_limits_that_make_no_sense_are_refused(request_of, options, text):
     with pytest.raises(VerificationError, match=text):
         verify_network(request_of(**options))
+
+
+@pytest.mark.parametrize("spikes", [1, 0])
+def test_a_quiet_sample_is_compared_and_a_silent_one_refused(request_of, monkeypatch, spikes):
+    """One spike in the input of sample 0, which makes no neuron fire; all others fire."""
+    request = request_of(backends=("reference", "wrong"), few={"wrong": 1})
+    samples = verify_run.load_samples()
+    frames = samples.frames.copy()
+    frames[0] = 0
+    frames[0, -1, :spikes] = 1
+    monkeypatch.setattr(verify_run, "load_samples", lambda *arguments: replace(samples, frames=frames))
+    if spikes:
+        assert verify_network(request).verdict.samples_of("wrong") == 1
+        return
+    with pytest.raises(VerificationError, match=r"input of its 1 samples holds no spike.*give more with wrong:N"):
+        verify_network(request)

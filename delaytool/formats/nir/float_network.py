@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SECONDS_PER = {"s": 1.0, "ms": 1e-3}
 FIRING = ("LIF", "CubaLIF", "IF")
 SILENT = ("LI", "CubaLI")  # as readouts only: they never fire
+# Times that are a whole number of steps are not quite so in floating point, which float32 widens.
+WHOLE_WITHIN = 1e-5  # relative
 SUPPORTED = ("Input", "Output", "Linear", "Affine", "Delay", *FIRING, *SILENT)
 
 
@@ -211,7 +213,7 @@ class _Reader:
             np.asarray(self.nodes[step].delay, np.float64).reshape(-1) / self.dt for step in path if step != linear[0]
         ]
         before, after = sum(waits[:at], np.zeros(n_in)), sum(waits[at:], np.zeros(n_out))
-        delay = after[:, None] + before[None, :]
+        delay = _whole_where_near(after[:, None] + before[None, :])
         if (delay < 0).any() or not np.isfinite(delay).all():
             raise NetworkError(f"nir: from {source} to {name} a delay is {delay.min():g} steps; delays are 0 or more")
         bias = np.asarray(node.bias, np.float64).reshape(-1) if self._kind(linear[0]) == "Affine" else np.zeros(n_out)
@@ -242,7 +244,7 @@ class _Reader:
 
     def _common(self, name: str, field: str) -> float:
         """A time constant in steps, which all neurons of the node share."""
-        values = np.asarray(getattr(self.nodes[name], field), np.float64).reshape(-1) / self.dt
+        values = _whole_where_near(np.asarray(getattr(self.nodes[name], field), np.float64).reshape(-1) / self.dt)
         if np.ptp(values) > 1e-6 * abs(values[0]):
             raise NetworkError(
                 f"nir: {name}'s {field} differs within the layer ({values.min():g} to {values.max():g} steps); one "
@@ -254,3 +256,9 @@ class _Reader:
                 "the file's unit of time"
             )
         return float(values[0])
+
+
+def _whole_where_near(steps: np.ndarray) -> np.ndarray:
+    """Whole numbers of steps where only floating point keeps them from being whole."""
+    whole = np.round(steps)
+    return np.where(np.abs(steps - whole) <= WHOLE_WITHIN * np.abs(whole), whole, steps)
