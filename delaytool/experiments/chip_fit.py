@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from delaytool.contract.ear import EarModel
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.mel import MELS
 from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS
@@ -19,8 +20,9 @@ from delaytool.mapping.ways_out import WayOut, ways_out
 from delaytool.trainer.recipe import Recipe, load_recipe, preset_names, recipe_of_run, validated, with_overrides
 from delaytool.trainer.run_folder import RunFolder
 
-# Units and classes of the data that have a name (docs/data.md): (units, classes).
-SIZES = {DIGITS: (64, 10), "shd": (700, 20), "ssc": (700, 35), "gsc": (140, 35), "hd": (40, 20)}
+# Of the data that have a name (docs/data.md): classes; units of events, and the frames that recordings become.
+CLASSES = {DIGITS: 10, "shd": 20, "ssc": 35, "gsc": 35, "hd": 20}
+UNITS = {DIGITS: 64, "shd": 700, "ssc": 700}
 DEFAULT_MELS = {"gsc": "gsc-paper", "hd": "hd"}
 
 
@@ -90,12 +92,20 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
 
 def _refuse_other_sizes(recipe: Recipe, sizes: Sizes) -> None:
     """Raise RecipeError for sizes that differ from those that the recipe, or its data's name, has set."""
-    units, classes = SIZES.get(recipe.data.source, (None, None))
-    known = Sizes(recipe.data.n_units or units, recipe.data.classes or classes, recipe.data.n_steps)
+    known = _own_sizes(recipe)
     for option, value in asdict(sizes).items():
         own = getattr(known, option)
         if None not in (value, own) and value != own:
             raise RecipeError(f"--{option} {value}: the recipe's data have {own} {option}; leave it out")
+
+
+def _own_sizes(recipe: Recipe) -> Sizes:
+    """What the recipe or the name of its data decides; of recordings, the filters or the ear's channels are the units."""
+    data = recipe.data
+    units = data.n_units or UNITS.get(data.source)
+    if units is None and data.source in RECORDINGS:
+        units = EarModel.n_channels if data.ear else MELS[data.mel or DEFAULT_MELS[data.source]].n_mels
+    return Sizes(units, data.classes or CLASSES.get(data.source), data.n_steps)
 
 
 def _of_network(name: str, kind: str, path: Path) -> Subject:
@@ -145,17 +155,13 @@ def design_of(recipe: Recipe, sizes: Sizes | None = None) -> Design:
 
 
 def _data_sizes(recipe: Recipe, sizes: Sizes) -> tuple[int, int]:
-    data = recipe.data
-    known_units, known_classes = SIZES.get(data.source, (None, None))
-    if data.source in RECORDINGS:
-        known_units = MELS[data.mel or DEFAULT_MELS[data.source]].n_mels
-    units = sizes.units or data.n_units or known_units
-    classes = sizes.classes or data.classes or known_classes
+    own = _own_sizes(recipe)
+    units, classes = sizes.units or own.units, sizes.classes or own.classes
     named = ", ".join((DIGITS, *DOWNLOADS, *RECORDINGS))
     for what, value, option in (("units", units, "--units"), ("classes", classes, "--classes")):
         if value is None:
             raise RecipeError(
-                f"data.source {data.source!r}: how many {what} these data have is known once they are read; give it "
+                f"data.source {recipe.data.source!r}: how many {what} these data have is known once they are read; give it "
                 f"with {option} N (known by name: {named})"
             )
     assert units is not None

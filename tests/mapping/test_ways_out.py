@@ -132,10 +132,26 @@ def test_data_of_unknown_size_are_asked_for(tmp_path) -> None:
 
 def test_sizes_of_named_data_are_those_of_the_data() -> None:
     from delaytool.datasets.digits import digits_events
-    from delaytool.experiments.chip_fit import SIZES
 
     events = digits_events()
-    assert SIZES["digits"] == (events.n_units, events.n_classes)
+    design = design_of(load_recipe("digits", ["data.channel_bins=1"]))
+    assert (design.n_channels, design.n_classes) == (events.n_units, events.n_classes)
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "units"),
+    [
+        ("ten-commands-ear", ["data.channel_bins=1"], 700),
+        ("ten-commands-ear", ["data.channel_bins=1", "data.ear=causal", "data.n_units=350"], 350),
+        ("gsc-3l-1kc", [], 140),
+        ("gsc-3l-1kc", ["data.mel=hd"], 40),
+        ("gsc-3l-1kc", ["data.n_units=64"], 64),
+    ],
+)
+def test_units_of_recordings_are_filters_or_channels_of_the_ear(preset: str, overrides: list[str], units: int) -> None:
+    assert find_subject(preset, LOIHI2, overrides, Sizes(units=units)).design.n_channels == units
+    with pytest.raises(RecipeError, match=f"--units {units + 1}: the recipe's data have {units} units"):
+        find_subject(preset, LOIHI2, overrides, Sizes(units=units + 1))
 
 
 @pytest.mark.parametrize(("n_taps", "sparsity"), [(1, 0.99), (10, 0.25), (10, 0.5), (7, 0.5), (1000, 0.333)])
