@@ -6,13 +6,13 @@ chip's limits; Lava's workers, which load networks without them, never do.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from delaytool.contract.layer import IntegerLayer
+from delaytool.contract.neuron_memory import NeuronMemory, packed_bytes
 from delaytool.contract.parts import NetworkParts
 from delaytool.contract.synapses import SparseSynapses, Synapses
 from delaytool.errors import ExportError, NetworkError
@@ -27,7 +27,8 @@ class Placement:
     """What a layer takes of the chip. The memory is an estimate, never a promise.
 
     synapse_bytes   weight, delay and, where sparse, target index of every synapse, in 64-bit units
-    cores           whichever of neurons and memory needs more
+    cores           as few as hold its neurons, each whole: with all synapses that reach it
+    largest_neuron  bytes of the neuron that takes most
     """
 
     layer: str
@@ -35,6 +36,7 @@ class Placement:
     synapses: int
     synapse_bytes: int
     cores: int
+    largest_neuron: int
 
 
 def check_target(network: NetworkParts) -> None:
@@ -42,12 +44,15 @@ def check_target(network: NetworkParts) -> None:
 
     'ideal' is no chip: such a network has the contract's own limits, which every network keeps. (Its file in
     hw_configs states which weights the exporter rounds to for it.)
+
+    How much memory it takes is an estimate. A file is refused only for what exceeds the chip however neurons are spread
+    over cores; the exporter and `map` ask for whole neurons on each.
     """
     try:
         target = load_target(network.target)
     except ExportError as error:
         raise NetworkError(f"{error}; or install the delaytool that made the network") from None
-    broken = None if target.name == NO_CHIP else first_violation(network, target)
+    broken = None if target.name == NO_CHIP else next(_violations(network, target, whole_neurons=False), None)
     if broken is not None:
         raise NetworkError(
             f"the network is made for {target.name}, which does not hold it: {broken} (a network for no chip has the "
@@ -73,7 +78,7 @@ def check_limits(network: NetworkParts, target: Target, quantized_for: Target | 
 
 def first_violation(network: NetworkParts, target: Target) -> str | None:
     """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
-    return next(_violations(network, target), None)
+    return next(_violations(network, target, whole_neurons=True), None)
 
 
 def placements(network: NetworkParts, target: Target) -> list[Placement]:
@@ -83,10 +88,28 @@ def placements(network: NetworkParts, target: Target) -> list[Placement]:
 
 def placement(network: NetworkParts, layer: IntegerLayer, target: Target) -> Placement:
     """Estimated use of the chip by one layer."""
-    limits = target.limits
-    size = sum(synapse_bytes(group, target) for group in layer.synapses)
-    cores = max(math.ceil(layer.n_neurons / limits.neurons_per_core), math.ceil(size / limits.synapse_bytes_per_core))
-    return Placement(layer.name, layer.n_neurons, layer.n_synapses, size, max(1, cores))
+    memory = neuron_memory(layer, target)
+    cores = len(memory.ends(0, target.limits.synapse_bytes_per_core, target.limits.neurons_per_core))
+    size = memory.n_bytes(0, layer.n_neurons)
+    return Placement(layer.name, layer.n_neurons, layer.n_synapses, size, cores, memory.largest())
+
+
+def neuron_memory(layer: IntegerLayer, target: Target) -> NeuronMemory:
+    """Memory of any range of a layer's neurons on a chip."""
+    groups = []
+    for group in layer.synapses:
+        is_matrix = not isinstance(group, SparseSynapses)
+        bits = bits_per_synapse(int(group.delay.max(initial=0)), group.shape[0], is_matrix, target)
+        groups.append((stored_per_neuron(group), bits))
+    return NeuronMemory(layer.n_neurons, groups)
+
+
+def stored_per_neuron(group: Synapses) -> np.ndarray:
+    """(n_out,) int64: synapses that the chip stores for each receiving neuron; of lists those of nonzero weight."""
+    n_out, n_in = group.shape
+    if not isinstance(group, SparseSynapses):
+        return np.full(n_out, n_in, np.int64)
+    return np.bincount(group.listed()[0], minlength=n_out).astype(np.int64)
 
 
 def synapse_bytes(group: Synapses, target: Target) -> int:
@@ -111,17 +134,13 @@ def bits_per_synapse(max_delay: int, n_out: int, is_matrix: bool, target: Target
     return target.limits.weight_bits + bits_for(max_delay) + (0 if is_matrix else bits_for(n_out - 1))
 
 
-def packed_bytes(bits: int) -> int:
-    """Bytes of so many bits in units of 64."""
-    return 8 * math.ceil(bits / 64)
-
-
 def bits_for(largest: int) -> int:
     """Bits of an unsigned integer up to `largest`: 0 for 0, 1 for 1, 6 for 62."""
     return max(0, largest).bit_length()
 
 
-def _violations(network: NetworkParts, target: Target) -> Iterator[str]:
+def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> Iterator[str]:
+    """What exceeds the chip; without `whole_neurons` as if a neuron's synapses could lie on several cores."""
     limits = target.limits
     if network.encoding.max_payload > limits.payload_max:
         graded = network.encoding.values == "graded"
@@ -136,13 +155,26 @@ def _violations(network: NetworkParts, target: Target) -> Iterator[str]:
         )
     for layer in network.layers:
         yield from _layer_violations(layer, target)
-    needed = placements(network, target)
-    cores = sum(placement.cores for placement in needed)
+    if whole_neurons:
+        needed = {}
+        for place in placements(network, target):
+            needed[place.layer] = place.cores
+            if place.largest_neuron > limits.synapse_bytes_per_core:
+                size, room = (f"{n / 1024:,.1f} KiB" for n in (place.largest_neuron, limits.synapse_bytes_per_core))
+                yield (
+                    f"layer {place.layer}: the synapses of one neuron take {size}, a core of {target.name} has {room}; "
+                    "retrain with fewer synapses per neuron (model.hidden, model.sparsity, data.channel_bins) or fewer "
+                    "taps (model.kernel_count)"
+                )
+    else:
+        each = (limits.synapse_bytes_per_core, limits.neurons_per_core)
+        needed = {layer.name: neuron_memory(layer, target).least_cores(*each) for layer in network.layers}
+    cores = sum(needed.values())
     if cores > limits.cores:
-        largest = max(needed, key=lambda placement: placement.cores)
+        largest = max(needed, key=lambda name: needed[name])
         yield (
             f"network: it takes about {cores} cores, {target.name} has {limits.cores} "
-            f"(layer {largest.layer} alone {largest.cores}); retrain with smaller layers (model.hidden) "
+            f"(layer {largest} alone {needed[largest]}); retrain with smaller layers (model.hidden) "
             "or fewer taps (model.kernel_count; model.delays=learned rather than dense)"
         )
 

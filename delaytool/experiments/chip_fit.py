@@ -100,7 +100,7 @@ def _refuse_other_sizes(recipe: Recipe, sizes: Sizes) -> None:
 
 
 def _own_sizes(recipe: Recipe) -> Sizes:
-    """What the recipe or the name of its data decides; of recordings, the filters or the ear's channels are the units."""
+    """What the recipe or its data's name decides; units of recordings are the filters or the ear's channels."""
     data = recipe.data
     units = data.n_units or UNITS.get(data.source)
     if units is None and data.source in RECORDINGS:
@@ -161,8 +161,8 @@ def _data_sizes(recipe: Recipe, sizes: Sizes) -> tuple[int, int]:
     for what, value, option in (("units", units, "--units"), ("classes", classes, "--classes")):
         if value is None:
             raise RecipeError(
-                f"data.source {recipe.data.source!r}: how many {what} these data have is known once they are read; give it "
-                f"with {option} N (known by name: {named})"
+                f"data.source {recipe.data.source!r}: how many {what} these data have is known once they are read; "
+                f"give it with {option} N (known by name: {named})"
             )
     assert units is not None
     assert classes is not None

@@ -19,6 +19,8 @@ else:
 
 MAX_BYTES = 1_000_000
 MAX_LIMIT = (1 << 63) - 1
+# Every core that a network takes of those that a chip has is laid out, so that there is a most.
+MAX_CORES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,12 @@ def _target(values: Mapping[str, Any], origin: str) -> Target:
         entry = limits[name]
         if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
             raise TargetError(f'{origin}: limits.{name} is not of the form {{ value = 1, source = "…" }}')
-    numbers = {name: _integer(origin, f"limits.{name}", limits[name]["value"], _lowest(name)) for name in names}
+    numbers = {
+        name: _integer(
+            origin, f"limits.{name}", limits[name]["value"], _lowest(name), MAX_CORES if name == "cores" else MAX_LIMIT
+        )
+        for name in names
+    }
     made = Limits(**numbers)
     for low, high in (
         ("weight_min", "weight_max"), ("bias_mantissa_min", "bias_mantissa_max"),
@@ -210,9 +217,10 @@ def _lowest(limit: str) -> int:
     return 1 if is_size else 0
 
 
-def _integer(origin: str, key: str, value: Any, lowest: int) -> int:
-    if type(value) is not int or not lowest <= value <= MAX_LIMIT:
-        raise TargetError(f"{origin}: {key} {value!r} is not a whole number of {lowest} or more")
+def _integer(origin: str, key: str, value: Any, lowest: int, highest: int = MAX_LIMIT) -> int:
+    if type(value) is not int or not lowest <= value <= highest:
+        most = "or more" if highest == MAX_LIMIT else f"to {highest:,}"
+        raise TargetError(f"{origin}: {key} {value!r} is not a whole number of {lowest} {most}")
     return value
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from delaytool.contract.limits import bits_per_synapse, packed_bytes
+from delaytool.contract.limits import bits_per_synapse
+from delaytool.contract.neuron_memory import NeuronMemory
 from delaytool.hw_configs import Target
 from delaytool.mapping.memory import loihi1_axon_bytes
 from delaytool.mapping.shape import GroupShape, LayerShape, NetworkShape
 
-# More than this is on no chip: the number is reported, the cores are not laid out.
-MOST_CORES = 4096
+# More than this, and more than the chip has, are counted and not laid out.
+MOST_BEYOND_CHIP = 4096
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class Core:
 class Packing:
     """A network on cores. shares_cores: whether layers may lie on one core together.
 
-    cores       in order of layers and neurons; empty where so many are needed that none is laid out
-    count       cores that are needed
+    cores       in order of layers and neurons; empty where so many more than the chip has are needed that none is laid
+                out
+    count       cores that are needed; where none is laid out, at least
     oversized   layers of which one neuron's synapses alone exceed a core's memory: (layer, bytes of that neuron)
     """
 
@@ -76,119 +77,84 @@ def pack(shape: NetworkShape, target: Target, cores: int | None = None) -> Packi
     Each layer begins on a core of its own, as the exporter counts, unless that takes more than `cores`: then a layer
     begins where the one before it ends.
     """
-    at_least = sum(_least_cores(layer, target) for layer in shape.layers)
-    if at_least > max(MOST_CORES, 2 * len(shape.layers)):
-        return Packing((), at_least, False)
-    apart = _packed(shape, target, share=False)
-    if cores is None or apart.count <= cores:
-        return apart
-    together = _packed(shape, target, share=True)
-    return together if together.count < apart.count else apart
+    layers, limits = [_Sizes(index, layer, target) for index, layer in enumerate(shape.layers)], target.limits
+    largest = [(sizes.index, sizes.memory.largest()) for sizes in layers]
+    oversized = tuple((index, size) for index, size in largest if size > limits.synapse_bytes_per_core)
+    least = [sizes.memory.least_cores(limits.synapse_bytes_per_core, limits.neurons_per_core) for sizes in layers]
+    if sum(least) > max(limits.cores, MOST_BEYOND_CHIP, 2 * len(layers)):
+        return Packing((), sum(least), False, oversized)
+    apart = [core for sizes in layers for core in _evenly(sizes)]
+    together = _sharing(layers) if cores is not None and len(apart) > cores else apart
+    shares = len(together) < len(apart)
+    chosen = together if shares else apart
+    return Packing(tuple(map(Core, chosen)), len(chosen), shares, oversized)
 
 
-def _least_cores(layer: LayerShape, target: Target) -> int:
-    size = _Sizes(layer, target).n_bytes(0, layer.n_neurons)
-    limits = target.limits
-    return max(math.ceil(size / limits.synapse_bytes_per_core), math.ceil(layer.n_neurons / limits.neurons_per_core), 1)
+def _evenly(sizes: _Sizes) -> list[tuple[Part, ...]]:
+    """A layer on cores of its own: as few as possible, then as even as possible."""
+    limits, total = sizes.target.limits, sizes.layer.n_neurons
+    ends = sizes.memory.ends(0, limits.synapse_bytes_per_core, limits.neurons_per_core)
+    even = [math.ceil(total * (number + 1) / len(ends)) for number in range(len(ends))]
+    fits = all(
+        stop - start <= limits.neurons_per_core and sizes.memory.n_bytes(start, stop) <= limits.synapse_bytes_per_core
+        for start, stop in zip([0, *even], even, strict=False)
+    )
+    chosen = even if fits else ends
+    return [(sizes.part(start, stop),) for start, stop in zip([0, *chosen], chosen, strict=False)]
 
 
-def _packed(shape: NetworkShape, target: Target, share: bool) -> Packing:
-    limits = target.limits
+def _sharing(layers: list[_Sizes]) -> list[tuple[Part, ...]]:
+    """Every core as full as it can be before the next is begun, whichever layers its neurons are of."""
     cores: list[list[Part]] = []
-    oversized: list[tuple[int, int]] = []
-    for index, layer in enumerate(shape.layers):
-        sizes = _Sizes(layer, target)
-        worst = max((sizes.n_bytes(neuron, neuron + 1) for neuron in sizes.heaviest()), default=0)
-        if worst > limits.synapse_bytes_per_core:
-            oversized.append((index, worst))
+    for sizes in layers:
+        room, neurons = sizes.target.limits.synapse_bytes_per_core, sizes.target.limits.neurons_per_core
         start = 0
-        if share and cores:
-            used, neurons = sum(part.n_bytes for part in cores[-1]), sum(part.neurons for part in cores[-1])
-            room = limits.synapse_bytes_per_core - used
-            stop = sizes.furthest(0, room, limits.neurons_per_core - neurons)
-            if stop > 0:
-                cores[-1].append(sizes.part(index, 0, stop))
-                start = stop
-        for stop in sizes.split(start):
-            cores.append([sizes.part(index, start, stop)])
+        if cores:
+            left = room - sum(part.n_bytes for part in cores[-1])
+            start = sizes.memory.furthest(0, left, neurons - sum(part.neurons for part in cores[-1]))
+            if start > 0:
+                cores[-1].append(sizes.part(0, start))
+        for stop in sizes.memory.ends(start, room, neurons):
+            cores.append([sizes.part(start, stop)])
             start = stop
-    return Packing(tuple(Core(tuple(parts)) for parts in cores), len(cores), share, tuple(oversized))
+    return [tuple(core) for core in cores]
 
 
 class _Sizes:
-    """Memory of any range of a layer's neurons."""
+    """Memory of any range of a layer's neurons, by both formulas."""
 
-    def __init__(self, layer: LayerShape, target: Target) -> None:
-        self.layer, self.target = layer, target
-        self.bits = [bits_per_synapse(group.max_delay, group.n_out, group.is_matrix, target) for group in layer.groups]
-        self.before = [np.concatenate([[0], np.cumsum(group.stored)]) for group in layer.groups]
-
-    def n_bytes(self, start: int, stop: int) -> int:
-        return sum(
-            packed_bytes(int(before[stop] - before[start]) * bits)
-            for before, bits in zip(self.before, self.bits, strict=True)
+    def __init__(self, index: int, layer: LayerShape, target: Target) -> None:
+        self.index, self.layer, self.target = index, layer, target
+        self.memory = NeuronMemory(
+            layer.n_neurons,
+            [
+                (group.stored, bits_per_synapse(group.max_delay, group.n_out, group.is_matrix, target))
+                for group in layer.groups
+            ],
         )
 
     def high_bytes(self, start: int, stop: int) -> int:
         """In Loihi 1's blocks: every axon that reaches the range has its own."""
         total = 0
         for group in self.layer.groups:
-            per_axon = _per_axon(group, start, stop)
-            counts, times = np.unique(per_axon, return_counts=True)
             total += sum(
-                int(often) * loihi1_axon_bytes(int(count), group.n_out, group.is_matrix, self.target)
-                for count, often in zip(counts, times, strict=True)
+                often * loihi1_axon_bytes(count, group.n_out, group.is_matrix, self.target)
+                for count, often in _per_axon(group, start, stop)
             )
-        return max(total, self.n_bytes(start, stop))
+        return max(total, self.memory.n_bytes(start, stop))
 
-    def heaviest(self) -> Sequence[int]:
-        """The neuron with most stored bits, where there is one."""
-        bits = sum(
-            (group.stored * each for group, each in zip(self.layer.groups, self.bits, strict=True)),
-            np.zeros(self.layer.n_neurons, np.int64),
-        )
-        return [int(np.argmax(bits))] if bits.size else []
-
-    def furthest(self, start: int, room: int, neurons: int) -> int:
-        """The largest stop with the neurons start..stop - 1 within `room` bytes and so many neurons."""
-        low, high = start, min(self.layer.n_neurons, start + max(0, neurons))
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.n_bytes(start, middle) <= room:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
-    def split(self, start: int) -> list[int]:
-        """Ends of the parts of the neurons from `start` on: as few as possible, then as even as possible."""
-        limits, total = self.target.limits, self.layer.n_neurons
-        if start == total:
-            return []
-        greedy, place = [], start
-        while place < total:
-            place = max(place + 1, self.furthest(place, limits.synapse_bytes_per_core, limits.neurons_per_core))
-            greedy.append(place)
-        count = len(greedy)
-        even = [start + math.ceil((total - start) * (number + 1) / count) for number in range(count)]
-        starts = [start, *even[:-1]]
-        fits = all(
-            stop - begin <= limits.neurons_per_core and self.n_bytes(begin, stop) <= limits.synapse_bytes_per_core
-            for begin, stop in zip(starts, even, strict=True)
-        )
-        return even if fits else greedy
-
-    def part(self, layer: int, start: int, stop: int) -> Part:
-        return Part(layer, start, stop, self.n_bytes(start, stop), self.high_bytes(start, stop))
+    def part(self, start: int, stop: int) -> Part:
+        return Part(self.index, start, stop, self.memory.n_bytes(start, stop), self.high_bytes(start, stop))
 
 
-def _per_axon(group: GroupShape, start: int, stop: int) -> np.ndarray:
-    """(n_in,) int64: synapses that each source neuron has in a range of the layer's neurons."""
-    stored = int(group.stored[start:stop].sum())
+def _per_axon(group: GroupShape, start: int, stop: int) -> list[tuple[int, int]]:
+    """Synapses of a source neuron in a range of the layer's neurons, and how many source neurons have so many."""
     if group.pairs is not None and not group.is_matrix:
-        return group.pairs[start:stop].sum(axis=0, dtype=np.int64)
-    each, rest = divmod(stored, group.n_in)
-    return each + (np.arange(group.n_in) < rest).astype(np.int64)
+        per_axon = group.pairs[start:stop].sum(axis=0, dtype=np.int64)
+        counts, times = np.unique(per_axon, return_counts=True)
+        return list(zip(counts.tolist(), times.tolist(), strict=True))
+    each, rest = divmod(int(group.stored[start:stop].sum()), group.n_in)
+    return [(each, group.n_in - rest), (each + 1, rest)]
 
 
 @dataclass(frozen=True, eq=False)

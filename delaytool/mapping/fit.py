@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from delaytool.contract.limits import bits_for, bits_per_synapse, packed_bytes
+from delaytool.contract.limits import bits_for, bits_per_synapse
+from delaytool.contract.neuron_memory import packed_bytes
 from delaytool.hw_configs import Target
 from delaytool.mapping.cores import Core, Packing, axons, pack
 from delaytool.mapping.shape import LayerShape, NetworkShape

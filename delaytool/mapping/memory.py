@@ -11,7 +11,8 @@ How Loihi 2 packs synapses is not public. Two formulas bound what it may take:
 
 from __future__ import annotations
 
-from delaytool.contract.limits import bits_for, packed_bytes
+from delaytool.contract.limits import bits_for
+from delaytool.contract.neuron_memory import packed_bytes
 from delaytool.hw_configs import Target
 
 BLOCK_SYNAPSES = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from delaytool.contract.limits import stored_bytes
+from delaytool.contract.limits import stored_bytes, stored_per_neuron
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, Synapses
 from delaytool.hw_configs import Target
@@ -187,14 +187,12 @@ def _measured(group: Synapses) -> GroupShape:
     target, pre, *_ = group.listed()
     pairs = np.zeros((n_out, n_in), np.uint16)
     np.add.at(pairs, (target, pre), 1)
-    is_matrix = isinstance(group, DenseSynapses)
-    stored = np.full(n_out, n_in, np.int64) if is_matrix else np.bincount(target, minlength=n_out).astype(np.int64)
     return GroupShape(
         source=group.source,
         n_in=n_in,
-        stored=stored,
+        stored=stored_per_neuron(group),
         synapses=int(target.size),
         max_delay=int(group.delay.max(initial=0)),
-        is_matrix=is_matrix,
+        is_matrix=isinstance(group, DenseSynapses),
         pairs=pairs,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +14,15 @@ from hypothesis import strategies as st
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
-from delaytool.contract.limits import first_violation, placements
+from delaytool.contract.limits import bits_per_synapse, check_limits, first_violation, placements
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
+from delaytool.errors import ExportError
 from delaytool.hw_configs import Axons, load_target
 from delaytool.mapping.cores import axons, pack
 from delaytool.mapping.design import Design
 from delaytool.mapping.fit import fit, memory
-from delaytool.mapping.shape import shape_of_design, shape_of_network
+from delaytool.mapping.shape import GroupShape, shape_of_design, shape_of_network
 
 LOIHI2 = load_target("loihi2")
 
@@ -143,6 +146,12 @@ def test_cores_are_split_by_memory_and_by_neurons_and_shared_for_a_budget() -> N
     shared = pack(shape, LOIHI2, cores=1)
     assert shared.shares_cores
     assert [(part.layer, part.start, part.stop) for part in shared.cores[0].parts] == [(0, 0, 10), (1, 0, 2)]
+    # Split evenly, 60 and 60 hidden neurons would leave no room for the readout's 12,680 bytes.
+    shape = shape_of_design(Design(n_channels=100, hidden=(120,), n_classes=65), LOIHI2)
+    shared = pack(shape, chip(synapse_bytes_per_core=16_250), cores=2)
+    assert [[(part.layer, part.start, part.stop) for part in core.parts] for core in shared.cores] == [
+        [(0, 0, 99)], [(0, 99, 120), (1, 0, 65)]
+    ]  # fmt: skip
 
 
 def test_one_neuron_beyond_a_core() -> None:
@@ -158,6 +167,50 @@ def test_more_cores_than_anybody_has_are_counted_without_being_laid_out() -> Non
     assert result.packing.count > 10**7
     assert not result.packing.cores
     assert not result.fits
+
+
+def test_every_core_that_the_chip_has_is_laid_out_and_checked() -> None:
+    many = chip(cores=100_000, neurons_per_core=1)
+    shape = shape_of_design(Design(n_channels=8, hidden=(5000,), n_classes=2, max_delay=3), many)
+    assert fit(shape, many).fits
+    assert len(fit(shape, many).packing.cores) == 5002
+    # A neuron of the readout takes 5000 x (8 + 2) bits.
+    small = replace(many, limits=replace(many.limits, synapse_bytes_per_core=6000))
+    assert fit(shape, small).reasons == (
+        "layer readout: memory of one neuron's synapses 6.1 KiB exceeds 5.9 KiB by 0.2 KiB",
+    )
+    few = replace(small, limits=replace(small.limits, cores=10))
+    assert not fit(shape, few).packing.cores
+    assert len(fit(shape, few).reasons) == 2
+    own = replace(many, axons=Axons(8, 4096, True, "a test"))
+    assert any("axons into a core 5,000 exceeds 8" in reason for reason in fit(shape, own).reasons)
+
+
+def test_a_core_holds_whole_neurons_and_files_of_before_still_load(tmp_path: Path) -> None:
+    """A hidden neuron takes 700 x 13 bits, so that a core of 128 KiB holds 115 of them, not 115.2."""
+    network = dense(700, 576)
+    assert [one.cores for one in placements(network, LOIHI2)] == [6, 1]
+    assert fit(shape_of_network(network), LOIHI2).packing.count == 7
+    beyond = dense(90_000, 1)
+    with pytest.raises(ExportError, match=r"layer hidden1: the synapses of one neuron take 142\.8 KiB, a core"):
+        check_limits(beyond, LOIHI2)
+    assert not fit(shape_of_network(beyond), LOIHI2).fits
+    assert first_violation(network, chip(cores=6)) is not None
+    # Which neurons share a core was not asked for when files like this were written.
+    beyond.save(tmp_path / "net.h5")
+    assert IntegerNetwork.load(tmp_path / "net.h5") == beyond
+
+
+def dense(n_in: int, n_hidden: int) -> IntegerNetwork:
+    groups = [
+        DenseSynapses(source, np.full(shape, 2), np.full(shape, 24))
+        for source, shape in enumerate([(n_hidden, n_in), (2, n_hidden)])
+    ]
+    layers = [
+        IntegerLayer(name, group.shape[0], (group,), dv=1, threshold=1)
+        for name, group in zip(("hidden1", "readout"), groups, strict=True)
+    ]
+    return IntegerNetwork(InputEncoding(n_in, values="binary"), tuple(layers), Readout("sum", 1.0, 0, 5), 5, "loihi2")
 
 
 @st.composite
@@ -204,9 +257,37 @@ def test_every_neuron_lies_on_one_core_within_its_limits(network, room, neurons,
     for core in packing.cores:
         assert core.neurons <= neurons
         assert core.n_bytes <= room or core.neurons == 1
-    # Never fewer than what the exporter counts, which does not ask whether a neuron's synapses stay together.
-    if not packing.shares_cores and not packing.oversized:
-        assert packing.count >= sum(one.cores for one in placements(network, target))
+    counted = placements(network, target)
+    assert packing.oversized == tuple(
+        (i, one.largest_neuron) for i, one in enumerate(counted) if one.largest_neuron > room
+    )
+    if not packing.shares_cores:
+        assert packing.count == sum(one.cores for one in counted)
+    if share:
+        assert packing.count == cores_one_neuron_at_a_time(network, target)
+
+
+def cores_one_neuron_at_a_time(network: IntegerNetwork, target) -> int:
+    """Neurons in their order, each on the core of the one before it where that has room: as few cores as can be."""
+
+    def bits_of(group: GroupShape) -> int:
+        return bits_per_synapse(group.max_delay, group.n_out, group.is_matrix, target)
+
+    shape = shape_of_network(network)
+    cores, taken = 0, []  # of the last core: (layer, start, stop)
+    for index, layer in enumerate(shape.layers):
+        for neuron in range(layer.n_neurons):
+            whole = taken and taken[-1][0] == index
+            tried = [*taken[:-1], (index, taken[-1][1], neuron + 1)] if whole else [*taken, (index, neuron, neuron + 1)]
+            size = sum(
+                8 * math.ceil(int(group.stored[start:stop].sum()) * bits_of(group) / 64)
+                for layer_tried, start, stop in tried
+                for group in shape.layers[layer_tried].groups
+            )
+            neurons = sum(stop - start for _, start, stop in tried)
+            fits = cores and size <= target.limits.synapse_bytes_per_core and neurons <= target.limits.neurons_per_core
+            cores, taken = (cores, tried) if fits else (cores + 1, [(index, neuron, neuron + 1)])
+    return cores
 
 
 def test_one_core_that_may_not_fit_is_named_once() -> None:

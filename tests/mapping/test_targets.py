@@ -47,7 +47,11 @@ def test_names_are_as_before() -> None:
         (MINE.replace('"mine"', "3"), "name is missing or no text"),
         (MINE + '[limits]\nspeed = { value = 1, source = "x" }\n', "limits.speed is no limit"),
         (MINE + "[limits]\ncores = 3\n", "limits.cores is not of the form"),
-        (MINE + '[limits]\ncores = { value = 0, source = "x" }\n', "limits.cores 0 is not a whole number of 1 or more"),
+        (
+            MINE + '[limits]\ncores = { value = 0, source = "x" }\n',
+            "cores 0 is not a whole number of 1 to 1,048,576",
+        ),
+        (MINE + '[limits]\ncores = { value = 1048577, source = "x" }\n', "cores 1048577 is not a whole number of 1 to"),
         (MINE + '[limits]\ncores = { value = 2.5, source = "x" }\n', "limits.cores 2.5 is not a whole number"),
         (MINE + '[limits]\ncores = { value = true, source = "x" }\n', "limits.cores True is not a whole number"),
         (MINE + f'[limits]\ncores = {{ value = 1{"0" * 5000}, source = "x" }}\n', "not valid TOML"),
