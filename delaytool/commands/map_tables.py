@@ -18,6 +18,7 @@ from delaytool.mapping.format_estimate import (
     ENERGY_HEADINGS,
     energy_rows,
     estimate_as_dict,
+    no_hops_sentence,
     placement_sentence,
     time_sentences,
 )
@@ -223,6 +224,8 @@ def print_costs(console: PlainConsole, costs: ChipCosts) -> None:
         console.print(placement_sentence(costs.placement, costs.traffic, costs.row_by_row_hops, costs.random_hops))
     if costs.why_in_order:
         console.print(f"placed row by row: {costs.why_in_order}")
+    if costs.why_no_hops:
+        console.print(no_hops_sentence(costs.why_no_hops))
 
 
 def costs_as_dict(costs: ChipCosts | None) -> dict[str, Any]:
@@ -241,4 +244,5 @@ def costs_as_dict(costs: ChipCosts | None) -> dict[str, Any]:
             "hops_row_by_row": costs.row_by_row_hops,
             "hops_random": costs.random_hops,
         },
+        "why_no_hops": costs.why_no_hops,
     }

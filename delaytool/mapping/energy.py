@@ -40,7 +40,7 @@ class Counts:
     spikes              of layers
     events_sparse, events_dense   synaptic events in lists and in matrices
     messages            between cores, and input_messages from the chip's edge
-    hops_east_west, hops_north_south   of the messages between cores
+    hops_east_west, hops_north_south   of the messages between cores; None without a placement
     """
 
     neuron_steps: float
@@ -49,16 +49,16 @@ class Counts:
     events_dense: float
     messages: float
     input_messages: float
-    hops_east_west: float
-    hops_north_south: float
+    hops_east_west: float | None
+    hops_north_south: float | None
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a sample costs, as far as the constants give it.
 
-    parts        picojoules per sample by kind of operation
-    step_ns      nanoseconds that a step of mean activity takes
+    parts        picojoules per sample by kind of operation; without a placement there are no hops
+    step_ns      nanoseconds that a step of mean activity takes; without a placement without the way of a message
     worst_ns     nanoseconds of a step in which every neuron and channel fires
     steps        per sample; time_step_ms: of the data
     """
@@ -98,7 +98,7 @@ def count_operations(
     """Operations per sample; without a placement no hops are counted."""
     events = np.array([events_of(shape, part, activity) for core in packing.cores for part in core.parts])
     sparse, dense = events.sum(axis=0) if events.size else (0.0, 0.0)
-    east_west = north_south = 0.0
+    east_west = north_south = None
     if placement is not None:
         columns, rows = placement.hops()
         east_west = float((traffic.between * columns).sum())
@@ -124,16 +124,18 @@ def energy_parts(counts: Counts, costs: Costs) -> dict[str, Range]:
     pj = costs.energy_pj
     events = counts.events_sparse + counts.events_dense
     sparse, dense = pj.synaptic_event_sparse, pj.synaptic_event_dense
-    hops = counts.hops_east_west * pj.hop_east_west + counts.hops_north_south * pj.hop_north_south
-    return {
+    parts = {
         "neurons": Range(
             counts.neuron_steps * pj.neuron_access, counts.neuron_steps * (pj.neuron_access + pj.neuron_update)
         ),
         "spikes": Range(counts.spikes * pj.spike_out, counts.spikes * pj.spike_out),
         "synapses": Range(events * min(sparse, dense), events * max(sparse, dense)),
         "messages": Range(counts.messages * pj.message_out, (counts.messages + counts.input_messages) * pj.message_out),
-        "hops": Range(hops, hops),
     }
+    if counts.hops_east_west is not None and counts.hops_north_south is not None:
+        hops = counts.hops_east_west * pj.hop_east_west + counts.hops_north_south * pj.hop_north_south
+        parts["hops"] = Range(hops, hops)
+    return parts
 
 
 def step_time(

@@ -32,8 +32,9 @@ def energy_rows(estimate: Estimate) -> list[tuple[str, str, str]]:
         "spikes": f"{counts.spikes:,.1f}",
         "synapses": f"{counts.events_sparse + counts.events_dense:,.1f} events",
         "messages": f"{counts.messages:,.1f} and {counts.input_messages:,.1f} from outside",
-        "hops": f"{counts.hops_east_west:,.1f} east-west, {counts.hops_north_south:,.1f} north-south",
     }
+    if counts.hops_east_west is not None and counts.hops_north_south is not None:
+        numbers["hops"] = f"{counts.hops_east_west:,.1f} east-west, {counts.hops_north_south:,.1f} north-south"
     rows = [(kind, numbers[kind], format_range(part.scaled(1e-12), "J")) for kind, part in estimate.parts.items()]
     return [*rows, ("sum", estimate.costs.title, format_range(estimate.energy_pj.scaled(1e-12), "J"))]
 
@@ -61,6 +62,11 @@ def placement_sentence(placement: Placement, traffic: Traffic, row_by_row_hops: 
         f"placement ({placement.method}): {placement.total_hops(traffic):,.1f} hops per sample between tiles; row by "
         f"row {row_by_row_hops:,.1f}, at random {random_hops:,.1f} (mean of 5)"
     )
+
+
+def no_hops_sentence(why: str) -> str:
+    """Where there is no placement."""
+    return f"hops between tiles are not counted, neither in energy nor in time: {why}"
 
 
 def estimate_as_dict(estimate: Estimate) -> dict[str, Any]:

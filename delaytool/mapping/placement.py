@@ -72,7 +72,7 @@ def row_by_row(count: int, mesh: Mesh) -> Placement:
 
 def random_placement(count: int, mesh: Mesh, seed: int) -> Placement:
     """For comparison."""
-    slots = np.random.default_rng(seed).permutation(mesh.columns * mesh.rows * mesh.cores_per_tile)[:count]
+    slots = np.random.default_rng(seed).permutation(mesh.slots)[:count]
     return Placement(slots, mesh, f"random ({seed})")
 
 
@@ -84,7 +84,7 @@ def place(traffic: Traffic, mesh: Mesh) -> Placement:
     less than 1 %.) Deterministic. Raises MissingExtraError without scipy, where there is anything to place.
     """
     count = len(traffic.between)
-    slots = mesh.columns * mesh.rows * mesh.cores_per_tile
+    slots = mesh.slots
     if count > slots:
         raise ValueError(f"{count} cores do not fit on a mesh of {slots}")
     in_order = row_by_row(count, mesh)

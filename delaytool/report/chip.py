@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from delaytool.errors import DelaytoolError
+from delaytool.errors import DelaytoolError, NetworkError
 from delaytool.experiments.chip_costs import ChipCosts, chip_costs
 from delaytool.hw_configs import load_target
 from delaytool.mapping.activity import mean_activity
 from delaytool.mapping.fit import Fit, fit, format_amount
-from delaytool.mapping.format_estimate import ENERGY_HEADINGS, energy_rows, placement_sentence, time_sentences
-from delaytool.mapping.kept import kept_placement
+from delaytool.mapping.format_estimate import (
+    ENERGY_HEADINGS,
+    energy_rows,
+    no_hops_sentence,
+    placement_sentence,
+    time_sentences,
+)
+from delaytool.mapping.kept import KeptFit, fit_as_kept
 from delaytool.mapping.shape import shape_of_network
 from delaytool.report.chip_figure import mesh_figure
 from delaytool.report.content import Content
@@ -24,10 +30,14 @@ def chip_section(content: Content) -> dict[str, Any] | None:
         return None
     network = content.file.network
     target = load_target(network.target)
-    result = fit(shape_of_network(network), target)
+    try:
+        kept = fit_as_kept(network, target)
+    except NetworkError as error:
+        kept = KeptFit(fit(shape_of_network(network), target), None, str(error))
+    result = kept.fit
     section: dict[str, Any] = {
         "headline": _headline(result),
-        "lines": [*result.reasons, *result.doubts],
+        "lines": [*result.reasons, *result.doubts, *([kept.why_anew] if kept.why_anew else [])],
         "figure": None,
         "energy": [],
         "neurobench": [],
@@ -46,13 +56,16 @@ def chip_section(content: Content) -> dict[str, Any] | None:
         f"mean of {whole.samples:,} test samples, spread evenly over each layer's neurons",
     )
     try:
-        costs = chip_costs(result, activity, kept=kept_placement(network, result))
+        costs = chip_costs(result, activity, kept=kept.placement)
     except DelaytoolError as error:
         return {**section, "why_not": str(error)}
     section |= {
         "energy": energy_rows(costs.estimate),
         "energy_headings": ENERGY_HEADINGS,
-        "sentences": time_sentences(costs.estimate),
+        "sentences": [
+            *time_sentences(costs.estimate),
+            *([no_hops_sentence(costs.why_no_hops)] if costs.why_no_hops else []),
+        ],
     }
     if costs.placement is not None:
         section |= _placed(result, costs)
@@ -61,9 +74,10 @@ def chip_section(content: Content) -> dict[str, Any] | None:
 
 def _headline(result: Fit) -> str:
     count = result.packing.count
+    cores = f"{count} core{'s' if count != 1 else ''}{', which layers share,' if result.packing.shares_cores else ''}"
     return (
-        f"About {format_amount(result.synapse_bytes, 'bytes')} of synapses on {count} core{'s' if count != 1 else ''} "
-        f"of {result.cores_allowed:,} of {result.target.title} (an estimate; up to "
+        f"About {format_amount(result.synapse_bytes, 'bytes')} of synapses on {cores} "
+        f"of {result.target.limits.cores:,} of {result.target.title} (an estimate; up to "
         f"{format_amount(result.high_bytes, 'bytes')} if packed as on Loihi 1)."
     )
 

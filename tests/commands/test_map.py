@@ -131,6 +131,29 @@ def test_energy_of_a_network_is_measured_on_samples(network: Path, call) -> None
     assert 0 < bench["activation_sparsity"] < 1
 
 
+def test_hops_that_are_not_known_are_no_figure(tmp_path: Path) -> None:
+    chip = tmp_path / "chip.toml"
+    chip.write_text('name="m"\ntitle="M"\nextends="loihi2"\n[limits]\ncores={value=200,source="x"}\n')
+    asked = ("digits", "--target", chip, "--activity", 0.1, "--frames", 9)
+    done = run(*asked)
+    assert done.exit_code == 0, done.output
+    assert (
+        "hops between tiles are not counted, neither in energy nor in time: the mesh of m is not known" in done.stdout
+    )
+    assert "east-west" not in done.stdout
+    record = json.loads(run(*asked, "--json").stdout)
+    assert "hops" not in record["estimate"]["energy_pj_by_kind"]
+    assert record["estimate"]["counts_per_sample"]["hops_east_west"] is None
+    assert record["placement"] is None
+    chip.write_text(
+        'name="m"\ntitle="M"\nextends="loihi2"\n[limits]\ncores={value=9000,source="x"}\n'
+        'neurons_per_core={value=1,source="x"}\n'
+    )
+    done = run("shd-2l-1kc", "--target", chip, "--set", "model.hidden=[4200]", "--activity", 0.1, "--frames", 9)
+    assert done.exit_code == 2
+    assert "energy and time are estimated for up to 4,096 cores, and this takes 4,220" in done.output
+
+
 def test_without_scipy_cores_lie_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     done = run("ssc-3l-2kc", "--activity", 0.1, "--frames", 9)

@@ -20,14 +20,21 @@ def written(folder: Path, text: str) -> str:
 
 def test_a_file_that_extends_a_chip(tmp_path: Path) -> None:
     target = target_from(
-        written(tmp_path, MINE + '[limits]\ndelay_max = { value = 14, source = "mine" }\n[mesh]\ncolumns = 2\n'
+        written(tmp_path, MINE + '[limits]\ncores = { value = 2, source = "mine" }\n'
+                'delay_max = { value = 14, source = "mine" }\n[mesh]\ncolumns = 2\n'
                 'rows = 1\ncores_per_tile = 1\nsource = "mine"\n')
     )  # fmt: skip
     assert (target.name, target.limits.delay_max, target.sources["delay_max"]) == ("mine", 14, "mine")
-    assert target.limits.cores == load_target("loihi2").limits.cores
+    assert target.limits.decay_max == load_target("loihi2").limits.decay_max
     assert target.mesh is not None
     assert target.mesh.columns == 2
     assert target.costs == "loihi1"
+
+
+def test_a_mesh_that_is_inherited_has_places_for_all_cores(tmp_path: Path) -> None:
+    for cores, is_known in ((128, True), (129, False)):
+        text = MINE + f'[limits]\ncores = {{ value = {cores}, source = "mine" }}\n'
+        assert (target_from(written(tmp_path, text)).mesh is not None) == is_known
 
 
 def test_names_are_as_before() -> None:
@@ -58,6 +65,13 @@ def test_names_are_as_before() -> None:
         (MINE + '[limits]\nweight_min = { value = 300, source = "x" }\n', "weight_min 300 is above limits.weight_max"),
         (MINE + "[axons]\nin = 3\n", r"\[axons\] must have exactly the keys in, is_own, out, source"),
         (MINE + "limits = 3\n", "limits is no section"),
+        ('extends = "loihi2"\n', "name is missing or no text"),
+        ('name = "mine"\nextends = "loihi2"\n', "title is missing or no text"),
+        (MINE.replace("mine", "loihi2"), "name 'loihi2' is that of one of delaytool's chips; give it another"),
+        (
+            MINE + '[mesh]\ncolumns = 4\nrows = 4\ncores_per_tile = 1\nsource = "x"\n',
+            r"\[mesh\] has 16 places and limits.cores is 128",
+        ),
         ("\x00", "not valid TOML"),
     ],
 )
