@@ -196,7 +196,7 @@ def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
         yield from _outside(where, "delay", group.delay, 0, limits.delay_max, target, remedy)
     for name, value, limit in (
         ("du", layer.du, limits.decay_max),
-        ("dv", layer.dv, limits.decay_max),
+        ("dv", layer.dv, limits.membrane_decay_max),
         ("threshold", layer.threshold, limits.threshold_max),
         ("bias exponent", layer.bias_exponent, limits.bias_exponent_max),
     ):

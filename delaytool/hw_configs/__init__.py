@@ -31,7 +31,8 @@ class Limits:
                                           exponent of 0..weight_exponent_max
     weight_bits, delay_bits               memory that one synapse takes
     delay_max                             steps
-    decay_max, threshold_max, bias_mantissa_min, bias_mantissa_max, bias_exponent_min, bias_exponent_max   of a neuron
+    decay_max, membrane_decay_max, threshold_max, bias_mantissa_min, bias_mantissa_max, bias_exponent_min,
+    bias_exponent_max                     of a neuron: of du, of dv, ...
     payload_max                           largest value of a graded spike
     neurons_per_core, cores, synapse_bytes_per_core   of the chip
     """
@@ -44,6 +45,7 @@ class Limits:
     delay_max: int
     delay_bits: int
     decay_max: int
+    membrane_decay_max: int
     threshold_max: int
     bias_mantissa_min: int
     bias_mantissa_max: int
@@ -177,6 +179,8 @@ def _extended(base: dict[str, Any], values: dict[str, Any], origin: str) -> dict
     limits = values.get("limits", {})
     if not isinstance(limits, dict):
         raise TargetError(f"{origin}: limits is no section; write [limits]")
+    if "decay_max" in limits:  # of both decays, where the file gives dv none of its own
+        limits = {"membrane_decay_max": limits["decay_max"], **limits}
     merged["limits"] = {**base.get("limits", {}), **limits}
     return merged
 

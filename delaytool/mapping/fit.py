@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from delaytool.contract.limits import bits_for, bits_per_synapse
+from delaytool.contract.limits import NO_CHIP, bits_for, bits_per_synapse
 from delaytool.contract.neuron_memory import packed_bytes
 from delaytool.hw_configs import Target
 from delaytool.mapping.cores import Core, Packing, axons, pack
@@ -167,11 +167,9 @@ def fit(shape: NetworkShape, target: Target, cores: int | None = None) -> Fit:
     """
     allowed = target.limits.cores if cores is None else min(cores, target.limits.cores)
     packing = pack(shape, target, None if cores is None else allowed)
-    limits = (
-        *_input(shape, target),
-        *(limit for layer in shape.layers for limit in _layer(layer, target)),
-        *_cores(shape, target, packing, allowed),
-    )
+    # A network for no chip has the contract's own limits, which it keeps: `check_target` asks for no other.
+    of_integers = () if shape.exported and target.name == NO_CHIP else tuple(_integers(shape, target))
+    limits = (*of_integers, *_cores(shape, target, packing, allowed))
     # Layers that share their fullest core have that core's limits in common.
     return Fit(shape, target, packing, allowed, tuple(dict.fromkeys(limits)))
 
@@ -181,10 +179,12 @@ def layers_of(shape: NetworkShape, core: Core) -> str:
     return BESIDE.join(shape.layers[part.layer].name for part in core.parts)
 
 
-def _input(shape: NetworkShape, target: Target) -> Iterator[Limit]:
+def _integers(shape: NetworkShape, target: Target) -> Iterator[Limit]:
     kind = BINDING if shape.payload_is_known else POSSIBLE
     source = target.sources["payload_max"]
     yield Limit("input", "largest value", shape.max_payload, target.limits.payload_max, source, kind=kind)
+    for layer in shape.layers:
+        yield from _layer(layer, target)
 
 
 def _layer(layer: LayerShape, target: Target) -> Iterator[Limit]:
@@ -202,7 +202,7 @@ def _layer(layer: LayerShape, target: Target) -> Iterator[Limit]:
         layer.name, "remainder of weights", common % limits.weight_step, 0, sources["weight_step"]
     )  # 0 where all are multiples of the step
     for name, field in (
-        ("weight exponent", "weight_exponent_max"), ("du", "decay_max"), ("dv", "decay_max"),
+        ("weight exponent", "weight_exponent_max"), ("du", "decay_max"), ("dv", "membrane_decay_max"),
         ("threshold", "threshold_max"), ("bias exponent", "bias_exponent_max"), ("bias mantissa", "bias_mantissa_max"),
     ):  # fmt: skip
         yield Limit(layer.name, name, values[name][1], getattr(limits, field), sources[field])

@@ -18,7 +18,7 @@ from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.merge_taps import merge_taps
 from delaytool.quantization.program import FloatLayer, Program
 from delaytool.quantization.program_of_network import program_of_network
-from delaytool.quantization.quantize import quantize
+from delaytool.quantization.quantize import current_decay, membrane_decay, quantize
 from delaytool.quantization.round_delays import round_delays
 from delaytool.runtime import reference
 from delaytool.runtime.backends.torch import run_layer
@@ -240,6 +240,11 @@ def test_the_smaller_of_matrix_and_list_is_stored_and_means_the_same(make_model,
         forms = [group.as_sparse(), group] if isinstance(group, DenseSynapses) else [group.as_dense(), group]
         sizes = [synapse_bytes(form, LOIHI2) for form in forms if form is not None]
         assert synapse_bytes(group, LOIHI2) == min(sizes)
+
+
+def test_a_tau_of_one_keeps_as_little_of_v_as_the_chip_can():
+    assert [membrane_decay(1.0, target.limits) for target in (IDEAL, LOIHI2)] == [4096, 4095]
+    assert [current_decay(1.0, target.limits) for target in (IDEAL, LOIHI2)] == [4095, 4095]  # no current filter
 
 
 def test_every_limit_of_every_chip_names_its_source():

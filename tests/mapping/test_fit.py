@@ -85,6 +85,7 @@ def test_a_networks_limits_from_both_sides(within, beyond, reason) -> None:
         ("weight_exponent_max", 3),
         ("threshold_max", 100),
         ("decay_max", 4095),  # du of every layer: no current filter
+        ("membrane_decay_max", 409),
         ("bias_mantissa_max", 9),
         ("bias_exponent_max", 2),
         ("synapse_bytes_per_core", 8),
@@ -199,6 +200,14 @@ def test_a_core_holds_whole_neurons_and_files_of_before_still_load(tmp_path: Pat
     # Which neurons share a core was not asked for when files like this were written.
     beyond.save(tmp_path / "net.h5")
     assert IntegerNetwork.load(tmp_path / "net.h5") == beyond
+
+
+def test_a_network_for_no_chip_keeps_the_contracts_limits(tmp_path: Path) -> None:
+    network = replace(three_neurons(weight=40_000, dv=4096), target="ideal")
+    network.save(tmp_path / "net.h5")
+    assert fit(shape_of_network(IntegerNetwork.load(tmp_path / "net.h5")), load_target("ideal")).fits
+    recipe = shape_of_design(Design(n_channels=3, hidden=(2,), n_classes=2, max_delay=40_000), load_target("ideal"))
+    assert not fit(recipe, load_target("ideal")).fits
 
 
 def dense(n_in: int, n_hidden: int) -> IntegerNetwork:

@@ -37,6 +37,14 @@ def test_a_mesh_that_is_inherited_has_places_for_all_cores(tmp_path: Path) -> No
         assert (target_from(written(tmp_path, text)).mesh is not None) == is_known
 
 
+def test_the_limit_of_both_decays_where_dv_has_none_of_its_own(tmp_path: Path) -> None:
+    text = MINE + '[limits]\ndecay_max = { value = 100, source = "mine" }\n'
+    limits = target_from(written(tmp_path, text)).limits
+    assert (limits.decay_max, limits.membrane_decay_max) == (100, 100)
+    limits = target_from(written(tmp_path, text + 'membrane_decay_max = { value = 99, source = "x" }\n')).limits
+    assert (limits.decay_max, limits.membrane_decay_max) == (100, 99)
+
+
 def test_names_are_as_before() -> None:
     for name in target_names():
         assert target_from(name) is load_target(name)
