@@ -61,10 +61,8 @@ def chip_costs(
     constants = costs_from(name) if isinstance(name, str) else name
     traffic = traffic_of(fit.shape, fit.packing, activity)
     if mesh is None or count > mesh.slots:
-        name = fit.target.name
-        why = (
-            f"the mesh of {name} is not known" if mesh is None else f"{count} cores do not lie on {name}'s {mesh.slots}"
-        )
+        what = "not known" if mesh is None else f"of {mesh.slots:,} cores, and this takes {count:,}"
+        why = f"the mesh of {fit.target.name} is {what}"
         return ChipCosts(estimate(fit.shape, fit.packing, activity, constants), None, traffic, why_no_hops=why)
     placement, why = _placed(traffic, mesh) if kept is None else (kept, "")
     made = estimate(fit.shape, fit.packing, activity, constants, placement)
