@@ -61,7 +61,7 @@ class ModelConfig(RecipeSection):
         "zero, and another is grown for it: at random ('deep-r'), where the gradient is largest ('rigl'), or where it "
         "most asks for a weight of the tap's own sign ('rigl-signed')",
     )
-    dale: bool = Field(default=False, description="rewired taps of one presynaptic neuron all have one sign")
+    dale: bool = Field(default=False, description="rewired taps of one presynaptic neuron all have one sign, in its own layer too where that is recurrent")
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
     neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
         default="lif",

@@ -201,13 +201,19 @@ class DelayedLinear(nn.Module):
         if config.distinct_delays:
             self.delay.copy_(distinct_delays(self.delay, config.kernel_size))
         if self.sign is not None:
-            self.sign.copy_(draw_signs(self.sign, config.dale))
-            self.weight.copy_(self.weight.abs() * self.sign)
+            self.take_signs(draw_signs(self.sign, config.dale))
         if config.sparsity > 0:
             exists = draw_mask(self.weight, n_connections(self.weight.numel(), config.sparsity))
             self.weight.mul_(exists)
             if self.mask is not None:
                 self.mask.copy_(exists)
+
+    @torch.no_grad()
+    def take_signs(self, sign: Tensor) -> None:
+        """Give rewired taps other signs, of a shape that expands to the weights'; these keep their magnitudes."""
+        assert self.sign is not None
+        self.sign.copy_(sign.expand_as(self.sign))
+        self.weight.copy_(self.weight.abs() * self.sign)
 
     def exists(self) -> Tensor:
         """(n_out, n_in, taps) bool: the taps that there are."""
