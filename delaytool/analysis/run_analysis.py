@@ -69,7 +69,7 @@ def analyze_run(
     after = saved.float_network()
     names = after.layer_names()
     chosen = _chosen(tuple(layers), names)
-    models = {BEFORE: initial_network(saved.recipe, saved.encoding.n_channels, saved.n_classes), AFTER: after}
+    models = {BEFORE: _network_before(saved, after), AFTER: after}
     metrics = run.read_metrics()
     notes = list(_notes(chosen, names, saved))
     if not metrics:
@@ -100,6 +100,19 @@ def analyze_run(
         by_epoch=_by_epoch(metrics, names, run.metrics),
         notes=tuple(notes),
     )
+
+
+def _network_before(saved: Checkpoint, after: DelayNetwork) -> DelayNetwork:
+    """The network that training began with.
+
+    Signs are taken from the checkpoint, as training keeps them: earlier versions drew others for recurrent layers with
+    `model.dale`.
+    """
+    before = initial_network(saved.recipe, saved.encoding.n_channels, saved.n_classes)
+    for layer, trained in zip(before.delayed_layers(), after.delayed_layers(), strict=True):
+        if trained.sign is not None:
+            layer.take_signs(trained.sign)
+    return before
 
 
 def _chosen(layers: tuple[str, ...], names: list[str]) -> tuple[str, ...]:

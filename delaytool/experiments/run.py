@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -175,10 +174,9 @@ def train(
 
 
 def _recipe(recipe: str | os.PathLike[str] | Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    if not isinstance(recipe, Recipe):
-        changes = [f"{key}={'none' if value is None else json.dumps(value)}" for key, value in overrides.items()]
-        return load_recipe(os.fspath(recipe), changes)
-    return with_overrides(recipe, overrides)
+    if isinstance(recipe, Recipe):
+        return with_overrides(recipe, overrides)
+    return load_recipe(os.fspath(recipe), overrides)
 
 
 def _begun_class_names(folder: Path, given: Sequence[str] | None) -> Sequence[str] | None:

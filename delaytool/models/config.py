@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,11 +22,18 @@ class RecipeSection(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        kinds = (annotation, *get_args(annotation))
-        if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
+        kinds = set(_kinds(cls.model_fields[str(info.field_name)].annotation))
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        if bool not in kinds and kinds & {int, float} and any(isinstance(one, bool) for one in values):
             raise ValueError("give a number, not true or false")
         return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """A type and those that it is made of: of `float | tuple[float, ...]` float is one."""
+    yield annotation if isinstance(annotation, type) else None
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 class ModelConfig(RecipeSection):
@@ -61,7 +69,10 @@ class ModelConfig(RecipeSection):
         "zero, and another is grown for it: at random ('deep-r'), where the gradient is largest ('rigl'), or where it "
         "most asks for a weight of the tap's own sign ('rigl-signed')",
     )
-    dale: bool = Field(default=False, description="rewired taps of one presynaptic neuron all have one sign")
+    dale: bool = Field(
+        default=False,
+        description="rewired taps of one presynaptic neuron all have one sign, those within its recurrent layer too",
+    )
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
     neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
         default="lif",
@@ -198,6 +209,10 @@ class ModelConfig(RecipeSection):
     def is_recurrent(self, layer: int) -> bool:
         """Whether a hidden layer (0 the first) is recurrent."""
         return self.recurrent if isinstance(self.recurrent, bool) else self.recurrent[layer]
+
+    @property
+    def has_recurrent_layers(self) -> bool:
+        return any(self.is_recurrent(layer) for layer in range(len(self.hidden)))
 
     @property
     def recurrent_synapses(self) -> ModelConfig:

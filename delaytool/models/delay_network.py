@@ -113,6 +113,9 @@ class DelayNetwork(nn.Module):
             else None
             for index, size in enumerate(config.hidden)
         ]
+        for own, following in zip(within, between[1:], strict=True):
+            if own is not None and own.config.dale and following.sign is not None:
+                own.take_signs(following.sign[:1, :, :1])  # a neuron has one sign, whichever neurons it sends to
         *hidden, readout = between
         self.hidden = nn.ModuleList(
             HiddenLayer(config, synapses, recurrent) for synapses, recurrent in zip(hidden, within, strict=True)

@@ -80,8 +80,8 @@ class DelayedLinear(nn.Module):
     sign     (out_features, in_features, taps) int8, +1 or -1, where taps are rewired; or None
 
     Weights begin Kaiming-uniform, delays uniform over the kernel, as in the paper's code; the numbers come from
-    PyTorch's generator. Raises ModelError for impossible arguments, input of another shape or type, and in training
-    without a sigma.
+    PyTorch's generator. Raises ModelError for impossible arguments, input of another shape or type or without a step,
+    and in training without a sigma.
 
     A delay is found that no weight could stand in for:
 
@@ -201,19 +201,32 @@ class DelayedLinear(nn.Module):
         if config.distinct_delays:
             self.delay.copy_(distinct_delays(self.delay, config.kernel_size))
         if self.sign is not None:
-            self.sign.copy_(draw_signs(self.sign, config.dale))
-            self.weight.copy_(self.weight.abs() * self.sign)
+            self.take_signs(draw_signs(self.sign, config.dale))
         if config.sparsity > 0:
             exists = draw_mask(self.weight, n_connections(self.weight.numel(), config.sparsity))
             self.weight.mul_(exists)
             if self.mask is not None:
                 self.mask.copy_(exists)
 
+    @torch.no_grad()
+    def take_signs(self, sign: Tensor) -> None:
+        """Give rewired taps other signs, of a shape that expands to the weights'; these keep their magnitudes."""
+        assert self.sign is not None
+        self.sign.copy_(sign.expand_as(self.sign))
+        self.weight.copy_(self.weight.abs() * self.sign)
+
     def exists(self) -> Tensor:
         """(n_out, n_in, taps) bool: the taps that there are."""
         if self.sign is not None:
             return self.sign * self.weight.detach() > 0
         return torch.ones_like(self.weight, dtype=torch.bool) if self.mask is None else self.mask
+
+    def existing_delays(self) -> Tensor:
+        """Bool of the delays' shape: those that a tap which exists has."""
+        exists = self.exists()
+        for axis, size in enumerate(self.delay.shape):
+            exists = exists.any(axis, keepdim=True) if size == 1 else exists
+        return exists
 
     def tap_parameters(self) -> list[Tensor]:
         """What is learned of each tap by itself: its weight, and its delay where delays are learned."""
@@ -284,6 +297,10 @@ class DelayedLinear(nn.Module):
         """
         x = self._read(x)
         steps = len(x) if n_steps is None else n_steps
+        if min(steps, len(x)) < 1:
+            raise ModelError(
+                f"n_steps {steps} of an input of {len(x)} steps: a DelayedLinear takes and returns 1 step or more"
+            )
         with _without_autocast(x.device.type):
             out = self.convolved(x if x.dim() == 3 else x.unsqueeze(1), steps, self.width(sigma))
             if self.config.current_tau > 1:  # the chip's currents decay, and its biases go to the membrane past them

@@ -109,10 +109,10 @@ class IntegerTraining(nn.Module):
         x = frames.to(network.readout.weight.dtype).transpose(0, 1)
         spikes = []
         *hidden_scales, scale = self.scales.scales
+        for layer, hidden_scale in zip(network.hidden_layers(), hidden_scales, strict=True):
+            x = self._hidden(layer, hidden_scale, x, n_steps)
+            spikes.append(x)
         with _whole_products():
-            for layer, hidden_scale in zip(network.hidden_layers(), hidden_scales, strict=True):
-                x = self._hidden(layer, hidden_scale, x, n_steps)
-                spikes.append(x)
             sums, bias = self._input_sums(network.readout, None, scale, x, n_steps)
             v = integer_readout(sums, bias, constants_of(network.config, scale, self.limits))[start:]
         return spikes, (v if network.training else v.double()) / scale.state_unit
@@ -121,8 +121,9 @@ class IntegerTraining(nn.Module):
         """A hidden layer's spikes, made again for the gradient where the layer is checkpointed."""
 
         def spikes(x: Tensor, mask: Tensor | None) -> Tensor:
-            sums, bias = self._input_sums(layer.synapses, layer.norm, scale, x, n_steps)
-            return integer_lif(sums, bias, constants_of(layer.config, scale, self.limits), mask)
+            with _whole_products():  # here, as the backward pass makes a checkpointed layer outside `traced`
+                sums, bias = self._input_sums(layer.synapses, layer.norm, scale, x, n_steps)
+                return integer_lif(sums, bias, constants_of(layer.config, scale, self.limits), mask)
 
         mask = layer.dropout_mask(x)
         if layer.checkpointed and torch.is_grad_enabled():

@@ -138,10 +138,12 @@ class Checkpoint:
     def float_network(self) -> DelayNetwork:
         """The float network with the checkpoint's parameters, in evaluation mode, on the CPU.
 
+        PyTorch's generator is left as it was.
         Raises CheckpointError where the parameters do not fit the recipe.
         """
         self._refuse_other_sizes()
-        model = DelayNetwork(self.encoding.n_channels, self.n_classes, self.recipe.model)
+        with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten
+            model = DelayNetwork(self.encoding.n_channels, self.n_classes, self.recipe.model)
         try:
             model.load_state_dict(self.model)
         except RuntimeError as error:

@@ -77,7 +77,7 @@ def dry_run(
     check: called once the data are read, as by `train`.
 
     Downloads, and the frames that recordings are made into, are kept as ever, so that training finds them.
-    Raises RecipeError, DataError as `train` does.
+    PyTorch's generators, threads and precision are restored afterwards. Raises RecipeError, DataError as `train` does.
     """
     refuse_early_end(recipe)
     device = training_device(recipe.trainer.device)
@@ -86,7 +86,8 @@ def dry_run(
     if check is not None:
         check(recipe, data)
     config = recipe.trainer
-    with processor_state(config.threads, config.precision):
+    generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with processor_state(config.threads, config.precision), generators:
         train = data.train.to(device)
         validation = None if data.validation is None else data.validation.to(device)
         model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from delaytool.trainer.recipe import Recipe, all_values
+from delaytool.models.synapse_settings import FINAL_SIGMA
+from delaytool.trainer.recipe import SINGLE_TAP_SHARE, Recipe, TrainerConfig, all_values
 
+_OF_HIDDEN_LAYERS = ("recurrent", "threshold", "surrogate_alpha", "detach_reset", "batch_norm", "dropout")
 _WIDTHS = ("sigma_schedule", "sigma_start", "sigma_end", "sigma_epochs", "sigma_factor", "sigma_patience")
 
 
@@ -42,6 +44,7 @@ def _rules(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
     """(why, keys that then have no effect)."""
     yield from _of_data(recipe)
     yield from _of_model(recipe)
+    yield from _of_widths(recipe)
     yield from _of_trainer(recipe)
 
 
@@ -65,11 +68,15 @@ def _of_model(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
     model = recipe.model
     if model.whole_kernels:
         yield f"model.delays is {model.delays!r}", ["model.kernel_count", "model.delays_per"]
+    if model.delays == "none" and model.tail_steps is not None:
+        yield "model.delays is 'none' and model.tail_steps is set", ["model.max_delay"]
+    if not model.hidden:
+        yield "there are no hidden layers (model.hidden)", [f"model.{name}" for name in _OF_HIDDEN_LAYERS]
     if model.neuron != "cuba":
         yield f"model.neuron is {model.neuron!r}", ["model.tau_current"]
     if model.neuron != "adaptive":
         yield f"model.neuron is {model.neuron!r}", ["model.adaptation", "model.tau_adaptation"]
-    if not _has_recurrence(recipe):
+    if not model.has_recurrent_layers:
         yield "no layer is recurrent (model.recurrent)", ["model.recurrent_max_delay"]
     elif model.delays == "none":
         yield "model.delays is 'none'", ["model.recurrent_max_delay"]
@@ -77,21 +84,58 @@ def _of_model(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
         yield "model.sparsity leaves every layer whole", ["model.rewiring", "model.dale"]
     if model.convolution not in ("auto", "windowed"):
         yield f"model.convolution is {model.convolution!r}", ["model.discarded_mass"]
+    elif model.interpolation in ("triangle", "max"):
+        yield f"model.interpolation is {model.interpolation!r}, whose taps end by themselves", ["model.discarded_mass"]
 
 
-def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+def _of_widths(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    """Of the width of taps, and of what learns through it."""
     trainer, model = recipe.trainer, recipe.model
-    within = _has_recurrence(recipe) and model.recurrent_synapses.learns_delays
+    within = model.has_recurrent_layers and model.recurrent_synapses.learns_delays
+    spread = ["model.interpolation", "model.discarded_mass", *(f"trainer.{name}" for name in ("delay_lr", *_WIDTHS))]
     if not (model.learns_delays or within):
         why = f"model.delays is {model.delays!r}" if model.delays != "learned" else "model.max_delay is 0"
-        widths = [f"trainer.{name}" for name in (*_WIDTHS, "single_tap_epochs", "delay_lr")]
-        yield why, ["model.interpolation", *widths]
-    elif model.interpolation == "triangle":
+        yield why, [*spread, "trainer.single_tap_epochs"]
+        return
+    if _spread_epochs(trainer, trainer.single_tap_share) == 0:
+        yield "taps are single ones from the first epoch on", spread
+    yield from _of_single_taps(trainer)
+    if model.interpolation == "triangle":
         ends_on_taps = trainer.sigma_schedule == "single-tap"
         yield (
             "model.interpolation is 'triangle', which has no width",
             [f"trainer.{name}" for name in _WIDTHS if not (ends_on_taps and name == "sigma_schedule")],
         )
+        return
+    start = model.kernel_size // 2 if trainer.sigma_start is None else trainer.sigma_start
+    end = FINAL_SIGMA[model.interpolation] if trainer.sigma_end is None else trainer.sigma_end
+    if start <= end and trainer.sigma_schedule != "constant":
+        schedules = [] if trainer.sigma_schedule == "single-tap" else ["trainer.sigma_schedule"]
+        rules = [f"trainer.{name}" for name in ("sigma_epochs", "sigma_factor", "sigma_patience")]
+        yield f"the width begins at {start:g}, not above its end {end:g}", [*schedules, *rules]
+
+
+def _of_single_taps(trainer: TrainerConfig) -> Iterator[tuple[str, Iterable[str]]]:
+    share = trainer.single_tap_share
+    by_schedule = trainer.sigma_schedule == "single-tap"
+    without = SINGLE_TAP_SHARE if by_schedule else 0.0  # the share where single_tap_epochs is not set
+    if round(share * trainer.epochs) == 0:
+        none = f"{share:g} of trainer.epochs {trainer.epochs} is no whole epoch"
+        if not by_schedule:
+            yield none, ["trainer.single_tap_epochs"]
+        elif trainer.single_tap_epochs == 0:
+            yield none, ["trainer.sigma_schedule"]
+    elif _spread_epochs(trainer, share) == _spread_epochs(trainer, without) == trainer.first_quantized_epoch:
+        yield "trainer.quantize begins no later", ["trainer.single_tap_epochs"]
+
+
+def _spread_epochs(trainer: TrainerConfig, share: float) -> int:
+    """Epochs before the first one with single taps, where `share` of them, at the end, have such."""
+    return min(trainer.epochs - round(share * trainer.epochs), trainer.first_quantized_epoch)
+
+
+def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
+    trainer = recipe.trainer
     schedule = f"trainer.sigma_schedule is {trainer.sigma_schedule!r}"
     if trainer.sigma_schedule == "constant":
         yield schedule, ["trainer.sigma_start", "trainer.sigma_epochs"]
@@ -109,8 +153,3 @@ def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
         yield "trainer.cut_mix is 0", ["trainer.cut_mix_weight"]
     if trainer.quantize is None:
         yield "no trainer.quantize is set", ["trainer.quantize_epochs"]
-
-
-def _has_recurrence(recipe: Recipe) -> bool:
-    model = recipe.model
-    return any(model.is_recurrent(layer) for layer in range(len(model.hidden)))

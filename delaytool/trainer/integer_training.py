@@ -27,7 +27,7 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
         return
     target = load_target(recipe.trainer.quantize)
     longest, payload = target.limits.delay_max, target.limits.payload_max
-    if recipe.model.max_delay > longest:
+    if recipe.model.kernel_size - 1 > longest:  # without delays max_delay is a length of the run
         raise RecipeError(
             f"model.max_delay: {recipe.model.max_delay} exceeds {target.name}'s {longest}, through whose integers "
             f"trainer.quantize trains; train with --max-delay {longest} or without trainer.quantize"
@@ -37,7 +37,7 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
             f"model.neuron: {recipe.model.neuron!r} is not trained through integers, only 'lif' is; train without "
             "trainer.quantize and export afterwards"
         )
-    if any(recipe.model.is_recurrent(index) for index in range(len(recipe.model.hidden))):
+    if recipe.model.has_recurrent_layers:
         raise RecipeError(
             "model.recurrent: recurrent layers are not trained through integers; train without "
             "trainer.quantize and export afterwards"

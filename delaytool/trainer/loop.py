@@ -264,15 +264,25 @@ class _Training:
                 f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
                 "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
             )
-        config = self.recipe.trainer
-        further = f"train for more epochs (now {config.epochs})"
-        if config.last_epoch is not None:
-            further = f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})"
+        missing = "the final width of taps that the recipe sets"
+        if self.widths.single_taps_from is not None:
+            missing = f"the single taps that the recipe ends on, from epoch {self.widths.single_taps_from + 1} on"
         return (
-            "no epoch has reached the final width of taps that the recipe sets: the last epoch, which was chosen, has "
-            f"sigma {sigma:.3g}, so that rounding its delays may cost accuracy; {further}, or with a smaller "
-            f"trainer.sigma_epochs (now {config.sigma_epochs})"
+            f"no epoch has reached {missing}: the last epoch, which was chosen, has sigma {sigma:.3g}, so that "
+            f"rounding its delays may cost accuracy; {', or '.join(self._ways_to_final_epoch())}"
         )
+
+    def _ways_to_final_epoch(self) -> list[str]:
+        """What leads to an epoch of the final width, where a run has none."""
+        config, ways = self.recipe.trainer, []
+        falls = config.sigma_schedule not in ("plateau", "constant") and self.widths.single_taps_from is None
+        if falls and config.epochs_to_train > 1:
+            ways.append(f"with a smaller trainer.sigma_epochs (now {config.sigma_epochs})")
+            if config.sigma_epochs == 1:  # however many epochs there are, it falls until the last of them is over
+                return [f"train {ways[0]}"]
+        if config.last_epoch is None:
+            return [f"train for more epochs (now {config.epochs})", *ways]
+        return [f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})", *ways]
 
     def _begin_integers(self) -> None:
         """From here on training goes through the chip's integers; earlier epochs are of another network."""
@@ -349,10 +359,10 @@ class _Training:
         for index, chosen in enumerate(batches):
             loss, hits = self.step.run(chosen)
             totals += torch.stack([loss.double() * len(chosen) / self.team.size, hits.double()])
-            shown = float(loss) if self.device.type == "cpu" else None
-            self.reporter.batch(epoch + 1, index + 1, len(batches), shown)
-            if shown is not None:
-                refuse_nan_loss(shown, config)
+            own = float(loss) if self.device.type == "cpu" else None
+            self.reporter.batch(epoch + 1, index + 1, len(batches), own if self.team.size == 1 else None)
+            if own is not None:
+                refuse_nan_loss(own, config)
         loss_sum, correct = self.team.sum(totals).tolist()
         refuse_nan_loss(loss_sum, config)
         refuse_nonfinite_state(self.model, epoch + 1, config)
@@ -366,7 +376,7 @@ class _Training:
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
         moved = [
-            float((layer.delay.detach() - old).abs().mean())
+            float((layer.delay.detach() - old).abs()[layer.existing_delays()].mean())
             for layer, old in zip(self.model.delayed_layers(), before, strict=True)
         ]
         return {

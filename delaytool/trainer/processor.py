@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+from delaytool.models.threads import compiled_threads_restored
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = 2**31 - 1
 
@@ -20,6 +22,8 @@ PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "medium"}
 @contextmanager
 def processor_state(threads: int | None, precision: str = "float32") -> Iterator[None]:
     """Set PyTorch's threads and precision, flush denormal numbers, and restore all three afterwards.
+
+    The threads of compiled loops, which follow PyTorch's, are restored too.
 
     The precision is that of matrix products and of cuDNN's convolutions, which by default may use TF32. Denormal
     numbers only slow a CPU down. All settings are the whole process's. `keep_freed_memory` is called too, and that is
@@ -34,7 +38,8 @@ def processor_state(threads: int | None, precision: str = "float32") -> Iterator
     torch.set_flush_denormal(True)
     keep_freed_memory()
     try:
-        yield
+        with compiled_threads_restored():
+            yield
     finally:
         torch.set_flush_denormal(flushed_before)
         torch.set_num_threads(before)

@@ -191,7 +191,7 @@ class TrainerConfig(RecipeSection):
         description="how a tap's width falls: over sigma_epochs, by the 'plateau' of training accuracy, or not at all "
         "('constant': sigma_end); 'single-tap': exponentially, then rounded delays and one tap",
     )
-    sigma_start: float | None = Field(default=None, ge=0, description="default: half the kernel")
+    sigma_start: float | None = Field(default=None, ge=0, description="default: half the feed-forward kernel")
     sigma_end: float | None = Field(
         default=None, ge=0, description="default: 0.23 with gauss, 0.2 with laplace, 0.16 with max"
     )
@@ -204,8 +204,8 @@ class TrainerConfig(RecipeSection):
         default=0.0,
         ge=0,
         le=1,
-        description="share of the epochs, at the end, trained with rounded delays and one tap; 0 with 'single-tap': "
-        f"{SINGLE_TAP_SHARE}",
+        description="share of the epochs, at the end and in whole epochs, trained with rounded delays and one tap; 0 "
+        f"with 'single-tap': {SINGLE_TAP_SHARE}",
     )
     blend: float = Field(
         default=0.0,
@@ -334,6 +334,11 @@ class Recipe(RecipeSection):
             raise ValueError(
                 f"model.max_delay: {self.model.max_delay} steps are over 64 times data.n_steps {frames}; choose fewer"
             )
+        if self.trainer.rate_target is not None and not self.model.hidden:
+            raise ValueError(
+                f"trainer.rate_target: {list(self.trainer.rate_target)} is of hidden neurons, and model.hidden [] has "
+                "none; leave it out, or add a hidden layer"
+            )
         self._consistent_structure()
         self._consistent_protocol()
         return self
@@ -382,7 +387,7 @@ class Recipe(RecipeSection):
                 "choose 'deep-r', 'rigl' or 'rigl-signed'"
             )
         within = model.recurrent_synapses
-        if model.recurrent and within.distinct_delays and within.kernel_count > within.kernel_size:
+        if model.has_recurrent_layers and within.distinct_delays and within.kernel_count > within.kernel_size:
             raise ValueError(
                 f"model.kernel_count: {within.kernel_count} fixed candidate delays per synapse are more than "
                 f"the {within.kernel_size} of model.recurrent_max_delay {within.max_delay}; choose at most that many"
@@ -422,16 +427,15 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in PRESETS.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
-    """A preset's name or a TOML file, with `section.key=value` overrides, to a validated recipe.
+def load_recipe(name_or_path: str, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Recipe:
+    """A preset's name or a TOML file, with `section.key=value` or {key: value} overrides, to a validated recipe.
 
     `none` unsets a key that may be unset, unless 'none' is one of the key's own values (model.delays, model.rewiring).
     A relative data.source is meant from the file that names it, and one of `overrides` from the working directory;
     the recipe has it absolute. Raises RecipeError: one line that names the key, its value and what is possible.
     """
     values = _read(name_or_path, seen=())
-    for override in overrides:
-        _apply(values, override)
+    _override(values, overrides)
     _place_source(values, None)
     recipe = validated(_unset(values), name_or_path)
     if "source" not in values.get("data", {}):
@@ -465,12 +469,7 @@ def validated(values: Mapping[str, Any], origin: str) -> Recipe:
 def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
     """A recipe with `section.key=value` or {key: value} overrides, applied as by `load_recipe`. Raises RecipeError."""
     values = recipe.model_dump(mode="json")
-    if isinstance(overrides, Mapping):
-        for key, value in overrides.items():
-            _put(values, key, value)
-    else:
-        for override in overrides:
-            _apply(values, override)
+    _override(values, overrides)
     _place_source(values, None)
     return validated(_unset(values), recipe.name)
 
@@ -559,6 +558,27 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _merged(result[key], value) if both else value
     return result
+
+
+def _override(values: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> None:
+    """Put overrides into a recipe's values, in place."""
+    if not isinstance(overrides, Mapping):
+        for override in overrides:
+            _apply(values, override)
+        return
+    for key, value in overrides.items():
+        if isinstance(value, Mapping):
+            raise RecipeError(f"{key}: a section; name each of its keys, such as '{key}.{next(iter(value), 'key')}'")
+        _put(values, key, "none" if value is None else _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML has it: a path's text, and Python's own numbers for numpy's and PyTorch's."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -45,8 +45,8 @@ def recipe_keys(recipe: Recipe) -> list[RecipeKey]:
 def format_setting(value: Any) -> str:
     """A value as it is written with --set, and in a TOML file where it is no word.
 
-    >>> format_setting((256, 256)), format_setting(None), format_setting(False)
-    ('[256,256]', 'none', 'false')
+    >>> format_setting((256, 256)), format_setting(None), format_setting(0.005), format_setting(1.0000004)
+    ('[256,256]', 'none', '0.005', '1.0000004')
     """
     if value is None:
         return "none"
@@ -54,7 +54,9 @@ def format_setting(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(format_setting, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def _keys(section: BaseModel, prefix: str) -> Iterator[RecipeKey]:

@@ -37,7 +37,10 @@ class Reporter:
         """All is read and built, nothing trained; epochs_done is above 0 where a run is resumed."""
 
     def batch(self, epoch: int, index: int, count: int, loss: float | None) -> None:
-        """Batch `index` of `count` was trained (from 1). loss: its mean; None where reading it makes a GPU wait."""
+        """Batch `index` of `count` was trained (from 1).
+
+        loss: its mean; None where reading it makes a GPU wait, and with several processes, which have a share each.
+        """
 
     def calibrating(self, layer: str, tried: int, count: int) -> None:
         """Scales of a layer's integers are tried: `tried` of `count`."""

@@ -9,7 +9,7 @@
     single-tap    exponential, and single taps on rounded delays in the last epochs
 
 s goes from 0 to 1 over the first `decay_epochs`. Every one of them may end on single taps, by `single_taps_from`;
-'single-tap' always does.
+'single-tap' does so by itself, in 30 % of the epochs, rounded to a whole number (none of a single epoch).
 """
 
 from __future__ import annotations
@@ -64,12 +64,13 @@ class SigmaSchedule:
     model             the module; its layers get the first epoch's sigma at once
     epochs            of the training
     kind              one of SCHEDULES, which this module's docstring defines
-    start             width of the first epoch, in steps; default: half the longest kernel
+    start             width of the first epoch, in steps; default: half the longest kernel that learns
+                      delays (a recipe's default is half the feed-forward kernel: see `of_recipe`)
     end               width that it falls to; default: 0.23 with 'gauss', 0.2 with 'laplace', 0.16 with 'max'
     decay_epochs      epochs in which it falls there; default: a quarter of all
     factor, patience  of 'plateau'
     single_taps_from  the epoch (from 0) from which sigma is None: delays are rounded and stay, weights go on; default:
-                      never, or with 'single-tap' after 70 % of the epochs
+                      never, or with 'single-tap' the last 30 % of the epochs, rounded to a whole number
 
     Call `step` after every epoch, as with PyTorch's schedulers of rates; `state_dict` and `load_state_dict` as there.
     Where no layer learns delays sigma is None throughout, and with interpolation 'triangle', which has no width, 0.
@@ -144,7 +145,7 @@ class SigmaSchedule:
 
     @staticmethod
     def of_recipe(recipe: Recipe, model: nn.Module) -> SigmaSchedule:
-        """The schedule that a recipe's trainer part describes."""
+        """The schedule that a recipe's trainer part describes; it starts at half the feed-forward kernel by default."""
         trainer = recipe.trainer
         single_taps_from = trainer.epochs - round(trainer.single_tap_share * trainer.epochs)
         return SigmaSchedule(
@@ -158,6 +159,11 @@ class SigmaSchedule:
             patience=trainer.sigma_patience,
             single_taps_from=min(single_taps_from, trainer.first_quantized_epoch),
         )
+
+    @property
+    def single_taps_from(self) -> int | None:
+        """The epoch (from 0) from which learned delays are rounded to single taps; None where none is."""
+        return self._spread_epochs if self._spreads and self._spread_epochs < self.epochs else None
 
     @property
     def sigma(self) -> float | None:
@@ -182,7 +188,7 @@ class SigmaSchedule:
         Rounding the delays of an earlier epoch, whose taps are wider, costs more.
         """
         sigma = self.sigma
-        if not self._spreads or self._spread_epochs < self.epochs:
+        if not self._spreads or self.single_taps_from is not None:
             return sigma is None
         return sigma is not None and sigma <= self._end * (1 + 1e-9)
 

@@ -55,9 +55,10 @@ class Step:
         return total
 
     def run(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """One batch, of the samples `chosen`: (mean loss, correct answers) of this process's share, on the device.
+        """One batch, of the samples `chosen`: (loss, correct answers) of this process's share, on the device.
 
-        The model's sigma is the batch's. Shares are weighted so that the mean of all processes' losses is the batch's.
+        The model's sigma is the batch's. The loss is the share's sum, divided so that the mean over all processes is
+        the batch's mean loss.
         """
         config = self.config
         moves_delays = self.model.sigma is not None

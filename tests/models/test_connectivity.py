@@ -120,6 +120,38 @@ def test_dale_gives_each_presynaptic_neuron_one_sign():
         assert set(signs.unique().tolist()) == {-1.0, 1.0}
 
 
+@pytest.mark.parametrize("delays", ["learned", "dense"])
+def test_with_dale_a_recurrent_neuron_has_one_sign_in_its_own_layer_and_the_next(delays):
+    torch.manual_seed(0)
+    config = ModelConfig(
+        hidden=(8, 7), max_delay=6, recurrent=True, recurrent_max_delay=3, rewiring="rigl", sparsity=0.4, dale=True,
+        delays=delays,
+    )  # fmt: skip
+    model = DelayNetwork(9, 4, config)
+    first, second = model.hidden_layers()
+    for layer, following in ((first, second.synapses), (second, model.readout)):
+        assert torch.equal(layer.recurrent.sign[0, :, 0], following.sign[0, :, 0])
+        assert bool((layer.recurrent.sign == layer.recurrent.sign[:1, :, :1]).all())
+        assert int(layer.recurrent.exists().sum()) == n_connections(layer.recurrent.weight.numel(), 0.4)
+
+
+def test_a_recurrent_layer_with_dale_before_a_layer_of_free_signs_keeps_its_own():
+    torch.manual_seed(0)
+    config = ModelConfig(hidden=(8,), max_delay=2, recurrent=True, rewiring="rigl", sparsity=(0.4, 0.0), dale=True)
+    model = DelayNetwork(9, 4, config)
+    assert model.readout.sign is None
+    assert set(model.hidden_layers()[0].recurrent.sign.unique().tolist()) == {-1, 1}
+
+
+def test_a_network_that_was_saved_with_other_signs_keeps_them():
+    config = ModelConfig(hidden=(8,), max_delay=2, recurrent=True, rewiring="deep-r", sparsity=0.4, dale=True)
+    model = DelayNetwork(9, 4, config)
+    state = {name: -value if "recurrent" in name else value for name, value in model.state_dict().items()}
+    model.load_state_dict(state)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert torch.equal(model.hidden_layers()[0].recurrent.sign[0, :, 0], -model.readout.sign[0, :, 0])
+
+
 def test_fixed_delays_of_a_rewired_network_are_distinct_candidates():
     torch.manual_seed(0)
     config = ModelConfig(

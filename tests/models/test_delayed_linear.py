@@ -232,6 +232,27 @@ def test_what_cannot_be_is_named(make, text):
         make()
 
 
+@pytest.mark.parametrize("form", ["auto", "direct", "fft", "staged", "windowed", "events"])
+@pytest.mark.parametrize(("steps", "n_steps"), [(6, 0), (6, -1), (0, None), (0, 5)])
+def test_a_run_without_steps_is_refused_in_every_form(steps, n_steps, form):
+    layer = DelayedLinear(3, 2, max_delay=4, convolution=form).eval()
+    with pytest.raises(ModelError, match=rf"of an input of {steps} steps: .* returns 1 step or more"):
+        layer(torch.zeros(steps, 2, 3), n_steps)
+    assert layer(torch.zeros(6, 0, 3), 1).shape == (1, 0, 2)
+
+
+def test_a_delay_exists_where_a_tap_has_it():
+    shapes = {"synapse": (2, 3, 2), "presynaptic": (1, 3, 2), "postsynaptic": (2, 1, 2)}
+    for delays_per, shape in shapes.items():
+        layer = DelayedLinear(3, 2, 4, 2, sparsity=0.9, delays_per=delays_per)
+        layer.mask.zero_()
+        layer.mask[1, 2, 0] = True
+        expected = torch.zeros(shape, dtype=torch.bool)
+        expected[-1, -1, 0] = True
+        assert torch.equal(layer.existing_delays(), expected)
+    assert bool(DelayedLinear(3, 2, 4).existing_delays().all())
+
+
 def test_copies_and_pickles_are_the_layer():
     fresh, model = DelayedLinear(3, 2, 4), trained(model_of_ones_own(), steps=8)[1]
     x = torch.rand(9, 2, 6)

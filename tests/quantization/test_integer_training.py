@@ -19,6 +19,7 @@ from delaytool.models.config import ModelConfig
 from delaytool.models.delay_network import DelayNetwork, class_scores
 from delaytool.models.neurons.loops import IntegerLifConstants
 from delaytool.models.neurons.stepwise import integer_lif_forward
+from delaytool.quantization import integer_training
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_lif import integer_lif, integer_readout
 from delaytool.quantization.integer_training import IntegerTraining, layer_integers
@@ -219,6 +220,27 @@ def test_gradients_made_again_are_the_same_gradients():
     assert len(grads[0]) == len(grads[1]) == 7
     for one, other in zip(*grads, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_what_is_made_again_for_the_gradient_has_whole_products_too(precision, monkeypatch):
+    seen = []
+
+    def watched(*arguments):
+        seen.append(torch.get_float32_matmul_precision())
+        return layer_integers(*arguments)
+
+    monkeypatch.setattr(integer_training, "layer_integers", watched)
+    model, _, frames = random_network_in_integers(6)
+    model.network.checkpoint_gradients()
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        class_scores(model.train()(frames))[:, 0].sum().backward()
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == ["highest"] * 5, "three layers forward, and the two hidden ones again"
 
 
 def test_the_wrapped_network_still_computes_in_floats():

@@ -18,6 +18,7 @@ from delaytool.runtime.backends.torch import simulate
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.integer_training import refuse_what_the_chip_lacks
 from delaytool.trainer.loop import Reporter, train
 from delaytool.trainer.recipe import Recipe, TrainerConfig, load_recipe
 from delaytool.trainer.run_folder import RunFolder
@@ -169,6 +170,11 @@ def test_what_the_chip_cannot_hold_is_refused_before_training(overrides, message
     with pytest.raises(RecipeError, match=message):
         train(load_recipe("digits", ["data.max_count=3", *overrides]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_without_delays_the_longest_delay_is_a_length_that_any_chip_has():
+    recipe = load_recipe("digits", ["trainer.quantize=loihi2", "model.max_delay=100", "model.delays=none"])
+    refuse_what_the_chip_lacks(recipe, load_data(load_recipe("digits")).encoding)
 
 
 def test_another_target_is_given_the_trained_integers_or_refused(quantized_run, tmp_path):

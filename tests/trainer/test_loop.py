@@ -1,6 +1,7 @@
 """Training: the same seed gives the same bits, interrupted or not."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,9 @@ from delaytool.trainer import loop
 from delaytool.trainer.checkpoint import Checkpoint, signed_archive
 from delaytool.trainer.data import load_data
 from delaytool.trainer.evaluation import Evaluation
+from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.parallel import Team
 from delaytool.trainer.recipe import load_recipe
 from delaytool.trainer.run_folder import RunFolder
 
@@ -278,8 +281,84 @@ def test_where_no_epoch_has_the_final_width_the_last_one_counts_with_a_warning(t
     assert summary["best_epoch"] == Checkpoint.load(tmp_path / "run" / "best.pt").epoch == 4
     (warning,) = [one for one in summary["warnings"] if "above chance" not in one]
     assert "the last epoch, which was chosen, has sigma 0.47" in warning
-    assert "train for more epochs (now 4), or with a smaller trainer.sigma_epochs (now 1.0)" in warning
+    assert "no epoch has reached the final width of taps that the recipe sets" in warning
+    assert warning.endswith("; train with a smaller trainer.sigma_epochs (now 1.0)")
     assert RunFolder(tmp_path / "run").read_summary() == summary
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "way"),
+    [
+        (
+            ["single_tap_epochs=0.5"],
+            "the single taps that the recipe ends on, from epoch 5 on",
+            "train to a later trainer.last_epoch (now 2 of 8)",
+        ),
+        (
+            ["single_tap_epochs=0", "sigma_schedule=plateau"],
+            "the final width of taps that the recipe sets",
+            "train to a later trainer.last_epoch (now 2 of 8)",
+        ),
+        (
+            ["single_tap_epochs=0", "sigma_epochs=0.5"],
+            "the final width of taps that the recipe sets",
+            "train to a later trainer.last_epoch (now 2 of 8), or with a smaller trainer.sigma_epochs (now 0.5)",
+        ),
+    ],
+)
+def test_what_no_epoch_has_reached_is_named_with_the_way_to_it(settings, missing, way, tmp_path):
+    common = ["model.hidden=[6]", "trainer.epochs=8", "trainer.last_epoch=2", "trainer.batch_size=512"]
+    recipe = load_recipe("digits", [*common, *(f"trainer.{setting}" for setting in settings)])
+    (warning,) = [one for one in train(recipe, tmp_path / "run")["warnings"] if "above chance" not in one]
+    assert f"no epoch has reached {missing}: the last epoch" in warning
+    assert warning.endswith(f"may cost accuracy; {way}")
+
+
+def test_movement_is_that_of_the_delays_whose_taps_exist(tmp_path):
+    settings = ["model.hidden=[12]", "model.sparsity=0.9", "trainer.epochs=1", "trainer.batch_size=256"]
+    recipe = load_recipe("digits", settings)
+    train(recipe, tmp_path / "run")
+    saved = Checkpoint.load(tmp_path / "run" / "last.pt")
+    before, after = initial_network(recipe, 64, 10), saved.float_network()
+    (line,) = RunFolder(tmp_path / "run").read_metrics()
+    for name, one, other in zip(after.layer_names(), before.delayed_layers(), after.delayed_layers(), strict=True):
+        moved = (one.delay - other.delay).abs().detach()
+        assert float(moved[~one.mask].max()) == 0
+        assert line["delay_moved"][name] == pytest.approx(float(moved[one.mask].mean()), rel=1e-6)
+
+
+class TwoOfOne(Team):
+    """The first of two processes, without the other."""
+
+    def joined(self, model, all_learn=True):
+        return model
+
+    def sum(self, values):
+        return values
+
+    def gather(self, value):
+        return [value]
+
+    def wait(self):
+        pass
+
+
+def test_callbacks_get_no_share_of_a_batchs_loss_for_its_mean(tiny_recipe, tmp_path, monkeypatch):
+    class Losses(Reporter):
+        def __init__(self):
+            self.seen = []
+
+        def batch(self, epoch, index, count, loss):
+            self.seen.append(loss)
+
+    alone, together = Losses(), Losses()
+    recipe = tiny_recipe.model_copy(update={"trainer": tiny_recipe.trainer.model_copy(update={"last_epoch": 1})})
+    train(recipe, tmp_path / "one", reporter=alone)
+    monkeypatch.setattr(loop, "team", lambda device: nullcontext(TwoOfOne(0, 2)))
+    train(recipe, tmp_path / "two", reporter=together)
+    assert len(alone.seen) == len(together.seen) == 3
+    assert all(isinstance(loss, float) for loss in alone.seen)
+    assert set(together.seen) == {None}
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])

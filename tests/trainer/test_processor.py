@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numba
 import pytest
 import torch
 
+from delaytool.models.threads import use_as_many_threads_as_torch
+from delaytool.trainer.checkpoint import Checkpoint
+from delaytool.trainer.dry_run import dry_run
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.loop import train
 from delaytool.trainer.processor import flushes_denormals, processor_state
@@ -45,6 +49,31 @@ def test_a_caller_that_flushes_denormal_numbers_still_does_afterwards():
     with processor_state(None):
         assert flushes_denormals()
     assert flushes_denormals()
+
+
+def test_the_threads_of_compiled_loops_are_restored_with_pytorchs():
+    before = torch.get_num_threads(), numba.get_num_threads()
+    try:
+        most = min(2, numba.config.NUMBA_NUM_THREADS)
+        torch.set_num_threads(3)
+        numba.set_num_threads(most)
+        with processor_state(1):
+            use_as_many_threads_as_torch()
+            assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)
+        assert (torch.get_num_threads(), numba.get_num_threads()) == (3, most)
+    finally:
+        numba.set_num_threads(before[1])
+        torch.set_num_threads(before[0])
+
+
+def test_reading_a_checkpoints_network_and_a_dry_run_leave_the_generator_alone(tiny_recipe, tmp_path):
+    train(tiny_recipe, tmp_path / "run")
+    saved = Checkpoint.load(tmp_path / "run" / "last.pt")
+    state = torch.get_rng_state()
+    saved.network()
+    assert torch.equal(torch.get_rng_state(), state)
+    dry_run(tiny_recipe)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_making_the_initial_network_leaves_the_generator_alone(tiny_recipe):

@@ -187,3 +187,8 @@ def test_impossible_bands_are_refused():
             load_recipe("digits", [f"trainer.rate_target={band}"])
     assert load_recipe("digits", ["trainer.rate_target=[1, 20]"]).trainer.rate_target == (1.0, 20.0)
     assert load_recipe("digits", ["trainer.rate_target=none"]).trainer.rate_target is None
+
+
+def test_a_network_without_hidden_neurons_has_no_rates():
+    with pytest.raises(RecipeError, match=r"trainer\.rate_target: \[1\.0, 2\.0\] is of hidden neurons, "):
+        load_recipe("digits", ["model.hidden=[]", "trainer.rate_target=[1,2]"])

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Literal, Union, get_args, get_origin
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
 from delaytool.experiments.sweep.combinations import combinations
-from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names
+from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names, with_overrides
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -328,6 +329,45 @@ def test_a_file_that_names_no_data_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r'data.source is missing; name the data .*extends = "digits"'):
         load_recipe(str(path))
     assert load_recipe(str(path), ["data.source=digits"]).data.source == "digits"
+
+
+@pytest.mark.parametrize(
+    "override", ["model.hidden=[true,4]", "trainer.rate_target=[false,true]", "model.sparsity=[false,0.5,0]"]
+)
+def test_a_list_of_numbers_holds_no_switch(override):
+    with pytest.raises(RecipeError, match=r"is not possible; give a number, not true or false"):
+        load_recipe("digits", [override])
+
+
+def test_what_layers_without_recurrence_would_lack_is_not_asked_of_them():
+    settings = ["model.recurrent_max_delay=2", "model.rewiring=deep-r", "model.delays=fixed-random"]
+    settings.append("model.kernel_count=5")
+    assert not load_recipe("digits", ["model.recurrent=[false,false]", *settings]).model.has_recurrent_layers
+    with pytest.raises(RecipeError, match=r"model.kernel_count: 5 .* more than the 3 of model.recurrent_max_delay 2"):
+        load_recipe("digits", ["model.recurrent=[false,true]", *settings])
+
+
+@dataclass
+class Number:
+    """As numpy's scalars and PyTorch's tensors are."""
+
+    value: object
+
+    def tolist(self):
+        return self.value
+
+
+def test_overrides_by_name_are_the_values_themselves(tmp_path):
+    for changed in (lambda values: load_recipe("digits", values), lambda values: with_overrides(Recipe(), values)):
+        recipe = changed({
+            "seed": Number(3), "trainer.lr": Number(0.25), "model.hidden": [Number(5), 4], "name": "run\U0001f600",
+            "data.source": tmp_path / "\U0001f600.h5", "data.n_steps": None, "model.delays": None,
+        })  # fmt: skip
+        assert (recipe.seed, recipe.trainer.lr, recipe.model.hidden, recipe.name) == (3, 0.25, (5, 4), "run\U0001f600")
+        assert recipe.data.source == str(tmp_path / "\U0001f600.h5")
+        assert (recipe.data.n_steps, recipe.model.delays) == (None, "none")
+        with pytest.raises(RecipeError, match=r"model: a section; .*, such as 'model\.hidden'"):
+            changed({"model": {"hidden": [4]}})
 
 
 def test_a_near_name_is_offered():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from delaytool.trainer.recipe import Recipe, all_keys, load_recipe
 from delaytool.trainer.recipe_keys import format_setting, recipe_keys
 
@@ -28,3 +30,8 @@ def test_what_a_recipe_changes_is_marked() -> None:
 def test_every_default_is_written_as_a_setting_that_is_read_again() -> None:
     settings = [f"{row.key}={format_setting(row.default)}" for row in recipe_keys(Recipe()) if row.key != "data.source"]
     assert load_recipe("digits", settings).model == Recipe().model
+
+
+@pytest.mark.parametrize("value", [1.23456789, 1.0000004, 16777217.0, 1e-05, 0.1 + 0.2, 4096.0, 1e300])
+def test_a_number_is_written_with_all_its_digits(value: float) -> None:
+    assert load_recipe("digits", [f"trainer.l1={format_setting(value)}"]).trainer.l1 == value
