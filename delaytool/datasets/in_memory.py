@@ -148,6 +148,9 @@ def in_memory(
     if len({type(part) for part in parts.values()}) > 1:
         raise DataError("some parts of the data are events and some are real numbers; give parts of one kind")
     n_steps = max(map(len, trained.samples)) if trained.are_frames and not real else None
+    if real or n_steps is not None:  # what frames are not read with, `train` takes out of the recipe as well
+        made_of_recordings = isinstance(trained.samples, FrameData) and trained.samples.mel is not None
+        spec = replace(spec, ear=False, mel=spec.mel if made_of_recordings else None)
     return MemoryData(divide(spec, parts), n_steps)
 
 

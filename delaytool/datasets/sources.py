@@ -44,6 +44,7 @@ class Splits:
     description   how they were made, in one sentence
     warnings      sentences about the data that a user should read
     cuts_validation   whether the validation part was cut off the training part, which lacks it
+    spec          how the samples were read and cut; None where that is not known
     """
 
     train: EventData | FrameData
@@ -52,6 +53,7 @@ class Splits:
     description: str
     warnings: tuple[str, ...] = ()
     cuts_validation: bool = False
+    spec: DataSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
         validation_origin = _describe(method, validation, whole, origin)
     description = f"validation: {validation_origin}; test: {test_origin}"
     cuts = validation is not None and validation is not test and "validation" not in parts
-    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)), cuts)
+    return Splits(train, validation, test, description, tuple(dict.fromkeys(warnings)), cuts, spec)
 
 
 def cut_fold(

@@ -47,7 +47,7 @@ _RANGES = {
 }
 _FRACTIONS = ("validation_fraction", "test_fraction")
 _OPTIONAL = ("n_units", "time_unit", "mel", "classes", "fold", "held_out_speaker")
-_OF_THE_RUN = ("seed", "protocol")  # keys of a recipe, not of its section `data`
+OF_THE_RUN = ("seed", "protocol")  # keys of a recipe, not of its section `data`
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class DataSpec:
             self._check(field.name, value)
 
     def _check(self, name: str, value: Any) -> None:
-        key = name if name in _OF_THE_RUN else f"data.{name}"
+        key = name if name in OF_THE_RUN else f"data.{name}"
         if name in _CHOICES and value not in _CHOICES[name]:
             raise DataError(f"{key} {value!r} is unknown; choose one of {', '.join(map(repr, _CHOICES[name]))}")
         if name in _RANGES:
@@ -147,7 +147,7 @@ class DataSpec:
         data = recipe.get("data")
         data = data if isinstance(data, Mapping) else {}
         given = {field.name: data[field.name] for field in fields(DataSpec) if field.name in data}
-        given |= {name: recipe[name] for name in _OF_THE_RUN if name in recipe}
+        given |= {name: recipe[name] for name in OF_THE_RUN if name in recipe}
         if source is not None:
             given["source"] = source
         if given.get("source") is None:

@@ -149,7 +149,10 @@ def train(
             if loaded.needs_folds:
                 raise RecipeError("data: folds go on with the data where they began; leave it out")
     elif isinstance(data, Splits | TrainingData):
-        given, loaded = data, _with_data(loaded, {"source": MEMORY})
+        given = data
+        if not resume:
+            _refuse_other_values(loaded, {"source": MEMORY}, overrides or {})
+            loaded = _with_data(loaded, {"source": MEMORY})
     elif data is not None:
         spec = DataSpec.from_recipe(loaded.model_dump(mode="json"), source=MEMORY)
         if resume and folder is not None:

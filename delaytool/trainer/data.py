@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,12 @@ from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.recordings import known_speakers
 from delaytool.errors import DataError
+from delaytool.trainer.given_data import (
+    refuse_other_frames,
+    refuse_other_parts,
+    refuse_untrue_protocol,
+    split_with_seed,
+)
 from delaytool.trainer.recipe import Recipe
 
 
@@ -52,6 +58,7 @@ class TrainingData:
     class_names   one per class, or empty where the data have no names
     warnings      sentences about the data that a user should read
     held_out      what the training part lacks because it validates; None where that costs nothing
+    spec          how the samples were read and cut; None where that is not known
     """
 
     train: Part
@@ -63,6 +70,7 @@ class TrainingData:
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     held_out: HeldOut | None = None
+    spec: datasets.DataSpec | None = None
 
     @property
     def chosen_on_test(self) -> bool:
@@ -96,13 +104,18 @@ def load_data(
     progress   called with (what, done, of how many) where reading takes long
     data       what is taken instead of reading: samples (`datasets.in_memory`), or what an earlier call returned, whose
                frames are used as they are
-    Raises DataError, also where such frames were made in another way than the recipe, or `encoding`, says.
+    Raises DataError, also where such data were made in another way than the recipe, or `encoding`, says, or have other
+    parts than its protocol.
     """
     if isinstance(data, TrainingData):
-        _refuse_other_frames(data.encoding, encoding or recipe.data.encoding(data.encoding.n_units))
-        return data
+        refuse_other_frames(data.encoding, encoding or recipe.data.encoding(data.encoding.n_units))
+        _refuse_other_data(recipe, data)
+        split = split_with_seed(data.split, data.spec, recipe, is_drawn=data.held_out is not None)
+        return replace(data, split=split)
     splits = data
-    if splits is None:
+    if splits is not None:
+        _refuse_other_data(recipe, splits)
+    else:
         spec = datasets.DataSpec.from_recipe(recipe.model_dump(mode="json"), encoding)
         splits = datasets.load(spec, progress=progress)
     if encoding is None:
@@ -118,21 +131,20 @@ def load_data(
         test=test,
         encoding=encoding,
         n_classes=splits.train.n_classes,
-        split=splits.description,
+        split=split_with_seed(splits.description, splits.spec, recipe, is_drawn=splits.cuts_validation),
         class_names=splits.train.class_names,
         warnings=splits.warnings,
         held_out=_held_out(splits),
+        spec=splits.spec,
     )
 
 
-def _refuse_other_frames(made: InputEncoding, wanted: InputEncoding) -> None:
-    for field in fields(InputEncoding):
-        value, other = getattr(made, field.name), getattr(wanted, field.name)
-        if other is not None and value != other:  # None: left to the data
-            raise DataError(
-                f"data: the frames were made with {field.name} {value}, the recipe has {other}; give frames that were "
-                "made for this recipe, or the samples themselves"
-            )
+def _refuse_other_data(recipe: Recipe, data: datasets.Splits | TrainingData) -> None:
+    refuse_other_parts(data.spec, recipe)
+    validation = data.validation
+    refuse_untrue_protocol(
+        recipe, has_validation=validation is not None, chosen_on_test=validation is not None and validation is data.test
+    )
 
 
 def _held_out(splits: datasets.Splits) -> HeldOut | None:

@@ -67,8 +67,8 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[float]]:
 
 @pytest.fixture
 def three_parts() -> Splits:
-    """Of the digits, with a validation part of their own: 287 samples, and 359 of test."""
-    return load(DataSpec("digits"))
+    """A program's own parts, made of the digits: 287 samples of validation, and 359 of test."""
+    return replace(load(DataSpec("digits")), spec=None)
 
 
 def test_fixed_takes_the_last_epoch_where_honest_takes_the_best(
@@ -198,7 +198,8 @@ def with_speakers(count: int) -> Splits:
 @pytest.mark.parametrize(("speakers", "validating"), [(5, 1), (40, 20)])
 def test_honest_states_what_holding_few_speakers_out_costs(speakers: int, validating: int, tmp_path: Path) -> None:
     splits = with_speakers(speakers)
-    summary = train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "run", data=splits)
+    fraction = f"data.validation_fraction={splits.spec.validation_fraction}"
+    summary = train(recipe_of("honest", "trainer.epochs=1", fraction), tmp_path / "run", data=splits)
     total = len(splits.train) + len(splits.validation)
     assert summary["held_out"] == {"samples": len(splits.validation), "of": total, "speakers": validating}
     sentence = describe_cost(summary)
@@ -225,7 +226,8 @@ def test_where_nothing_is_lost_there_is_no_cost(three_parts: Splits, tmp_path: P
     assert describe_cost(cut) == ""
     own = replace(three_parts, cuts_validation=False)
     assert "held_out" not in train(recipe_of("honest", "trainer.epochs=1"), tmp_path / "own", data=own)
-    assert "held_out" not in train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "paper", data=with_speakers(5))
+    held_out = replace(with_speakers(5), spec=None)
+    assert "held_out" not in train(recipe_of("paper", "trainer.epochs=1"), tmp_path / "paper", data=held_out)
 
 
 def test_the_cost_is_on_the_terminal(tmp_path: Path) -> None:

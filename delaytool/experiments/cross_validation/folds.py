@@ -43,7 +43,8 @@ class TrainFold(Train):
         train, validation = cut_fold(spec, self.given.train)
         how, _ = describe_folds(self.given.train, spec.folds, spec.split_by)
         description = f"validation: fold {spec.fold} of {spec.folds}: {len(validation or ())} samples, {how}"
-        return replace(self.given, train=train, validation=validation, description=description)
+        made = None if self.given.spec is None else replace(self.given.spec, seed=spec.seed, fold=spec.fold)
+        return replace(self.given, train=train, validation=validation, description=description, spec=made)
 
 
 def fold_settings(recipe: Recipe, values: Mapping[str, Any] | None = None, family: str = "") -> list[Setting]:
