@@ -6,20 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from delaytool.errors import DataError
+from delaytool.errors import DataError, first_line
 
 
 def array_of(values: Any) -> np.ndarray:
     """A tensor on any device, an array or nested lists as an array; without copying where that can be.
 
-    Raises DataError for lists of unequal lengths.
+    Raises DataError for lists of unequal lengths, and for what is no numbers at all.
     """
     if hasattr(values, "detach") and hasattr(values, "cpu"):  # a PyTorch tensor
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()  # NumPy has no bfloat16
     try:
         return np.asarray(values)
     except ValueError:
         raise DataError("a list holds lists of unequal lengths; give samples of one length, or events") from None
+    except (TypeError, RuntimeError) as error:  # a list of tensors that need gradients, for one
+        raise DataError(f"a list cannot be made an array ({first_line(error)}); give an array or a tensor") from None
 
 
 def are_whole(values: np.ndarray) -> bool:

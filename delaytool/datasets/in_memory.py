@@ -137,7 +137,7 @@ def in_memory(
             unit = "s" if part.are_frames or part.in_seconds else spec.time_unit
             events = [_events(one, spec.time_step_ms) for one in samples] if part.are_frames else samples
             parts[name] = made = EventData.from_samples(
-                _in_seconds(events, unit, title),
+                times_in_seconds(events, unit, title),
                 labels[name],
                 n_units=units,
                 n_classes=n_classes,
@@ -248,16 +248,19 @@ def _frame_data(
     ).check()
 
 
-def _in_seconds(
-    events: Sequence[tuple[np.ndarray, np.ndarray]], time_unit: str | None, name: str
+def times_in_seconds(
+    events: Sequence[tuple[np.ndarray, np.ndarray]], time_unit: str | None, name: str, key: str = "data.time_unit"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Events whose times are in `time_unit` (None: seconds, which are floats) with times in seconds."""
+    """Events whose times are in `time_unit` (None: seconds, which are floats) with times in seconds.
+
+    key: what states the unit, for the DataError about whole numbers without one.
+    """
     if time_unit is None:
         for index, (times, _) in enumerate(events):
             if times.size and times.dtype.kind in "iu":
                 raise DataError(
                     f"{name}: sample {index}: its times are {times.dtype}; whole numbers are seldom seconds; state "
-                    'their unit with data.time_unit = "ms" or "us" (or "s"), or give seconds as floats'
+                    f'their unit with {key} = "ms" or "us" (or "s"), or give seconds as floats'
                 )
     scale = TIME_UNITS[time_unit or "s"]
     return [(times if scale == 1 else times.astype(np.float64) * scale, units) for times, units in events]

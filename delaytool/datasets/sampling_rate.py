@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from delaytool.contract.ear import MAX_SAMPLE_RATE
 from delaytool.errors import DataError
 
@@ -11,7 +13,11 @@ LOWEST_RATE, HIGHEST_RATE = 1000, MAX_SAMPLE_RATE
 
 
 def check_sampling_rate(rate: int, name: object, way_out: str) -> None:
-    """Raise DataError for a sampling rate, in Hz, that no recording has."""
+    """Raise DataError for a sampling rate, in Hz, that no recording has, or that is no whole number."""
+    try:
+        operator.index(rate)
+    except TypeError:
+        raise DataError(f"{name}: a sampling rate of {rate!r} Hz is not a whole number; {way_out}") from None
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise DataError(
             f"{name}: a sampling rate of {rate:,} Hz is outside {LOWEST_RATE:,}..{HIGHEST_RATE:,} Hz, which recordings "

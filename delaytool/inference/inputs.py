@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,21 @@ import numpy as np
 
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.arrays import are_whole, array_of, count_frames
 from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.encode import frames_of
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.graded import quantize_rows
-from delaytool.datasets.hdf5 import EXTENSIONS, read_file
+from delaytool.datasets.hdf5 import EXTENSIONS, read_file, refuse_other_units
+from delaytool.datasets.in_memory import times_in_seconds
 from delaytool.datasets.mel import mel_frames
 from delaytool.datasets.recordings import FORMATS, Recording, read_sound
+from delaytool.datasets.sampling_rate import check_sampling_rate
+from delaytool.datasets.spec import TIME_UNITS
 from delaytool.errors import DataError, first_line
 from delaytool.inference.ear_encoder import spikes_of_sound
+from delaytool.inference.resampler import checked_sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +59,76 @@ def frames_of_input(
     """One input to frames, encoded as the network was trained; `predict` lists what an input can be.
 
     samples   numbers of the samples to take; None: all
-    Raises DataError where it is nothing that the network reads.
+    Raises DataError where it is nothing that the network reads, and for a rate or a time_unit that it does not have.
     """
     if isinstance(given, (str, os.PathLike)):
+        _refuse_rate(str(given), rate)
         return _chosen(_of_file(network, Path(given), time_unit), samples)
-    if isinstance(given, EventData):
-        return _chosen(_of_events(network, given, source or given.name), samples)
-    if isinstance(given, FrameData):
-        return _chosen(_of_values(network, given, source or given.name), samples)
     name = source or "input"
+    if isinstance(given, EventData | FrameData):
+        name = source or given.name
+        _refuse_rate(name, rate)
+        _refuse_time_unit(name, time_unit)
+        read = _of_events(network, given, name) if isinstance(given, EventData) else _of_values(network, given, name)
+        return _chosen(read, samples)
     if isinstance(given, tuple) and len(given) == 2:
-        _require_events(network, name)
-        data = EventData.from_samples([given], [0], n_units=network.encoding.n_units, n_classes=1, name=name)
-        return _chosen(_of_events(network, data, name, labeled=False), samples)
-    array = np.asarray(given)
-    if array.ndim == 1 and rate is not None:
-        return _chosen(_of_sound(network, np.asarray(array, np.float64), rate, name), samples)
+        _refuse_rate(name, rate)
+        return _chosen(_of_pair(network, given, time_unit, name), samples)
+    _refuse_time_unit(name, time_unit)
+    try:
+        array = array_of(given)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    if rate is not None and array.ndim != 1:
+        raise DataError(
+            f"{name}: an array of shape {array.shape} with a rate; a sound is one channel, (samples,), and frames have "
+            "no rate: leave it out"
+        )
+    if rate is not None:
+        return _chosen(_of_sound(network, array, rate, name), samples)
     return _chosen(_of_array(network, array, name), samples)
+
+
+def _refuse_rate(name: str, rate: int | None) -> None:
+    if rate is not None:
+        raise DataError(f"{name}: rate {rate} is for a sound that is given as an array (samples,); leave it out")
+
+
+def _refuse_time_unit(name: str, time_unit: str | None) -> None:
+    if time_unit is not None:
+        raise DataError(
+            f"{name}: time_unit {time_unit!r} is for HDF5 files of events and for events (times, units); leave it out"
+        )
+
+
+def _time_unit_of(network: IntegerNetwork, given: str | None) -> str | None:
+    """The unit that is given, else the data.time_unit of the network's training; None: it had none, or it is not known.
+
+    Raises DataError for a unit that there is not.
+    """
+    if given is not None and given not in TIME_UNITS:
+        raise DataError(f"time_unit {given!r} is unknown; choose one of {', '.join(map(repr, TIME_UNITS))}")
+    if given is not None:
+        return given
+    values: Any = network.provenance
+    for key in ("recipe", "data", "time_unit"):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values if isinstance(values, str) and values in TIME_UNITS else None
+
+
+def _of_pair(network: IntegerNetwork, pair: tuple[Any, Any], time_unit: str | None, name: str) -> Frames:
+    """Events as (times, units), of one sample."""
+    _require_events(network, name)
+    unit = _time_unit_of(network, time_unit)
+    if time_unit is None and unit not in (None, "s"):  # elsewhere a pair without a unit is in seconds
+        raise DataError(
+            f"{name}: the network was trained on times in {unit}, and these events do not state their unit; give "
+            f"time_unit {unit!r}, or 's' where they are seconds"
+        )
+    events = times_in_seconds([(array_of(pair[0]), array_of(pair[1]))], unit, name, key="time_unit")
+    data = EventData.from_samples(events, [0], n_units=network.encoding.n_units, n_classes=1, name=name)
+    refuse_other_units(name, data.times, data.offsets, unit)
+    return _of_events(network, data, name, labeled=False)
 
 
 def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Frames:
@@ -79,13 +137,16 @@ def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Fram
         raise DataError(f"{path}: no such file; give a recording, an HDF5 file of events or a .npy file of frames")
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; give the files in it, for example {path}/*.wav")
+    if kind not in EXTENSIONS:
+        _refuse_time_unit(str(path), time_unit)
     if kind in FORMATS:
         _require_sound(network, str(path))
         sound, rate = read_sound(Recording(path, 0, 0), None)
         return _of_sound(network, sound, rate, str(path))
     if kind in EXTENSIONS:
         _require_events(network, str(path))
-        data = read_file(path, time_unit=time_unit, network_units=network.encoding.n_units)
+        unit = _time_unit_of(network, time_unit)
+        data = read_file(path, time_unit=unit, network_units=network.encoding.n_units)
         return _of_events(network, data, str(path))
     if kind == ".npy":
         try:
@@ -103,10 +164,8 @@ def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Fram
 
 def _of_sound(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str) -> Frames:
     _require_sound(network, source)
-    if sound.ndim != 1 or sound.size == 0 or not np.isfinite(sound).all():
-        raise DataError(
-            f"{source}: a sound of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1"
-        )
+    sound = checked_sound(sound, f"{source}: a sound", least=1)
+    check_sampling_rate(rate, source, "give the rate of the recording")
     mel, step_ms = network.encoding.mel, network.encoding.time_step_ms
     if mel is None:
         return _through_ear(network, sound, rate, source)
@@ -162,9 +221,9 @@ def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames
     array = array[None] if array.ndim == 2 else array
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise DataError(f"{source}: an array of shape {array.shape} holds no frame; give at least one")
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" or (encoding.values != "graded" and are_whole(array)):
         try:
-            frames = checked_frames(encoding, array)
+            frames = checked_frames(encoding, count_frames(array))
         except DataError as error:
             raise DataError(f"{source}: {error}") from None
         # The network runs on in silence; what a sample holds is the encoding's.

@@ -28,19 +28,21 @@ def predict(
 
     inputs     one input or a list of several. An input is
                - the path of a recording (.wav, .flac), an HDF5 file of events in SHD's layout, or a .npy file;
-               - frames, (time, channel) or (sample, time, channel): integers as the network reads them, or real
-                 numbers, which are quantized as in training, where its `encoding.values` is 'graded';
-               - a sound, (samples,) in -1..1 with its `rate`;
-               - events, a tuple (times in s, units), or an `EventData`; or a `FrameData`.
-               Arrays may be NumPy's, PyTorch's (on the CPU) or nested lists.
+               - frames, (time, channel) or (sample, time, channel): whole numbers, of any type, as the network reads
+                 them, or, where its `encoding.values` is 'graded', floats, which are quantized as in training;
+               - a sound, (samples,) floats in -1..1 with its `rate`;
+               - events, a tuple (times, units), or an `EventData`; or a `FrameData`.
+               Arrays may be NumPy's, PyTorch's or nested lists.
     samples    numbers of the samples to take from each input; None: all
-    rate       Hz, of sounds given as arrays
-    time_unit  's', 'ms' or 'us', of event files' times; None: seconds as floats
+    rate       Hz, a whole number, of sounds given as arrays
+    time_unit  's', 'ms' or 'us', of the times of event files and of tuples; None: of a file, the data.time_unit that
+               the network was trained with, if its file records one; else seconds as floats. A network that was
+               trained on times in another unit takes no tuple without its unit
     announce   called with a line of text before something that takes long
 
     Frames past the encoding's n_steps are cut, fewer are followed by silence, as in training; the notes say where sound
     was cut, or an array's frames that held anything. Predictions come in the inputs' order. Raises DataError for an
-    input that the network does not read.
+    input that the network does not read, and for a rate or time_unit that an input does not have.
 
     >>> import numpy as np
     >>> import delaytool as dt
@@ -79,5 +81,5 @@ def inputs_listed(inputs: Any) -> list[Any]:
     if not isinstance(inputs, list):
         return [inputs]
     several = (str, os.PathLike, tuple, EventData, FrameData)
-    # Arrays of one input have a shape of their own; a nested list of numbers ends in a number.
-    return inputs if inputs and (isinstance(inputs[0], several) or hasattr(inputs[0], "shape")) else [inputs]
+    # Arrays of one input have a shape of their own; a nested list of numbers ends in a number, maybe one of NumPy's.
+    return inputs if inputs and (isinstance(inputs[0], several) or getattr(inputs[0], "ndim", 0)) else [inputs]

@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.datasets.arrays import array_of
 from delaytool.datasets.mel import resample, resampling_factors
+from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.errors import DataError
 
 
-def checked_sound(portion: Any) -> np.ndarray:
-    """(samples,) float64. Raises DataError for what is no sound."""
-    sound = np.asarray(portion, np.float64)
-    if sound.ndim != 1 or not np.isfinite(sound).all():
-        raise DataError(f"sound of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1")
-    return sound
+def checked_sound(portion: Any, subject: str = "sound", least: int = 0) -> np.ndarray:
+    """(samples,) float64, at least so many. Raises DataError for what is no sound; subject begins its sentence."""
+    sound = array_of(portion)
+    if sound.dtype.kind in "iub" and sound.size:  # of 16 bits, as files and microphones have them
+        raise DataError(
+            f"{subject} holds {sound.dtype} values, and a sound is floats in -1..1; divide samples of 16 bits by 32768"
+        )
+    if sound.ndim != 1 or sound.size < least or sound.dtype.kind not in "fiub" or not np.isfinite(sound).all():
+        raise DataError(f"{subject} of shape {sound.shape} cannot be used; give (samples,) finite numbers in -1..1")
+    return sound.astype(np.float64, copy=False)
 
 
 class Resampler:
@@ -26,6 +32,7 @@ class Resampler:
     """
 
     def __init__(self, rate: int, wanted: int) -> None:
+        check_sampling_rate(rate, "sound", "give the rate of the recording")
         self.rate, self.wanted = rate, wanted
         self._up, self._down, self._reach = resampling_factors(rate, wanted)
         self.delay_s = 0.0 if rate == wanted else self._reach / self._up / rate

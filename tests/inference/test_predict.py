@@ -150,7 +150,7 @@ def test_what_the_network_does_not_read_is_refused(event_network, sound_network,
     np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
     np.save(tmp_path / "wide.npy", np.zeros((30, 21), np.uint8))
     np.save(tmp_path / "high.npy", np.full((30, 20), 4, np.uint8))
-    np.save(tmp_path / "float.npy", np.zeros((30, 20)))
+    np.save(tmp_path / "float.npy", np.full((30, 20), 0.5))
     np.save(tmp_path / "nan.npy", np.full((30, 20), np.nan))
     (tmp_path / "c.wav").write_bytes(b"")
     for network, given, words in (
