@@ -19,7 +19,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.arrays import array_of, count_frames
 from delaytool.errors import ExportError
-from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of, export_run
+from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of, export_run, origin_of
 from delaytool.experiments.run import Run
 from delaytool.exporter.compile import export as export_delay_network
 from delaytool.exporter.compile import export_stages
@@ -43,11 +43,11 @@ def export(
     calibration: Any = None,
     *,
     encoding: InputEncoding | None = None,
-    time_step_ms: float = 10.0,
+    time_step_ms: float | None = None,
     class_names: Sequence[str] = (),
-    readout: str = "softmax-sum",
+    readout: str | None = None,
     clip_delays: bool = False,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> IntegerNetwork:
     """Compile a float network for a chip; `save` of what is returned writes it to a file.
@@ -60,17 +60,20 @@ def export(
                   training frames will do. Scales are chosen by how well the integers follow the float network on
                   them. Of a run: None for samples of its validation part, or of the training part where it has none
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
-                  time_step_ms each. Of a run: its own
+                  time_step_ms each. A run has its own
+    time_step_ms  where there is no encoding; None: 10
     class_names   one for each class; of a run: none for those of its data
-    readout       how the class is read from the membranes of the last layer, if its neurons never fire: 'softmax-sum',
-                  the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted
+    readout       how the class is read from the membranes of the last layer, if its neurons never fire: 'softmax-sum'
+                  (None), the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted, and it is
+                  refused. A run and a DelayNetwork have their own
     clip_delays   cut delays over the chip's limit instead of refusing them
-    checkpoint    of a run: 'best' or 'last'
+    checkpoint    of a run: 'best' (None) or 'last'
     progress      called with (layer, scales tried, scales to try)
 
     A network without a DelayNetwork's settings runs in the time of its own forward pass: a spike meets the membrane
     after its delay in the same step, and on the chip one step later for each layer. Raises ExportError, which names the
-    module where the network has something that no integer network has.
+    module where the network has something that no integer network has, and the argument that would have no effect;
+    CheckpointError for a run without such a checkpoint.
 
     >>> import delaytool as dt
     >>> _ = torch.manual_seed(0)
@@ -85,7 +88,13 @@ def export(
     if isinstance(model, str | os.PathLike):
         model = Run(Path(model))
     if isinstance(model, Run):
-        return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint, progress)
+        _refuse_idle("a run has its own", encoding=encoding, time_step_ms=time_step_ms, readout=readout)
+        return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint or "best", progress)
+    _refuse_idle("it is for runs", checkpoint=checkpoint)
+    if isinstance(model, TrainedNetwork):
+        _refuse_idle("a DelayNetwork has its own", readout=readout)
+    if encoding is not None:
+        _refuse_idle("the encoding has its own", time_step_ms=time_step_ms)
     if calibration is None:
         raise ExportError(
             "calibration is missing; give frames (sample, time, channel) that stand for the input; training frames "
@@ -94,7 +103,7 @@ def export(
     frames = count_frames(calibration)
     if not frames.size:
         raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")
-    encoding = _resolved(encoding, frames, time_step_ms)
+    encoding = _resolved(encoding, frames, 10.0 if time_step_ms is None else time_step_ms)
     names = tuple(map(str, class_names))
     if isinstance(model, TrainedNetwork):
         was_training = model.training
@@ -132,6 +141,14 @@ def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
     return [layer.numpy() for layer in simulate_float(program, given)]
 
 
+def _refuse_idle(why: str, **given: Any) -> None:
+    """Raise ExportError for an argument that is given (not None), as it would have no effect; why: the reason."""
+    for name, value in given.items():
+        if value is not None:
+            shown = f" {value!r}" if isinstance(value, str | float | int) else ""
+            raise ExportError(f"{name}{shown} would have no effect, {why}; leave it out")
+
+
 def _resolved(encoding: InputEncoding | None, frames: np.ndarray, time_step_ms: float) -> InputEncoding:
     steps, channels = frames.shape[1:]
     largest = max(1, int(frames.max(initial=0)))
@@ -164,9 +181,11 @@ def _export_run(
             warnings.warn(sentence, stacklevel=3)
         network = done.network
         return network if not class_names else replace(network, class_names=tuple(map(str, class_names)))
-    saved = Checkpoint.load(checkpoint_path(run.path, checkpoint))
+    source = checkpoint_path(run.path, checkpoint)
+    saved = Checkpoint.load(source)
     names = tuple(map(str, class_names)) or class_names_of(run.path, saved)
     return export_delay_network(
         saved.network(), saved.encoding, chip, None, count_frames(array_of(calibration)),
-        clip_delays=clip_delays, checkpoint=checkpoint, class_names=names, progress=progress,
+        clip_delays=clip_delays, checkpoint=checkpoint, class_names=names, provenance=origin_of(saved, source),
+        progress=progress,
     ).network  # fmt: skip

@@ -9,8 +9,10 @@ from typing import Any
 
 from delaytool.datasets import Splits, digest
 from delaytool.datasets.subset import evenly_spaced
+from delaytool.errors import CheckpointError
 from delaytool.experiments.data_of_run import data_of_run
 from delaytool.exporter.compile import Export, export
+from delaytool.exporter.record import CHECKPOINTS
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
 from delaytool.trainer.checkpoint import Checkpoint
@@ -72,7 +74,9 @@ def export_run(
 
 
 def checkpoint_path(run: Path, checkpoint: str) -> Path:
-    """The file of a run's checkpoint 'best' or 'last'."""
+    """The file of a run's checkpoint 'best' or 'last'. Raises CheckpointError for any other name."""
+    if checkpoint not in CHECKPOINTS:
+        raise CheckpointError(f"{run}: a run has no checkpoint {checkpoint!r}; choose 'best' or 'last'")
     folder = RunFolder(run)
     return folder.best if checkpoint == "best" else folder.last
 
@@ -83,17 +87,22 @@ def class_names_of(run: Path, saved: Checkpoint, of_data: Sequence[str] = ()) ->
     return names if len(set(names)) == len(names) == saved.n_classes else ()
 
 
+def origin_of(saved: Checkpoint, source: Path) -> dict[str, Any]:
+    """Where a network came from: the checkpoint, its file, and the recipe that it was trained by, as JSON values."""
+    return {
+        "recipe": saved.recipe.model_dump(mode="json"),
+        "recipe_sha256": saved.recipe.digest(),
+        "checkpoint_sha256": sha256_of(source),
+        "epoch": saved.epoch,
+        "split": saved.split,
+    }
+
+
 def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
     """Where the network came from, and the float network's predictions on the test samples."""
     test, batch = loaded.test, saved.recipe.trainer.batch_size
     trained, rounded = evaluate_both(saved.network(), test.frames, test.labels, batch, saved.sigma)
-    checkpoint_sha256 = sha256_of(source)
+    origin = origin_of(saved, source)
     samples = digest(test.frames.numpy(), test.labels.numpy())
-    return {
-        "recipe": saved.recipe.model_dump(mode="json"),
-        "recipe_sha256": saved.recipe.digest(),
-        "checkpoint_sha256": checkpoint_sha256,
-        "epoch": saved.epoch,
-        "split": saved.split,
-        "float": float_record(checkpoint_sha256, samples, trained.predictions.tolist(), rounded.predictions.tolist()),
-    }
+    predictions = (trained.predictions.tolist(), rounded.predictions.tolist())
+    return {**origin, "float": float_record(origin["checkpoint_sha256"], samples, *predictions)}

@@ -92,7 +92,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def train(
-    recipe: str | os.PathLike[str] | Recipe = "digits",
+    recipe: str | os.PathLike[str] | Recipe | None = None,
     data: Any = None,
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -100,11 +100,11 @@ def train(
     class_names: Sequence[str] | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
 ) -> Run:
     """Train a recipe in a run folder, as `delaytool train` does.
 
-    recipe        a preset's name (`delaytool recipes`), a TOML file, or a Recipe
+    recipe        a preset's name (`delaytool recipes`), a TOML file, or a Recipe; None: 'digits'
     data          None: what the recipe names; a string or path: a source, as `--data`; else data in memory: (frames,
                   labels), (events, labels), a torch Dataset or DataLoader, a tonic data set, or a dictionary of such
                   parts 'train', 'validation' and 'test' (see `delaytool.datasets.in_memory`). Parts that are missing
@@ -112,15 +112,17 @@ def train(
                   are: many runs may share them
     folder        of the run; None: runs/NAME
     overrides     {key: value}, as `--set`, e.g. {"trainer.epochs": 5}
-    class_names   one for each class, of data in memory; with resume, those that the run began with
-    resume        go on with the folder's run; `recipe` and `overrides` are not read then, and a path as `data` is where
-                  its data are now: the same samples, or CheckpointError
+    class_names   one for each class, of samples in memory that are not divided yet; with resume, those that the run
+                  began with
+    resume        go on with the folder's run, without `recipe` and `overrides`; a path as `data` is where its data are
+                  now: the same samples, or CheckpointError
     reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
-    jobs          of protocol 'cross-validated': how many folds are trained at the same time
+    jobs          of protocol 'cross-validated': how many folds are trained at the same time; None: 1
 
     Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
     are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, also where
-    `overrides` has a key that these data decide otherwise, DataError, CheckpointError.
+    `overrides` has a key that these data decide otherwise and for an argument that would have no effect, DataError,
+    CheckpointError.
 
     >>> import numpy as np
     >>> labels = np.arange(60) % 2
@@ -135,9 +137,18 @@ def train(
     if resume:
         if folder is None:
             raise RecipeError("resume goes on with a run; give its folder")
+        if recipe is not None or overrides:
+            raise RecipeError("resume goes on with the run as it began; leave out recipe and overrides")
         loaded = begun_folds(Path(folder)) or load_run(folder).recipe
     else:
-        loaded = _recipe(recipe, overrides or {})
+        loaded = _recipe("digits" if recipe is None else recipe, overrides or {})
+    if jobs is not None and not loaded.needs_folds:
+        raise RecipeError(f"jobs {jobs} would have no effect: it is for folds of 'cross-validated'; leave it out")
+    if class_names is not None and (data is None or isinstance(data, str | os.PathLike | Splits | TrainingData)):
+        raise RecipeError(
+            f"class_names {tuple(class_names)} would have no effect: they are for samples in memory, and these data "
+            "name their classes themselves; leave them out"
+        )
     moved_to = None
     if isinstance(data, str | os.PathLike):
         changes = {"source": absolute_source(str(data))}
@@ -169,7 +180,9 @@ def train(
 
         if isinstance(given, TrainingData):
             raise RecipeError("protocol: 'cross-validated' cuts folds off samples; give the samples, not their frames")
-        cross_validate(None if resume else loaded, where, resume=resume, jobs=jobs, reporter=reporter, splits=given)
+        cross_validate(
+            None if resume else loaded, where, resume=resume, jobs=jobs or 1, reporter=reporter, splits=given
+        )
     else:
         which = None if resume else loaded
         train_recipe(which, where, resume=resume, reporter=reporter, data=given, moved_to=moved_to)

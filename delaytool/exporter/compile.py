@@ -94,20 +94,25 @@ def export_stages(
     target: Target,
     calibration: np.ndarray,
     *,
-    readout: str = "softmax-sum",
+    readout: str | None = None,
     clip_delays: bool = False,
     class_names: tuple[str, ...] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Export:
     """Compile the stages of a network that is no DelayNetwork for a target, in memory.
 
-    readout   how the class is read from the last membrane: 'softmax-sum' or 'sum' over all steps. Where the last
-              neurons fire, their spikes are counted instead
+    readout   how the class is read from the last membrane: 'softmax-sum' (None) or 'sum' over all steps. Where the last
+              neurons fire, their spikes are counted, and a readout is refused
     The other arguments are those of `export`. Raises ExportError.
     """
-    if readout not in READOUTS:
+    if readout is not None and readout not in READOUTS:
         raise ExportError(f"readout {readout!r} is unknown; choose one of {', '.join(READOUTS)}")
     program = passes_in_floats(program_of_stages(stages, encoding), target, clip_delays)
+    if readout is not None and program.layers[-1].threshold is not None:
+        raise ExportError(
+            f"readout {readout!r} would have no effect: the last layer's neurons fire, and their spikes are counted; "
+            "leave it out"
+        )
     program = choose_scale(program, target, calibration, run_layer, progress)
     network = passes_in_integers(program, target)
     layers = layer_summaries(program, network, target)
@@ -115,7 +120,7 @@ def export_stages(
         network = choose_storage(count_spikes(network, target), target)
         check_limits(network, target)
     else:
-        network = replace(network, readout=replace(network.readout, method=readout))
+        network = replace(network, readout=replace(network.readout, method=readout or READOUTS[0]))
     record = ExportRecord(None, clip_delays, program.scales, len(calibration))
     return Export(recorded(replace(network, class_names=class_names), record, layers, {}), layers)
 

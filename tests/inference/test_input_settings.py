@@ -1,4 +1,4 @@
-"""The unit of times, the rate and the type of sound: they are acted on, or refused where an input does not have them."""
+"""The unit of times, the rate, the type of numbers: acted on, or refused where an input does not have them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_pair_s_times_are_in_the_unit_that_is_given(event_network: IntegerNetw
 
 
 def test_whole_numbers_without_a_unit_and_times_too_long_for_it_are_refused(event_network: IntegerNetwork) -> None:
-    with pytest.raises(DataError, match='input 0: sample 0: its times are int64; .* with time_unit = "ms" or "us"'):
+    with pytest.raises(DataError, match=r'input 0: sample 0: its times are int64; .* with time_unit = "ms" or "us"'):
         predict(event_network, (TIMES.astype(np.int64), UNITS))
     with pytest.raises(DataError, match="its times span 210, which as seconds is over the 60 s"):
         predict(event_network, (TIMES, UNITS))
@@ -92,7 +92,9 @@ def test_networks_that_record_no_unit_read_seconds_as_before(
 
 def test_a_pair_states_its_unit_where_training_had_another_than_seconds(event_network: IntegerNetwork) -> None:
     network = trained_on(event_network, "ms")
-    with pytest.raises(DataError, match="input 0: the network was trained on times in ms, and these .* time_unit 'ms'"):
+    with pytest.raises(
+        DataError, match=r"input 0: the network was trained on times in ms, and these .* time_unit 'ms'"
+    ):
         predict(network, IN_S)
     wanted = scores_of(event_network, IN_S)
     assert scores_of(network, (TIMES, UNITS), time_unit="ms") == scores_of(network, IN_S, time_unit="s") == wanted
