@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     "--sample", "samples", type=click.IntRange(min=0), multiple=True, help="Of files with several; default: all."
 )
 @click.option(
-    "--time-unit", type=click.Choice(["s", "ms", "us"]), help="Of event files' times; default: as the run had."
-)
+    "--time-unit", type=click.Choice(["s", "ms", "us"]),
+    help="Of event files' times; default: that of the training data, else seconds.",
+)  # fmt: skip
 @click.option("--stream", is_flag=True, help="Decide again and again about what comes from standard input.")
 @click.option("--rate", type=click.IntRange(min=1), metavar="HZ", help="Of raw samples that --stream reads.")
 @click.option(

@@ -10,7 +10,8 @@ What is taken for one part of the data, x standing for a tensor, an array or nes
     EventData, FrameData    as this package's readers make them
 
 Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Labels are whole
-numbers from 0, or names, which are numbered in alphabetical order.
+numbers from 0, or names, which are numbered in alphabetical order. EventData and FrameData to train on keep their
+classes, those without samples too, in their own order.
 """
 
 from __future__ import annotations
@@ -101,20 +102,25 @@ def in_memory(
         raise DataError(f"data has the parts {', '.join(map(str, given)) or 'none'}; give some of {', '.join(PARTS)}")
     if "all" not in given and "train" not in given:
         raise DataError(f"data has the parts {', '.join(given)}, and none to train on; give 'train'")
+    wanted = None if class_names is None else tuple(class_names)
+    twice = [name for name in wanted or () if (wanted or ()).count(name) > 1]
+    if twice:
+        raise DataError(f"class_names holds {twice[0]!r} twice; give each class a name of its own")
     read = {name: read_samples(part, spec.pixel_bins, spec.polarity) for name, part in given.items()}
     _refuse_other_settings(spec, read, given)
+    trained = read["all"] if "all" in read else read["train"]
+    own_names, own_classes = _classes_of(trained)
     labels, names = number_labels(
-        {name: part.labels for name, part in read.items()}, None if class_names is None else tuple(class_names)
+        {name: part.labels for name, part in read.items()}, own_names if wanted is None else wanted
     )
     found = {part.count_units() for part in read.values()}
-    trained = read["all"] if "all" in read else read["train"]
     frames = [part for part in read.values() if part.are_frames]
     if n_units is None and frames and len(found) > 1:
         raise DataError(f"the parts have {min(found)} to {max(found)} channels; give all the same number")
     units = n_units or max(found)
     if any(part.count_units() != units for part in read.values() if not isinstance(part.samples, list)):
         raise DataError(f"data.n_units {n_units} is not the {max(found)} units of these data; leave it out")
-    n_classes = len(names) or max(int(part.max()) for part in labels.values()) + 1
+    n_classes = len(names) or max(own_classes, *(int(part.max()) + 1 for part in labels.values()))
     # Whole numbers in another part are so by chance.
     real = isinstance(trained.samples, FrameData) or (trained.are_frames and not trained.are_counts)
     other = next((name for name, part in read.items() if part.are_frames and not part.are_counts), None)
@@ -154,6 +160,20 @@ def in_memory(
     return MemoryData(divide(spec, parts), n_steps)
 
 
+def _classes_of(train: Samples) -> tuple[tuple[str, ...] | None, int]:
+    """The names of all classes of what is trained on, and their number, where it states them; else (None, 0)."""
+    data = train.samples
+    if not isinstance(data, EventData | FrameData):
+        return None, 0
+    return _own_names(data)[: data.n_classes] or None, data.n_classes
+
+
+def _own_names(data: Part) -> tuple[str, ...]:
+    """The data's names, a different one for each class and maybe more; or none."""
+    names = data.class_names
+    return names if len(set(names)) == len(names) >= data.n_classes else ()
+
+
 def _refuse_other_settings(spec: DataSpec, parts: Mapping[str, Samples], given: Mapping[str, Any]) -> None:
     """Raise DataError for settings that events in memory do not have. Of frames, `train` sets them as they are."""
     if not all(_is_of_tonic(part) and not parts[name].are_frames for name, part in given.items()):
@@ -173,7 +193,7 @@ def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samp
     Raises DataError.
     """
     if isinstance(data, EventData | FrameData):
-        names = data.class_names if len(data.class_names) == data.n_classes else ()
+        names = _own_names(data)
         return Samples(data, [names[label] if names else int(label) for label in data.labels], in_seconds=True)
     n_units = None
     if isinstance(data, tuple) and len(data) == 2:

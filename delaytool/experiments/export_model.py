@@ -64,8 +64,8 @@ def export(
     time_step_ms  where there is no encoding; None: 10
     class_names   one for each class; of a run: none for those of its data
     readout       how the class is read from the membranes of the last layer, if its neurons never fire: 'softmax-sum'
-                  (None), the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted, and it is
-                  refused. A run and a DelayNetwork have their own
+                  (None), the sum over time of their softmax, or 'sum'. Where they fire, their spikes are counted and
+                  none is taken. A run and a DelayNetwork have their own
     clip_delays   cut delays over the chip's limit instead of refusing them
     checkpoint    of a run: 'best' (None) or 'last'
     progress      called with (layer, scales tried, scales to try)

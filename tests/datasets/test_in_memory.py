@@ -307,6 +307,57 @@ def test_names_are_numbered_alike_in_every_part(kind):
     np.testing.assert_array_equal(ordered.labels, labels[:8])
 
 
+def named_data(kind: str, names: tuple[str, ...], labels: list[int]) -> EventData | FrameData:
+    events = [(np.linspace(0.001, 0.02, 5), np.arange(5) % 4) for _ in labels]
+    data = EventData.from_samples(events, labels, n_units=4, n_classes=3, class_names=names)
+    if kind == "events":
+        return data
+    real = in_memory(
+        (np.random.default_rng(0).normal(size=(len(labels), 6, 4)), labels), SPEC, class_names=names or "abc"
+    )
+    rows = real.splits.train.values
+    starts = np.arange(len(labels)) % (len(rows) // 6) * 6
+    return replace(
+        real.splits.train, starts=starts, steps=np.full(len(labels), 6), labels=np.array(labels), class_names=names
+    )
+
+
+@pytest.mark.parametrize("kind", ["events", "frames"])
+@pytest.mark.parametrize("present", [[0, 1, 2], [0, 2]], ids=["every class", "a class without samples"])
+def test_data_that_name_their_classes_keep_them_in_their_order(kind, present):
+    """As the file does that they were read from: a network's outputs are not renumbered on the way through memory."""
+    names, labels = ("zero", "one", "two"), present * 8
+    data = in_memory(named_data(kind, names, labels), SPEC).splits
+    assert (data.train.class_names, data.train.n_classes) == (names, 3)
+    found = np.concatenate([part.labels for part in (data.train, data.validation, data.test)])
+    assert sorted(found.tolist()) == sorted(labels)
+    assert any("no training sample is of class 1" in one for one in data.warnings) == (len(present) < 3)
+
+
+def test_parts_in_another_order_are_numbered_as_the_training_part_is():
+    names, labels = ("zero", "one", "two"), [0, 1, 2] * 4
+    other = named_data("events", names[::-1], labels)
+    given = {"train": named_data("events", names, labels), "test": other}
+    data = in_memory(given, SPEC).splits
+    np.testing.assert_array_equal(data.test.labels, 2 - np.array(labels))
+    assert data.test.class_names == names
+    chosen = in_memory(given, SPEC, class_names=["one", "two", "zero"]).splits
+    np.testing.assert_array_equal(chosen.test.labels, [1, 0, 2] * 4)
+
+
+@pytest.mark.parametrize("kind", ["events", "frames"])
+def test_data_without_names_keep_their_number_of_classes(kind):
+    data = named_data(kind, (), [0, 1] * 8)
+    with pytest.raises(DataError, match="which makes 3 classes, but no sample has label 2"):
+        in_memory(data, SPEC)
+    assert in_memory(data, replace(SPEC, classes=3)).splits.train.n_classes == 3
+
+
+def test_a_class_has_a_name_of_its_own():
+    with pytest.raises(DataError, match="class_names holds 'a' twice"):
+        in_memory(samples(), SPEC, class_names=["a", "a"])
+
+
 def test_numbers_may_be_given_names():
     frames, labels = samples()
     assert in_memory((frames, labels), SPEC, class_names=["a", "b"]).splits.train.class_names == ("a", "b")
