@@ -13,6 +13,8 @@ import click
 
 FILES = {"train": "train.h5", "validation": "valid.h5", "test": "test.h5", "all": "train.h5"}
 SUFFIXES = (".h5", ".hdf5")
+# Which trains on such spikes.
+PRESET = "shd-2l-1kc"
 
 
 @click.command("encode")
@@ -48,6 +50,7 @@ def command(
     from delaytool.errors import DataError, OutputError
     from delaytool.files import require_writable_file
     from delaytool.progress import StepBars
+    from delaytool.trainer.recipe import load_recipe
 
     listing = list_recordings(folder, classes)
     if listing is None:
@@ -91,7 +94,9 @@ def command(
         duration = f", made in {seconds[path]:,.0f} s" if path in seconds else ""
         click.echo(f"{path}: {describe_spike_file(path)}{duration}")
     shutil.rmtree(working, ignore_errors=True)
-    click.echo(f"next: delaytool train shd-2l-1kc --data {quote(str(output))}")
+    # Where the preset's channels do not come out even, each unit is one.
+    alone = "" if channels % load_recipe(PRESET).data.channel_bins == 0 else " --set data.channel_bins=1"
+    click.echo(f"next: delaytool train {PRESET} --data {quote(str(output))}{alone}")
 
 
 def output_files(output: Path, parts: list[str]) -> dict[str, Path]:

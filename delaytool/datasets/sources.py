@@ -350,6 +350,10 @@ def _read(reader: _Reader) -> Mapping[str, EventData | FrameData]:
             polarity=spec.polarity,
             progress=reader.progress,
         )
+    if source in RECORDINGS and os.path.isdir(source):
+        raise DataError(
+            f"{source}: this name stands for recordings that are not here; for the folder of that name write ./{source}"
+        )
     if source in RECORDINGS:
         raise DataError(
             f"{source}: its recordings are not here; give {RECORDINGS[str(source)]} with --data FOLDER (or data.source)"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from delaytool.contract.encoding import InputEncoding, MelSpectrogram
 from delaytool.errors import DataError
 
@@ -109,9 +111,17 @@ class DataSpec:
         object.__setattr__(self, "source", str(self.source))
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # a number of NumPy's stands for Python's, which files hold
+                value = value.item()
+                object.__setattr__(self, field.name, value)
             if value is None and field.name in _OPTIONAL:
                 continue
             self._check(field.name, value)
+        if self.fold is not None and (self.protocol != "cross-validated" or self.fold >= self.folds):
+            raise DataError(
+                f"data.fold {self.fold} is one of 0..{self.folds - 1} with protocol 'cross-validated' and data.folds "
+                f"{self.folds}, and the protocol is {self.protocol!r}; correct these, or leave data.fold out"
+            )
 
     def _check(self, name: str, value: Any) -> None:
         key = name if name in OF_THE_RUN else f"data.{name}"

@@ -51,10 +51,26 @@ def test_official_lists_make_a_file_per_part(call: Callable[..., Any], tmp_path:
     assert sorted(path.name for path in (tmp_path / "spikes").iterdir()) == ["test.h5", "train.h5", "valid.h5"]
     assert "train.h5: 16 recordings, 4 classes, 4 speakers" in result.output
     assert "no class is made of maybe" in " ".join(result.output.split())
+    assert f"next: delaytool train shd-2l-1kc --data {tmp_path / 'spikes'}\n" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["speech", "spikes"]
     again = call("encode", folder, "-o", tmp_path / "spikes", *EAR)
     assert again.exit_code == 2
     assert "already there" in again.output
+
+
+def test_the_next_command_works_where_the_presets_channels_do_not_come_out_even(
+    call: Callable[..., Any], tmp_path: Path
+) -> None:
+    for word, tone in (("low", 300), ("high", 2000)):
+        for speaker in range(3):
+            chirps.write_chirp(tmp_path / "words" / word / f"{speaker}_nohash_0.wav", tone, tone, 0.1)
+    file = tmp_path / "words.h5"
+    result = call("encode", tmp_path / "words", "-o", file, "--channels", "6", "--processes", "1")
+    following = f"train shd-2l-1kc --data {file} --set data.channel_bins=1"
+    assert f"next: delaytool {following}\n" in result.output
+    small = ["--set", "model.hidden=[4]", "--set", "trainer.epochs=1"]
+    result = call(*following.split(), *small, "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
 
 
 def test_parts_that_an_interrupted_command_made_are_not_made_again(

@@ -247,6 +247,16 @@ def test_n_units_and_the_time_step_are_the_frames_own(heidelberg_folder: Path) -
     assert data.steps.max() > 60
 
 
+def test_a_folder_named_like_a_preset_s_recordings_is_given_as_a_path(
+    speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gsc").symlink_to(speech_folder, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"gsc: .* for the folder of that name write \./gsc"):
+        load(DataSpec("gsc"))
+    assert load(DataSpec("./gsc")).train.class_names == load(DataSpec(speech_folder)).train.class_names
+
+
 def test_errors_name_what_is_wrong(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(expected: str, folder: Path | str, **reading: Any) -> None:
         with pytest.raises(DataError, match=expected):
