@@ -82,4 +82,4 @@ def inputs_listed(inputs: Any) -> list[Any]:
         return [inputs]
     several = (str, os.PathLike, tuple, EventData, FrameData)
     # Arrays of one input have a shape of their own; a nested list of numbers ends in a number, maybe one of NumPy's.
-    return inputs if inputs and (isinstance(inputs[0], several) or getattr(inputs[0], "ndim", 0)) else [inputs]
+    return inputs if inputs and (isinstance(inputs[0], several) or getattr(inputs[0], "ndim", 0) > 0) else [inputs]
