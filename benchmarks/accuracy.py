@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class SourceData:
         data = recipe.data.model_copy(update={"source": name})
         key = data.model_dump_json()
         if key not in self._frames:
-            self._frames[key] = load_data(recipe.model_copy(update={"data": data, "protocol": "paper"}))
+            made = load_data(recipe.model_copy(update={"data": data, "protocol": "paper"}))
+            self._frames[key] = replace(made, spec=None)  # for a recipe of protocol 'fixed', too
         return self._frames[key]
 
     def prepare(self, wanted: Iterable[tuple[Recipe, str, int | None]]) -> None:

@@ -197,8 +197,9 @@ def test_a_file_of_version_1_is_compared_by_its_report(run: Path, network: Path,
 @pytest.mark.parametrize("model", MODELS)
 def test_every_kind_of_network_is_bound(model: str, call: Call, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    settings = [word for setting in MODELS[model] for word in ("--set", setting)]
-    result = call("train", "digits", "-o", run, *SMALL, *settings)
+    settings = {"model.hidden": "[24]", "trainer.epochs": "3", **dict(one.split("=") for one in MODELS[model])}
+    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    result = call("train", "digits", "-o", run, *given)
     assert result.exit_code == 0, result.output
     for checkpoint in ("best", "last"):
         net = tmp_path / f"{checkpoint}.h5"

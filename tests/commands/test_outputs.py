@@ -83,7 +83,7 @@ OUTPUTS = [
 
 READERS = (
     "trainer.dry_run", "trainer.loop", "experiments.import_nir", "experiments.sweep.prepare", "experiments.data_of_run",
-    "experiments.import_run", "commands.cross_validation", "trainer.data",
+    "experiments.import_run", "experiments.cross_validation.begin", "trainer.data",
 )  # fmt: skip
 
 

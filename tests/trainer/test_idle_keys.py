@@ -30,6 +30,8 @@ TINY = [
 STILL = "trainer.lr=1e-9 trainer.delay_lr=0 trainer.epochs=8"
 PLATEAU = f"{STILL} trainer.sigma_schedule=plateau trainer.sigma_patience=1"
 
+UNITS = 12
+
 # key: (what the recipe sets besides, another value of the key)
 EFFECTS = {
     "seed": ("", "1"),
@@ -198,19 +200,19 @@ def trained(tmp_path_factory):
 
 def _recipe_file(events: Path) -> Path:
     file = events.with_name("recipe.toml")
-    file.write_text(f"[data]\nsource = {json.dumps(events.name)}\n")
+    file.write_text(f"[data]\nsource = {json.dumps(events.name)}\nn_units = {UNITS}\n")
     return file
 
 
-def _write_events(path: Path, samples: int = 90, units: int = 12, classes: int = 3) -> None:
+def _write_events(path: Path, samples: int = 90, classes: int = 3) -> None:
+    """Without the number of units, which the recipe therefore decides."""
     rng = np.random.default_rng(0)
     labels = np.arange(samples) % classes
     with h5py.File(path, "w") as file:
-        file.attrs["n_units"] = units
         times = file.create_dataset("spikes/times", (samples,), dtype=h5py.vlen_dtype(np.float32))
         channels = file.create_dataset("spikes/units", (samples,), dtype=h5py.vlen_dtype(np.uint16))
         for index, label in enumerate(labels):
-            channels[index] = rng.integers(0, units, 30)
+            channels[index] = rng.integers(0, UNITS, 30)
             late = channels[index] * (label + 1) % 5 * 0.004
             times[index] = 0.013 + rng.random(30) * 0.05 + late
         file["labels"] = labels
