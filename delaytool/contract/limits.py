@@ -60,12 +60,15 @@ def check_target(network: NetworkParts) -> None:
         )
 
 
-def check_limits(network: NetworkParts, target: Target, quantized_for: Target | None = None) -> None:
+def check_limits(
+    network: NetworkParts, target: Target, quantized_for: Target | None = None, *, whole_neurons: bool = True
+) -> None:
     """Raise ExportError, which names layer, value, limit and way out, where finished integers exceed a target's limits.
 
-    quantized_for: the target through whose integers the network was trained, if any, which decides the way out.
+    quantized_for   the target through whose integers the network was trained, if any, which decides the way out
+    whole_neurons   False: as `check_target` asks of a file
     """
-    broken = first_violation(network, target)
+    broken = next(_violations(network, target, whole_neurons=whole_neurons), None)
     if broken is None:
         return
     if quantized_for is None or quantized_for.name == target.name:

@@ -15,7 +15,8 @@ def packed_bytes(bits: int) -> int:
 class NeuronMemory:
     """Memory of any range of a layer's neurons; the synapses of each group are packed in units of 64 bits.
 
-    groups   of each: (n_neurons,) int64, the synapses stored for each neuron, and the bits of one synapse
+    groups       of each: (n_neurons,) int64, the synapses stored for each neuron, and the bits of one synapse
+    is_uniform   every neuron stores the same, so that ranges of as many neurons take the same memory
 
     >>> four = NeuronMemory(4, [(np.full(4, 8), 10)])             # 80 bits per neuron
     >>> four.n_bytes(0, 4), four.largest(), four.ends(0, 24, 8192)
@@ -24,6 +25,7 @@ class NeuronMemory:
 
     def __init__(self, n_neurons: int, groups: Sequence[tuple[np.ndarray, int]]) -> None:
         self.n_neurons = n_neurons
+        self.is_uniform = all(stored.size == 0 or (stored == stored[0]).all() for stored, _ in groups)
         self._groups = [(np.concatenate([[0], np.cumsum(stored, dtype=np.int64)]), bits) for stored, bits in groups]
 
     def n_bytes(self, start: int, stop: int) -> int:
@@ -53,6 +55,9 @@ class NeuronMemory:
 
         A neuron that is larger than a core has one to itself.
         """
+        if self.is_uniform and start < self.n_neurons:
+            each = max(1, self.furthest(start, bytes_per_core, neurons_per_core) - start)
+            return [*range(start + each, self.n_neurons, each), self.n_neurons]
         ends: list[int] = []
         place = start
         while place < self.n_neurons:

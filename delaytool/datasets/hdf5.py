@@ -264,8 +264,13 @@ def stated_ear(attribute: Any, name: str, n_units: int) -> Ear | None:
     return ear
 
 
-def refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None) -> None:
-    """Raise DataError where a sample is too long for seconds, or all are too short for the given unit."""
+def refuse_other_units(
+    name: str, times: np.ndarray, offsets: np.ndarray, time_unit: str | None, key: str = "data.time_unit"
+) -> None:
+    """Raise DataError where a sample is too long for seconds, or all are too short for the given unit.
+
+    key: what the unit is set by, for the message
+    """
     longest, at = 0.0, 0
     for low, high in runs(offsets):
         filled = low + np.flatnonzero(np.diff(offsets[low : high + 1]))
@@ -277,7 +282,7 @@ def refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_u
             longest, at = float(spans.max()), int(filled[np.argmax(spans)])
     if time_unit in ("ms", "us") and 0 < longest < SHORTEST_LONGEST_SAMPLE:
         raise DataError(
-            f'{name}: with data.time_unit = "{time_unit}" its longest sample lasts {longest:.3g} s, under the '
+            f'{name}: with {key} = "{time_unit}" its longest sample lasts {longest:.3g} s, under the '
             f"{SHORTEST_LONGEST_SAMPLE:g} s that are taken for an error; give times in {time_unit}, or, if it is "
             "right, write them as seconds"
         )
@@ -285,7 +290,7 @@ def refuse_other_units(name: str, times: np.ndarray, offsets: np.ndarray, time_u
         likely = "ms" if longest * 1e-3 <= LONGEST_SAMPLE else "us"
         raise DataError(
             f"{name}: sample {at}: its times span {longest:,.6g}, which as seconds is over the {LONGEST_SAMPLE:g} s "
-            f'that a sample may last; they are likely {likely}: set data.time_unit = "{likely}", or "s" if '
+            f'that a sample may last; they are likely {likely}: set {key} = "{likely}", or "s" if '
             "they are seconds"
         )
 

@@ -26,9 +26,9 @@ MOST_SAMPLES = 1 << 26
 SAMPLES_AT_ONCE = 1 << 20
 # Seconds of a recording that stands for silence, a stretch of noise, where samples have no length of their own.
 EXCERPT_SECONDS = 1.0
-# Speakers from this number on are none: a stretch of noise has a number of its own, so that a split by speaker may put
-# it anywhere.
-NOBODY = 1 << 40
+# Speakers NOBODY, NOBODY + 1, ... are none: a stretch of noise has a number of its own, so that a split by speaker may
+# put it anywhere. There are some thousands; larger numbers are somebody's own.
+NOBODY, MOST_STRETCHES = 1 << 40, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def speakers_of(recordings: Sequence[Recording]) -> np.ndarray | None:
 def known_speakers(speakers: np.ndarray) -> np.ndarray:
     """The speakers among these numbers, each once, in rising order; stretches of noise have none."""
     numbers = np.unique(np.asarray(speakers))
-    return numbers[numbers < NOBODY]
+    return numbers[(numbers < NOBODY) | (numbers >= NOBODY + MOST_STRETCHES)]
 
 
 def read_sound(recording: Recording, seconds: float | None) -> tuple[np.ndarray, int]:

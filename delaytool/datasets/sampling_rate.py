@@ -17,7 +17,9 @@ def check_sampling_rate(rate: int, name: object, way_out: str) -> None:
     try:
         operator.index(rate)
     except TypeError:
-        raise DataError(f"{name}: a sampling rate of {rate!r} Hz is not a whole number; {way_out}") from None
+        raise DataError(
+            f"{name}: a sampling rate of {rate!r} Hz is not an integer; give one, such as 16000, or {way_out}"
+        ) from None
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise DataError(
             f"{name}: a sampling rate of {rate:,} Hz is outside {LOWEST_RATE:,}..{HIGHEST_RATE:,} Hz, which recordings "

@@ -21,8 +21,8 @@ from delaytool.datasets.arrays import array_of, count_frames
 from delaytool.errors import ExportError
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of, export_run, origin_of
 from delaytool.experiments.run import Run
+from delaytool.exporter.compile import READOUTS, export_stages
 from delaytool.exporter.compile import export as export_delay_network
-from delaytool.exporter.compile import export_stages
 from delaytool.hw_configs import Target, load_target
 from delaytool.models.stages import Staged, stages_of
 from delaytool.quantization.float_simulation import simulate_float
@@ -88,13 +88,15 @@ def export(
     if isinstance(model, str | os.PathLike):
         model = Run(Path(model))
     if isinstance(model, Run):
-        _refuse_idle("a run has its own", encoding=encoding, time_step_ms=time_step_ms, readout=readout)
+        own_ms = model.recipe.data.time_step_ms
+        _refuse_idle("a run has its own", encoding=(encoding, None), time_step_ms=(time_step_ms, own_ms))
+        _refuse_idle("a run has its own", readout=(readout, READOUTS[0]))
         return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint or "best", progress)
-    _refuse_idle("it is for runs", checkpoint=checkpoint)
+    _refuse_idle("it is for runs", checkpoint=(checkpoint, "best"))
     if isinstance(model, TrainedNetwork):
-        _refuse_idle("a DelayNetwork has its own", readout=readout)
+        _refuse_idle("a DelayNetwork has its own", readout=(readout, READOUTS[0]))
     if encoding is not None:
-        _refuse_idle("the encoding has its own", time_step_ms=time_step_ms)
+        _refuse_idle("the encoding has its own", time_step_ms=(time_step_ms, encoding.time_step_ms))
     if calibration is None:
         raise ExportError(
             "calibration is missing; give frames (sample, time, channel) that stand for the input; training frames "
@@ -141,10 +143,13 @@ def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
     return [layer.numpy() for layer in simulate_float(program, given)]
 
 
-def _refuse_idle(why: str, **given: Any) -> None:
-    """Raise ExportError for an argument that is given (not None), as it would have no effect; why: the reason."""
-    for name, value in given.items():
-        if value is not None:
+def _refuse_idle(why: str, **given: tuple[Any, Any]) -> None:
+    """Raise ExportError for an argument that would have no effect; why: the reason.
+
+    Of each: (what is given, what is so anyhow). None and what is so anyhow are let pass.
+    """
+    for name, (value, own) in given.items():
+        if value is not None and value != own:
             shown = f" {value!r}" if isinstance(value, str | float | int) else ""
             raise ExportError(f"{name}{shown} would have no effect, {why}; leave it out")
 

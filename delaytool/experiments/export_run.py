@@ -74,10 +74,11 @@ def export_run(
 
 
 def checkpoint_path(run: Path, checkpoint: str) -> Path:
-    """The file of a run's checkpoint 'best' or 'last'. Raises CheckpointError for any other name."""
+    """The file of a run's checkpoint 'best' or 'last'. Raises CheckpointError for any other name, and during folds."""
     if checkpoint not in CHECKPOINTS:
         raise CheckpointError(f"{run}: a run has no checkpoint {checkpoint!r}; choose 'best' or 'last'")
     folder = RunFolder(run)
+    folder.refuse_folds_under_way()
     return folder.best if checkpoint == "best" else folder.last
 
 

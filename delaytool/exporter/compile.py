@@ -144,7 +144,7 @@ def compile_with_scales(
             raise ExportError(f"{len(scales)} layers have scales, the checkpoint has {len(program.layers)} layers")
         layers = (replace(layer, scale=scale) for layer, scale in zip(program.layers, scales, strict=True))
         program = replace(program, layers=tuple(layers))
-    return passes_in_integers(program, target)
+    return passes_in_integers(program, target, whole_neurons=False)  # as a file of before is loaded
 
 
 def passes_in_floats(program: Program, target: Target, clip_delays: bool) -> Program:
@@ -154,9 +154,9 @@ def passes_in_floats(program: Program, target: Target, clip_delays: bool) -> Pro
     return merge_taps(program)
 
 
-def passes_in_integers(program: Program, target: Target) -> IntegerNetwork:
-    """The passes after every layer has its scale."""
+def passes_in_integers(program: Program, target: Target, *, whole_neurons: bool = True) -> IntegerNetwork:
+    """The passes after every layer has its scale. whole_neurons: whether a core must hold each neuron whole."""
     network = quantize(program, target)
     network = choose_storage(network, target)
-    check_limits(network, target, program.quantized_for)
+    check_limits(network, target, program.quantized_for, whole_neurons=whole_neurons)
     return network

@@ -228,18 +228,19 @@ def _read(
     own_steps = extra.get("n_steps")
     if n_steps is None and own_steps is None:
         raise NetworkError("netx does not state how long a sample runs; give the number of steps with --steps")
-    network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, time_step_ms or 1.0, name)
+    step_ms = 1.0 if time_step_ms is None else time_step_ms
+    network = _with_metadata(layers, extra, n_steps if own_steps is None else own_steps, step_ms, name)
     stated = extra.get("sha256")
     if "sha256" in extra and stated != network.content_sha256() and stated != _former_sha256(network):
         raise NetworkError("the file is not as it was written: its digest is another network's; write it again")
     # Another length would be another classifier: the readout's window and the encoding belong to the file's own.
     require(
-        n_steps is None or own_steps is None,
+        n_steps is None or n_steps == network.n_steps,
         f"n_steps {n_steps}: the file states that a sample has {network.n_steps} steps; leave --steps out",
     )
     own_ms = network.encoding.time_step_ms
     require(
-        time_step_ms is None or "encoding" not in extra,
+        time_step_ms is None or time_step_ms == own_ms,
         f"time_step_ms {time_step_ms}: the file states that a step has {own_ms:g} ms; leave --time-step-ms out",
     )
     if "target" not in extra:

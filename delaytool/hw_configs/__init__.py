@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -148,24 +148,10 @@ def target_from(name_or_path: str) -> Target:
                 f"{path}: extends {values['extends']!r} is no chip; choose one of {', '.join(target_names())}"
             )
         base = {key: value for key, value in _read(values["extends"]).items() if key not in ("name", "title")}
-    return _of_ones_own(_target(_extended(base, values, str(path)), str(path)), "mesh" in values, str(path))
-
-
-def _of_ones_own(target: Target, has_mesh: bool, origin: str) -> Target:
-    """A chip from a user's file, which has a name of its own and, where its mesh is known, places for all its cores.
-
-    has_mesh   whether the mesh is the file's own; one of the chip that it extends goes where the cores do not fit on it
-    """
+    target = _target(_extended(base, values, str(path)), str(path))
     if target.name in target_names():
-        raise TargetError(f"{origin}: name {target.name!r} is that of one of delaytool's chips; give it another")
-    if target.mesh is None or target.mesh.slots >= target.limits.cores:
-        return target
-    if has_mesh:
-        raise TargetError(
-            f"{origin}: [mesh] has {target.mesh.slots:,} places and limits.cores is {target.limits.cores:,}; set "
-            "limits.cores, or a mesh on which so many cores lie"
-        )
-    return replace(target, mesh=None)
+        raise TargetError(f"{path}: name {target.name!r} is that of one of delaytool's chips; give it another")
+    return target
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _of_pair(network: IntegerNetwork, pair: tuple[Any, Any], time_unit: str | No
         )
     events = times_in_seconds([(array_of(pair[0]), array_of(pair[1]))], unit, name, key="time_unit")
     data = EventData.from_samples(events, [0], n_units=network.encoding.n_units, n_classes=1, name=name)
-    refuse_other_units(name, data.times, data.offsets, unit)
+    refuse_other_units(name, data.times, data.offsets, unit, key="time_unit")
     return _of_events(network, data, name, labeled=False)
 
 
@@ -146,7 +146,9 @@ def _of_file(network: IntegerNetwork, path: Path, time_unit: str | None) -> Fram
     if kind in EXTENSIONS:
         _require_events(network, str(path))
         unit = _time_unit_of(network, time_unit)
-        data = read_file(path, time_unit=unit, network_units=network.encoding.n_units)
+        # Numbers are those of the network, where it does not name its classes: the file may name more.
+        n_classes = None if network.class_names else network.n_classes
+        data = read_file(path, None, n_classes, time_unit=unit, network_units=network.encoding.n_units)
         return _of_events(network, data, str(path))
     if kind == ".npy":
         try:

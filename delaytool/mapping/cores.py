@@ -132,6 +132,10 @@ class _Sizes:
                 for group in layer.groups
             ],
         )
+        self._is_uniform = self.memory.is_uniform and all(
+            group.pairs is None or group.is_matrix for group in layer.groups
+        )
+        self._known: dict[int, tuple[int, int]] = {}  # bytes by both formulas, of so many neurons of a uniform layer
 
     def high_bytes(self, start: int, stop: int) -> int:
         """In Loihi 1's blocks: every axon that reaches the range has its own."""
@@ -144,7 +148,12 @@ class _Sizes:
         return max(total, self.memory.n_bytes(start, stop))
 
     def part(self, start: int, stop: int) -> Part:
-        return Part(self.index, start, stop, self.memory.n_bytes(start, stop), self.high_bytes(start, stop))
+        if not self._is_uniform:
+            return Part(self.index, start, stop, self.memory.n_bytes(start, stop), self.high_bytes(start, stop))
+        count = stop - start
+        if count not in self._known:
+            self._known[count] = (self.memory.n_bytes(start, stop), self.high_bytes(start, stop))
+        return Part(self.index, start, stop, *self._known[count])
 
 
 def _per_axon(group: GroupShape, start: int, stop: int) -> list[tuple[int, int]]:
@@ -201,8 +210,9 @@ def axons(shape: NetworkShape, packing: Packing) -> tuple[np.ndarray, np.ndarray
     """((core,) axons in, (core,) axons out): source neurons that reach it, (neuron, core) pairs that it reaches."""
     reached = reached_cores(shape, packing)
     inward = sum((each.sources() for each in reached), np.zeros(len(packing.cores), np.int64))
+    destinations = [each.destinations() for each in reached]
     outward = np.zeros(len(packing.cores), np.int64)
     for number, core in enumerate(packing.cores):
         for part in core.parts:
-            outward[number] += int(reached[part.layer + 1].destinations()[part.start : part.stop].sum())
+            outward[number] += int(destinations[part.layer + 1][part.start : part.stop].sum())
     return inward, outward

@@ -195,4 +195,4 @@ def current_decay(tau: float, limits: Limits) -> int:
 
 def membrane_decay(tau: float, limits: Limits) -> int:
     """dv of a leak of 1/tau."""
-    return min(round(DECAY_UNITY / tau), limits.membrane_decay_max)
+    return min(round(DECAY_UNITY / tau), limits.decay_max)

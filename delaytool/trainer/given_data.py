@@ -11,6 +11,9 @@ from delaytool.trainer.recipe import Recipe
 
 # What a spec says besides how samples were read and cut: their place, and what the encoding holds.
 _SAID_ELSEWHERE = ("source", "time_step_ms")
+# What may be left open, for the data to decide: stating the same is no difference, and the encoding or the samples'
+# digests tell another.
+_LEFT_OPEN = ("n_units", "time_unit", "mel")
 
 
 def refuse_other_frames(made: InputEncoding, wanted: InputEncoding) -> None:
@@ -35,9 +38,13 @@ def refuse_other_parts(made: DataSpec | None, recipe: Recipe) -> None:
     wanted = DataSpec.from_recipe(recipe.model_dump(mode="json"))
     for field in fields(DataSpec):
         value, other = getattr(made, field.name), getattr(wanted, field.name)
-        if field.name in _SAID_ELSEWHERE or value == other or (field.name == "seed" and wanted.fold is None):
+        if field.name in _SAID_ELSEWHERE or value == other or (field.name in ("seed", "folds") and wanted.fold is None):
             continue
         if isinstance(value, MelSpectrogram):  # no recipe can state it; the encoding holds it
+            continue
+        if field.name in _LEFT_OPEN and None in (value, other):
+            continue
+        if field.name == "held_out_as" and made.held_out_speaker is None:
             continue
         key = field.name if field.name in OF_THE_RUN else f"data.{field.name}"
         raise DataError(

@@ -76,9 +76,12 @@ def refuse_other_data(run: RunFolder, begun: Mapping[str, str], now: Mapping[str
     """
     changed = changed_parts(begun, now)
     if changed:
+        in_memory = (
+            " (real numbers, which earlier versions kept as 16 bit floats, as float16)" if run.data_in_memory else ""
+        )
         raise CheckpointError(
             f"{run.path}: frames or labels of the {' and '.join(changed)} part are not those that the run began with, "
-            "and a run is resumed with its own data; put these back, or train a new run"
+            f"and a run is resumed with its own data; put these back{in_memory}, or train a new run"
         )
 
 

@@ -87,13 +87,17 @@ class RunFolder:
         """Whether a run was begun here. Its recipe is the last file that beginning it writes."""
         return self.recipe.is_file()
 
-    def require_intact(self) -> None:
-        """Raise CheckpointError where no run is here, or one of its small files is damaged."""
+    def refuse_folds_under_way(self) -> None:
+        """Raise CheckpointError where folds are here that choose the epoch of a run which has not begun."""
         if not self.is_run and self.has_folds:
             raise CheckpointError(
                 f"{self.path}: the folds that choose this run's epoch are not over; go on with: delaytool train "
                 f"--resume {quote(str(self.path))}"
             )
+
+    def require_intact(self) -> None:
+        """Raise CheckpointError where no run is here, or one of its small files is damaged."""
+        self.refuse_folds_under_way()
         if not self.is_run:
             raise CheckpointError(
                 f"{self.path}: no run is there (it has no recipe.toml); give a run folder that `delaytool train` made, "
@@ -180,6 +184,11 @@ class RunFolder:
             if "can_be_chosen" in line
             for key in ("accuracy", "loss")
         )
+
+    @property
+    def data_in_memory(self) -> bool:
+        """Whether a program gave the data, instead of a source that can be read again."""
+        return self.recipe.is_file() and self._recipe_holds('source = "in-memory"')
 
     @property
     def chose_none(self) -> bool:

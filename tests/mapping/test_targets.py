@@ -31,12 +31,6 @@ def test_a_file_that_extends_a_chip(tmp_path: Path) -> None:
     assert target.costs == "loihi1"
 
 
-def test_a_mesh_that_is_inherited_has_places_for_all_cores(tmp_path: Path) -> None:
-    for cores, is_known in ((128, True), (129, False)):
-        text = MINE + f'[limits]\ncores = {{ value = {cores}, source = "mine" }}\n'
-        assert (target_from(written(tmp_path, text)).mesh is not None) == is_known
-
-
 def test_the_limit_of_both_decays_where_dv_has_none_of_its_own(tmp_path: Path) -> None:
     text = MINE + '[limits]\ndecay_max = { value = 100, source = "mine" }\n'
     limits = target_from(written(tmp_path, text)).limits
@@ -76,10 +70,6 @@ def test_names_are_as_before() -> None:
         ('extends = "loihi2"\n', "name is missing or no text"),
         ('name = "mine"\nextends = "loihi2"\n', "title is missing or no text"),
         (MINE.replace("mine", "loihi2"), "name 'loihi2' is that of one of delaytool's chips; give it another"),
-        (
-            MINE + '[mesh]\ncolumns = 4\nrows = 4\ncores_per_tile = 1\nsource = "x"\n',
-            r"\[mesh\] has 16 places and limits.cores is 128",
-        ),
         ("\x00", "not valid TOML"),
     ],
 )

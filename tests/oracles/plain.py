@@ -195,7 +195,7 @@ def forward_in_integers(network: DelayNetwork, frames: Tensor, scales: IntegerSc
         unit = scale.per_unit * 64
         bias_step = 2 ** (scale.bias_exponent or 0)
         mantissa = rounded_within(bias * unit / bias_step, limits.bias_mantissa_min, limits.bias_mantissa_max)
-        dv = min(round(4096 / config.tau), limits.membrane_decay_max)
+        dv = min(round(4096 / config.tau), limits.decay_max)
         x, v = integer_neurons(
             arriving, mantissa * bias_step, dv, scale.threshold, unit, config.surrogate_alpha, config.detach_reset,
             fires=index < last,
