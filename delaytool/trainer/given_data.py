@@ -13,7 +13,7 @@ from delaytool.trainer.recipe import Recipe
 _SAID_ELSEWHERE = ("source", "time_step_ms")
 # What may be left open, for the data to decide: stating the same is no difference, and the encoding or the samples'
 # digests tell another.
-_LEFT_OPEN = ("n_units", "time_unit", "mel")
+_LEFT_OPEN = ("n_units", "mel")
 
 
 def refuse_other_frames(made: InputEncoding, wanted: InputEncoding) -> None:
@@ -43,6 +43,8 @@ def refuse_other_parts(made: DataSpec | None, recipe: Recipe) -> None:
         if isinstance(value, MelSpectrogram):  # no recipe can state it; the encoding holds it
             continue
         if field.name in _LEFT_OPEN and None in (value, other):
+            continue
+        if field.name == "time_unit" and {value, other} == {None, "s"}:
             continue
         if field.name == "held_out_as" and made.held_out_speaker is None:
             continue

@@ -133,12 +133,12 @@ def test_energy_of_a_network_is_measured_on_samples(network: Path, call) -> None
 
 def test_hops_that_are_not_known_are_no_figure(tmp_path: Path) -> None:
     chip = tmp_path / "chip.toml"
-    chip.write_text('name="m"\ntitle="M"\nextends="loihi2"\n[limits]\ncores={value=200,source="x"}\n')
+    chip.write_text('name="m"\ntitle="M"\nextends="loihi2"\n[mesh]\ncolumns=2\nrows=1\ncores_per_tile=1\nsource="x"\n')
     asked = ("digits", "--target", chip, "--activity", 0.1, "--frames", 9)
     done = run(*asked)
     assert done.exit_code == 0, done.output
-    assert (
-        "hops between tiles are not counted, neither in energy nor in time: the mesh of m is not known" in done.stdout
+    assert "hops between tiles are not counted, neither in energy nor in time: the mesh of m is of 2 cores, and" in (
+        " ".join(done.stdout.split())
     )
     assert "east-west" not in done.stdout
     record = json.loads(run(*asked, "--json").stdout)

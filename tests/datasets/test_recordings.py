@@ -14,7 +14,7 @@ from chirps import WORDS, write_chirp
 from delaytool.datasets import DataSpec, FrameData, frame_cache, load, load_every_part, load_for_evaluation
 from delaytool.datasets.heidelberg import CLASS_NAMES, list_heidelberg
 from delaytool.datasets.mel import MELS, mel_frames
-from delaytool.datasets.recordings import Recording, read_sound
+from delaytool.datasets.recordings import NOBODY, Recording, known_speakers, read_sound
 from delaytool.datasets.speech_commands import KEYWORDS, TWELVE, list_speech_commands
 from delaytool.errors import DataError
 
@@ -300,3 +300,8 @@ def test_damaged_frames_are_refused(speech_folder: Path, cache: Path) -> None:
     for path in cache.rglob("steps.npy"):
         path.unlink()
     refused()
+
+
+def test_stretches_of_noise_are_no_speakers_and_large_numbers_are() -> None:
+    given = np.array([1 << 41, 7, NOBODY, NOBODY + 5000, 7])
+    assert known_speakers(given).tolist() == [7, 1 << 41]

@@ -35,6 +35,12 @@ def test_what_a_run_has_of_its_own_is_not_given(run: dt.Run) -> None:
     with pytest.raises(ExportError, match=r"time_step_ms 3.0 would have no effect, the encoding has its own"):
         dt.export(run.model(), "ideal", FRAMES, encoding=run.encoding, time_step_ms=3.0)
     assert dt.export(run.model(), "ideal", FRAMES, time_step_ms=3.0).encoding.time_step_ms == 3.0
+    # What is so anyhow is let pass.
+    same = {"time_step_ms": run.encoding.time_step_ms, "readout": "softmax-sum"}
+    assert (
+        dt.export(run, "ideal", FRAMES, **same).integers_sha256() == dt.export(run, "ideal", FRAMES).integers_sha256()
+    )
+    assert dt.export(run.model(), "ideal", FRAMES, encoding=run.encoding, checkpoint="best", **same).n_steps
 
 
 def test_a_checkpoint_is_a_run_s_and_best_or_last(run: dt.Run) -> None:

@@ -11,6 +11,7 @@ import delaytool as dt
 from delaytool.datasets import DataSpec, Splits, load
 from delaytool.errors import DataError, RecipeError
 from delaytool.trainer.data import TrainingData, load_data
+from delaytool.trainer.given_data import refuse_other_parts
 from delaytool.trainer.recipe import load_recipe
 
 SMALL = {"model.hidden": [4], "trainer.epochs": 1}
@@ -36,6 +37,13 @@ def test_frames_that_were_cut_in_another_way_are_refused(
     with pytest.raises(DataError, match=rf"data: they were read and cut with {key} .*, the recipe has .*; set {key} "):
         dt.train("digits", frames, folder=tmp_path / "run", overrides=SMALL | settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_cuts_nothing_may_differ() -> None:
+    whole = DataSpec("digits", protocol="cross-validated")  # of all samples, which are folded later
+    refuse_other_parts(whole, load_recipe("digits", ["protocol=cross-validated", "data.folds=2"]))
+    for stated in ({"n_units": 64}, {"time_unit": "s"}, {"mel": "hd"}, {"held_out_as": "test"}):
+        refuse_other_parts(DataSpec("digits", **stated), load_recipe("digits"))
 
 
 def test_so_are_samples_whose_validation_part_is_the_test_part(tmp_path: Path) -> None:

@@ -278,9 +278,12 @@ def test_a_run_in_its_folds_is_shown_as_one(whole: Path, tmp_path: Path) -> None
     RunFolder(tmp_path / "run" / "folds" / "runs" / "fold=1").summary.unlink()
     shown = json.loads(call("show", tmp_path / "run", "--json").output)
     assert (shown["state"], shown["folds"]) == ("not finished: in the folds that choose its epoch", "1 of 2")
-    page = call("report", tmp_path / "run")
-    assert page.exit_code == 2
-    assert "the folds that choose this run's epoch are not over; go on with: delaytool train --resume" in page.output
+    for verb in ("report", "export"):
+        refused = call(verb, tmp_path / "run")
+        assert refused.exit_code == 2
+        assert (
+            "the folds that choose this run's epoch are not over; go on with: delaytool train --res" in refused.output
+        )
     last = RunFolder(whole).read_summary()["last_epoch"]
     assert json.loads(call("show", whole, "--json").output)["epochs"] == f"{last} of {last}"
 
