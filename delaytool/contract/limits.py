@@ -52,7 +52,7 @@ def check_target(network: NetworkParts) -> None:
         target = load_target(network.target)
     except ExportError as error:
         raise NetworkError(f"{error}; or install the delaytool that made the network") from None
-    broken = None if target.name == NO_CHIP else next(_violations(network, target, whole_neurons=False), None)
+    broken = None if target.name == NO_CHIP else first_violation(network, target, whole_neurons=False)
     if broken is not None:
         raise NetworkError(
             f"the network is made for {target.name}, which does not hold it: {broken} (a network for no chip has the "
@@ -68,7 +68,7 @@ def check_limits(
     quantized_for   the target through whose integers the network was trained, if any, which decides the way out
     whole_neurons   False: as `check_target` asks of a file
     """
-    broken = next(_violations(network, target, whole_neurons=whole_neurons), None)
+    broken = first_violation(network, target, whole_neurons=whole_neurons)
     if broken is None:
         return
     if quantized_for is None or quantized_for.name == target.name:
@@ -79,9 +79,12 @@ def check_limits(
     )
 
 
-def first_violation(network: NetworkParts, target: Target) -> str | None:
-    """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all."""
-    return next(_violations(network, target, whole_neurons=True), None)
+def first_violation(network: NetworkParts, target: Target, *, whole_neurons: bool = True) -> str | None:
+    """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all.
+
+    whole_neurons   False: as if a neuron's synapses could lie on several cores
+    """
+    return next(_violations(network, target, whole_neurons), None)
 
 
 def placements(network: NetworkParts, target: Target) -> list[Placement]:

@@ -88,9 +88,9 @@ def export(
     if isinstance(model, str | os.PathLike):
         model = Run(Path(model))
     if isinstance(model, Run):
-        own_ms = model.recipe.data.time_step_ms
-        _refuse_idle("a run has its own", encoding=(encoding, None), time_step_ms=(time_step_ms, own_ms))
-        _refuse_idle("a run has its own", readout=(readout, READOUTS[0]))
+        step_ms = (time_step_ms, model.recipe.data.time_step_ms)
+        readouts = (readout, READOUTS[0])
+        _refuse_idle("a run has its own", encoding=(encoding, None), time_step_ms=step_ms, readout=readouts)
         return _export_run(model, chip, calibration, class_names, clip_delays, checkpoint or "best", progress)
     _refuse_idle("it is for runs", checkpoint=(checkpoint, "best"))
     if isinstance(model, TrainedNetwork):
