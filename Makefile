@@ -4,6 +4,7 @@
 # make docs   the site, in build/site, with every link checked; make docs-commands   the commands of pages that take long
 # make dist   the wheel and the source distribution, in dist/, checked as the package index would
 # make wheel-test   the built wheel, in an environment of its own without PyTorch: loads, runs and verifies networks
+# make more-oracles   tests that `make test` skips: those against esda, NeuroBench, tonic and SANA-FE
 # make gpu-script   benchmarks/gpu.py in sizes that a CPU runs in seconds: that every part of it runs
 # make campaign   right answers and damaged input, tried at length; CAMPAIGN_ARGS=--quick for two minutes of it
 # make results   docs/results.md's table of the ten commands from nothing: 2.4 GB of recordings, encoded, trained, exported,
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo results test gpu-script campaign lint types docs docs-tests docs-commands dist wheel-test clean distclean
+.PHONY: demo results test more-oracles gpu-script campaign lint types docs docs-tests docs-commands dist wheel-test clean distclean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -54,6 +55,11 @@ test: $(VENV)/.installed-dev $(VENV)/.installed-brian2loihi $(VENV)/.installed-n
 	OMP_NUM_THREADS=1 DELAYTOOL_BRIAN2LOIHI_PYTHON="$$(cat $(VENV)/.installed-brian2loihi)" \
 	DELAYTOOL_NODE_MODULES="$$(cat $(VENV)/.installed-node)" \
 	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/docs $(PYTEST_ARGS)
+
+# What lacks its oracle fails here, and is not skipped.
+more-oracles: $(VENV)/.installed-more-oracles
+	OMP_NUM_THREADS=1 DELAYTOOL_SKIPPED=fails DELAYTOOL_SANAFE_PYTHON="$$(cat $<)" $(BIN)/python -m pytest \
+	  tests/analysis/test_morans_i.py tests/datasets/test_tonic_itself.py tests/mapping/test_energy.py tests/runtime/test_neurobench.py
 
 gpu-script: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gpu.py -o build/gpu-script --device cpu --tiny
@@ -133,6 +139,13 @@ $(VENV)/.installed-brian2loihi: requirements-brian2loihi.txt | $(BIN)/python
 		$(VENV)/brian2loihi/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r $< && \
 		echo $(abspath $(VENV))/brian2loihi/bin/python > $@; \
 	else : > $@; fi
+
+# SANA-FE has an environment of its own for its license; the stamp holds its interpreter.
+$(VENV)/.installed-more-oracles: $(VENV)/.installed-dev requirements-more-oracles.txt
+	$(PIP) --no-deps -r requirements-more-oracles.txt
+	$(BIN)/python -m venv $(VENV)/sanafe
+	$(VENV)/sanafe/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) sanafe==2.2.9
+	echo $(abspath $(VENV))/sanafe/bin/python > $@
 
 $(VENV)/.installed-node: | $(BIN)/python
 	if command -v npm > /dev/null && npm install --silent --no-audit --no-fund --ignore-scripts \

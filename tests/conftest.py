@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -39,3 +39,13 @@ def lava_python() -> str:
     if importlib.util.find_spec("lava") is None:
         pytest.skip(f"lava-nc is not installed; {lava.INSTALL}, or set {lava.PYTHON_VARIABLE}")
     return sys.executable
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With DELAYTOOL_SKIPPED=fails a test that would be skipped fails: where everything that it needs was installed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("DELAYTOOL_SKIPPED") == "fails":
+        report.outcome = "failed"
+        report.longrepr = f"skipped: {call.excinfo.value if call.excinfo else ''}"
+    return report
