@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from delaytool.models.synapse_settings import SynapseSettings
+from delaytool.models.synapse_settings import Convolution, Delays, DelaysPer, Interpolation, Rewiring, SynapseSettings
 
 # Neurons of a layer and layers of a network, beyond which a number is taken for a typing error.
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
@@ -46,16 +46,16 @@ class ModelConfig(RecipeSection):
         default=1, ge=1, le=64, description="taps per synapse (m in nL-mKC), where delays are learned or random"
     )
     max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
-    delays: Literal["learned", "fixed-random", "none", "dense"] = Field(
+    delays: Delays = Field(
         default="learned",
         description="'fixed-random': rounded once, never trained; 'none': every delay 0, in a run as long as with "
         "max_delay; 'dense': a weight for every delay of every synapse",
     )
-    delays_per: Literal["synapse", "presynaptic", "postsynaptic"] = Field(
+    delays_per: DelaysPer = Field(
         default="synapse",
         description="what has a delay of its own: each synapse, each presynaptic or each postsynaptic neuron",
     )
-    interpolation: Literal["gauss", "triangle", "max", "laplace"] = Field(
+    interpolation: Interpolation = Field(
         default="gauss", description="shape of the bump around a delay while it is learned"
     )
     sparsity: float | tuple[float, ...] = Field(
@@ -63,7 +63,7 @@ class ModelConfig(RecipeSection):
         description="share of each layer's taps that do not exist; or one value per layer, the readout's last, of "
         "which 0 leaves a layer whole and not rewired",
     )
-    rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
+    rewiring: Rewiring = Field(
         default="none",
         description="'none': which taps exist is drawn once; else each keeps its sign, falls when its weight reaches "
         "zero, and another is grown for it: at random ('deep-r'), where the gradient is largest ('rigl'), or where it "
@@ -110,7 +110,7 @@ class ModelConfig(RecipeSection):
         le=1_000_000,
         description="steps that each layer adds to the run; default: half of max_delay",
     )
-    convolution: Literal["auto", "direct", "fft", "staged", "windowed", "events"] = Field(
+    convolution: Convolution = Field(
         default="auto", description="how spikes meet kernels; 'auto': the cheapest for sizes, width and input at hand"
     )
     discarded_mass: float = Field(

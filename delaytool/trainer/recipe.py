@@ -18,7 +18,18 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
-from delaytool.datasets.spec import MAX_CLASSES, MAX_FOLDS, MAX_UNITS, DataSpec, absolute_source
+from delaytool.datasets.spec import (
+    MAX_CLASSES,
+    MAX_FOLDS,
+    MAX_UNITS,
+    DataSpec,
+    HeldOutAs,
+    Polarity,
+    Protocol,
+    SplitBy,
+    TimeUnit,
+    absolute_source,
+)
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
@@ -46,7 +57,7 @@ class DataConfig(RecipeSection):
         description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0, description="length of a time step")
-    time_unit: Literal["s", "ms", "us"] | None = Field(
+    time_unit: TimeUnit | None = Field(
         default=None, description="of event files' times; default: seconds, as floats that look like seconds"
     )
     channel_bins: int = Field(
@@ -79,7 +90,7 @@ class DataConfig(RecipeSection):
         le=MAX_UNITS,
         description="tonic's sensors: squares of so many pixels per side become one unit",
     )
-    polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
+    polarity: Polarity = Field(default="keep", description="tonic's sensors: units for each, or one")
     start: Literal["first-spike", "zero"] = Field(
         default="first-spike", description="step 0 begins at a sample's first event, or at time 'zero'"
     )
@@ -101,7 +112,7 @@ class DataConfig(RecipeSection):
     test_fraction: float = Field(
         default=DataSpec.test_fraction, gt=0, lt=1, description="of all samples, where the data have no such part"
     )
-    split_by: Literal["auto", "speaker", "stratified"] = Field(
+    split_by: SplitBy = Field(
         default="auto", description="parts hold whole speakers, or some samples of every class; 'auto': by the data"
     )
     folds: int = Field(
@@ -117,7 +128,7 @@ class DataConfig(RecipeSection):
     held_out_speaker: int | None = Field(
         default=None, ge=0, le=(1 << 63) - 1, description="one fold of leave-one-speaker-out"
     )
-    held_out_as: Literal["validation", "test"] = Field(
+    held_out_as: HeldOutAs = Field(
         default="validation",
         description="'validation': they are chosen on, test is unchanged; 'test': they replace the source's test part",
     )
@@ -316,7 +327,7 @@ class Recipe(RecipeSection):
 
     name: str = Field(default="run", min_length=1, description="names the run and its folder in runs/")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
-    protocol: Literal["honest", "paper", "fixed", "cross-validated"] = Field(
+    protocol: Protocol = Field(
         default="honest",
         description="'honest': the best epoch is chosen on validation; 'paper': on the data's own validation part, "
         "else on test, as published; 'fixed': none is chosen, all but the test part is trained on and the last epoch "
