@@ -214,10 +214,7 @@ def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, 
 
 def print_costs(console: PlainConsole, costs: ChipCosts) -> None:
     """Energy, time and placement, with the constants' title beside each figure."""
-    table = plain_table(f"energy, {costs.estimate.costs.title}", ENERGY_HEADINGS)
-    for row in energy_rows(costs.estimate):
-        table.add_row(*row)
-    console.print(table)
+    console.print(plain_table(f"energy, {costs.estimate.costs.title}", ENERGY_HEADINGS, energy_rows(costs.estimate)))
     for sentence in time_sentences(costs.estimate):
         console.print(sentence)
     if costs.placement is not None:
