@@ -12,6 +12,25 @@ from delaytool.models.synapse_settings import Convolution, Delays, DelaysPer, In
 
 # Neurons of a layer and layers of a network, beyond which a number is taken for a typing error.
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
+Neuron = Literal["lif", "plif", "cuba", "adaptive"]
+# What the integer contract has instead of a neuron's dynamics; '' where it has these.
+_CONTRACT_HAS: dict[str, str] = {
+    "lif": "",
+    "plif": "",
+    "cuba": "",
+    "adaptive": "one constant threshold per layer, no state that raises it",
+}
+
+
+def why_no_integers(neuron: str) -> str:
+    """Why no chip's integers hold such neurons, and which to train with instead; '' where they do."""
+    if not _CONTRACT_HAS[neuron]:
+        return ""
+    *others, last = (repr(name) for name, lack in _CONTRACT_HAS.items() if not lack)
+    return (
+        f"model.neuron is {neuron!r}, and the integer contract has {_CONTRACT_HAS[neuron]}; train with model.neuron "
+        f"{', '.join(others)} or {last}"
+    )
 
 
 class RecipeSection(BaseModel):
@@ -74,7 +93,7 @@ class ModelConfig(RecipeSection):
         description="rewired taps of one presynaptic neuron all have one sign, those within its recurrent layer too",
     )
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
-    neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
+    neuron: Neuron = Field(
         default="lif",
         description="'plif': tau is learned, one per layer; 'cuba': a current with a decay of its own before the "
         "membrane; 'adaptive': the threshold rises with every spike (no chip's contract holds it)",
