@@ -14,7 +14,7 @@ from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.experiments.sweep.same_data import changed_data
-from delaytool.files import atomic_path
+from delaytool.files import write_text_atomically
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
 from delaytool.report.comparison_choice import describe_choice
 from delaytool.report.comparison_pairs import describe_pairs
@@ -179,8 +179,7 @@ def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
     and the tests of all pairs.
     """
     markdown, table, data = (folder / f"comparison.{ending}" for ending in ("md", "csv", "json"))
-    with atomic_path(markdown) as temporary:
-        temporary.write_text(as_markdown(comparison), encoding="utf-8")
+    write_text_atomically(markdown, as_markdown(comparison))
     rows_of_csv = [_csv_row(method) for method in comparison.methods]
     write_csv(table, rows_of_csv)
     write_signed_json(data, _as_json(comparison, rows_of_csv))

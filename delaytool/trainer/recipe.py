@@ -33,6 +33,7 @@ from delaytool.datasets.spec import (
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
+from delaytool.printable import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -680,7 +681,7 @@ def _unknown(key: str) -> str:
     keys = all_keys()
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
     hints = keys_named(key.split(".")[-1]) or near
-    return f"{_printable(key)}: unknown key; " + (
+    return f"{printable(key)}: unknown key; " + (
         f"did you mean {hints[0]}?" if hints else f"the keys are {', '.join(keys)}"
     )
 
@@ -697,8 +698,8 @@ def _explained(error: ValidationError) -> str:
     if (
         isinstance(first["input"], Mapping) and first["type"] == "value_error"
     ):  # keys of a section that do not go together
-        return f"{_printable(key)}: {message}"
-    return f"{_printable(key)}: value {_shown(first['input'])} is not possible; {message}"
+        return f"{printable(key)}: {message}"
+    return f"{printable(key)}: value {_shown(first['input'])} is not possible; {message}"
 
 
 def _key_of(place: tuple[int | str, ...]) -> str:
@@ -713,14 +714,10 @@ def _key_of(place: tuple[int | str, ...]) -> str:
 def _shown(value: Any) -> str:
     """A value in a message: on one line, and not too long."""
     try:
-        text = _printable(repr(value))
+        text = printable(repr(value))
     except ValueError:  # Python writes no numbers of more than 4,300 digits
         return "of more than 4,300 digits"
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _without_none(value: Any) -> Any:
