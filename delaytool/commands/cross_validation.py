@@ -65,8 +65,5 @@ def train_folds(recipe: Recipe, folder: Path, chip: ChipCheck, *, resume: bool, 
 def print_choice(choice: EpochChoice) -> None:
     """A line per fold, and the epoch that their mean chooses."""
     console = PlainConsole()
-    table = plain_table("", FOLD_HEADINGS)
-    for row in fold_rows(choice.as_dict()):
-        table.add_row(*row)
-    console.print(table)
+    console.print(plain_table("", FOLD_HEADINGS, fold_rows(choice.as_dict())))
     console.print(describe_choice(choice.as_dict()))

@@ -53,8 +53,7 @@ def print_fit(
         if target.name != "ideal"
         else f"synapses: {format_amount(result.synapse_bytes, 'bytes')}"
     )
-    for line in delay_costs(result):
-        console.print(line)
+    console.print(_delay_costs(result))
     if not shape.exported:
         console.print(
             "from the recipe alone: weights that become 0 and taps that meet on one delay will take no memory"
@@ -78,10 +77,9 @@ def print_fit(
 def _headline(subject: Subject, result: Fit) -> str:
     allowed, count = result.cores_allowed, result.packing.count
     shared = ", layers share cores" if result.packing.shares_cores else ""
-    what = {"recipe": "recipe", "run": "run", "network": "network"}[subject.kind]
     return (
-        f"{what} {subject.name} on {result.target.title}: {count:,} of {allowed:,} core{'s' if allowed != 1 else ''}"
-        f"{shared} (an estimate)"
+        f"{subject.kind} {subject.name} on {result.target.title}: {count:,} of {allowed:,} "
+        f"core{'s' if allowed != 1 else ''}{shared} (an estimate)"
     )
 
 
@@ -114,7 +112,7 @@ def _cores(result: Fit) -> Table:
     return table
 
 
-def delay_costs(result: Fit) -> list[str]:
+def _delay_costs(result: Fit) -> str:
     """What delays take now, and what the next bit of them would."""
     stored = [(int(group.stored.sum()), group.max_delay) for layer in result.shape.layers for group in layer.groups]
     longest = max((delay for _, delay in stored), default=0)
@@ -128,7 +126,7 @@ def delay_costs(result: Fit) -> list[str]:
         more = sum(count for count, delay in stored if bits_for(delay) == bits) // 8
         line += f"; one bit more, to {min(2 * free_until + 1, result.target.limits.delay_max)}, takes "
         line += format_amount(more, "bytes")
-    return [line]
+    return line
 
 
 def _tightest(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
@@ -214,10 +212,7 @@ def fit_as_dict(subject: Subject, result: Fit, ways: list[WayOut]) -> dict[str, 
 
 def print_costs(console: PlainConsole, costs: ChipCosts) -> None:
     """Energy, time and placement, with the constants' title beside each figure."""
-    table = plain_table(f"energy, {costs.estimate.costs.title}", ENERGY_HEADINGS)
-    for row in energy_rows(costs.estimate):
-        table.add_row(*row)
-    console.print(table)
+    console.print(plain_table(f"energy, {costs.estimate.costs.title}", ENERGY_HEADINGS, energy_rows(costs.estimate)))
     for sentence in time_sentences(costs.estimate):
         console.print(sentence)
     if costs.placement is not None:

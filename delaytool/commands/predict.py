@@ -12,6 +12,7 @@ import click
 from delaytool.commands.console import echo
 from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.quiet import quiet_option
+from delaytool.datasets.spec import TIME_UNITS
 
 if TYPE_CHECKING:
     from delaytool.contract.network import IntegerNetwork
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     "--sample", "samples", type=click.IntRange(min=0), multiple=True, help="Of files with several; default: all."
 )
 @click.option(
-    "--time-unit", type=click.Choice(["s", "ms", "us"]),
+    "--time-unit", type=click.Choice(list(TIME_UNITS)),
     help="Of event files' times; default: that of the training data, else seconds.",
 )  # fmt: skip
 @click.option("--stream", is_flag=True, help="Decide again and again about what comes from standard input.")

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from delaytool.commands.console import PlainConsole, echo, styled
+from delaytool.datasets.spec import TIME_UNITS
 
 
 @click.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--time-unit", type=click.Choice(["s", "ms", "us"]), help="Of event files' times; default: seconds.")
+@click.option("--time-unit", type=click.Choice(list(TIME_UNITS)), help="Of event files' times; default: seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, time_unit: str | None, as_json: bool) -> None:
     """Print what is in FILE.

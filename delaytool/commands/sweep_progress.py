@@ -62,12 +62,7 @@ class SweepProgress:
 
     def __enter__(self) -> SweepProgress:
         self._count_ended()
-        self.whole = self.progress.add_task(
-            "",
-            total=sum(setting.recipe.trainer.epochs_to_train for setting in self.settings),
-            completed=self.epochs,
-            status="",
-        )
+        self.whole = self.progress.add_task("", total=_epochs_of(self.settings), completed=self.epochs, status="")
         self.progress.start()
         return self
 

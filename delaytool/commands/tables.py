@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from delaytool.commands.plain_table import plain_table as _table
+from delaytool.commands.plain_table import plain_table
 from delaytool.printable import printable
 from delaytool.report.rows import (
     COST_HEADINGS,
@@ -35,34 +35,23 @@ if TYPE_CHECKING:
 
 def export_table(layers: list[dict[str, Any]], title: str) -> Table:
     """Of the exported layers."""
-    table = _table(title, EXPORT_HEADINGS)
-    for row in export_rows(layers):
-        table.add_row(*row)
-    return table
+    return plain_table(title, EXPORT_HEADINGS, export_rows(layers))
 
 
 def verdict_table(verdict: Verdict) -> Table:
     """Accuracies and bit mismatches."""
-    table = _table(f"{verdict.samples} samples, {verdict.steps} steps", VERDICT_HEADINGS)
-    for row in verdict_rows(verdict):
-        table.add_row(*row)
-    return table
+    return plain_table(f"{verdict.samples} samples, {verdict.steps} steps", VERDICT_HEADINGS, verdict_rows(verdict))
 
 
 def cost_table(verdict: Verdict) -> Table:
     """Cost per sample, by layer."""
-    table = _table("mean cost per sample", COST_HEADINGS)
-    for row in cost_rows(verdict):
-        table.add_row(*row)
-    return table
+    return plain_table("mean cost per sample", COST_HEADINGS, cost_rows(verdict))
 
 
 def neurobench_table(verdict: Verdict) -> Table:
     """NeuroBench's metrics of the first backend's run."""
-    table = _table("NeuroBench 2.3, means per sample", ("metric", "value"))
-    for row in neurobench_rows(verdict.static, verdict.operations):
-        table.add_row(*row)
-    return table
+    rows = neurobench_rows(verdict.static, verdict.operations)
+    return plain_table("NeuroBench 2.3, means per sample", ("metric", "value"), rows)
 
 
 def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork) -> Table:
@@ -72,7 +61,7 @@ def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork)
     several = len({one.source for one in predictions}) < len(predictions)
     labeled = any(one.true_label is not None for one in predictions)
     headings = ("input", *(("sample",) if several else ()), "class", "margin", *(("labeled",) if labeled else ()))
-    table = _table("", headings)
+    table = plain_table("", headings)
     table.columns[0].no_wrap = False
     table.columns[0].overflow = "fold"
     for one in predictions:
@@ -85,18 +74,13 @@ def prediction_table(predictions: Sequence[Prediction], network: IntegerNetwork)
 
 def table_of_objects(rows: Sequence[Mapping[str, Any]]) -> Table:
     """One row per object; all have the same keys."""
-    table = _table("", tuple(rows[0]))
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if type(cell) is int else printable(cell) for cell in row.values()))
-    return table
+    cells = (tuple(f"{cell:,}" if type(cell) is int else printable(cell) for cell in row.values()) for row in rows)
+    return plain_table("", tuple(rows[0]), cells)
 
 
 def sweep_table(results: Results) -> Table:
     """One row per setting: validation and test accuracy."""
-    table = _table("", sweep_headings(results))
-    for row in sweep_rows(results):
-        table.add_row(*row)
-    return table
+    return plain_table("", sweep_headings(results), sweep_rows(results))
 
 
 def comparison_tables(comparison: MethodComparison) -> list[Table]:
@@ -105,10 +89,8 @@ def comparison_tables(comparison: MethodComparison) -> list[Table]:
 
     tables = []
     for headings, rows in narrow_tables(comparison):
-        table = _table("", headings)
+        table = plain_table("", headings, rows)
         _fold_names(table, rows)
-        for row in rows:
-            table.add_row(*row)
         tables.append(table)
     return tables
 
@@ -118,10 +100,8 @@ def pair_table(comparison: MethodComparison) -> Table:
     from delaytool.report.comparison_pairs import HEADINGS, pair_rows
 
     rows = pair_rows(comparison)
-    table = _table("", tuple("\n".join(textwrap.wrap(heading, 10)) for heading in HEADINGS))
+    table = plain_table("", tuple("\n".join(textwrap.wrap(heading, 10)) for heading in HEADINGS), rows)
     _fold_names(table, rows)
-    for row in rows:
-        table.add_row(*row)
     return table
 
 
@@ -134,7 +114,4 @@ def _fold_names(table: Table, rows: Sequence[tuple[str, ...]]) -> None:
 
 def structure_table(stages: Mapping[str, LayerStructure], title: str) -> Table:
     """Structure before and after training, against shuffled fields."""
-    table = _table(title, STRUCTURE_HEADINGS)
-    for row in structure_rows(stages):
-        table.add_row(*row)
-    return table
+    return plain_table(title, STRUCTURE_HEADINGS, structure_rows(stages))

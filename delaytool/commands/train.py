@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
+from typing import get_args
 
 import click
 
@@ -16,6 +17,7 @@ from delaytool.commands.idle_options import refuse_key_given_twice
 from delaytool.commands.option_groups import option_group
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
+from delaytool.datasets.spec import Protocol
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ setting_options = option_group(
                  "now."),
     click.option("--max-delay", type=int, metavar="STEPS", help="Longest delay; short for --set model.max_delay=…."),
     click.option("--seed", type=int, help="Seed of the run; short for --set seed=…."),
-    click.option("--protocol", type=click.Choice(["honest", "paper", "fixed", "cross-validated"]),
+    click.option("--protocol", type=click.Choice(get_args(Protocol)),
                  help="Choose the best epoch on validation (honest, the default), on the data's own validation part, "
                  "else on test (paper), or by folds, and train on all to that epoch (cross-validated); or choose none: "
                  "train on all and take the last (fixed)."),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -24,18 +24,24 @@ RECORDINGS = {
     "gsc": "the folder of Speech Commands (get it with: delaytool data speech-commands -o FOLDER)",
     "hd": "the folder of the Heidelberg Digits' recordings",
 }
+# What a recipe's keys of these names admit.
+Protocol = Literal["honest", "paper", "fixed", "cross-validated"]
+TimeUnit = Literal["s", "ms", "us"]
+Polarity = Literal["keep", "merge"]
+SplitBy = Literal["auto", "speaker", "stratified"]
+HeldOutAs = Literal["validation", "test"]
 # Seconds that a time unit of event files stands for.
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+TIME_UNITS: dict[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 MAX_UNITS = 1 << 22
 MAX_CLASSES = 1 << 16
 MAX_FOLDS = 1000
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "protocol": ("honest", "paper", "fixed", "cross-validated"),
-    "time_unit": tuple(TIME_UNITS),
-    "polarity": ("keep", "merge"),
-    "split_by": ("auto", "speaker", "stratified"),
-    "held_out_as": ("validation", "test"),
+    "protocol": get_args(Protocol),
+    "time_unit": get_args(TimeUnit),
+    "polarity": get_args(Polarity),
+    "split_by": get_args(SplitBy),
+    "held_out_as": get_args(HeldOutAs),
 }
 # name: (lowest, highest) whole number
 _RANGES = {

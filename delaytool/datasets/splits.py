@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
 from delaytool.datasets.recordings import known_speakers
+from delaytool.datasets.spec import SplitBy
 from delaytool.errors import DataError
 
 Data = EventData | FrameData
 
-METHODS = ("auto", "speaker", "stratified")
+METHODS = get_args(SplitBy)
 # Sets of speakers that are tried before giving up on one that leaves every class in both parts.
 SPEAKER_TRIES = 100
 

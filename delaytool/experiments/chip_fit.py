@@ -169,9 +169,9 @@ def _data_sizes(recipe: Recipe, sizes: Sizes) -> tuple[int, int]:
     return units, classes
 
 
-def fit_recipe(recipe: Recipe, target: Target, cores: int | None = None, sizes: Sizes | None = None) -> Fit:
+def fit_recipe(recipe: Recipe, target: Target, sizes: Sizes | None = None) -> Fit:
     """Every limit of the chip on a recipe. Raises RecipeError where the sizes of its data are not known."""
-    return fit(shape_of_design(design_of(recipe, sizes), target), target, cores)
+    return fit(shape_of_design(design_of(recipe, sizes), target), target)
 
 
 def knows_sizes(recipe: Recipe) -> bool:
@@ -193,7 +193,7 @@ def fits_with_clipped_delays(recipe: Recipe, target: Target, sizes: Sizes | None
             "recurrent_max_delay": None if within is None else min(within, longest),
         }
     )
-    return fit_recipe(recipe.model_copy(update={"model": clipped}), target, None, sizes).fits
+    return fit_recipe(recipe.model_copy(update={"model": clipped}), target, sizes).fits
 
 
 def fit_subject(subject: Subject, target: Target, cores: int | None = None) -> Fit:

@@ -12,6 +12,7 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, Synapses
 from delaytool.hw_configs import Target
 from delaytool.mapping.design import Design
+from delaytool.models.config import why_no_integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +109,6 @@ def shape_of_design(design: Design, target: Target) -> NetworkShape:
         if not is_readout and design.recurrent[index]:
             groups.append(_designed(design, target, index + 1, index, n_out, n_out, design.within_max_delay))
         layers.append(LayerShape("readout" if is_readout else f"hidden{index + 1}", n_out, tuple(groups)))
-    refused = ""
-    if design.neuron == "adaptive":
-        refused = (
-            "model.neuron is 'adaptive', and the integer contract has one constant threshold per layer; "
-            "train with model.neuron 'lif', 'plif' or 'cuba'"
-        )
     return NetworkShape(
         n_channels=design.n_channels,
         max_payload=design.max_payload,
@@ -122,7 +117,7 @@ def shape_of_design(design: Design, target: Target) -> NetworkShape:
         time_step_ms=design.time_step_ms,
         n_steps=design.n_steps,
         exported=False,
-        refused=refused,
+        refused=why_no_integers(design.neuron),
     )
 
 

@@ -10,6 +10,7 @@ from delaytool.hw_configs import Target
 from delaytool.mapping.design import Design
 from delaytool.mapping.fit import Fit, fit
 from delaytool.mapping.shape import shape_of_design
+from delaytool.models.config import why_no_integers
 
 # (low, high, whether a value holds) to the largest that does.
 Search: TypeAlias = Callable[[int, int, Callable[[int], bool]], int | None]
@@ -71,7 +72,7 @@ def _needed(design: Design, target: Target) -> tuple[Design, tuple[str, ...]]:
         else:
             design = replace(design, max_payload=limits.payload_max)
             settings.append(f"data.max_count={limits.payload_max}")
-    if design.neuron == "adaptive":
+    if why_no_integers(design.neuron):
         design = replace(design, neuron="lif")
         settings.append("model.neuron=lif")
     return design, tuple(settings)

@@ -8,10 +8,29 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from delaytool.models.synapse_settings import SynapseSettings
+from delaytool.models.synapse_settings import Convolution, Delays, DelaysPer, Interpolation, Rewiring, SynapseSettings
 
 # Neurons of a layer and layers of a network, beyond which a number is taken for a typing error.
 MAX_NEURONS, MAX_LAYERS = 1_000_000, 100
+Neuron = Literal["lif", "plif", "cuba", "adaptive"]
+# What the integer contract has instead of a neuron's dynamics; '' where it has these.
+_CONTRACT_HAS: dict[str, str] = {
+    "lif": "",
+    "plif": "",
+    "cuba": "",
+    "adaptive": "one constant threshold per layer, no state that raises it",
+}
+
+
+def why_no_integers(neuron: str) -> str:
+    """Why no chip's integers hold such neurons, and which to train with instead; '' where they do."""
+    if not _CONTRACT_HAS[neuron]:
+        return ""
+    *others, last = (repr(name) for name, lack in _CONTRACT_HAS.items() if not lack)
+    return (
+        f"model.neuron is {neuron!r}, and the integer contract has {_CONTRACT_HAS[neuron]}; train with model.neuron "
+        f"{', '.join(others)} or {last}"
+    )
 
 
 class RecipeSection(BaseModel):
@@ -46,16 +65,16 @@ class ModelConfig(RecipeSection):
         default=1, ge=1, le=64, description="taps per synapse (m in nL-mKC), where delays are learned or random"
     )
     max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
-    delays: Literal["learned", "fixed-random", "none", "dense"] = Field(
+    delays: Delays = Field(
         default="learned",
         description="'fixed-random': rounded once, never trained; 'none': every delay 0, in a run as long as with "
         "max_delay; 'dense': a weight for every delay of every synapse",
     )
-    delays_per: Literal["synapse", "presynaptic", "postsynaptic"] = Field(
+    delays_per: DelaysPer = Field(
         default="synapse",
         description="what has a delay of its own: each synapse, each presynaptic or each postsynaptic neuron",
     )
-    interpolation: Literal["gauss", "triangle", "max", "laplace"] = Field(
+    interpolation: Interpolation = Field(
         default="gauss", description="shape of the bump around a delay while it is learned"
     )
     sparsity: float | tuple[float, ...] = Field(
@@ -63,7 +82,7 @@ class ModelConfig(RecipeSection):
         description="share of each layer's taps that do not exist; or one value per layer, the readout's last, of "
         "which 0 leaves a layer whole and not rewired",
     )
-    rewiring: Literal["none", "deep-r", "rigl", "rigl-signed"] = Field(
+    rewiring: Rewiring = Field(
         default="none",
         description="'none': which taps exist is drawn once; else each keeps its sign, falls when its weight reaches "
         "zero, and another is grown for it: at random ('deep-r'), where the gradient is largest ('rigl'), or where it "
@@ -74,7 +93,7 @@ class ModelConfig(RecipeSection):
         description="rewired taps of one presynaptic neuron all have one sign, those within its recurrent layer too",
     )
     tau: float = Field(default=1.005, ge=1.0, le=4096.0, description="membrane time constant in steps")
-    neuron: Literal["lif", "plif", "cuba", "adaptive"] = Field(
+    neuron: Neuron = Field(
         default="lif",
         description="'plif': tau is learned, one per layer; 'cuba': a current with a decay of its own before the "
         "membrane; 'adaptive': the threshold rises with every spike (no chip's contract holds it)",
@@ -110,7 +129,7 @@ class ModelConfig(RecipeSection):
         le=1_000_000,
         description="steps that each layer adds to the run; default: half of max_delay",
     )
-    convolution: Literal["auto", "direct", "fft", "staged", "windowed", "events"] = Field(
+    convolution: Convolution = Field(
         default="auto", description="how spikes meet kernels; 'auto': the cheapest for sizes, width and input at hand"
     )
     discarded_mass: float = Field(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from delaytool.errors import ModelError
 
+# What a recipe's keys and the layer's arguments of these names admit.
+Delays = Literal["learned", "fixed-random", "none", "dense"]
+DelaysPer = Literal["synapse", "presynaptic", "postsynaptic"]
+Interpolation = Literal["gauss", "triangle", "max", "laplace"]
+Rewiring = Literal["none", "deep-r", "rigl", "rigl-signed"]
+Convolution = Literal["auto", "direct", "fft", "staged", "windowed", "events"]
+_CHOICES = {
+    "delays": get_args(Delays),
+    "delays_per": get_args(DelaysPer),
+    "interpolation": get_args(Interpolation),
+    "rewiring": get_args(Rewiring),
+    "convolution": get_args(Convolution),
+}
+INTERPOLATIONS = get_args(Interpolation)
 # The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
 # which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
 FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
-INTERPOLATIONS = tuple(FINAL_SIGMA)
-_CHOICES = {
-    "delays": ("learned", "fixed-random", "none", "dense"),
-    "delays_per": ("synapse", "presynaptic", "postsynaptic"),
-    "interpolation": INTERPOLATIONS,
-    "rewiring": ("none", "deep-r", "rigl", "rigl-signed"),
-    "convolution": ("auto", "direct", "fft", "staged", "windowed", "events"),
-}
 
 
 @dataclass(frozen=True)

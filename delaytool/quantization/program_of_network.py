@@ -6,24 +6,16 @@ import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import ExportError
-from delaytool.models.config import ModelConfig
+from delaytool.models.config import why_no_integers
 from delaytool.quantization.finite_numbers import check_norm, finite_array
 from delaytool.quantization.integer_training import TrainedNetwork, float_network, integer_scales
 from delaytool.quantization.program import BatchNorm, FloatLayer, Program, Recurrence
 
 
-def check_neurons(config: ModelConfig) -> None:
-    """Raise ExportError that names what the contract lacks for the neurons of a recipe."""
-    if config.neuron == "adaptive":
-        raise ExportError(
-            "network: model.neuron is 'adaptive', and the integer contract has one constant threshold per layer, no "
-            "state that raises it; train with model.neuron 'lif', 'plif' or 'cuba', or evaluate the float network"
-        )
-
-
 def exportable_program(model: TrainedNetwork, encoding: InputEncoding) -> Program:
     """`program_of_network`, but ExportError that names what the integer contract lacks for the network's neurons."""
-    check_neurons(model.config)
+    if why := why_no_integers(model.config.neuron):
+        raise ExportError(f"network: {why}, or evaluate the float network")
     return program_of_network(model, encoding)
 
 

@@ -43,7 +43,7 @@ class Method:
 
     @property
     def finished(self) -> list[RunResult]:
-        return [run for run in self.result.runs if run.state == "finished"]
+        return self.result.finished
 
     @property
     def validation(self) -> SeedMean | None:
@@ -225,9 +225,9 @@ def comparison_of(folder: SweepFolder, target: str) -> MethodComparison:
     for result in gather(folder).settings:
         if METHOD not in result.values:
             raise unusable(folder.journal.path, f"run {result.runs[0].setting.name} names no method")
-        done = [run for run in result.runs if run.state == "finished"]
-        measured = tuple(Measured.read(folder.run(run.setting)) for run in done)
-        curves = tuple(RunFolder(folder.run(run.setting)).read_metrics() for run in done)
+        done = [folder.run(run.setting) for run in result.finished]
+        measured = tuple(map(Measured.read, done))
+        curves = tuple(RunFolder(run).read_metrics() for run in done)
         methods.append(Method(str(result.values[METHOD]), result, measured, curves))
     pairs = compare_pairs([method.answers for method in methods])
     return MethodComparison(target, tuple(methods), _differences(methods), pairs)

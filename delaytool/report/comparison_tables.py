@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from delaytool.accuracy_errors import SeedMean, format_points
 from delaytool.digests import write_signed_json
 from delaytool.experiments.measure_run import FALLBACK
 from delaytool.experiments.sweep.results import write_csv
 from delaytool.experiments.sweep.same_data import changed_data
-from delaytool.files import atomic_path
+from delaytool.files import write_text_atomically
 from delaytool.report.comparison import Accuracy, Method, MethodComparison
 from delaytool.report.comparison_choice import describe_choice
 from delaytool.report.comparison_pairs import describe_pairs
@@ -37,14 +39,6 @@ NEUROBENCH = {
 }
 
 
-def headings(comparison: MethodComparison) -> tuple[str, ...]:
-    """Of all columns; the last one names the target."""
-    return (
-        "method", "runs", "parameters", "synapses", "validation", "float, as trained", "float, rounded", "integer",
-        "drop", "values differ", "spikes", "synaptic events", *NEUROBENCH, f"on {comparison.target}",
-    )  # fmt: skip
-
-
 HEADING_NOTES = {
     "runs": "seeds, times the speakers where each is held out in turn",
     "validation": "accuracy of the chosen epoch; the other accuracies are on the test part",
@@ -62,37 +56,6 @@ HEADING_NOTES = {
     "membrane updates": "NeuroBench: membranes that change from one step to the next, mean of a sample",
     "synaptic events": "synapses that take up a spike for one sample, mean; a chip's energy is estimated from them",
 }
-
-
-def rows(comparison: MethodComparison) -> list[tuple[str, ...]]:
-    """One per method, in the order of `headings`."""
-    return [
-        (
-            method.name,
-            _runs(method),
-            _count(method.parameters),
-            _mean(method.mean(lambda one: one.synapses)),
-            _percent(method.validation),
-            format_test_accuracy(method.as_trained),
-            format_test_accuracy(method.rounded),
-            format_test_accuracy(method.integer),
-            _drop(method.drop),
-            _count(method.differing),
-            _mean(method.spikes),
-            _mean(method.mean(lambda one: one.synaptic_events)),
-            *_neurobench(method),
-            format_fit(method),
-        )
-        for method in comparison.methods
-    ]
-
-
-def _neurobench(method: Method) -> list[str]:
-    cells = []
-    for name, factor, form in NEUROBENCH.values():
-        mean = method.mean(attrgetter(name))
-        cells.append("-" if mean is None else form.format(mean.mean * factor))
-    return cells
 
 
 def format_test_accuracy(accuracy: Accuracy | None) -> str:
@@ -142,31 +105,56 @@ def _drop(mean: SeedMean | None) -> str:
     return drop if mean.standard_error is None else f"{drop} ± {mean.standard_error:.2f}"
 
 
+def _neurobench(name: str, factor: float, form: str, method: Method) -> str:
+    mean = method.mean(attrgetter(name))
+    return "-" if mean is None else form.format(mean.mean * factor)
+
+
+# What a method has in each column; a last one, `columns`, is of the target.
+COLUMNS: dict[str, Callable[[Method], str]] = {
+    "method": lambda method: method.name,
+    "runs": _runs,
+    "parameters": lambda method: _count(method.parameters),
+    "synapses": lambda method: _mean(method.mean(lambda one: one.synapses)),
+    "validation": lambda method: _percent(method.validation),
+    "float, as trained": lambda method: format_test_accuracy(method.as_trained),
+    "float, rounded": lambda method: format_test_accuracy(method.rounded),
+    "integer": lambda method: format_test_accuracy(method.integer),
+    "drop": lambda method: _drop(method.drop),
+    "values differ": lambda method: _count(method.differing),
+    "spikes": lambda method: _mean(method.spikes),
+    "synaptic events": lambda method: _mean(method.mean(lambda one: one.synaptic_events)),
+    **{heading: partial(_neurobench, *how) for heading, how in NEUROBENCH.items()},
+}
 ACCURACY_COLUMNS = ("method", "runs", "validation", "float, rounded", "integer")
-_NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes")
-
-
+_NOT_COSTS = (*ACCURACY_COLUMNS[1:], "float, as trained", "parameters", "synapses", "spikes", *NEUROBENCH)
 _COSTS = ("method", "parameters", "synapses", "spikes", "synaptic events", *NEUROBENCH)
+# Headings and rows.
+_Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
-def page_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Headings and rows of a page's two tables: accuracies and the fit, and costs."""
-    names = headings(comparison)
-    accuracies = tuple(name for name in names if name not in _COSTS[1:])
-    return [(columns, _columns(comparison, columns)) for columns in (accuracies, _COSTS)]
+def columns(comparison: MethodComparison) -> dict[str, Callable[[Method], str]]:
+    """All of them, in order, by heading."""
+    return {**COLUMNS, f"on {comparison.target}": format_fit}
 
 
-def _columns(comparison: MethodComparison, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    places = [headings(comparison).index(name) for name in columns]
-    return [tuple(line[place] for place in places) for line in rows(comparison)]
+def page_tables(comparison: MethodComparison) -> list[_Table]:
+    """A page's two tables: accuracies and the fit, and costs."""
+    accuracies = tuple(name for name in columns(comparison) if name not in _COSTS[1:])
+    return [_table(comparison, headings) for headings in (accuracies, _COSTS)]
 
 
-def narrow_tables(comparison: MethodComparison) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Headings and rows of accuracies, costs and NeuroBench's metrics: tables that a terminal of 80 columns holds."""
-    costs = tuple(name for name in headings(comparison) if name not in _NOT_COSTS and name not in NEUROBENCH)
+def narrow_tables(comparison: MethodComparison) -> list[_Table]:
+    """Accuracies, costs and NeuroBench's metrics: tables that a terminal of 80 columns holds."""
+    costs = tuple(name for name in columns(comparison) if name not in _NOT_COSTS)
     names = tuple(NEUROBENCH)
     tables = (ACCURACY_COLUMNS, costs, ("method", *names[:3]), ("method", *names[3:]))
-    return [(columns, _columns(comparison, columns)) for columns in tables]
+    return [_table(comparison, headings) for headings in tables]
+
+
+def _table(comparison: MethodComparison, headings: tuple[str, ...]) -> _Table:
+    cells = columns(comparison)
+    return headings, [tuple(cells[name](method) for name in headings) for method in comparison.methods]
 
 
 def reasons(comparison: MethodComparison) -> list[str]:
@@ -177,9 +165,9 @@ def reasons(comparison: MethodComparison) -> list[str]:
 
 def as_markdown(comparison: MethodComparison) -> str:
     """The table, what its figures are, and the reasons."""
-    names = headings(comparison)
+    names, rows = _table(comparison, tuple(columns(comparison)))
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(comparison)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += ["", note_on_accuracies(comparison), ""]
     sentences = (describe_choice(comparison), *describe_pairs(comparison), *reasons(comparison))
     lines += [f"- {sentence}" for sentence in sentences if sentence]
@@ -191,8 +179,7 @@ def write_tables(comparison: MethodComparison, folder: Path) -> list[Path]:
     and the tests of all pairs.
     """
     markdown, table, data = (folder / f"comparison.{ending}" for ending in ("md", "csv", "json"))
-    with atomic_path(markdown) as temporary:
-        temporary.write_text(as_markdown(comparison), encoding="utf-8")
+    write_text_atomically(markdown, as_markdown(comparison))
     rows_of_csv = [_csv_row(method) for method in comparison.methods]
     write_csv(table, rows_of_csv)
     write_signed_json(data, _as_json(comparison, rows_of_csv))

@@ -44,7 +44,7 @@ def compose(results: Results, folder: SweepFolder) -> str:
     trained = best or [setting for setting in results.settings if setting.count("finished")]
     shown = trained[:MOST_CURVES]
     on_test = [_name(setting) for setting in shown if setting.chose_on_test]
-    curves = {_name(setting): [_metrics(folder, run) for run in _finished(setting)] for setting in shown}
+    curves = {_name(setting): [_metrics(folder, run) for run in setting.finished] for setting in shown}
     sections = {**SECTIONS, "figure": _drawn(results)}
     absent = {"figure": figure is None, "curves": not curves}
     return render(
@@ -97,10 +97,6 @@ def _by_validation(results: Results) -> list[SettingResult]:
         return []
     known = [(setting.validation.mean, setting) for setting in results.settings if setting.validation is not None]
     return [setting for _, setting in sorted(known, key=lambda pair: -pair[0])]
-
-
-def _finished(setting: SettingResult) -> list[RunResult]:
-    return [run for run in setting.runs if run.state == "finished"]
 
 
 def _metrics(folder: SweepFolder, run: RunResult) -> list[dict[str, Any]]:

@@ -18,10 +18,22 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
-from delaytool.datasets.spec import MAX_CLASSES, MAX_FOLDS, MAX_UNITS, DataSpec, absolute_source
+from delaytool.datasets.spec import (
+    MAX_CLASSES,
+    MAX_FOLDS,
+    MAX_UNITS,
+    DataSpec,
+    HeldOutAs,
+    Polarity,
+    Protocol,
+    SplitBy,
+    TimeUnit,
+    absolute_source,
+)
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
+from delaytool.printable import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,7 +58,7 @@ class DataConfig(RecipeSection):
         description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0, description="length of a time step")
-    time_unit: Literal["s", "ms", "us"] | None = Field(
+    time_unit: TimeUnit | None = Field(
         default=None, description="of event files' times; default: seconds, as floats that look like seconds"
     )
     channel_bins: int = Field(
@@ -79,7 +91,7 @@ class DataConfig(RecipeSection):
         le=MAX_UNITS,
         description="tonic's sensors: squares of so many pixels per side become one unit",
     )
-    polarity: Literal["keep", "merge"] = Field(default="keep", description="tonic's sensors: units for each, or one")
+    polarity: Polarity = Field(default="keep", description="tonic's sensors: units for each, or one")
     start: Literal["first-spike", "zero"] = Field(
         default="first-spike", description="step 0 begins at a sample's first event, or at time 'zero'"
     )
@@ -101,7 +113,7 @@ class DataConfig(RecipeSection):
     test_fraction: float = Field(
         default=DataSpec.test_fraction, gt=0, lt=1, description="of all samples, where the data have no such part"
     )
-    split_by: Literal["auto", "speaker", "stratified"] = Field(
+    split_by: SplitBy = Field(
         default="auto", description="parts hold whole speakers, or some samples of every class; 'auto': by the data"
     )
     folds: int = Field(
@@ -117,7 +129,7 @@ class DataConfig(RecipeSection):
     held_out_speaker: int | None = Field(
         default=None, ge=0, le=(1 << 63) - 1, description="one fold of leave-one-speaker-out"
     )
-    held_out_as: Literal["validation", "test"] = Field(
+    held_out_as: HeldOutAs = Field(
         default="validation",
         description="'validation': they are chosen on, test is unchanged; 'test': they replace the source's test part",
     )
@@ -316,7 +328,7 @@ class Recipe(RecipeSection):
 
     name: str = Field(default="run", min_length=1, description="names the run and its folder in runs/")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything that is random")
-    protocol: Literal["honest", "paper", "fixed", "cross-validated"] = Field(
+    protocol: Protocol = Field(
         default="honest",
         description="'honest': the best epoch is chosen on validation; 'paper': on the data's own validation part, "
         "else on test, as published; 'fixed': none is chosen, all but the test part is trained on and the last epoch "
@@ -669,7 +681,7 @@ def _unknown(key: str) -> str:
     keys = all_keys()
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
     hints = keys_named(key.split(".")[-1]) or near
-    return f"{_printable(key)}: unknown key; " + (
+    return f"{printable(key)}: unknown key; " + (
         f"did you mean {hints[0]}?" if hints else f"the keys are {', '.join(keys)}"
     )
 
@@ -686,8 +698,8 @@ def _explained(error: ValidationError) -> str:
     if (
         isinstance(first["input"], Mapping) and first["type"] == "value_error"
     ):  # keys of a section that do not go together
-        return f"{_printable(key)}: {message}"
-    return f"{_printable(key)}: value {_shown(first['input'])} is not possible; {message}"
+        return f"{printable(key)}: {message}"
+    return f"{printable(key)}: value {_shown(first['input'])} is not possible; {message}"
 
 
 def _key_of(place: tuple[int | str, ...]) -> str:
@@ -702,14 +714,10 @@ def _key_of(place: tuple[int | str, ...]) -> str:
 def _shown(value: Any) -> str:
     """A value in a message: on one line, and not too long."""
     try:
-        text = _printable(repr(value))
+        text = printable(repr(value))
     except ValueError:  # Python writes no numbers of more than 4,300 digits
         return "of more than 4,300 digits"
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _without_none(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from delaytool.models.config import why_no_integers
 from delaytool.trainer.recipe import Recipe, all_keys, load_recipe
 from delaytool.trainer.recipe_keys import format_setting, recipe_keys
 
@@ -25,6 +26,12 @@ def test_what_a_recipe_changes_is_marked() -> None:
     assert rows["data.time_unit"].choices == ("s", "ms", "us")
     assert rows["model.recurrent"].choices == ()
     assert rows["data.ear"].choices == ("true", "false", "causal")
+
+
+def test_of_every_neuron_it_is_stated_whether_integers_hold_it() -> None:
+    """One that was not would be exported and mapped as plain integrate-and-fire neurons."""
+    neurons = next(row.choices for row in recipe_keys(Recipe()) if row.key == "model.neuron")
+    assert [neuron for neuron in neurons if why_no_integers(neuron)] == ["adaptive"]
 
 
 def test_every_default_is_written_as_a_setting_that_is_read_again() -> None:

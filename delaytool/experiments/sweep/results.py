@@ -16,7 +16,7 @@ from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.journal import unusable
 from delaytool.experiments.sweep.setting import Setting, format_value
 from delaytool.experiments.sweep.tested_samples import Tested, mean_on_test, sizes_of_test_parts
-from delaytool.files import atomic_path
+from delaytool.files import write_text_atomically
 from delaytool.trainer.protocols import is_chosen_on_test
 from delaytool.trainer.run_folder import RunFolder
 
@@ -65,14 +65,18 @@ class SettingResult:
     finals: tuple[Tested, ...] = ()
 
     @property
+    def finished(self) -> list[RunResult]:
+        return _finished(self.runs)
+
+    @property
     def chose_on_test(self) -> bool:
         """Whether the test part served as validation, so that no accuracy of it can choose a setting."""
-        return any(is_chosen_on_test(run.summary["protocol"]) for run in self.runs if run.state == "finished")
+        return any(is_chosen_on_test(run.summary["protocol"]) for run in self.finished)
 
     @property
     def other_test_accuracies(self) -> dict[str, SeedMean | None]:
         """The mean of the last epochs and the best on test, by the summary's keys, where they were recorded."""
-        done = [run.tested for run in self.runs if run.state == "finished"]
+        done = [run.tested for run in self.finished]
         keys = ("test_accuracy_last_epochs", "test_accuracy_best_on_test")
         return {key: mean_on_test(done, [summary.get(key) for _, summary in done]) for key in keys}
 
@@ -169,7 +173,7 @@ def _setting_alone(values: dict[str, Any]) -> dict[str, Any]:
 def _averaged(runs: tuple[RunResult, ...], folder: Path) -> SettingResult:
     if FOLD in runs[0].setting.values:
         return _cross_validated(runs, folder)
-    done = [run.tested for run in runs if run.state == "finished"]
+    done = [run.tested for run in _finished(runs)]
     return SettingResult(
         values=_setting_alone(runs[0].setting.values),
         runs=runs,
@@ -205,6 +209,10 @@ def _cross_validated(runs: tuple[RunResult, ...], folder: Path) -> SettingResult
         finals=tuple(finals),
         **_on_test(finals),
     )
+
+
+def _finished(runs: Sequence[RunResult]) -> list[RunResult]:
+    return [run for run in runs if run.state == "finished"]
 
 
 def _in_order(folds: Sequence[RunResult]) -> list[RunResult]:
@@ -294,5 +302,4 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text_atomically(path, text.getvalue())
