@@ -1,4 +1,7 @@
-"""Training leaves the process as it found it: threads, precision, denormal numbers, PyTorch's generator; and is the same run."""
+"""Training leaves the process as it found it: threads, precision, denormal numbers, PyTorch's generator.
+
+And what it finds does not change the run.
+"""
 
 from __future__ import annotations
 
