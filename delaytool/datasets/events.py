@@ -160,7 +160,7 @@ class EventData:
 
 
 def _whole(name: str, sample: int, units: np.ndarray) -> np.ndarray:
-    """A sample's units in a type that joins others' as integers; without events they are of any type, such as a list's."""
+    """A sample's units in a type that joins others' as integers. Without events they may be of any, as a list's are."""
     if not units.size:
         return np.empty(0, np.int8)
     if units.dtype.kind not in "iu":

@@ -9,10 +9,10 @@ What is taken for one part of the data, x standing for a tensor, an array or nes
     a tonic data set        with a sensor_size, whose items are (events with the fields t and x, label)
     EventData, FrameData    as this package's readers make them
 
-Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Where a recipe asks
-for real numbers (data.values 'graded'), floats are those even if they are whole. Labels are whole
-numbers from 0, or names, which are numbered in alphabetical order. EventData and FrameData to train on keep their
-classes, those without samples too, in their own order.
+Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Where a recipe
+asks for real numbers (data.values 'graded'), floats are those even if they are whole. Labels are whole numbers from 0,
+or names, which are numbered in alphabetical order. EventData and FrameData to train on keep their classes, those
+without samples too, in their own order.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Samples:
         widths = {frames.shape[1] for frames in self.samples}
         if len(widths) > 1:
             raise DataError(
-                f"samples have {min(widths)} to {max(widths)} channels; give all the same number, or, where each sample "
-                "is the events of one, tuples (times, units)"
+                f"samples have {min(widths)} to {max(widths)} channels; give all the same number, or, where samples "
+                "are events, tuples (times, units)"
             )
         return int(widths.pop())
 
@@ -411,8 +411,8 @@ def _same_order(loader: Any) -> Iterator[None]:
     if generator is None:
         raise DataError(
             f"{MEMORY}: the DataLoader draws its samples in another order every time ({type(sampler).__name__}), by "
-            "which every run would get another test part; give its data set (loader.dataset) or shuffle=False: training "
-            "shuffles by itself"
+            "which every run would get another test part; give its data set (loader.dataset) or shuffle=False, as "
+            "training shuffles by itself"
         )
     state = generator.get_state()
     try:

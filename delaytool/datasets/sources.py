@@ -330,8 +330,9 @@ def _refuse_poor_classes(
                 "label"
             )
         raise DataError(
-            f"{reason} {some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to the "
-            f"task, name all classes in {'class_names' if in_memory else 'extra/keys'} or set data.classes = {n_classes}"
+            f"{reason} {some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to "
+            f"the task, name all classes in {'class_names' if in_memory else 'extra/keys'} or set data.classes = "
+            f"{n_classes}"
         )
     return [f"{name}: no training sample is of class {some}: these of the {n_classes} outputs cannot be learned"]
 

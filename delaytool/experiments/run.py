@@ -120,9 +120,10 @@ def train(
     jobs          of protocol 'cross-validated': how many folds are trained at the same time; None: 1
 
     Frames of spike counts keep their steps and channels: data.start is 'zero', data.n_steps the longest sample's, and
-    data.channel_bins 1 unless `overrides` has it. Real numbers are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, also where
-    `overrides` has a key that these data decide otherwise and for an argument that would have no effect, DataError,
-    CheckpointError.
+    data.channel_bins 1 unless `overrides` has it. Real numbers are quantized (data.values 'graded'), floats that are
+    whole too where the recipe asks for that. Events are binned as the recipe sets. One run is trained at a time in a
+    process. Raises RecipeError, also where `overrides` has a key that these data decide otherwise, for an argument that
+    would have no effect and while another thread trains, DataError, CheckpointError.
 
     >>> import numpy as np
     >>> labels = np.arange(60) % 2

@@ -121,7 +121,7 @@ def test_tuples_of_another_length_than_events_have_are_no_frames(lengths):
     events = [(np.linspace(0, 0.1, n), np.arange(n) % 3, np.zeros(n, int)) for n in lengths] * 8
     with pytest.raises(DataError, match=r"sample 0: it is a tuple of 3; events are tuples \(times, units\)"):
         in_memory((events, [0, 1] * 8), SPEC)
-    with pytest.raises(DataError, match=r"5 to 7 channels; .* or, where each sample is the events of one, tuples"):
+    with pytest.raises(DataError, match=r"5 to 7 channels; .* or, where samples are events, tuples"):
         in_memory(([np.ones((2, n)) for n in (5, 7)] * 8, [0, 1] * 8), SPEC)
 
 
@@ -417,7 +417,7 @@ def test_a_label_that_the_training_part_lacks_is_named_with_its_part():
     others = labels * 2
     with pytest.raises(
         DataError,
-        match=r"in-memory test: its labels run to 2, which makes 3 classes, but no sample of in-memory train has label 2",
+        match="in-memory test: its labels run to 2, which makes 3 classes, but no sample of in-memory train has label",
     ):
         in_memory({"train": (frames, labels), "test": (frames, others)}, SPEC)
     with pytest.raises(DataError, match=r"in-memory train: its labels run to 2, .* but no sample has label 1; number"):
@@ -426,13 +426,13 @@ def test_a_label_that_the_training_part_lacks_is_named_with_its_part():
 
 def test_floats_are_real_numbers_where_a_recipe_asks_for_those():
     frames, labels = samples()
-    for given in (frames.astype(np.float32), [frame.astype(float) for frame in frames]):
-        data = in_memory((given, labels), SPEC, graded=True)
+    for one in (frames.astype(np.float32), [frame.astype(float) for frame in frames]):
+        data = in_memory((one, labels), SPEC, graded=True)
         assert isinstance(data.splits.train, FrameData)
         assert data.n_steps is None
-    for given in (frames, frames > 0, frames.tolist()):
+    for one in (frames, frames > 0, frames.tolist()):
         with pytest.raises(DataError, match=r"whole numbers 0\.\.255, .* 'graded' is .*give those as floats .*'count'"):
-            in_memory((given, labels), SPEC, graded=True)
+            in_memory((one, labels), SPEC, graded=True)
 
 
 def test_numbers_may_be_given_names():
