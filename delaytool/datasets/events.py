@@ -73,9 +73,8 @@ class EventData:
         if n_classes is None:
             n_classes = int(given.max(initial=-1)) + 1
         offsets = np.concatenate([[0], np.cumsum([some.size for some in times])]).astype(np.int64)
+        units = [_whole(name, index, some) for index, some in enumerate(units)]
         all_units = np.concatenate(units) if units else np.empty(0, np.int32)
-        if all_units.size and all_units.dtype.kind not in "iu":
-            raise DataError(f"{name}: units are {all_units.dtype}, not integers; give whole unit numbers")
         check_units(name, all_units, offsets, n_units)  # before int32 could wrap one
         return EventData(
             times=as_float32(name, np.concatenate(times) if times else np.empty(0), offsets),
@@ -158,6 +157,15 @@ class EventData:
         check_times(self.name, self.times, self.offsets)
         check_units(self.name, self.units, self.offsets, self.n_units)
         return self
+
+
+def _whole(name: str, sample: int, units: np.ndarray) -> np.ndarray:
+    """A sample's units in a type that joins others' as integers. Without events they may be of any, as a list's are."""
+    if not units.size:
+        return np.empty(0, np.int8)
+    if units.dtype.kind not in "iu":
+        raise DataError(f"{name}: sample {sample}: units are {units.dtype}, not integers; give whole unit numbers")
+    return units.astype(np.int64) if units.dtype == np.uint64 else units  # beside int64 NumPy makes floats of these
 
 
 def as_float32(name: str, times: np.ndarray, offsets: np.ndarray, first_sample: int = 0) -> np.ndarray:

@@ -163,6 +163,11 @@ def _read(
                 "shows under 'HDF5 layout'"
             )
         check_lengths(dataset)
+        if not np.dtype(base).isnative:  # h5py gives the file's bytes unswapped, as if they were native
+            raise DataError(
+                f"{where}, in the other byte order than this machine's, which h5py does not convert; write it with "
+                f"dtype=h5py.vlen_dtype('{np.dtype(base).newbyteorder('=').name}')"
+            )
         kind = np.dtype(base).kind
         if key == "units" and kind not in "iu":
             raise DataError(f"{where}; unit numbers must be integers")

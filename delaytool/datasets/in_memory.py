@@ -9,14 +9,16 @@ What is taken for one part of the data, x standing for a tensor, an array or nes
     a tonic data set        with a sensor_size, whose items are (events with the fields t and x, label)
     EventData, FrameData    as this package's readers make them
 
-Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Labels are whole
-numbers from 0, or names, which are numbered in alphabetical order. EventData and FrameData to train on keep their
-classes, those without samples too, in their own order.
+Frames of whole numbers 0..255 are spike counts; of others each is a real number, which is quantized. Where a recipe
+asks for real numbers (data.values 'graded'), floats are those even if they are whole. Labels are whole numbers from 0,
+or names, which are numbered in alphabetical order. EventData and FrameData to train on keep their classes, those
+without samples too, in their own order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -34,6 +36,7 @@ from delaytool.errors import DataError
 
 Part: TypeAlias = EventData | FrameData
 PARTS = ("train", "validation", "test")
+_RANDOM_SAMPLERS = {"RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler"}  # of torch.utils.data
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,11 @@ class Samples:
         """Whether frames are spike counts, rather than real numbers."""
         return self.are_frames and all(are_whole(frames) and _in_range(frames) for frames in self.samples)
 
+    @property
+    def are_floats(self) -> bool:
+        """Whether frames are numbers of a type that need not be whole."""
+        return self.are_frames and all(frames.dtype.kind == "f" for frames in self.samples)
+
     def count_units(self) -> int:
         """Raises DataError where samples have different numbers of channels."""
         if self.n_units is not None:
@@ -80,12 +88,20 @@ class Samples:
             return max(int(units.max()) if units.size else -1 for _, units in self.samples) + 1
         widths = {frames.shape[1] for frames in self.samples}
         if len(widths) > 1:
-            raise DataError(f"samples have {min(widths)} to {max(widths)} channels; give all the same number")
+            raise DataError(
+                f"samples have {min(widths)} to {max(widths)} channels; give all the same number, or, where samples "
+                "are events, tuples (times, units)"
+            )
         return int(widths.pop())
 
 
 def in_memory(
-    data: Any, spec: DataSpec, *, class_names: Sequence[str] | None = None, n_units: int | None = None
+    data: Any,
+    spec: DataSpec,
+    *,
+    class_names: Sequence[str] | None = None,
+    n_units: int | None = None,
+    graded: bool = False,
 ) -> MemoryData:
     """One part of data, or a dictionary of parts 'train', 'validation' and 'test', to the three parts.
 
@@ -93,6 +109,7 @@ def in_memory(
                   polarity of tonic's data sets; its source is not read
     class_names   one for each class: names for labels that are numbers, or the order of those that are names
     n_units       of events; None: the largest unit + 1 of all parts
+    graded        whether a recipe asks for real numbers: frames of floats are those, and whole numbers an error
     Raises DataError, for settings of the spec that these data do not have as well.
     """
     spec = replace(spec, source=MEMORY)
@@ -102,7 +119,7 @@ def in_memory(
         raise DataError(f"data has the parts {', '.join(map(str, given)) or 'none'}; give some of {', '.join(PARTS)}")
     if "all" not in given and "train" not in given:
         raise DataError(f"data has the parts {', '.join(given)}, and none to train on; give 'train'")
-    wanted = None if class_names is None else tuple(class_names)
+    wanted = None if class_names is None else _names(class_names)
     twice = [name for name in wanted or () if (wanted or ()).count(name) > 1]
     if twice:
         raise DataError(f"class_names holds {twice[0]!r} twice; give each class a name of its own")
@@ -122,7 +139,14 @@ def in_memory(
         raise DataError(f"data.n_units {n_units} is not the {max(found)} units of these data; leave it out")
     n_classes = len(names) or max(own_classes, *(int(part.max()) + 1 for part in labels.values()))
     # Whole numbers in another part are so by chance.
-    real = isinstance(trained.samples, FrameData) or (trained.are_frames and not trained.are_counts)
+    real = isinstance(trained.samples, FrameData) or (
+        trained.are_frames and (not trained.are_counts or (graded and trained.are_floats))
+    )
+    if graded and trained.are_frames and not real:
+        raise DataError(
+            f"{MEMORY}: the frames hold whole numbers 0..255, which are spike counts, and data.values 'graded' is for "
+            "real numbers; give those as floats (frames.astype(float)), or set data.values to 'count' for spikes"
+        )
     other = next((name for name, part in read.items() if part.are_frames and not part.are_counts), None)
     if other is not None and not real:
         raise DataError(
@@ -158,6 +182,13 @@ def in_memory(
         made_of_recordings = isinstance(trained.samples, FrameData) and trained.samples.mel is not None
         spec = replace(spec, ear=False, mel=spec.mel if made_of_recordings else None)
     return MemoryData(divide(spec, parts), n_steps)
+
+
+def _names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """One text for each class; numbers are names, too."""
+    if any(name is None for name in class_names):
+        raise DataError(f"class_names {tuple(class_names)} holds None; give each class a name")
+    return tuple(map(str, class_names))
 
 
 def _classes_of(train: Samples) -> tuple[tuple[str, ...] | None, int]:
@@ -219,6 +250,7 @@ def read_samples(data: Any, pixel_bins: int = 1, polarity: str = "keep") -> Samp
         events = [(array_of(times), array_of(units)) for times, units in samples]
         return Samples(events, plain, n_units, in_seconds=_is_of_tonic(data))
     _refuse_pairs_in_lists(samples)
+    _refuse_other_tuples(samples)
     return Samples([_frame(sample, index) for index, sample in enumerate(samples)], plain)
 
 
@@ -316,6 +348,17 @@ def _refuse_pairs_in_lists(samples: Any) -> None:
         )
 
 
+def _refuse_other_tuples(samples: Any) -> None:
+    """Raise DataError for tuples of another length than events have, such as (times, units, polarities)."""
+    if isinstance(samples, list | tuple):
+        for index, one in enumerate(samples):
+            if isinstance(one, tuple):
+                raise DataError(
+                    f"sample {index}: it is a tuple of {len(one)}; events are tuples (times, units), in every sample, "
+                    "and frames arrays or lists (steps, channels)"
+                )
+
+
 def _is_sequence(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return not any(isinstance(one, list | tuple) for one in value)
@@ -344,11 +387,38 @@ def _pair(item: Any, index: int) -> tuple[Any, Any]:
 def _of_loader(loader: Any) -> tuple[list[Any], list[Any]]:
     samples: list[Any] = []
     labels: list[Any] = []
-    for index, batch in enumerate(loader):
-        x, y = _pair(batch, index)
-        samples.extend(array_of(x))
-        labels.extend(_listed(y))
+    with _same_order(loader):
+        for index, batch in enumerate(loader):
+            x, y = _pair(batch, index)
+            samples.extend(array_of(x))
+            labels.extend(_listed(y))
     return samples, labels
+
+
+@contextmanager
+def _same_order(loader: Any) -> Iterator[None]:
+    """Read a DataLoader in the order that it has every time. Raises DataError where it has none.
+
+    Parts are cut by the order of samples: in another one, the test part of the same data would be another, and a run
+    could not go on. A sampler's own generator fixes the order, and is put back for the next time.
+    """
+    sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", getattr(loader, "sampler", None))
+    kinds = {kind.__name__ for kind in type(sampler).__mro__}  # PyTorch is not imported here
+    generator = getattr(sampler, "generator", None)
+    if kinds.isdisjoint(_RANDOM_SAMPLERS):
+        yield
+        return
+    if generator is None:
+        raise DataError(
+            f"{MEMORY}: the DataLoader draws its samples in another order every time ({type(sampler).__name__}), by "
+            "which every run would get another test part; give its data set (loader.dataset) or shuffle=False, as "
+            "training shuffles by itself"
+        )
+    state = generator.get_state()
+    try:
+        yield
+    finally:
+        generator.set_state(state)
 
 
 def _is_of_tonic(data: Any) -> bool:

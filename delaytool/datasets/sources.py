@@ -109,7 +109,7 @@ def divide(spec: DataSpec, parts: Mapping[str, EventData | FrameData]) -> Splits
     if isinstance(train, EventData):  # a file may name more classes than data.classes takes of it
         train = replace(train, class_names=train.class_names[: train.n_classes])
     warnings = [sentence for part in parts.values() for sentence in part.warnings]
-    warnings += _refuse_poor_classes(train, spec.classes, in_memory=spec.source == MEMORY)
+    warnings += _refuse_poor_classes(train, parts, spec.classes, in_memory=spec.source == MEMORY)
     origin = _short(train)
     speaker = spec.held_out_speaker
     if speaker is not None:
@@ -294,8 +294,17 @@ def _checked(data: EventData | FrameData, reader: _Reader) -> EventData | FrameD
     return data
 
 
-def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None, *, in_memory: bool) -> list[str]:
-    """Warnings about classes without samples. Raises DataError where there is nothing to learn, or labels have gaps."""
+def _refuse_poor_classes(
+    train: EventData | FrameData,
+    parts: Mapping[str, EventData | FrameData],
+    wanted: int | None,
+    *,
+    in_memory: bool,
+) -> list[str]:
+    """Warnings about classes without samples. Raises DataError where there is nothing to learn, or labels have gaps.
+
+    parts   all that there are, whose labels together may be what makes the classes
+    """
     name, n_classes = train.name, train.n_classes
     if wanted is not None and wanted != n_classes:
         ways = f"name all {wanted} in class_names, or " if in_memory and wanted > n_classes else ""
@@ -311,10 +320,19 @@ def _refuse_poor_classes(train: EventData | FrameData, wanted: int | None, *, in
     absent = np.setdiff1d(np.arange(n_classes), present)
     some = listed(absent) if absent.size <= 8 else f"{', '.join(map(str, absent[:8]))}, … ({absent.size} in all)"
     if wanted is None and not train.class_names:
+        furthest = max((train, *parts.values()), key=lambda part: part.labels.max())  # the first, train, of equals
+        if furthest.labels.max() < n_classes - 1:
+            reason = f"{name}: it states {n_classes} classes, but no sample has label"
+        else:
+            which = "no sample" if furthest is train else f"no sample of {name}"
+            reason = (
+                f"{furthest.name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but {which} has "
+                "label"
+            )
         raise DataError(
-            f"{name}: its labels run to {n_classes - 1}, which makes {n_classes} classes, but no sample has label "
-            f"{some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to the task, "
-            f"name all classes in {'class_names' if in_memory else 'extra/keys'} or set data.classes = {n_classes}"
+            f"{reason} {some}; number the {present.size} classes 0..{present.size - 1}, or, if the others belong to "
+            f"the task, name all classes in {'class_names' if in_memory else 'extra/keys'} or set data.classes = "
+            f"{n_classes}"
         )
     return [f"{name}: no training sample is of class {some}: these of the {n_classes} outputs cannot be learned"]
 

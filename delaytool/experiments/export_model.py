@@ -17,8 +17,10 @@ from delaytool.adapters.snntorch import read_snntorch
 from delaytool.adapters.spikingjelly import read_spikingjelly
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.network import IntegerNetwork
-from delaytool.datasets.arrays import array_of, count_frames
-from delaytool.errors import ExportError
+from delaytool.datasets.arrays import count_frames
+from delaytool.datasets.network_frames import network_frames
+from delaytool.datasets.spec import MEMORY
+from delaytool.errors import DataError, ExportError
 from delaytool.experiments.export_run import ExportOptions, checkpoint_path, class_names_of, export_run, origin_of
 from delaytool.experiments.run import Run
 from delaytool.exporter.compile import READOUTS, export_stages
@@ -29,6 +31,7 @@ from delaytool.quantization.float_simulation import simulate_float
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.quantization.merge_taps import merge_taps
+from delaytool.quantization.program_of_network import exportable_program
 from delaytool.quantization.program_of_stages import program_of_stages
 from delaytool.quantization.round_delays import round_delays
 from delaytool.trainer.checkpoint import Checkpoint
@@ -57,8 +60,10 @@ def export(
                   torch.nn.Linear and snnTorch's neurons; or an object with a method stages() that returns them in order
     target        a chip (`delaytool.hw_configs`), or 'ideal' for the contract's own limits alone
     calibration   frames (sample, time, channel) of spike counts that stand for the input: tensor, array or lists;
-                  training frames will do. Scales are chosen by how well the integers follow the float network on
-                  them. Of a run: None for samples of its validation part, or of the training part where it has none
+                  training frames will do. Where the encoding's values are 'graded', floats are quantized as in
+                  training. Scales are chosen by how well the integers follow the float network on
+                  them. Of a run: None for samples of its validation part, or of the training part where it has none;
+                  a run on data in memory that was loaded has none of them
     encoding      how events become those frames; None: spike counts up to the calibration's largest, from time 0, of
                   time_step_ms each. A run has its own
     time_step_ms  where there is no encoding; None: 10
@@ -102,9 +107,7 @@ def export(
             "calibration is missing; give frames (sample, time, channel) that stand for the input; training frames "
             "will do"
         )
-    frames = count_frames(calibration)
-    if not frames.size:
-        raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")
+    frames = _calibrating(encoding, calibration)
     encoding = _resolved(encoding, frames, 10.0 if time_step_ms is None else time_step_ms)
     names = tuple(map(str, class_names))
     if isinstance(model, TrainedNetwork):
@@ -120,6 +123,14 @@ def export(
         stages_of(model, READERS), encoding, chip, frames,
         readout=readout, clip_delays=clip_delays, class_names=names, progress=progress,
     ).network  # fmt: skip
+
+
+def _calibrating(encoding: InputEncoding | None, calibration: Any) -> np.ndarray:
+    """Calibration frames as integers, of no more steps than training takes of a sample."""
+    frames = count_frames(calibration) if encoding is None else network_frames(encoding, calibration)
+    if not frames.size:
+        raise ExportError(f"calibration frames have shape {frames.shape}; give at least one sample")
+    return frames if encoding is None else frames[:, : encoding.n_steps]
 
 
 @torch.no_grad()
@@ -138,7 +149,11 @@ def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
     >>> np.testing.assert_allclose(membrane, own.detach(), atol=1e-5)
     """
     given = count_frames(frames)
-    program = program_of_stages(stages_of(model, READERS), _resolved(None, given, 10.0))
+    encoding = _resolved(None, given, 10.0)
+    if isinstance(model, TrainedNetwork):
+        program = exportable_program(model, encoding)
+    else:
+        program = program_of_stages(stages_of(model, READERS), encoding)
     program = merge_taps(round_delays(fold_batch_norm(program), load_target("ideal")))
     return [layer.numpy() for layer in simulate_float(program, given)]
 
@@ -180,6 +195,11 @@ def _export_run(
     progress: Callable[[str, int, int], None] | None,
 ) -> IntegerNetwork:
     if calibration is None:
+        if run.data is None and run.recipe.data.source == MEMORY:
+            raise DataError(
+                f"{run.path}: these data were given in memory, so they are not on any disk; give frames that stand for "
+                "them, calibration=frames (training frames will do)"
+            )
         options = ExportOptions(checkpoint=checkpoint, clip_delays=clip_delays)
         done = export_run(run.path, chip, None, options, progress, data=run.data)
         for sentence in done.warnings:
@@ -190,7 +210,7 @@ def _export_run(
     saved = Checkpoint.load(source)
     names = tuple(map(str, class_names)) or class_names_of(run.path, saved)
     return export_delay_network(
-        saved.network(), saved.encoding, chip, None, count_frames(array_of(calibration)),
+        saved.network(), saved.encoding, chip, None, _calibrating(saved.encoding, calibration),
         clip_delays=clip_delays, checkpoint=checkpoint, class_names=names, provenance=origin_of(saved, source),
         progress=progress,
     ).network  # fmt: skip

@@ -119,10 +119,11 @@ def train(
     reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
     jobs          of protocol 'cross-validated': how many folds are trained at the same time; None: 1
 
-    Frames of spike counts keep their steps: data.start is 'zero' and data.n_steps the longest sample's. Real numbers
-    are quantized (data.values 'graded'). Events are binned as the recipe sets. Raises RecipeError, also where
-    `overrides` has a key that these data decide otherwise and for an argument that would have no effect, DataError,
-    CheckpointError.
+    Frames of spike counts keep their steps and channels: data.start is 'zero', data.n_steps the longest sample's, and
+    data.channel_bins 1 unless `overrides` has it. Real numbers are quantized (data.values 'graded'), floats that are
+    whole too where the recipe asks for that. Events are binned as the recipe sets. One run is trained at a time in a
+    process. Raises RecipeError, also where `overrides` has a key that these data decide otherwise, for an argument that
+    would have no effect and while another thread trains, DataError, CheckpointError.
 
     >>> import numpy as np
     >>> labels = np.arange(60) % 2
@@ -168,10 +169,11 @@ def train(
         spec = DataSpec.from_recipe(loaded.model_dump(mode="json"), source=MEMORY)
         if resume and folder is not None:
             class_names = _begun_class_names(Path(folder), class_names)
-        read = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units)
+        graded = loaded.data.values == "graded"
+        read = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units, graded=graded)
         given = read.splits
         if not resume:
-            changes = _as_given(loaded, read)
+            changes = _as_given(loaded, read, overrides or {})
             _refuse_other_values(loaded, changes, overrides or {})
             loaded = _with_data(loaded, changes)
     where = Path("runs") / loaded.name if folder is None else Path(folder)
@@ -205,8 +207,8 @@ def _begun_class_names(folder: Path, given: Sequence[str] | None) -> Sequence[st
     return begun or given
 
 
-def _as_given(recipe: Recipe, given: MemoryData) -> dict[str, Any]:
-    """The keys of a recipe's data part with which data in memory are read as they are."""
+def _as_given(recipe: Recipe, given: MemoryData, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe's data part with which data in memory are read as they are, but for what was asked for."""
     train = given.splits.train
     if isinstance(train, FrameData):
         made_of_recordings = {} if train.mel is not None else {"mel": None}
@@ -215,7 +217,8 @@ def _as_given(recipe: Recipe, given: MemoryData) -> dict[str, Any]:
     if given.n_steps is None:
         return {"source": MEMORY}
     n_steps = recipe.data.n_steps or given.n_steps
-    return {"source": MEMORY, "start": "zero", "n_steps": n_steps, "ear": False, "mel": None}
+    bins = recipe.data.channel_bins if "data.channel_bins" in overrides else 1
+    return {"source": MEMORY, "start": "zero", "n_steps": n_steps, "channel_bins": bins, "ear": False, "mel": None}
 
 
 def _refuse_other_values(recipe: Recipe, changes: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from delaytool.contract.checks import shown
 from delaytool.contract.frames import checked_frames
 from delaytool.contract.network import IntegerNetwork
-from delaytool.datasets.arrays import are_whole, array_of, count_frames
+from delaytool.datasets.arrays import are_whole, array_of
 from delaytool.datasets.class_names import numbered_as
 from delaytool.datasets.encode import frames_of
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
-from delaytool.datasets.graded import quantize_rows
 from delaytool.datasets.hdf5 import EXTENSIONS, read_file, refuse_other_units
 from delaytool.datasets.in_memory import times_in_seconds
 from delaytool.datasets.mel import mel_frames
+from delaytool.datasets.network_frames import network_frames
 from delaytool.datasets.recordings import FORMATS, Recording, read_sound
 from delaytool.datasets.sampling_rate import check_sampling_rate
 from delaytool.datasets.spec import TIME_UNITS
@@ -51,14 +52,14 @@ def frames_of_input(
     network: IntegerNetwork,
     given: Any,
     *,
-    samples: Sequence[int] | None = None,
+    samples: Sequence[int] | np.ndarray | None = None,
     rate: int | None = None,
     time_unit: str | None = None,
     source: str | None = None,
 ) -> Frames:
     """One input to frames, encoded as the network was trained; `predict` lists what an input can be.
 
-    samples   numbers of the samples to take; None: all
+    samples   numbers of the samples to take, or a mask; None: all
     Raises DataError where it is nothing that the network reads, and for a rate or a time_unit that it does not have.
     """
     if isinstance(given, (str, os.PathLike)):
@@ -223,23 +224,18 @@ def _of_array(network: IntegerNetwork, array: np.ndarray, source: str) -> Frames
     array = array[None] if array.ndim == 2 else array
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise DataError(f"{source}: an array of shape {array.shape} holds no frame; give at least one")
-    if array.dtype.kind != "f" or (encoding.values != "graded" and are_whole(array)):
-        try:
-            frames = checked_frames(encoding, count_frames(array))
-        except DataError as error:
-            raise DataError(f"{source}: {error}") from None
-        # The network runs on in silence; what a sample holds is the encoding's.
-        n_steps = encoding.n_steps or frames.shape[1]
-        return _with_cut_notes(Frames(source, frames[:, :n_steps], np.arange(len(array))), frames[:, n_steps:])
-    if encoding.values != "graded":
+    if array.dtype.kind == "f" and encoding.values != "graded" and not are_whole(array):
         raise DataError(
             f"{source}: it holds {array.dtype} values, the network reads integers 0..{encoding.max_payload}; "
             "bin the events first, or give the events themselves"
         )
-    parts = [_one_sample(sample, network, source) for sample in array]
-    made = [_of_values(network, part, source) for part in parts]
-    quantized = Frames(source, np.concatenate([part.frames for part in made]), np.arange(len(array)))
-    return _with_cut_notes(quantized, quantize_rows(array[:, encoding.n_steps :], encoding))
+    try:
+        frames = checked_frames(encoding, network_frames(encoding, array))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    # The network runs on in silence; what a sample holds is the encoding's.
+    n_steps = encoding.n_steps or frames.shape[1]
+    return _with_cut_notes(Frames(source, frames[:, :n_steps], np.arange(len(array))), frames[:, n_steps:])
 
 
 def _with_cut_notes(frames: Frames, cut: np.ndarray) -> Frames:
@@ -281,14 +277,10 @@ def _require_events(network: IntegerNetwork, source: str) -> None:
         )
 
 
-def _chosen(frames: Frames, samples: Sequence[int] | None) -> Frames:
+def _chosen(frames: Frames, samples: Any) -> Frames:
     if samples is None:
         return frames
-    n_samples = len(frames.frames)
-    for number in samples:
-        if not 0 <= number < n_samples:
-            raise DataError(f"{frames.source}: sample {number} is outside 0..{n_samples - 1}")
-    chosen = np.asarray(samples, np.int64)
+    chosen = _numbers(frames.source, samples, len(frames.frames))
     return Frames(
         frames.source,
         frames.frames[chosen],
@@ -296,3 +288,23 @@ def _chosen(frames: Frames, samples: Sequence[int] | None) -> Frames:
         None if frames.labels is None else frames.labels[chosen],
         tuple(frames.notes[number] for number in chosen) if frames.notes else (),
     )
+
+
+def _numbers(source: str, samples: Any, n_samples: int) -> np.ndarray:
+    """(chosen,) int64: the numbers of samples that are given by number, or by a mask with a truth value for each."""
+    given = array_of(samples)
+    if given.ndim == 1 and given.dtype.kind == "b":
+        if len(given) != n_samples:
+            raise DataError(
+                f"{source}: samples is a mask of {len(given)} truth values for {n_samples} samples; give one for each"
+            )
+        return np.flatnonzero(given)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise DataError(
+            f"{source}: samples {shown(samples)} is no list of sample numbers; give whole numbers, such as [0, 3], or "
+            "a mask"
+        )
+    for number in given.tolist():
+        if not 0 <= number < n_samples:
+            raise DataError(f"{source}: sample {number} is outside 0..{n_samples - 1}")
+    return given.astype(np.int64)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.events import EventData
 from delaytool.datasets.frames import FrameData
@@ -19,7 +21,7 @@ def predict(
     network: IntegerNetwork,
     inputs: Any,
     *,
-    samples: Sequence[int] | None = None,
+    samples: Sequence[int] | np.ndarray | None = None,
     rate: int | None = None,
     time_unit: str | None = None,
     announce: Callable[[str], None] | None = None,
@@ -29,11 +31,13 @@ def predict(
     inputs     one input or a list of several. An input is
                - the path of a recording (.wav, .flac), an HDF5 file of events in SHD's layout, or a .npy file;
                - frames, (time, channel) or (sample, time, channel): whole numbers, of any type, as the network reads
-                 them, or, where its `encoding.values` is 'graded', floats, which are quantized as in training;
+                 them, or, where its `encoding.values` is 'graded', floats, which are quantized as in training (whole
+                 numbers of an integer type are then taken as quantized already);
                - a sound, (samples,) floats in -1..1 with its `rate`;
                - events, a tuple (times, units), or an `EventData`; or a `FrameData`.
                Arrays may be NumPy's, PyTorch's or nested lists.
-    samples    numbers of the samples to take from each input; None: all
+    samples    numbers of the samples to take from each input, or a mask, with a truth value for each of its samples;
+               None: all
     rate       Hz, a whole number, of sounds given as arrays
     time_unit  's', 'ms' or 'us', of the times of event files and of tuples; None: of a file, the data.time_unit that
                the network was trained with, if its file records one; else seconds as floats. A network that was

@@ -20,6 +20,7 @@ from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import CheckpointError, ExportError, ModelError, NetworkError, first_line
 from delaytool.files import write_bytes_atomically
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.models.float32 import float32_by_default
 from delaytool.models.torch_file import read_file, refuse_nan, unpickled
 from delaytool.quantization.integer_training import IntegerTraining, TrainedNetwork
 from delaytool.quantization.scales import IntegerScales
@@ -142,7 +143,7 @@ class Checkpoint:
         Raises CheckpointError where the parameters do not fit the recipe.
         """
         self._refuse_other_sizes()
-        with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten
+        with torch.random.fork_rng(devices=[]), float32_by_default():  # what is drawn is overwritten
             model = DelayNetwork(self.encoding.n_channels, self.n_classes, self.recipe.model)
         try:
             model.load_state_dict(self.model)

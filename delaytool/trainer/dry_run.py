@@ -16,7 +16,7 @@ from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.loop import refuse_early_end, training_device
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team
-from delaytool.trainer.processor import processor_state
+from delaytool.trainer.processor import processor_state, the_only_training
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 from delaytool.trainer.step import Step, make_step
@@ -87,7 +87,7 @@ def dry_run(
         check(recipe, data)
     config = recipe.trainer
     generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with processor_state(config.threads, config.precision), generators:
+    with the_only_training(), processor_state(config.threads, config.precision), generators:
         train = data.train.to(device)
         validation = None if data.validation is None else data.validation.to(device)
         model = initial_network(recipe, data.encoding.n_channels, data.n_classes).to(device)

@@ -38,7 +38,7 @@ from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.integer_training import scales_to_train_through
 from delaytool.trainer.optimizers import Optimizers
 from delaytool.trainer.parallel import Team, is_first_process, team
-from delaytool.trainer.processor import processor_state
+from delaytool.trainer.processor import processor_state, the_only_training
 from delaytool.trainer.protocols import ChosenEpoch, describe_protocol, fold_curve
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.reporter import Reporter
@@ -77,10 +77,11 @@ def train(
     check: called in every process once the data are read, before anything is written; an error of it ends the run.
     KeyboardInterrupt leaves the last whole epoch's checkpoint behind, and nothing half-written. PyTorch's generators,
     threads and precision are restored afterwards (see `processor_state`).
-    Raises RecipeError, DataError, CheckpointError.
+    Raises RecipeError, also while another thread of the process trains, DataError, CheckpointError.
     """
     run = RunFolder(folder)
     with ExitStack() as held:
+        held.enter_context(the_only_training())
         begun = Begun(recipe)
         if resume:
             run.require_begun()

@@ -112,7 +112,7 @@ def test_a_long_sample_may_be_rounded_to_a_small_part_of_its_span() -> None:
         (([0.1, 0.2], [3, 5]), r"some: sample 2: unit 5 is outside 0\.\.4; set data.n_units"),
         (([0.1], [-1]), r"some: sample 2: unit -1 is outside 0\.\.4"),
         (([0.1], [1 << 32]), r"some: sample 2: unit 4294967296 is outside 0\.\.4"),
-        (([0.1], [1.5]), r"some: units are float64, not integers"),
+        (([0.1], [1.5]), r"some: sample 2: units are float64, not integers"),
         (([0.1, 0.2], [1]), r"some: sample 2: 2 times but 1 units"),
     ],
 )

@@ -32,6 +32,14 @@ def test_speakers_and_names_may_be_missing(write: Writer) -> None:
     assert read.n_classes == 4
 
 
+@pytest.mark.parametrize(("key", "kind"), [("units", ">u2"), ("times", ">f4")])
+def test_the_other_byte_order_is_refused(write: Writer, key: str, kind: str) -> None:
+    """h5py does not swap the bytes of variable-length arrays: unit 1 is read as 256."""
+    words = rf"spikes/{key} .* type {kind}, in the other byte order .* dtype=h5py\.vlen_dtype\('\w+(16|32)'\)"
+    with pytest.raises(DataError, match=words):
+        read_file(write(**{f"{key}_type": kind}))
+
+
 def test_number_of_units(write: Writer) -> None:
     path = write()
     assert read_file(path, n_units=20).n_units == 20

@@ -106,6 +106,53 @@ def test_units_may_be_of_any_whole_type(kind):
     assert data.splits.train.n_units == 5
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int64, np.uint64])
+def test_a_sample_without_events_is_of_any_type(kind):
+    """An empty list is an array of floats, and NumPy joins unsigned and signed 64 bit integers as floats."""
+    times, units = np.linspace(0, 0.02, 5), np.array([0, 3, 1, 4, 2])
+    data = in_memory(([(times, units.astype(kind)), ([], []), (times, units)] * 6, [0, 1] * 9), SPEC)
+    assert data.splits.train.n_units == 5
+    with pytest.raises(DataError, match=r"in-memory: sample 1: units are float64, not integers"):
+        in_memory(([(times, units), (times, units + 0.5)] * 8, [0, 1] * 8), SPEC)
+
+
+@pytest.mark.parametrize("lengths", [(5, 5), (5, 7)])
+def test_tuples_of_another_length_than_events_have_are_no_frames(lengths):
+    events = [(np.linspace(0, 0.1, n), np.arange(n) % 3, np.zeros(n, int)) for n in lengths] * 8
+    with pytest.raises(DataError, match=r"sample 0: it is a tuple of 3; events are tuples \(times, units\)"):
+        in_memory((events, [0, 1] * 8), SPEC)
+    with pytest.raises(DataError, match=r"5 to 7 channels; .* or, where samples are events, tuples"):
+        in_memory(([np.ones((2, n)) for n in (5, 7)] * 8, [0, 1] * 8), SPEC)
+
+
+@pytest.mark.parametrize("random", ["shuffle", "batches", "weights"])
+def test_a_loader_that_shuffles_needs_a_generator_of_its_own(random):
+    """Parts are cut by the samples' order, so that the test part would be another in every run."""
+    torch = pytest.importorskip("torch")
+    from torch.utils import data as of_torch
+
+    frames, labels = samples()
+    data = of_torch.TensorDataset(torch.from_numpy(frames), torch.from_numpy(labels))
+
+    def loader(generator=None):
+        if random == "shuffle":
+            return of_torch.DataLoader(data, batch_size=5, shuffle=True, generator=generator)
+        if random == "weights":
+            sampler = of_torch.WeightedRandomSampler([1.0] * 16, 16, replacement=False, generator=generator)
+            return of_torch.DataLoader(data, batch_size=5, sampler=sampler)
+        sampler = of_torch.BatchSampler(of_torch.RandomSampler(data, generator=generator), 5, drop_last=False)
+        return of_torch.DataLoader(data, batch_sampler=sampler)
+
+    with pytest.raises(DataError, match=r"another order every time.*\(loader\.dataset\) or shuffle=False"):
+        in_memory(loader(), SPEC)
+    given = loader(torch.Generator().manual_seed(1))
+    first, again = (in_memory(given, SPEC).splits.test for _ in range(2))
+    np.testing.assert_array_equal(first.units, again.units)
+    np.testing.assert_array_equal(first.labels, again.labels)
+    in_order = in_memory(of_torch.DataLoader(data, batch_size=5), SPEC).splits.test
+    assert not np.array_equal(first.units, in_order.units)
+
+
 LISTED = [[0.01, 0.02, 0.03], [0, 1, 2]]
 
 
@@ -348,7 +395,7 @@ def test_parts_in_another_order_are_numbered_as_the_training_part_is():
 @pytest.mark.parametrize("kind", ["events", "frames"])
 def test_data_without_names_keep_their_number_of_classes(kind):
     data = named_data(kind, (), [0, 1] * 8)
-    with pytest.raises(DataError, match="which makes 3 classes, but no sample has label 2"):
+    with pytest.raises(DataError, match="it states 3 classes, but no sample has label 2"):
         in_memory(data, SPEC)
     assert in_memory(data, replace(SPEC, classes=3)).splits.train.n_classes == 3
 
@@ -356,6 +403,36 @@ def test_data_without_names_keep_their_number_of_classes(kind):
 def test_a_class_has_a_name_of_its_own():
     with pytest.raises(DataError, match="class_names holds 'a' twice"):
         in_memory(samples(), SPEC, class_names=["a", "a"])
+
+
+def test_names_are_texts():
+    frames, labels = samples()
+    assert in_memory((frames, labels), SPEC, class_names=[7, 0.5]).splits.train.class_names == ("7", "0.5")
+    with pytest.raises(DataError, match=r"class_names \('a', None\) holds None; give each class a name"):
+        in_memory((frames, labels), SPEC, class_names=["a", None])
+
+
+def test_a_label_that_the_training_part_lacks_is_named_with_its_part():
+    frames, labels = samples()
+    others = labels * 2
+    with pytest.raises(
+        DataError,
+        match="in-memory test: its labels run to 2, which makes 3 classes, but no sample of in-memory train has label",
+    ):
+        in_memory({"train": (frames, labels), "test": (frames, others)}, SPEC)
+    with pytest.raises(DataError, match=r"in-memory train: its labels run to 2, .* but no sample has label 1; number"):
+        in_memory({"train": (frames, others), "test": (frames, others)}, SPEC)
+
+
+def test_floats_are_real_numbers_where_a_recipe_asks_for_those():
+    frames, labels = samples()
+    for one in (frames.astype(np.float32), [frame.astype(float) for frame in frames]):
+        data = in_memory((one, labels), SPEC, graded=True)
+        assert isinstance(data.splits.train, FrameData)
+        assert data.n_steps is None
+    for one in (frames, frames > 0, frames.tolist()):
+        with pytest.raises(DataError, match=r"whole numbers 0\.\.255, .* 'graded' is .*give those as floats .*'count'"):
+            in_memory((one, labels), SPEC, graded=True)
 
 
 def test_numbers_may_be_given_names():

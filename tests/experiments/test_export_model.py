@@ -14,6 +14,7 @@ from torch import nn
 
 import delaytool as dt
 from delaytool.contract.encoding import InputEncoding
+from delaytool.datasets.graded import quantize_rows
 from delaytool.errors import CheckpointError, DataError, ExportError, RecipeError
 from delaytool.models.config import ModelConfig
 from delaytool.runtime.decode import decode
@@ -223,8 +224,13 @@ def test_a_run_on_data_in_memory_keeps_its_class_names(tmp_path):
     assert loaded.metrics == run.metrics
     with torch.no_grad():
         torch.testing.assert_close(loaded.model()(torch.from_numpy(frames)), run.model()(torch.from_numpy(frames)))
-    with pytest.raises(DataError, match="these data were given in memory"):
+    with pytest.raises(DataError, match=r"these data were given in memory.*calibration=frames"):
         dt.export(loaded)
+    with pytest.raises(ExportError, match=r"calibration frames have shape \(0, 20, 6\); give at least one sample"):
+        dt.export(loaded, calibration=frames[:0])
+    longer = np.concatenate([frames, np.ones((len(frames), 3, 6), frames.dtype)], axis=1)
+    cut, whole = (dt.export(loaded, calibration=given).integers_sha256() for given in (longer, frames))
+    assert cut == whole, "calibrated on what training would take of it"
     assert dt.export(loaded, calibration=frames).class_names == ("high", "low")
     again = dt.export(loaded, calibration=frames, class_names=("up", "down"))
     assert again.class_names == ("up", "down")
@@ -258,6 +264,23 @@ def test_real_numbers_in_memory_are_quantized(tmp_path):
     run = dt.train("digits", (real, labels), folder=tmp_path / "run", overrides=small)
     assert run.encoding.values == "graded"
     assert run.encoding.n_steps == 20
+    quantized = quantize_rows(real, run.encoding)
+    by_own, by_integers = (dt.export(run, calibration=given).integers_sha256() for given in (real, quantized))
+    assert by_own == by_integers
+    network = dt.export(run, calibration=real)
+    found = [one.label for one in dt.predict(network, real)]
+    assert dt.verify(network, real, labels).predictions.tolist() == found
+
+
+@pytest.mark.parametrize("timing", ["paper", "chip"])
+def test_a_delay_network_is_simulated_as_it_is_exported(timing):
+    torch.manual_seed(0)
+    model = dt.DelayNetwork(6, 3, ModelConfig(hidden=(8,), max_delay=5, threshold=0.2, timing=timing))
+    frames = torch.rand(5, 20, 6) < 0.3
+    hidden, membrane = dt.simulate_stages(model, frames)
+    own = model.eval()(frames.float()).transpose(0, 1)
+    assert hidden.any()
+    np.testing.assert_allclose(membrane[:, : own.shape[1]], own.detach(), atol=1e-5)
 
 
 def test_a_recipe_object_is_overridden_key_by_key(tmp_path):

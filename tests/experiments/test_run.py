@@ -45,6 +45,26 @@ def test_a_recipe_of_recordings_takes_frames_and_records_how_they_were_read(tmp_
     assert (run.recipe.data.values, run.recipe.data.mel, run.encoding.mel) == ("graded", None, None)
 
 
+def test_spike_counts_keep_their_channels_unless_bins_are_asked_for(tmp_path: Path) -> None:
+    run = train("shd-2l-1kc", (FRAMES, LABELS), folder=tmp_path / "run", overrides=SMALL)
+    assert (run.encoding.n_channels, run.recipe.data.channel_bins) == (6, 1)
+    assert export(run, calibration=FRAMES).encoding.n_channels == 6
+    run = train("shd-2l-1kc", (FRAMES, LABELS), folder=tmp_path / "bins", overrides=SMALL | {"data.channel_bins": 3})
+    assert (run.encoding.n_channels, run.recipe.data.channel_bins) == (2, 3)
+
+
+def test_whole_numbers_for_a_recipe_of_real_numbers(tmp_path: Path) -> None:
+    counts = np.random.default_rng(1).integers(0, 9, FRAMES.shape)
+    for name, more in (("gsc-3l-1kc", {}), ("digits", {"data.values": "graded"})):
+        with pytest.raises(DataError, match=r"give those as floats .*, or set data\.values to 'count'"):
+            train(name, (counts, LABELS), folder=tmp_path / "run", overrides=SMALL | more)
+        run = train(name, (counts.astype(float), LABELS), folder=tmp_path / name, overrides=SMALL | more)
+        assert run.encoding.values == "graded"
+        assert len(train(data=(counts.astype(float), LABELS), folder=tmp_path / name, resume=True).metrics) == 1
+    run = train("gsc-3l-1kc", (counts, LABELS), folder=tmp_path / "run", overrides=SMALL | {"data.values": "count"})
+    assert run.encoding.values == "count"
+
+
 def test_the_time_unit_of_events_in_memory_is_the_recipe_s(tmp_path: Path) -> None:
     in_ms = [(1000 * times, units) for times, units in EVENTS]
     runs = [

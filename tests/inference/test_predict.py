@@ -136,6 +136,28 @@ def test_tensors_are_taken(event_network) -> None:
     np.testing.assert_array_equal([one.scores for one in found], [one.scores for one in expected])
 
 
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_samples_are_chosen_by_number_or_by_a_mask(kind, event_network, tmp_path: Path) -> None:
+    frames = np.random.default_rng(1).integers(0, 4, (5, 30, 20)).astype(np.uint8)
+
+    def chosen(samples: object) -> list[int]:
+        return [one.sample for one in predict(event_network, frames, samples=samples)]
+
+    assert chosen(kind([False, False, False, True, True])) == [3, 4]
+    assert chosen(kind([4, 0, 0])) == [4, 0, 0]
+    assert chosen(range(2)) == [0, 1]
+    for samples, words in (
+        (kind([True, False]), "samples is a mask of 2 truth values for 5 samples; give one for each"),
+        (kind([1.5]), r"is no list of sample numbers; give whole numbers, such as \[0, 3\], or a mask"),
+        (3, "samples 3 is no list of sample numbers"),
+        (kind([[0, 1]]), "is no list of sample numbers"),
+        ("01", "samples '01' is no list of sample numbers"),
+        (kind([-1]), r"sample -1 is outside 0\.\.4"),
+    ):
+        with pytest.raises(DataError, match=words):
+            chosen(samples)
+
+
 def test_one_input_or_several() -> None:
     assert inputs_listed("a.wav") == ["a.wav"]
     assert inputs_listed(["a.wav", "b.wav"]) == ["a.wav", "b.wav"]

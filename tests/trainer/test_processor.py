@@ -1,17 +1,26 @@
-"""Training leaves the process as it found it: threads, precision, denormal numbers, PyTorch's generator."""
+"""Training leaves the process as it found it: threads, precision, denormal numbers, PyTorch's generator.
+
+And what it finds does not change the run.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import threading
 
 import numba
 import pytest
 import torch
 
+from delaytool.errors import RecipeError
 from delaytool.models.threads import use_as_many_threads_as_torch
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.dry_run import dry_run
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.loop import train
 from delaytool.trainer.processor import flushes_denormals, processor_state
+from delaytool.trainer.recipe import with_overrides
+from delaytool.trainer.reporter import Reporter
 
 
 @pytest.fixture
@@ -86,3 +95,69 @@ def test_training_leaves_the_generator_alone(tiny_recipe, tmp_path):
     state = torch.get_rng_state()
     train(tiny_recipe, tmp_path / "run")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@contextlib.contextmanager
+def default_type(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def state_of(run):
+    return Checkpoint.load(run / "last.pt").network().state_dict()
+
+
+@pytest.mark.parametrize("neuron", ["lif", "plif"])
+@pytest.mark.parametrize(
+    "surroundings",
+    [lambda: default_type(torch.float64), lambda: default_type(torch.bfloat16), torch.no_grad, torch.inference_mode],
+    ids=["float64", "bfloat16", "no_grad", "inference_mode"],
+)
+def test_what_surrounds_a_training_does_not_change_it(surroundings, neuron, tiny_recipe, tmp_path):
+    recipe = with_overrides(tiny_recipe, {"model.neuron": neuron, "trainer.epochs": 1})
+    alone = train(recipe, tmp_path / "alone")
+    with surroundings():
+        before = torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        assert train(recipe, tmp_path / "run") == alone
+        state = state_of(tmp_path / "run")
+        assert (torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+    for name, tensor in state_of(tmp_path / "alone").items():
+        assert state[name].dtype == tensor.dtype
+        assert torch.equal(state[name], tensor)
+
+
+def test_one_thread_of_a_process_trains_at_a_time(tiny_recipe, tmp_path):
+    begun, refused = threading.Event(), threading.Event()
+
+    class Waiting(Reporter):
+        def batch(self, *_):
+            begun.set()
+            assert refused.wait(60)
+
+    recipe = with_overrides(tiny_recipe, {"model.dropout": 0.5, "trainer.epochs": 1})
+    arguments = {"args": (recipe, tmp_path / "first"), "kwargs": {"reporter": Waiting()}}
+    first = threading.Thread(target=train, **arguments)
+    first.start()
+    assert begun.wait(60)
+    try:
+        for second in (lambda: train(recipe, tmp_path / "second"), lambda: dry_run(recipe)):
+            with pytest.raises(RecipeError, match="another thread of this process is training"):
+                second()
+    finally:
+        refused.set()
+        first.join()
+    assert not (tmp_path / "second").exists()
+
+    class Nested(Reporter):
+        def batch(self, epoch, batch, *_):
+            if batch == 2:
+                train(recipe, tmp_path / "within")
+
+    train(recipe, tmp_path / "around", reporter=Nested())
+    states = [state_of(tmp_path / name) for name in ("first", "around", "within")]
+    for name, tensor in states[0].items():
+        assert all(torch.equal(state[name], tensor) for state in states[1:]), name
