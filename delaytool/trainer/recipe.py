@@ -426,7 +426,7 @@ class Recipe(RecipeSection):
         return self.protocol in ("honest", "paper") or self.is_fold
 
     def to_toml(self) -> str:
-        """The recipe with every default written out."""
+        """The recipe with every key that has a value; those that are unset are left out."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
 
     def digest(self) -> str:
@@ -487,7 +487,7 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any])
 
 
 def recipe_of_run(text: str, origin: str) -> Recipe:
-    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    """The recipe that a run folder's recipe.toml holds: TOML with every key that has a value. Raises RecipeError."""
     try:
         return validated(tomllib.loads(text), origin)
     except tomllib.TOMLDecodeError as error:
