@@ -55,8 +55,8 @@ class DataConfig(RecipeSection):
 
     source: str = Field(
         default="digits",
-        description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; 'gsc' and 'hd' stand for recordings "
-        "whose folder --data gives; a recipe file must name its source",
+        description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; 'gsc' and 'hd' stand for "
+        "recordings whose folder --data gives; a recipe file must name its source",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0, description="length of a time step")
     time_unit: TimeUnit | None = Field(
