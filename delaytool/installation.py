@@ -7,7 +7,8 @@ def install_command(extra: str) -> str:
     """The command that adds an extra to this installation.
 
     From a checkout or another folder that pip installed from, it names that folder (`direct_url.json`, PEP 610); else
-    the package. Example: `pip install 'delaytool[plots]'`.
+    the package. Example: `pip install "delaytool[plots]"`. Windows' cmd.exe takes double
+    quotes off, but no single ones.
     """
     # Imported here: they take longer than the rest of the command line's start.
     import json
@@ -21,7 +22,7 @@ def install_command(extra: str) -> str:
         origin = {}
     url = urlparse(str(origin.get("url", "")))
     if "dir_info" not in origin or url.scheme != "file":
-        return f"pip install 'delaytool[{extra}]'"
+        return f'pip install "delaytool[{extra}]"'
     folder = url2pathname(unquote(url.path))
     editable = "-e " if origin["dir_info"].get("editable") else ""
-    return f"pip install {editable}'{folder}[{extra}]'"
+    return f'pip install {editable}"{folder}[{extra}]"'

@@ -11,7 +11,8 @@ from delaytool.runtime.backends.loihi import MissingLoihiError
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.recipe_keys import RecipeKey, format_setting, recipe_keys
 
-HELP_WIDTH = 100
+# What a page shows at 1280 pixels beside its two columns of contents.
+HELP_WIDTH = 88
 
 
 def commands_page() -> str:
@@ -20,12 +21,11 @@ def commands_page() -> str:
         "# Command line\n",
         "What `delaytool VERB --help` prints. [Errors and exit codes](errors.md) are the same for every verb.\n",
     ]
-    with click.Context(main, info_name="delaytool") as context:
+    with click.Context(main, info_name="delaytool", terminal_width=HELP_WIDTH, **main.context_settings) as context:
         for verb in VERBS:
             command = main.get_command(context, verb)
             assert command is not None
-            with click.Context(command, info_name=f"delaytool {verb}", max_content_width=HELP_WIDTH + 2) as inner:
-                inner.terminal_width = HELP_WIDTH
+            with click.Context(command, parent=context, info_name=verb) as inner:
                 parts.append(f"## {verb}\n\n```text\n{command.get_help(inner)}\n```\n")
     return "\n".join(parts)
 
@@ -69,7 +69,8 @@ def errors_page() -> str:
             "# Errors and exit codes\n",
             "Every error that a user can cause is a `delaytool.DelaytoolError`. Its text is one line that names",
             "the thing, its value, the limit and what to do. The command line prints it, and exits with the error's",
-            "`exit_code`:\n",
+            "`exit_code`. A command line that is wrong in itself (an unknown option, options that exclude each other)",
+            "gets how the verb is used and one line, and the exit code 2. In Python:\n",
             "```python",
             "import delaytool as dt",
             "",
@@ -85,7 +86,7 @@ def errors_page() -> str:
             "| exit code | what |\n| --- | --- |",
             "| 0 | It is done; of `verify`: it passed; of `map`: it fits. |",
             "| 1 | `verify`: it failed. `map`: it does not fit. `sweep`, `compare`: a run failed. |",
-            "| 2 | It cannot be done as asked; one line says why. |",
+            "| 2 | It cannot be done as asked; the last line says why. |",
             "| 3 | A system is missing that cannot be installed from here (Intel's extension for Loihi 2). |",
             "| 4 | `verify`: every bit is equal, but what the integers cost in accuracy is not known. |",
             "| 130 | Ctrl-C. What was written so far is whole, and the same command or `--resume` goes on. |",

@@ -22,12 +22,12 @@ class _Distribution:
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [
-        (None, "pip install 'delaytool[train]'"),
-        ({"url": "https://example.org/delaytool.whl", "archive_info": {}}, "pip install 'delaytool[train]'"),
-        ({"url": "file:///home/a%20b/delaytool", "dir_info": {}}, "pip install '/home/a b/delaytool[train]'"),
+        (None, 'pip install "delaytool[train]"'),
+        ({"url": "https://example.org/delaytool.whl", "archive_info": {}}, 'pip install "delaytool[train]"'),
+        ({"url": "file:///home/a%20b/delaytool", "dir_info": {}}, 'pip install "/home/a b/delaytool[train]"'),
         (
             {"url": "file:///home/me/delaytool", "dir_info": {"editable": True}},
-            "pip install -e '/home/me/delaytool[train]'",
+            'pip install -e "/home/me/delaytool[train]"',
         ),
     ],
 )
@@ -44,4 +44,4 @@ def test_a_copy_that_pip_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    assert installation.install_command("plots") == "pip install 'delaytool[plots]'"
+    assert installation.install_command("plots") == 'pip install "delaytool[plots]"'

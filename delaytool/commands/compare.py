@@ -74,7 +74,7 @@ def command(
         if recipes or speakers or output or many.are_chosen:
             raise click.UsageError("--page shows an existing comparison; leave out recipes and other options")
         refuse_idle("seeds", "target", "samples", "jobs", why="--page trains and measures nothing")
-        known = Measure.target_of(SweepFolder.purpose_at(page))
+        known = Measure.target_of(SweepFolder.purpose_at(page, "comparison"))
         if known is None:
             raise SweepError(
                 f"{page}: holds a sweep, not a comparison; show it with: delaytool sweep --table {quote(str(page))}"

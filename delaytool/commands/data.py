@@ -8,6 +8,7 @@ from shlex import quote
 
 import click
 
+from delaytool.commands.quiet import quiet_option
 from delaytool.datasets.archives import ARCHIVES
 
 
@@ -17,7 +18,8 @@ from delaytool.datasets.archives import ARCHIVES
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="New folder to make."
 )
 @click.option("--url", help="Another place of the same archive; its checksum stays the published one.")
-def command(name: str, output: Path, url: str | None) -> None:
+@quiet_option()
+def command(name: str, output: Path, url: str | None, quiet: bool) -> None:
     """Fetch recordings from their official place, check them and unpack them into a folder.
 
     An interrupted download goes on with the same command.
@@ -29,7 +31,7 @@ def command(name: str, output: Path, url: str | None) -> None:
 
     archive = ARCHIVES[name] if url is None else replace(ARCHIVES[name], url=url)
     try:
-        with StepBars() as progress:
+        with StepBars(not quiet) as progress:
             fetch_archive(archive, output, progress)
     except KeyboardInterrupt:
         click.echo("\nstopped; give the same command again to go on", err=True)

@@ -11,6 +11,8 @@ from shlex import quote
 
 import click
 
+from delaytool.commands.quiet import quiet_option
+
 FILES = {"train": "train.h5", "validation": "valid.h5", "test": "test.h5", "all": "train.h5"}
 SUFFIXES = (".h5", ".hdf5")
 # Which trains on such spikes.
@@ -34,8 +36,16 @@ PRESET = "shd-2l-1kc"
 @click.option("--channels", type=click.IntRange(1, 65535), default=700, show_default=True, help="Of the ear.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the ear's random part.")
 @click.option("--processes", type=click.IntRange(min=1), help="Encode so many recordings at once; default: all cores.")
+@quiet_option()
 def command(
-    folder: Path, output: Path, causal: bool, classes: int | None, channels: int, seed: int, processes: int | None
+    folder: Path,
+    output: Path,
+    causal: bool,
+    classes: int | None,
+    channels: int,
+    seed: int,
+    processes: int | None,
+    quiet: bool,
 ) -> None:
     """Turn the recordings in FOLDER into spikes, with the inner ear behind SHD and SSC.
 
@@ -68,7 +78,7 @@ def command(
     made: dict[Path, Path] = {}
     seconds: dict[Path, float] = {}
     try:
-        with StepBars() as progress:
+        with StepBars(not quiet) as progress:
             for part, path in files.items():
                 began = time.monotonic()
                 made[path] = working / f"{part_key(listing, part, model, seed)}.h5"

@@ -10,6 +10,7 @@ import click
 
 from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
+from delaytool.commands.quiet import quiet_option
 from delaytool.errors import OutputError
 from delaytool.files import require_writable_file
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", default="shd-2l-1kc", show_default=True, help="Of a float NIR graph: for its data.")
 @click.option("--data", help="Of a float NIR graph: the data that it was trained on.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
+@quiet_option()
 def command(
     file: Path,
     output: Path | None,
@@ -48,6 +50,7 @@ def command(
     recipe: str,
     data: str | None,
     overrides: tuple[str, ...],
+    quiet: bool,
 ) -> None:
     """Read FILE: netx (.net), of lava-dl or of ours, or NIR (.nir), of ours or of another tool.
 
@@ -56,7 +59,7 @@ def command(
     """
     refuse_key_given_twice(overrides)
     if file.suffix == ".nir":
-        _import_nir(file, output, time_step_ms, time_unit, recipe, overrides, data)
+        _import_nir(file, output, time_step_ms, time_unit, recipe, overrides, data, quiet=quiet)
         return
     from delaytool.formats.netx import read_netx
 
@@ -83,6 +86,8 @@ def _import_nir(
     recipe: str,
     overrides: tuple[str, ...],
     data: str | None,
+    *,
+    quiet: bool,
 ) -> None:
     from delaytool.formats.nir.read import integers_of, read_graph
 
@@ -106,7 +111,9 @@ def _import_nir(
     from delaytool.trainer.recipe import override_of
 
     given = [*overrides, *([] if data is None else [override_of("data.source", data)])]
-    _import_run(graph, file, output, recipe=recipe, overrides=given, time_step_ms=time_step_ms, time_unit=time_unit)
+    _import_run(
+        graph, file, output, recipe=recipe, overrides=given, time_step_ms=time_step_ms, time_unit=time_unit, quiet=quiet
+    )
 
 
 def _free(output: Path | None, file: Path) -> Path:
@@ -122,13 +129,15 @@ def _free(output: Path | None, file: Path) -> Path:
     return beside
 
 
-def _import_run(graph: Any, file: Path, output: Path, *, time_step_ms: float, time_unit: str, **options: Any) -> None:
+def _import_run(
+    graph: Any, file: Path, output: Path, *, time_step_ms: float, time_unit: str, quiet: bool, **options: Any
+) -> None:
     from delaytool.accuracy_errors import format_accuracy
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.import_nir import import_nir_run
     from delaytool.progress import StepBars
 
-    with StepBars() as progress:
+    with StepBars(not quiet) as progress:
         done = import_nir_run(
             graph, output, time_step_ms=time_step_ms, time_unit=time_unit, progress=progress, **options
         )  # fmt: skip

@@ -24,9 +24,10 @@ WIDTH = 79
     "--keys", is_flag=True, help="Print every key with its default and what it does; NAME's own values marked."
 )
 def command(name: str | None, keys: bool) -> None:
-    """List the recipes that come with delaytool, or print one with every key and its value.
+    """List the recipes that come with delaytool, or print one with every key that has a value.
 
-    NAME may be a file, too, which this checks. `recipes --keys` alone lists the keys as they are by default.
+    Keys that are unset are left out; --keys shows them too. NAME may be a file, which this checks. `recipes --keys`
+    alone lists the keys as they are by default.
     """
     from delaytool.trainer.recipe import Recipe, load_recipe, preset_names
 

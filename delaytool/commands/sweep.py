@@ -85,7 +85,7 @@ def _refuse_another_purpose(folder: Path) -> None:
     from delaytool.experiments.sweep.folder import SweepFolder
     from delaytool.experiments.sweep.job import Train
 
-    purpose = SweepFolder.purpose_at(folder)
+    purpose = SweepFolder.purpose_at(folder, "sweep")
     if Measure.target_of(purpose) is not None:
         raise SweepError(
             f"{folder}: holds a comparison, not a sweep; show it with: delaytool compare --page {quote(str(folder))}"

@@ -116,7 +116,7 @@ def train(
                   began with
     resume        go on with the folder's run, without `recipe` and `overrides`; a path as `data` is where its data are
                   now: the same samples, or CheckpointError
-    reporter      called as training goes on (`delaytool.trainer.loop.Reporter`); not for folds
+    reporter      called as training goes on (`delaytool.Reporter`); not for folds
     jobs          of protocol 'cross-validated': how many folds are trained at the same time; None: 1
 
     Frames of spike counts keep their steps and channels: data.start is 'zero', data.n_steps the longest sample's, and

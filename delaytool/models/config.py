@@ -64,7 +64,9 @@ class ModelConfig(RecipeSection):
     kernel_count: int = Field(
         default=1, ge=1, le=64, description="taps per synapse (m in nL-mKC), where delays are learned or random"
     )
-    max_delay: int = Field(default=24, ge=0, le=4095, description="longest delay in steps; the kernel has one tap more")
+    max_delay: int = Field(
+        default=24, ge=0, le=4095, description="longest delay in steps; the kernel is one step longer"
+    )
     delays: Delays = Field(
         default="learned",
         description="'fixed-random': rounded once, never trained; 'none': every delay 0, in a run as long as with "

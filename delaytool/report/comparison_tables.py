@@ -52,7 +52,7 @@ HEADING_NOTES = {
     "footprint, KiB": "NeuroBench: 32-bit parameters, states and delay buffers of the integer network",
     "connection sparsity": "NeuroBench: share of the pairs of neurons without a synapse",
     "activation sparsity": "NeuroBench: share of the outputs of all layers and steps that are no spike",
-    "effective ACs": "NeuroBench: synaptic events of spikes, mean of a sample; MACs: those of counted or graded input",
+    "effective ACs": "NeuroBench: synaptic events of spikes, mean of a sample; MACs: those of input that can exceed 1",
     "membrane updates": "NeuroBench: membranes that change from one step to the next, mean of a sample",
     "synaptic events": "synapses that take up a spike for one sample, mean; a chip's energy is estimated from them",
 }

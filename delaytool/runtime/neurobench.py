@@ -49,7 +49,7 @@ class Operations:
 
     dense              synaptic operations were every weight and every input not zero: pairs of neurons times steps
     effective_acs      synapses of nonzero weight that take up a spike
-    effective_macs     the same for counted or graded input, whose value multiplies the weight
+    effective_macs     the same for input that can be more than 1, whose value multiplies the weight
     membrane_updates   neurons whose v differs from the step before, and every neuron in the first step
     activations        outputs of all layers in all steps; nonzero_activations: spikes among them
     """

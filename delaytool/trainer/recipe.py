@@ -55,7 +55,8 @@ class DataConfig(RecipeSection):
 
     source: str = Field(
         default="digits",
-        description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; a file must name it",
+        description="'digits', 'shd', 'ssc', 'tonic:NAME', a folder or an HDF5 file; 'gsc' and 'hd' stand for "
+        "recordings whose folder --data gives; a recipe file must name its source",
     )
     time_step_ms: float = Field(default=DataSpec.time_step_ms, gt=0, le=1000.0, description="length of a time step")
     time_unit: TimeUnit | None = Field(
@@ -426,7 +427,7 @@ class Recipe(RecipeSection):
         return self.protocol in ("honest", "paper") or self.is_fold
 
     def to_toml(self) -> str:
-        """The recipe with every default written out."""
+        """The recipe with every key that has a value; those that are unset are left out."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
 
     def digest(self) -> str:
@@ -487,7 +488,7 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any])
 
 
 def recipe_of_run(text: str, origin: str) -> Recipe:
-    """The recipe that a run folder's recipe.toml holds: TOML with every key written out. Raises RecipeError."""
+    """The recipe that a run folder's recipe.toml holds: TOML with every key that has a value. Raises RecipeError."""
     try:
         return validated(tomllib.loads(text), origin)
     except tomllib.TOMLDecodeError as error:

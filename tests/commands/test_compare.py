@@ -192,7 +192,7 @@ def test_bad_input_to_compare_starts_nothing(call, recipes, tmp_path):
     assert "--speakers 3..: not of the form FIRST..LAST," in refused("digits", "--speakers", "3..")
     assert "--speakers 3..1: the range holds no value" in refused("digits", "--speakers", "3..1")
     assert "target 'abacus' is unknown" in refused("digits", "--target", "abacus")
-    assert "no sweep is there" in call("compare", "--page", tmp_path).output
+    assert "no comparison is there" in call("compare", "--page", tmp_path).output
     sweep = tmp_path / "sweep"
     call("sweep", "digits", *TINY[:2], "--set", "trainer.epochs=1", "--over", "seed=0", "-o", sweep)
     assert "delaytool sweep --table" in call("compare", "--page", sweep).output

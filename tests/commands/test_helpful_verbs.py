@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
+from delaytool.cli import VERBS, main
 from delaytool.contract.network import IntegerNetwork
 from delaytool.trainer.recipe import load_recipe
 
@@ -37,6 +39,15 @@ def test_a_dry_run_measures_and_writes_nothing(
     assert lines[-1] == "nothing was written; leave out --dry-run to train"
     assert call("train", "--resume", "x", "--dry-run").exit_code == 2
     assert "data.source" in call("train", "gsc-3l-1kc", "--dry-run").stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_shows_bars_can_be_quiet(verb: str) -> None:
+    command = main.get_command(None, verb)  # type: ignore[arg-type]
+    source = inspect.getsource(sys.modules[command.callback.__module__])  # type: ignore[union-attr]
+    if "StepBars(" in source:
+        assert "-q" in {option for parameter in command.params for option in parameter.opts}  # type: ignore[union-attr]
+        assert "StepBars()" not in source
 
 
 def test_the_estimate_adds_up(tmp_path: Path) -> None:

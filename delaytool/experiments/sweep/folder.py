@@ -44,10 +44,10 @@ class SweepFolder:
         return (path / "journal.log").is_file()
 
     @staticmethod
-    def purpose_at(path: Path) -> str:
-        """What the runs of a folder are for. Raises SweepError where no sweep is."""
+    def purpose_at(path: Path, wanted: str) -> str:
+        """What the runs of a folder are for. Raises SweepError where none is; `wanted`: 'sweep' or 'comparison'."""
         if not SweepFolder.has_journal(path):
-            raise SweepError(f"{path}: no sweep is there; give the folder of one")
+            raise SweepError(f"{path}: no {wanted} is there; give the folder of one")
         return Journal(path / "journal.log", None).purpose or ""
 
     def run(self, setting: Setting) -> Path:
