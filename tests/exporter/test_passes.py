@@ -173,6 +173,15 @@ def test_weights_that_are_all_zero_are_named(make_model, frames):
         choose_scale(program, LOIHI2, frames, run_layer)
 
 
+def test_a_threshold_that_rounds_to_0_at_every_scale_is_named(make_model, frames):
+    model, encoding = make_model()
+    program = round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2)
+    layers = (replace(program.layers[0], threshold=1e-6), *program.layers[1:])
+    message = r"no scale fits loihi2: its largest weight is .* threshold 1e-06 rounds to 0; retrain with a larger model"
+    with pytest.raises(ExportError, match=message):
+        choose_scale(replace(program, layers=layers), LOIHI2, frames, run_layer)
+
+
 @pytest.fixture
 def exported(make_model, frames):
     model, encoding = make_model()
