@@ -18,7 +18,7 @@ from delaytool.experiments.chip_fit import (
     fits_with_clipped_delays,
     knows_sizes,
 )
-from delaytool.hw_configs import Target, target_from
+from delaytool.hw_configs import Target, load_target, target_from
 from delaytool.mapping.fit import Fit
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ WAYS_SHOWN = 3
 
 
 class ChipCheck:
-    """Checks a recipe once: before its data are read where their size is known, else before anything is written.
+    """Checks a recipe before its data are read, where their size is known, and with what they decide before training.
 
     target   a chip's name or TOML file; None: trainer.quantize's, else loihi2
     """
@@ -44,6 +44,9 @@ class ChipCheck:
         self.target: Target | None = None
         self.result: Fit | None = None
         self.clipping_helps = False
+        # The target through whose integers is trained, where ours may not hold them; whether it holds the network.
+        self.trained_through: str | None = None
+        self.fits_trained_through = False
         self.data_moved_to: str | None = None  # of a run that was resumed, for what comes next
 
     def before_reading(self, recipe: Recipe) -> None:
@@ -53,17 +56,22 @@ class ChipCheck:
 
     def before_training(self, recipe: Recipe, data: TrainingData) -> None:
         """Raises RecipeError with `strict`."""
-        if self.result is None:
+        if self.result is None or not self.result.shape.payload_is_known:
             self._check(recipe, sizes_of(data))
 
     def _check(self, recipe: Recipe, sizes: Sizes) -> None:
-        from delaytool.trainer.parallel import is_first_process
-
+        said = None if self.result is None else self._why_not(self.result)
         self.name = self.wanted or recipe.trainer.quantize or DEFAULT_TARGET
         self.target = target_from(self.name)
         subject = Subject(recipe.name, "recipe", recipe, None, design_of(recipe, sizes))
         self.result = fit_subject(subject, self.target)
+        if self.result.shape.doubt and recipe.trainer.quantize is not None:
+            self.trained_through = recipe.trainer.quantize
+            self.fits_trained_through = fit_subject(subject, load_target(self.trained_through)).fits
+        if self._why_not(self.result) in ((), said):
+            return
         if self.result.fits:
+            self._say(f"{recipe.name}: {self.result.shape.doubt}; {self._way_out_of_doubt()}")
             return
         self.clipping_helps = fits_with_clipped_delays(recipe, self.target, sizes)
         ways = [way.describe() for way in checked_ways_out(subject, self.target)[:WAYS_SHOWN]]
@@ -71,6 +79,21 @@ class ChipCheck:
         more = len(self.result.reasons) - 1
         message += f" (and {more} more)" if more else ""
         message += f"; it fits with {', or with '.join(ways)}" if ways else ""
+        self._say(message)
+
+    @staticmethod
+    def _why_not(result: Fit) -> tuple[str, ...]:
+        return (*result.reasons, *((result.shape.doubt,) if result.shape.doubt else ()))
+
+    def _way_out_of_doubt(self) -> str:
+        assert self.target is not None
+        is_file = self.name.endswith(".toml")
+        first = "without trainer.quantize" if is_file else f"with --set trainer.quantize={self.target.name}"
+        return f"train {first}, or give --target {self.trained_through}"
+
+    def _say(self, message: str) -> None:
+        from delaytool.trainer.parallel import is_first_process
+
         if self.strict:
             raise RecipeError(message)
         if is_first_process():
@@ -83,6 +106,10 @@ class ChipCheck:
         assert self.result is not None
         is_file = self.name.endswith(".toml")
         data = "" if self.data_moved_to is None else f" --data {quote(self.data_moved_to)}"
+        if self.trained_through is not None and not is_file:
+            if self.fits_trained_through:
+                return f"next: delaytool export {run} --target {self.trained_through}{data}"
+            return f"next: delaytool map {run} --target {self.trained_through}"
         if self.result.fits and not is_file:
             return f"next: delaytool export {run} --target {self.target.name}{data}"
         if self.clipping_helps and not is_file:
@@ -91,7 +118,8 @@ class ChipCheck:
 
 
 def sizes_of(data: TrainingData) -> Sizes:
-    return Sizes(data.encoding.n_units, data.n_classes, data.encoding.n_steps)
+    encoding = data.encoding
+    return Sizes(encoding.n_units, data.n_classes, encoding.n_steps, encoding.max_payload)
 
 
 def keep_fitting(settings: list[Setting], target: str, cores: int | None) -> list[Setting]:

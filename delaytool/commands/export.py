@@ -10,6 +10,7 @@ import click
 
 from delaytool.commands.completion import complete_targets
 from delaytool.commands.console import echo, print_wrapped
+from delaytool.commands.export_format import FORMATS, ONNX_FLOAT, export_format, write_format
 from delaytool.commands.export_report import data_option, print_export
 from delaytool.commands.idle_options import refuse_idle
 from delaytool.commands.quiet import quiet_option
@@ -54,15 +55,13 @@ def command(
     """Compile the trained network of RUN for a chip.
 
     Scales are chosen by how well the integers follow the float network on validation samples. A value beyond the
-    chip's limits is an error that names it; no value is cut but with --clip-delays.
+    chip's limits is an error that names it; no value is cut unless --clip-delays is given.
 
     With --target onnx or nir, RUN may also be a network file, which is written in that format as it is; of a run, the
     network for --chip is written beside it. --target onnx-float writes the float network, its delays rounded.
     """
     _refuse_idle_options(target, run)
-    if target in ("onnx", "nir") and run.is_file():
-        from delaytool.commands.export_format import write_format
-
+    if target in FORMATS and run.is_file():
         write_format(target, IntegerNetwork.load(run), run, output, trace=trace)
         return
     from delaytool.experiments.export_run import ExportOptions, export_run
@@ -72,9 +71,7 @@ def command(
     from delaytool.trainer.run_folder import RunFolder
 
     options = ExportOptions(checkpoint, clip_delays, data, calibration_samples)
-    if target in ("onnx", "nir", "onnx-float"):
-        from delaytool.commands.export_format import export_format
-
+    if target in FORMATS or target == ONNX_FLOAT:
         export_format(target, run, output, chip, options, trace=trace, quiet=quiet)
         return
     if run.is_file():
@@ -100,11 +97,11 @@ def command(
 
 def _refuse_idle_options(target: str, run: Path) -> None:
     """Raise UsageError for options that this target, or a network file, does nothing with."""
-    if target not in ("onnx", "onnx-float"):
+    if target != ONNX_FLOAT and not (target in FORMATS and FORMATS[target].is_graph):
         refuse_idle("trace", why=f"--target {target} writes no graph that could give anything out; onnx does")
-    if target not in ("onnx", "nir"):
+    if target not in FORMATS:
         refuse_idle("chip", why=f"the integers are those of --target {target}; --chip is of the targets onnx and nir")
-    if target == "onnx-float":
+    if target == ONNX_FLOAT:
         refuse_idle("clip_delays", why="the float network has no chip whose limit would cut its delays")
     if run.is_file():
         names = ("chip", "clip_delays", "checkpoint", "data", "calibration_samples")
@@ -124,23 +121,28 @@ def _refuse_foreign(copy: Path) -> None:
 
 
 def _write_netx(done: Export, output: Path) -> None:
-    """The same network for lava-dl, where its format can hold it."""
+    """The same network for lava-dl, where its format can hold it; where it cannot, what a user can do with that."""
     from delaytool.errors import ExportError
-    from delaytool.formats.netx import write_netx
+    from delaytool.formats.netx import has_netx_structure, write_netx
 
-    path = output.with_suffix(".net")
+    path, network = output.with_suffix(".net"), done.network
     try:
-        write_netx(done.network, path)
+        write_netx(network, path)
     except ExportError as error:
-        removed = ""
-        if path.exists():
-            path.unlink()  # an earlier export's copy, of another network
-            removed = f"; {path}, of an earlier export, is removed"
-        print_wrapped(
-            f"beside it no netx copy for lava-dl, whose format holds less than {done.network.target} does "
-            f"({error}){removed}"
-        )
-        if done.network.target != "loihi2-netx":
-            print_wrapped("a copy in that format, if you want one: export again with --target loihi2-netx")
+        is_wanted, is_former = network.target == "loihi2-netx", path.exists()
+        if is_wanted or is_former:
+            print_wrapped(
+                "no netx file for Intel's lava-dl was written beside it, because that format cannot hold this network: "
+                f"{error}"
+            )
+        if is_former:
+            path.unlink()
+            print_wrapped(f"{path}, which was written by an earlier export, is removed")
+        # Other integers help where only weights or biases exceed netx, unless training has decided them.
+        if not is_wanted and done.quantized_for is None and has_netx_structure(network):
+            print_wrapped(
+                f"to get a netx file (.net) for Intel's lava-dl, whose limits are narrower than {network.target}'s: "
+                "export with --target loihi2-netx"
+            )
     else:
         echo(f"netx file for lava-dl: {path}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -16,15 +18,50 @@ if TYPE_CHECKING:
     from delaytool.experiments.export_run import ExportOptions
 
 
+# The target that writes a run's float network; all others write integers.
+ONNX_FLOAT = "onnx-float"
+
+
 def export_format(
     target: str, run: Path, output: Path | None, chip: str, options: ExportOptions, *, trace: bool, quiet: bool
 ) -> None:
     """Compile a run for a chip and write its integers in a format too, or its float network. Raises DelaytoolError."""
-    if target == "onnx-float":
+    if target == ONNX_FLOAT:
         _export_float(run, output, options, trace, quiet)
         return
-    network, file, further = _compiled(target, run, output, chip, options, quiet)
-    write_format(target, network, file, output, trace=trace, further=further)
+    network, file, verify_options = _compiled(target, run, output, chip, options, quiet)
+    write_format(target, network, file, output, trace=trace, verify_options=verify_options)
+
+
+@dataclass(frozen=True)
+class ToWrite:
+    """A network that is to be written in a format.
+
+    file             its network file
+    path             of the format's file
+    trace            the graph also gives out every spike, current and membrane
+    verify_options   what `verify` needs besides the network file
+    """
+
+    network: IntegerNetwork
+    file: Path
+    path: Path
+    trace: bool
+    verify_options: str
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of integer networks, by whose name `--target` writes it.
+
+    write      writes a network and prints the files and what to do with them next
+    files      every file that is written to a path
+    is_graph   whether it can give out a trace
+    """
+
+    write: Callable[[ToWrite], None]
+    files: Callable[[Path], tuple[Path, ...]]
+    is_graph: bool
 
 
 def write_format(
@@ -34,34 +71,48 @@ def write_format(
     output: Path | None,
     *,
     trace: bool,
-    further: str = " --data …",
+    verify_options: str = " --data …",
 ) -> None:
-    """Write an integer network, whose file is `file`, as 'onnx' or 'nir'; `further`: what `verify` needs besides."""
+    """Write an integer network, whose file is `file`, in a format of `FORMATS`.
+
+    Raises OutputError where the format's files cannot be written, or one would replace the network's own file.
+    """
     path = output or file.with_suffix(f".{target}")
-    _require_writable(target, path, file)
-    if target == "onnx":
-        from delaytool.formats.onnx.write import write_onnx
-
-        whole, step = write_onnx(network, path, trace=trace)
-        echo(f"ONNX graph of a sample: {whole}")
-        echo(f"ONNX graph of one step: {step}")
-        echo(f"next: delaytool verify {quote(str(file))} --backend onnx --against onnx-step{further}")
-    else:
-        from delaytool.formats.nir.write import write_nir
-
-        write_nir(network, path)
-        echo(f"NIR graph: {path}")
-        again = quote(str(path.with_name(f"{path.stem}-from-nir.h5")))
-        echo(f"it comes back with: delaytool import {quote(str(path))} -o {again}")
+    for written in FORMATS[target].files(path):
+        require_writable_file(written, reads=(file,))
+    FORMATS[target].write(ToWrite(network, file, path, trace, verify_options))
 
 
-def _require_writable(target: str, path: Path, file: Path) -> None:
-    """Raise OutputError where the format's files cannot be written, or one would replace the network's own file."""
-    require_writable_file(path, reads=(file,))
-    if target == "onnx":
-        from delaytool.formats.onnx.write import step_path
+def _write_onnx(wanted: ToWrite) -> None:
+    from delaytool.formats.onnx.write import write_onnx
 
-        require_writable_file(step_path(path), reads=(file,))
+    whole, step = write_onnx(wanted.network, wanted.path, trace=wanted.trace)
+    echo(f"ONNX graph of a sample: {whole}")
+    echo(f"ONNX graph of one step: {step}")
+    file = quote(str(wanted.file))
+    echo(f"next: delaytool verify {file} --backend onnx --against onnx-step{wanted.verify_options}")
+
+
+def _onnx_files(path: Path) -> tuple[Path, ...]:
+    from delaytool.formats.onnx.write import step_path
+
+    return path, step_path(path)
+
+
+def _write_nir(wanted: ToWrite) -> None:
+    from delaytool.formats.nir.write import write_nir
+
+    path = wanted.path
+    write_nir(wanted.network, path)
+    echo(f"NIR graph: {path}")
+    again = quote(str(path.with_name(f"{path.stem}-from-nir.h5")))
+    echo(f"it comes back with: delaytool import {quote(str(path))} -o {again}")
+
+
+FORMATS = {
+    "onnx": Format(_write_onnx, _onnx_files, is_graph=True),
+    "nir": Format(_write_nir, lambda path: (path,), is_graph=False),
+}
 
 
 def _compiled(
@@ -101,8 +152,9 @@ def _export_float(run: Path, output: Path | None, options: ExportOptions, trace:
         found, warnings = export_float(run, path, options, trace=trace, progress=progress)
     show_warnings(warnings)
     shares = ", ".join(f"{name} {100 * share:.3g} %" for name, share in found.spikes.items())
+    spikes = f"spikes that differ {shares}; " if shares else ""  # without hidden layers nothing spikes
     echo(f"ONNX graph of the float network: {path}")
     echo(
-        f"on {found.samples} samples of the run's data, onnxruntime beside PyTorch: spikes that differ {shares}; "
+        f"on {found.samples} samples of the run's data, onnxruntime beside PyTorch: {spikes}"
         f"classes that differ {100 * found.classes:.3g} %"
     )

@@ -53,6 +53,6 @@ def command(
     show_warnings(run.warnings)
     sizes, taps, sigma = "-".join(map(str, run.model.sizes)), run.model.taps, run.model.sigma
     samples = len(run.evaluation.labels)
-    echo(f"{checkpoint}: {sizes}, {taps} tap(s) per synapse, {interpolation} of sigma {sigma:g}")
+    echo(f"{checkpoint}: {sizes}, {taps} tap{'s' * (taps != 1)} per synapse, {interpolation} of sigma {sigma:g}")
     echo(f"test accuracy with rounded delays: {format_accuracy(run.evaluation.accuracy, samples)} ({samples} samples)")
     echo(f"run: {output}    next: delaytool export {quote(str(output))} --target loihi2")

@@ -134,5 +134,6 @@ def _costs(
             )
         return chip_costs(result, assumed_activity(result.shape, rate, steps), costs)
     if found.network is None or found.path is None:
-        raise click.UsageError(f"--data: {found.name} is no exported network to run; give --activity SHARE")
+        other = "export it, or give the network file" if found.kind == "run" else "train and export it"
+        raise click.UsageError(f"--data: {found.name} is no exported network to run; {other}, or give --activity SHARE")
     return chip_costs(result, measure_activity(Path(found.path), found.network, data, samples), costs)

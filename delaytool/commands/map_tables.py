@@ -55,8 +55,10 @@ def print_fit(
     )
     console.print(_delay_costs(result))
     if not shape.exported:
+        sparse = subject.design is not None and any(subject.design.sparsities)
         console.print(
             "from the recipe alone: weights that become 0 and taps that meet on one delay will take no memory"
+            + ("; the taps of sparse layers are spread evenly, and one neuron may get more" if sparse else "")
         )
     console.print(_limits(result.limits if all_limits else _tightest(result.limits)))
     if all_limits:

@@ -58,14 +58,14 @@ class TrainingProgress(Reporter):
         self.kept = "last" if recipe.protocol == "fixed" else "chosen"
         self.chosen_on_test, self.tests = data.chosen_on_test, recipe.trainer.test_every_epoch
         self.learns_delays = config.learns_delays
-        parameters = model.n_parameters()
+        parameters, taps = model.n_parameters(), config.taps_per_synapse
         sizes = "-".join(str(size) for size in (model.n_in, *config.hidden, model.n_classes))
         print_line = self.console.print
         print_line(
             styled(
                 "bold",
                 recipe.name,
-                f": {sizes}, {config.taps_per_synapse} tap(s) per synapse, {parameters:,} parameters",
+                f": {sizes}, {taps} tap{'s' * (taps != 1)} per synapse, {parameters:,} parameters",
             )
         )
         if any(config.sparsities) or config.rewiring != "none":

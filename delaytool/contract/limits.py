@@ -23,6 +23,17 @@ EXPORT_AGAIN = "export the run for this target"
 
 
 @dataclass(frozen=True)
+class Violation:
+    """excess: the layer, its value and the limit. way_out: what to do."""
+
+    excess: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.excess}; {self.way_out}"
+
+
+@dataclass(frozen=True)
 class Placement:
     """What a layer takes of the chip. The memory is an estimate, never a promise.
 
@@ -68,23 +79,27 @@ def check_limits(
     quantized_for   the target through whose integers the network was trained, if any, which decides the way out
     whole_neurons   False: as `check_target` asks of a file
     """
-    broken = first_violation(network, target, whole_neurons=whole_neurons)
+    broken = next(_violations(network, target, whole_neurons), None)
     if broken is None:
         return
     if quantized_for is None or quantized_for.name == target.name:
-        raise ExportError(broken)
+        raise ExportError(str(broken))
+    # Training has decided these integers: no other export has others.
+    reason = broken.excess if broken.way_out == EXPORT_AGAIN else str(broken)
+    own = quantized_for.name
     raise ExportError(
-        f"the run was trained through {quantized_for.name}'s integers, which {target.name} does not hold ({broken}); "
-        f"export with --target {quantized_for.name}, or train with --set trainer.quantize={target.name}"
+        f"the run was trained through {own}'s integers, which {target.name} does not hold ({reason}); export for {own} "
+        f"(--target {own}; with --target onnx or nir, --chip {own}), or train with --set trainer.quantize={target.name}"
     )
 
 
 def first_violation(network: NetworkParts, target: Target, *, whole_neurons: bool = True) -> str | None:
     """The first limit of a chip that a network exceeds: layer, value, limit and way out. None: it keeps them all.
 
-    whole_neurons   False: as if a neuron's synapses could lie on several cores
+    whole_neurons   False: as `check_target` asks of a file
     """
-    return next(_violations(network, target, whole_neurons), None)
+    broken = next(_violations(network, target, whole_neurons), None)
+    return None if broken is None else str(broken)
 
 
 def placements(network: NetworkParts, target: Target) -> list[Placement]:
@@ -145,8 +160,12 @@ def bits_for(largest: int) -> int:
     return max(0, largest).bit_length()
 
 
-def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> Iterator[str]:
-    """What exceeds the chip; without `whole_neurons` as if a neuron's synapses could lie on several cores."""
+def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> Iterator[Violation]:
+    """What exceeds the chip.
+
+    Without `whole_neurons` only what is asked of a file: as if a neuron's synapses could lie on several cores, and
+    however many taps and groups of synapses there are, for which earlier versions did not ask.
+    """
     limits = target.limits
     if network.encoding.max_payload > limits.payload_max:
         graded = network.encoding.values == "graded"
@@ -155,22 +174,24 @@ def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> I
             if graded
             else (f"data.max_count={limits.payload_max} (or data.values=binary for 1)")
         )
-        yield (
-            f"input: a value can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}; "
-            f"retrain with --set {remedy}"
+        yield Violation(
+            f"input: a value can reach {network.encoding.max_payload}, {target.name} sends {limits.payload_max}",
+            f"retrain with --set {remedy}",
         )
     for layer in network.layers:
         yield from _layer_violations(layer, target)
+        if whole_neurons:
+            yield from _connection_violations(layer, target)
     if whole_neurons:
         needed = {}
         for place in placements(network, target):
             needed[place.layer] = place.cores
             if place.largest_neuron > limits.synapse_bytes_per_core:
                 size, room = (f"{n / 1024:,.1f} KiB" for n in (place.largest_neuron, limits.synapse_bytes_per_core))
-                yield (
-                    f"layer {place.layer}: the synapses of one neuron take {size}, a core of {target.name} has {room}; "
+                yield Violation(
+                    f"layer {place.layer}: the synapses of one neuron take {size}, a core of {target.name} has {room}",
                     "retrain with fewer synapses per neuron (model.hidden, model.sparsity, data.channel_bins) or fewer "
-                    "taps (model.kernel_count)"
+                    "taps (model.kernel_count)",
                 )
     else:
         each = (limits.synapse_bytes_per_core, limits.neurons_per_core)
@@ -178,25 +199,45 @@ def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> I
     cores = sum(needed.values())
     if cores > limits.cores:
         largest = max(needed, key=lambda name: needed[name])
-        yield (
+        yield Violation(
             f"network: it takes about {cores} cores, {target.name} has {limits.cores} "
-            f"(layer {largest} alone {needed[largest]}); retrain with smaller layers (model.hidden) "
-            "or fewer taps (model.kernel_count; model.delays=learned rather than dense)"
+            f"(layer {largest} alone {needed[largest]})",
+            "retrain with smaller layers (model.hidden) "
+            "or fewer taps (model.kernel_count; model.delays=learned rather than dense)",
         )
 
 
-def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
+def _connection_violations(layer: IntegerLayer, target: Target) -> Iterator[Violation]:
+    limits, where = target.limits, f"layer {layer.name}"
+    if limits.groups_per_layer_max is not None and len(layer.synapses) > limits.groups_per_layer_max:
+        remedy = "retrain without recurrence (--set model.recurrent=false)"
+        yield _beyond(where, "synapse groups", len(layer.synapses), limits.groups_per_layer_max, target, remedy)
+    most = 0 if limits.taps_per_synapse_max is None else max(map(taps_per_synapse, layer.synapses), default=0)
+    if limits.taps_per_synapse_max is not None and most > limits.taps_per_synapse_max:
+        remedy = f"retrain with --set model.kernel_count={limits.taps_per_synapse_max}, and model.delays not dense"
+        yield _beyond(where, "taps per synapse", most, limits.taps_per_synapse_max, target, remedy)
+
+
+def taps_per_synapse(group: Synapses) -> int:
+    """Synapses of nonzero weight from one neuron to another, where they are most."""
+    n_in = group.shape[1]
+    post, pre, *_ = group.listed()
+    return int(np.unique(post.astype(np.int64) * n_in + pre, return_counts=True)[1].max(initial=0))
+
+
+def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[Violation]:
     limits = target.limits
     where = f"layer {layer.name}"
     for group in layer.synapses:
         if group.exponent > limits.weight_exponent_max:
-            yield _beyond(where, "weight exponent", group.exponent, limits.weight_exponent_max, target, "export again")
-        yield from _outside(where, "weight", group.weight, limits.weight_min, limits.weight_max, target, "export again")
+            yield _beyond(where, "weight exponent", group.exponent, limits.weight_exponent_max, target, EXPORT_AGAIN)
+        yield from _outside(where, "weight", group.weight, limits.weight_min, limits.weight_max, target, EXPORT_AGAIN)
         odd = group.weight % limits.weight_step != 0
         if odd.any():
-            yield (
+            yield Violation(
                 f"{where}: weight {int(group.weight[odd][0])} is not a multiple of {limits.weight_step}, "
-                f"which {target.name} needs; {EXPORT_AGAIN}"
+                f"which {target.name} needs",
+                EXPORT_AGAIN,
             )
         remedy = f"retrain with --max-delay {limits.delay_max} or export with --clip-delays"
         yield from _outside(where, "delay", group.delay, 0, limits.delay_max, target, remedy)
@@ -209,9 +250,9 @@ def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
         if value > limit:
             yield _beyond(where, name, value, limit, target, EXPORT_AGAIN)
     if layer.bias_exponent < limits.bias_exponent_min:
-        yield (
-            f"{where}: bias exponent {layer.bias_exponent} is below {target.name}'s {limits.bias_exponent_min}; "
-            f"{EXPORT_AGAIN}"
+        yield Violation(
+            f"{where}: bias exponent {layer.bias_exponent} is below {target.name}'s {limits.bias_exponent_min}",
+            EXPORT_AGAIN,
         )
     yield from _outside(
         where, "bias mantissa", layer.bias_mantissa, limits.bias_mantissa_min, limits.bias_mantissa_max, target,
@@ -221,12 +262,12 @@ def _layer_violations(layer: IntegerLayer, target: Target) -> Iterator[str]:
 
 def _outside(
     where: str, name: str, values: np.ndarray, low: int, high: int, target: Target, remedy: str
-) -> Iterator[str]:
+) -> Iterator[Violation]:
     if values.size and values.max() > high:
         yield _beyond(where, name, int(values.max()), high, target, remedy)
     if values.size and values.min() < low:
         yield _beyond(where, name, int(values.min()), low, target, remedy)
 
 
-def _beyond(where: str, name: str, value: int, limit: int, target: Target, remedy: str) -> str:
-    return f"{where}: {name} {value} exceeds {target.name}'s {limit}; {remedy}"
+def _beyond(where: str, name: str, value: int, limit: int, target: Target, remedy: str) -> Violation:
+    return Violation(f"{where}: {name} {value} exceeds {target.name}'s {limit}", remedy)

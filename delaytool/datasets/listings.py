@@ -35,7 +35,5 @@ def list_recordings(folder: Path, classes: int | None = None) -> Listing | None:
 def _of_classes(listing: Listing, classes: int | None) -> Listing:
     has = len(listing.class_names)
     if classes not in (None, has):
-        raise DataError(
-            f"{listing.folder}: {classes} classes were asked for, it has {has}; leave the number of classes out"
-        )
+        raise DataError(f"{listing.folder}: {classes} classes were asked for, it has {has}; set data.classes=none")
     return listing

@@ -58,7 +58,7 @@ def list_speech_commands(folder: Path, classes: int | None = None) -> Listing:
         if not any(path.parent.name in keywords for path in paths):
             raise DataError(
                 f"{folder}: the {part} part has no recording of the words {', '.join(keywords)}; complete the folder, "
-                "or leave out data.classes to take every word there is"
+                "or set data.classes=none to take every word there is"
             )
     if classes == 10:
         parts = {part: [path for path in paths if path.parent.name in names] for part, paths in parts.items()}
@@ -105,7 +105,7 @@ def _class_names(folder: Path, words: list[str], classes: int | None) -> tuple[s
         if absent:
             raise DataError(
                 f"{folder}: 12 classes need the ten words {', '.join(KEYWORDS)}, there is no {', '.join(absent)}; "
-                "leave out data.classes to take every word there is"
+                "set data.classes=none to take every word there is"
             )
         return TWELVE
     if classes == 10 and all(word in words for word in KEYWORDS):
@@ -113,7 +113,7 @@ def _class_names(folder: Path, words: list[str], classes: int | None) -> tuple[s
     if classes is not None and classes != len(words):
         raise DataError(
             f"{folder}: {classes} classes were asked for, there are {len(words)} words; complete the folder, set "
-            "data.classes to 10 or 12 for ten keywords, or leave it out to take every word there is"
+            "data.classes to 10 or 12 for ten keywords, or data.classes=none to take every word there is"
         )
     return tuple(words)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a recipe alone does not decide, where the user gives it: units, classes and frames of the data."""
+    """What a recipe alone does not decide, as the user gives it or the data have it.
+
+    units, classes, frames   of the data
+    max_payload              the largest value that a frame can hold, as the training part has decided it
+    """
 
     units: int | None = None
     classes: int | None = None
     frames: int | None = None
+    max_payload: int | None = None
 
 
 def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes: Sizes | None = None) -> Subject:
@@ -86,7 +91,7 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
         return _of_network(name, "run", exported)
     recipe = recipe_of_run(run.read_recipe(), str(run.recipe))
     known = run.read_summary().get("data", {})
-    sizes = Sizes(known.get("n_units"), known.get("n_classes"), known.get("n_steps"))
+    sizes = Sizes(known.get("n_units"), known.get("n_classes"), known.get("n_steps"), known.get("max_payload"))
     return Subject(name, "run", recipe, None, design_of(recipe, sizes))
 
 
@@ -115,10 +120,10 @@ def _of_network(name: str, kind: str, path: Path) -> Subject:
     recorded: Any = network.provenance.get("recipe")
     if recorded:
         encoding = network.encoding
-        sizes = Sizes(encoding.n_units, network.n_classes, encoding.n_steps)
+        sizes = Sizes(encoding.n_units, network.n_classes, encoding.n_steps, encoding.max_payload)
         try:
             recipe = validated(recorded, name)
-            design = replace(design_of(recipe, sizes), max_payload=encoding.max_payload, payload_is_known=True)
+            design = design_of(recipe, sizes)
         except DelaytoolError:
             recipe, design = None, None
     return Subject(name, kind, recipe, network, design, path)
@@ -146,9 +151,10 @@ def design_of(recipe: Recipe, sizes: Sizes | None = None) -> Design:
         sparsities=model.sparsities,
         recurrent=tuple(model.is_recurrent(index) for index in range(len(model.hidden))),
         neuron=model.neuron,
+        quantize=recipe.trainer.quantize,
         values=data.values,
-        max_payload=encoding.max_payload,
-        payload_is_known=data.values != "count" or data.max_count is not None,
+        max_payload=sizes.max_payload or encoding.max_payload,
+        payload_is_known=sizes.max_payload is not None or data.values != "count" or data.max_count is not None,
         time_step_ms=data.time_step_ms,
         n_steps=None if frames is None else model.steps_of(last, frames) + model.lateness_on_chip(last),
     )

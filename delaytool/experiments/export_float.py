@@ -40,7 +40,7 @@ def export_float(
     if saved.scales is not None:
         raise ExportError(
             f"onnx: the run was trained through {saved.scales.target.name}'s integers and has no float network of its "
-            "own; export the integers with --target onnx"
+            f"own; export the integers with --target onnx --chip {saved.scales.target.name}"
         )
     model = saved.float_network()
     # Compared with its spikes given out, then written as asked.

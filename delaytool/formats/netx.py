@@ -53,12 +53,10 @@ OTHER_WAY = "use the network file itself (delaytool verify NET --backend lava)"
 
 def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     """Write the network as a netx file, whole or not at all. Raises ExportError for what netx cannot represent."""
-    if network.encoding.max_payload > 1:
-        raise ExportError(
-            f"netx: the input is graded (counts up to {network.encoding.max_payload}) and netx has no place for that; "
-            f"train with data.values 'binary', or {OTHER_WAY}"
-        )
-    prepared = [(_connection(network, index), _bias(layer)) for index, layer in enumerate(network.layers)]
+    matrices = _matrices(network)
+    prepared = [
+        (_connection(layer, matrix), _bias(layer)) for layer, matrix in zip(network.layers, matrices, strict=True)
+    ]
     extra = {
         "n_steps": network.n_steps,
         "encoding": network.encoding.as_dict(),
@@ -131,8 +129,26 @@ def read_netx(
         raise NetworkError(f"{path}: the network is too large for this machine ({type(error).__name__})") from None
 
 
-def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(weight, delay) of the one group of single taps that netx can hold, exponent applied."""
+def has_netx_structure(network: IntegerNetwork) -> bool:
+    """Whether netx has a place for a network's input, synapses and delays; its weights and biases may exceed netx's."""
+    try:
+        _matrices(network)
+    except ExportError:
+        return False
+    return True
+
+
+def _matrices(network: IntegerNetwork) -> list[DenseSynapses]:
+    """The one group of single taps of each layer. Raises ExportError where netx has no place for what there is."""
+    if network.encoding.max_payload > 1:
+        raise ExportError(
+            f"netx: the input is graded (counts up to {network.encoding.max_payload}) and netx has no place for that; "
+            f"train with data.values 'binary', or {OTHER_WAY}"
+        )
+    return [_matrix(network, index) for index in range(len(network.layers))]
+
+
+def _matrix(network: IntegerNetwork, index: int) -> DenseSynapses:
     layer = network.layers[index]
     where = f"layer {layer.name}"
     if len(layer.synapses) != 1:
@@ -152,16 +168,28 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
             f"{where}: a pair of its neurons has several taps, and netx holds only whole matrices of one delay "
             f"per synapse; train with one tap per synapse (model.kernel_count = 1), or {OTHER_WAY}"
         )
-    weight = matrix.weight.astype(np.int64) << group.exponent
-    if not weight.any():
+    if not matrix.weight.any():
         raise ExportError(f"{where}: all its weights are 0, at which netx fails; train longer, or {OTHER_WAY}")
+    longest = np.where(matrix.weight != 0, matrix.delay, 0).max()
+    if longest > MAX_DELAY:
+        raise ExportError(
+            f"{where}: delay {longest} exceeds netx's {MAX_DELAY}; retrain with shorter delays or export with "
+            "--clip-delays"
+        )
+    return matrix
+
+
+def _connection(layer: IntegerLayer, matrix: DenseSynapses) -> tuple[np.ndarray, np.ndarray]:
+    """(weight, delay) as netx holds them, exponent applied."""
+    where = f"layer {layer.name}"
+    weight = matrix.weight.astype(np.int64) << matrix.exponent
     if (weight % 2).any():
         odd = weight[weight % 2 != 0][0]
         raise ExportError(f"{where}: weight {odd} is odd, and Loihi 2's are even; export with --target loihi2")
     if weight.min() < MIN_WEIGHT or weight.max() > MAX_WEIGHT:
         worst = weight.min() if weight.min() < MIN_WEIGHT else weight.max()
         raise ExportError(
-            f"{where}: a synapse carries {worst} (weight exponent {group.exponent}), and netx, which has no weight "
+            f"{where}: a synapse carries {worst} (weight exponent {matrix.exponent}), and netx, which has no weight "
             f"exponent, holds {MIN_WEIGHT}..{MAX_WEIGHT}; {OTHER_WAY}"
         )
     least = -int(weight.min())
@@ -171,13 +199,7 @@ def _connection(network: IntegerNetwork, index: int) -> tuple[np.ndarray, np.nda
             f"{where}: it has no positive weight and its least is {-least}, a power of two, which netx would change; "
             f"{OTHER_WAY}"
         )
-    delay = np.where(matrix.weight != 0, matrix.delay, 0)
-    if delay.max() > MAX_DELAY:
-        raise ExportError(
-            f"{where}: delay {delay.max()} exceeds netx's {MAX_DELAY}; retrain with shorter delays or export with "
-            "--clip-delays"
-        )
-    return weight.astype(np.int32), delay.astype(np.int32)
+    return weight.astype(np.int32), np.where(weight != 0, matrix.delay, 0).astype(np.int32)
 
 
 def _bias(layer: IntegerLayer) -> np.ndarray:

@@ -35,6 +35,8 @@ class Limits:
     bias_exponent_max                     of a neuron: of du, of dv, ...
     payload_max                           largest value of a graded spike
     neurons_per_core, cores, synapse_bytes_per_core   of the chip
+    taps_per_synapse_max                  synapses from one neuron to another; None: not limited
+    groups_per_layer_max                  groups of synapses that reach a layer, recurrence is one; None: not limited
     """
 
     weight_min: int
@@ -55,6 +57,25 @@ class Limits:
     neurons_per_core: int
     cores: int
     synapse_bytes_per_core: int
+    taps_per_synapse_max: int | None = None
+    groups_per_layer_max: int | None = None
+
+    def first_narrower(self, other: Limits) -> str | None:
+        """A limit of a layer's numbers that is narrower here, so that integers for `other` may not be possible here."""
+        for name in NUMBERS_OF_A_LAYER:
+            own, others = getattr(self, name), getattr(other, name)
+            if own > others if name.endswith("_min") else own < others:
+                return name
+        return "weight_step" if other.weight_step % self.weight_step else None
+
+
+# What the integers of a layer must keep, but for the step of weights.
+NUMBERS_OF_A_LAYER = (
+    "weight_min", "weight_max", "weight_exponent_max", "decay_max", "membrane_decay_max", "threshold_max",
+    "bias_mantissa_min", "bias_mantissa_max", "bias_exponent_min", "bias_exponent_max",
+)  # fmt: skip
+# Limits that a chip's file may leave out.
+OPTIONAL_LIMITS = tuple(field.name for field in fields(Limits) if field.default is None)
 
 
 @dataclass(frozen=True)
@@ -189,7 +210,8 @@ def _target(values: Mapping[str, Any], origin: str) -> Target:
     for name in limits:
         if name not in names:
             raise TargetError(f"{origin}: limits.{name} is no limit; known are {', '.join(names)}")
-    for name in names:
+    given = [name for name in names if name in limits or name not in OPTIONAL_LIMITS]
+    for name in given:
         if name not in limits:
             raise TargetError(f'{origin}: limits.{name} is missing; give it, or extends = "loihi2" for the rest')
         entry = limits[name]
@@ -199,7 +221,7 @@ def _target(values: Mapping[str, Any], origin: str) -> Target:
         name: _integer(
             origin, f"limits.{name}", limits[name]["value"], _lowest(name), MAX_CORES if name == "cores" else MAX_LIMIT
         )
-        for name in names
+        for name in given
     }
     made = Limits(**numbers)
     for low, high in (
@@ -212,7 +234,7 @@ def _target(values: Mapping[str, Any], origin: str) -> Target:
         name=values["name"],
         title=values["title"],
         limits=made,
-        sources={name: str(limits[name]["source"]) for name in names},
+        sources={name: str(limits[name]["source"]) for name in given},
         axons=_axons(values.get("axons"), origin),
         mesh=_mesh(values.get("mesh"), origin),
         costs=values.get("costs", ""),
@@ -224,7 +246,8 @@ def _lowest(limit: str) -> int:
     if limit in ("weight_min", "weight_max", "bias_mantissa_min", "bias_mantissa_max"):
         return -MAX_LIMIT
     is_size = limit in (
-        "weight_step", "weight_bits", "payload_max", "neurons_per_core", "cores", "synapse_bytes_per_core"
+        "weight_step", "weight_bits", "payload_max", "neurons_per_core", "cores", "synapse_bytes_per_core",
+        *OPTIONAL_LIMITS,
     )  # fmt: skip
     return 1 if is_size else 0
 

@@ -17,6 +17,7 @@ class Design:
     sparsities            share of the taps that do not exist, per layer, the readout's last
     recurrent             per hidden layer
     neuron                'lif', 'plif', 'cuba' or 'adaptive'
+    quantize              the target through whose integers it is trained; None: trained in floats
     values                'count', 'binary' or 'graded'; max_payload: the largest value that a frame can hold
     payload_is_known      False where the largest count of the training part decides it
     n_steps               chip steps of a sample; None: the data decide it
@@ -32,6 +33,7 @@ class Design:
     sparsities: tuple[float, ...] = ()
     recurrent: tuple[bool, ...] = ()
     neuron: str = "lif"
+    quantize: str | None = None
     values: str = "count"
     max_payload: int = 255
     payload_is_known: bool = True

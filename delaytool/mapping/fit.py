@@ -113,7 +113,7 @@ class Fit:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What may not fit although the estimate does, a line each."""
-        lines = []
+        lines = [f"network: {self.shape.doubt}"] if self.shape.doubt else []
         for limit in self.limits:
             if limit.kind == POSSIBLE and limit.is_exceeded:
                 lines.append(f"{limit.describe()}; the largest in the training data decides it")
@@ -191,6 +191,13 @@ def _layer(layer: LayerShape, target: Target) -> Iterator[Limit]:
     limits, sources = target.limits, target.sources
     longest = max((group.max_delay for group in layer.groups), default=0)
     yield Limit(layer.name, "longest delay", longest, limits.delay_max, sources["delay_max"], "steps")
+    taps = max((group.taps for group in layer.groups), default=0)
+    for name, value, most, field in (
+        ("taps per synapse", taps, limits.taps_per_synapse_max, "taps_per_synapse_max"),
+        ("synapse groups", len(layer.groups), limits.groups_per_layer_max, "groups_per_layer_max"),
+    ):
+        if most is not None:
+            yield Limit(layer.name, name, value, most, sources[field])
     values = layer.values
     if not values:
         return

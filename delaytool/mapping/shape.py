@@ -10,7 +10,7 @@ import numpy as np
 from delaytool.contract.limits import stored_bytes, stored_per_neuron
 from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, Synapses
-from delaytool.hw_configs import Target
+from delaytool.hw_configs import Target, load_target
 from delaytool.mapping.design import Design
 from delaytool.models.config import why_no_integers
 
@@ -25,6 +25,7 @@ class GroupShape:
     synapses    those whose weight is not zero; of a recipe, those that may exist
     max_delay   steps
     is_matrix   stored as a matrix (weight and delay of each pair of neurons), else as a list with target indices
+    taps        synapses from one neuron to another, where they are most
     pairs       (n_out, n_in) uint16: synapses of nonzero weight of each pair; None: unknown, every pair may have some
     """
 
@@ -34,6 +35,7 @@ class GroupShape:
     synapses: int
     max_delay: int
     is_matrix: bool
+    taps: int
     pairs: np.ndarray | None = None
 
     @property
@@ -71,6 +73,7 @@ class NetworkShape:
     n_steps             chip steps of a sample; None: the data decide it
     exported            whether these are the integers of a network, not a recipe's estimate
     refused             why no chip's integers can hold such neurons; '' where they can
+    doubt               why the chip may not hold the integers that it is trained through; '' where it does
     """
 
     n_channels: int
@@ -81,6 +84,7 @@ class NetworkShape:
     n_steps: int | None
     exported: bool
     refused: str = ""
+    doubt: str = ""
 
     @property
     def synapses(self) -> int:
@@ -96,7 +100,10 @@ class NetworkShape:
 
 
 def shape_of_design(design: Design, target: Target) -> NetworkShape:
-    """The shape that a recipe's network can have at most: no weight became zero, no two taps met on one delay.
+    """The shape of a recipe's network before training: no weight became zero, no two taps met on one delay.
+
+    That is the most that it can have, but that the taps of a sparse layer are spread evenly over its neurons: training
+    draws them, and one neuron may get more.
 
     Storage is chosen as the exporter does: whichever of matrix and list takes less, a matrix where both take as much
     and only where no pair of neurons has several synapses (`quantization.choose_storage`).
@@ -118,6 +125,21 @@ def shape_of_design(design: Design, target: Target) -> NetworkShape:
         n_steps=design.n_steps,
         exported=False,
         refused=why_no_integers(design.neuron),
+        doubt=_doubt_of_integers(design.quantize, target),
+    )
+
+
+def _doubt_of_integers(quantize: str | None, target: Target) -> str:
+    """Training through a target's integers decides them, so that a narrower target's export has no others to choose."""
+    if quantize is None:
+        return ""
+    others = load_target(quantize).limits
+    name = target.limits.first_narrower(others)
+    if name is None:
+        return ""
+    return (
+        f"it is trained through {quantize}'s integers, which {target.name} may not hold "
+        f"({name} {getattr(target.limits, name)}, {quantize}'s {getattr(others, name)})"
     )
 
 
@@ -131,7 +153,7 @@ def _designed(
     as_list = stored_bytes(synapses, longest, n_out, False, target)
     is_matrix = taps == 1 and as_list >= stored_bytes(n_out * n_in, longest, n_out, True, target)
     stored = np.full(n_out, n_in, np.int64) if is_matrix else _spread(synapses, n_out)
-    return GroupShape(source, n_in, stored, synapses, longest, is_matrix)
+    return GroupShape(source, n_in, stored, synapses, longest, is_matrix, taps)
 
 
 def n_connections(n_taps: int, sparsity: float) -> int:
@@ -189,5 +211,6 @@ def _measured(group: Synapses) -> GroupShape:
         synapses=int(target.size),
         max_delay=int(group.delay.max(initial=0)),
         is_matrix=isinstance(group, DenseSynapses),
+        taps=int(pairs.max(initial=0)),
         pairs=pairs,
     )

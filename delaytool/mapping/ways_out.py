@@ -55,7 +55,7 @@ def ways_out(design: Design, target: Target, cores: int | None = None) -> list[W
 
 
 def _needed(design: Design, target: Target) -> tuple[Design, tuple[str, ...]]:
-    """What must change whatever else does: delays and payloads beyond the chip's, neurons that integers do not have."""
+    """What must change whatever else does: delays, taps, recurrence and payloads beyond the chip's, other neurons."""
     limits, settings = target.limits, []
     if design.delays != "none" and design.max_delay > limits.delay_max:
         design = replace(design, max_delay=limits.delay_max)
@@ -63,6 +63,16 @@ def _needed(design: Design, target: Target) -> tuple[Design, tuple[str, ...]]:
     if design.delays != "none" and any(design.recurrent) and design.within_max_delay > limits.delay_max:
         design = replace(design, recurrent_max_delay=limits.delay_max)
         settings.append(f"model.recurrent_max_delay={limits.delay_max}")
+    taps, groups = limits.taps_per_synapse_max, limits.groups_per_layer_max
+    if groups is not None and any(design.recurrent) and groups < 2:
+        design = replace(design, recurrent=(False,) * len(design.hidden))
+        settings.append("model.recurrent=false")
+    if taps is not None and design.delays == "dense" and design.taps_for(design.max_delay) > taps:
+        design = replace(design, delays="learned")
+        settings.append("model.delays=learned")
+    if taps is not None and design.taps_for(design.max_delay) > taps:
+        design = replace(design, kernel_count=taps)
+        settings.append(f"model.kernel_count={taps}")
     if design.payload_is_known and design.max_payload > limits.payload_max:
         if design.values == "graded":
             bits = (limits.payload_max + 1).bit_length() - 1

@@ -175,13 +175,14 @@ def _candidates(program: Program, index: int, target: Target, headroom: float) -
     largest = float(np.abs(layer.weight).max())
     if largest == 0:
         raise ExportError(f"layer {layer.name}: every weight is 0, so it has no input; train longer")
-    candidates = []
+    candidates, wishes = [], []
     for stretch in STRETCHES:
         fitting = []
         for power in range(limits.weight_exponent_max, -COARSER, -1):
             per_unit = stretch * limits.weight_max / largest * 2.0**power
             exponent = max(power, 0)
             wish = limits.threshold_max if layer.threshold is None else round(per_unit * layer.threshold)
+            wishes.append(wish)
             if not 1 <= wish <= limits.threshold_max:
                 continue
             candidate = replace(layer, scale=Scale(per_unit, exponent, wish))
@@ -198,12 +199,21 @@ def _candidates(program: Program, index: int, target: Target, headroom: float) -
                 break
         candidates += fitting[-1:]
     if not candidates:
-        raise ExportError(
-            f"layer {layer.name}: no scale fits {target.name}: its largest weight is {largest:.4g}, "
-            f"its largest bias {np.abs(layer.bias).max():.4g}; retrain with more trainer.weight_decay, "
-            "or with model.bias and model.batch_norm set to false"
-        )
+        raise ExportError(f"layer {layer.name}: no scale fits {target.name}: {_why_none_fits(layer, wishes)}")
     return candidates
+
+
+def _why_none_fits(layer: FloatLayer, thresholds: list[int]) -> str:
+    """thresholds: the layer's at every scale that was tried."""
+    largest, bias = float(np.abs(layer.weight).max()), float(np.abs(layer.bias).max(initial=0))
+    weight = f"its largest weight is {largest:.4g}"
+    if layer.threshold is not None and max(thresholds) < 1:
+        return (
+            f"{weight}, beside which its threshold {layer.threshold:.4g} rounds to 0; retrain with a larger "
+            "model.threshold, or with more trainer.weight_decay"
+        )
+    of_bias = ", or with model.bias and model.batch_norm set to false" if bias else ""
+    return f"{weight}, its largest bias {bias:.4g}; retrain with more trainer.weight_decay{of_bias}"
 
 
 def _other_thresholds(layer: FloatLayer, target: Target) -> Iterator[FloatLayer]:

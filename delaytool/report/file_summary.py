@@ -247,6 +247,13 @@ def _recipe(path: Path) -> dict[str, Any]:
     return {**_recipe_facts(recipe), "epochs": recipe.trainer.epochs, "seed": recipe.seed}
 
 
+def _delays(model: Any) -> str:
+    if model.delays == "none":
+        return "none: every delay is 0"
+    within = f"; within recurrent layers 0..{model.recurrent_synapses.max_delay}" if model.has_recurrent_layers else ""
+    return f"{model.delays}, 0..{model.max_delay}{within}"
+
+
 def _recipe_facts(recipe: Any) -> dict[str, Any]:
     model = recipe.model
     return {
@@ -254,7 +261,7 @@ def _recipe_facts(recipe: Any) -> dict[str, Any]:
         "data": recipe.data.source,
         "protocol": recipe.protocol,
         "hidden": list(model.hidden),
-        "delays": f"{model.delays}, 0..{model.max_delay}",
+        "delays": _delays(model),
         "neuron": model.neuron,
     }
 

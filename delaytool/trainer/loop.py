@@ -488,6 +488,7 @@ class _Training:
                 "n_units": self.data.encoding.n_units,
                 "n_classes": self.data.n_classes,
                 "n_steps": self.data.encoding.n_steps,
+                "max_payload": self.data.encoding.max_payload,
             },
             "data_sha256": {
                 "encoding": hashlib.sha256(canonical_json(self.data.encoding.as_dict()).encode()).hexdigest(),

@@ -157,6 +157,7 @@ class DataSizes(_Record):
     n_units: Annotated[Count, Field(ge=1)]
     n_classes: Annotated[Count, Field(ge=1)]
     n_steps: Annotated[Count, Field(ge=1)] | None = None
+    max_payload: Annotated[Count, Field(ge=1)] | None = None
 
 
 class DataDigests(_Record):

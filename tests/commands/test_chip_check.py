@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from commands.test_warnings_and_hints import SMALL, events
 
+from delaytool.experiments import chip_fit
+
 TOO_LONG = ("--max-delay", "63")
 
 
@@ -75,3 +77,61 @@ def test_a_budget_of_cores_in_a_comparison(call: Callable[..., Any], tmp_path: P
     assert done.exit_code == 2
     assert "none of 1 runs fits (network: cores 3 exceeds 1 by 2)" in done.stderr
     assert call("compare", "digits", "--cores", 1).exit_code == 2
+
+
+def test_counts_are_checked_as_soon_as_the_data_decide_them(call: Callable[..., Any], tmp_path: Path) -> None:
+    run, netx = tmp_path / "run", ("--target", "loihi2-netx")
+    arguments = ("train", "digits", "--data", events(tmp_path / "events.h5", 16), "-o", run, *SMALL, *netx)
+    refused = call(*arguments, "--strict")
+    assert (refused.exit_code, run.exists()) == (2, False)
+    assert "does not fit loihi2-netx: input: largest value" in refused.stderr
+    assert "it fits with --set data.max_count=1" in refused.stderr
+    done = call(*arguments)
+    assert done.exit_code == 0, done.output
+    assert f"next: delaytool map {run} --target loihi2-netx" in done.stdout
+    assert call("map", run, *netx).exit_code == 1
+    refused = call("map", run, "--data", "recorded")
+    assert refused.exit_code == 2
+    assert "run is no exported network to run; export it, or give the network file, or give" in refused.stderr
+    binary = ("--strict", "--set", "data.values=binary", "-o", tmp_path / "binary")
+    assert call(*arguments, *binary).exit_code == 0
+
+
+def test_counts_of_data_of_known_size_are_checked_too(call: Callable[..., Any], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(chip_fit.UNITS, str(tmp_path / "events.h5"), 16)
+    monkeypatch.setitem(chip_fit.CLASSES, str(tmp_path / "events.h5"), 4)
+    data = events(tmp_path / "events.h5", 16)
+    arguments = ("train", "digits", "--data", data, "--target", "loihi2-netx", "-o", tmp_path / "run", *SMALL)
+    refused = call(*arguments, "--strict")
+    assert refused.exit_code == 2
+    assert "does not fit loihi2-netx: input: largest value" in refused.stderr
+    assert call("train", "digits", "--data", data, *TOO_LONG, "-o", tmp_path / "run", *SMALL).stderr.count("fit") == 2
+
+
+def test_integers_of_another_target_are_exported_for_that_one(call: Callable[..., Any], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ("train", "digits", "-o", run, *SMALL, "--set", "trainer.quantize=ideal", "--target", "loihi2")
+    refused = call(*arguments, "--strict")
+    assert (refused.exit_code, run.exists()) == (2, False)
+    assert (
+        "digits: it is trained through ideal's integers, which loihi2 may not hold (weight_min -256, ideal's -32768); "
+        "train with --set trainer.quantize=loihi2, or give --target ideal"
+    ) in " ".join(refused.stderr.split())
+    done = call(*arguments)
+    assert done.exit_code == 0, done.output
+    assert "training goes on (--strict refuses)" in done.stderr
+    assert f"next: delaytool export {run} --target ideal\n" in done.stdout
+    assert call("export", run, "--target", "ideal").exit_code == 0
+    mapped = call("map", run, "--target", "loihi2")
+    assert "MAY NOT FIT: network: it is trained through ideal's integers" in " ".join(mapped.stdout.split())
+    # Every way out leads out.
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    assert "export the integers with --target onnx --chip ideal" in call("export", run, "--target", "onnx-float").output
+    refused = call("export", run, "--target", "onnx")
+    assert "export for ideal (--target ideal; with --target onnx or nir, --chip ideal)" in refused.output
+    assert "export the run for this target" not in refused.output
+    assert call("export", run, "--target", "onnx", "--chip", "ideal").exit_code == 0
+    other = call(*arguments[:3], tmp_path / "loihi2", *SMALL, "--set", "trainer.quantize=loihi2", "--target", "ideal")
+    assert "may not hold" not in other.output
+    assert f"next: delaytool export {tmp_path / 'loihi2'} --target ideal" in other.stdout

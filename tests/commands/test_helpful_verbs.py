@@ -126,6 +126,21 @@ def show(call: Callable[..., Any], path: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("model", "delays"),
+    [
+        ("max_delay = 4", "learned, 0..4"),
+        ('max_delay = 4\ndelays = "none"', "none: every delay is 0"),
+        ("max_delay = 4\nrecurrent = true", "learned, 0..4; within recurrent layers 0..4"),
+        ("max_delay = 4\nrecurrent = true\nrecurrent_max_delay = 30", "learned, 0..4; within recurrent layers 0..30"),
+    ],
+)
+def test_show_names_the_delays_that_a_network_can_have(model: str, delays: str, call, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'extends = "digits"\nname = "mine"\n[model]\n{model}\n')
+    assert show(call, recipe)["delays"] == delays
+
+
 def test_show_names_what_is_in_each_kind_of_file(
     call: Callable[..., Any], run: Path, network: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def test_the_integers_go_through_export_and_verify_without_a_difference(run, cal
     result = call("export", run)
     assert result.exit_code == 0, result.output
     assert "these are the integers of loihi2 that training ended on: none was rounded for this" in result.output
+    assert "--target loihi2-netx" not in result.output  # which would have the same integers
     result = call("verify", run / "network-loihi2.h5", "--torch", "--max-drop", "0", "--json")
     assert result.exit_code == 0, result.output
     verdict = json.loads(result.stdout)

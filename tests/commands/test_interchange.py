@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from delaytool.commands.export_format import write_format
 from delaytool.contract.network import IntegerNetwork
 from delaytool.runtime.decode import decode
 
@@ -182,3 +183,19 @@ def test_limits_that_compare_nothing_are_refused(network, call, arguments, text)
     result = call("verify", network, *arguments)
     assert result.exit_code == 2
     assert text in result.output
+
+
+def test_a_float_network_without_hidden_layers_has_no_spikes_to_compare(call, tmp_path):
+    run = tmp_path / "run"
+    small = ("--set", "model.hidden=[]", "--set", "trainer.epochs=1", "--set", "trainer.threads=1")
+    assert call("train", "digits", "-o", run, *small).exit_code == 0
+    result = call("export", run, "--target", "onnx-float")
+    assert result.exit_code == 0, result.output
+    output = " ".join(result.output.split())
+    assert "samples of the run's data, onnxruntime beside PyTorch: classes that differ" in output
+
+
+def test_a_name_that_is_no_format_is_not_written_as_another(network, tmp_path):
+    with pytest.raises(KeyError):
+        write_format("no-such", IntegerNetwork.load(network), network, tmp_path / "n", trace=False)
+    assert not list(tmp_path.iterdir())

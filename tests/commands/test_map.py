@@ -57,6 +57,12 @@ def test_a_budget_of_cores(tmp_path: Path) -> None:
     assert "--set model.hidden=[215,215]" in done.stdout
 
 
+def test_a_sparse_recipe_is_no_upper_bound() -> None:
+    sentence = "the taps of sparse layers are spread evenly, and one neuron may get more"
+    assert sentence in " ".join(run("digits", "--set", "model.sparsity=0.5").stdout.split())
+    assert sentence not in " ".join(run("digits").stdout.split())
+
+
 def test_a_network_and_a_chip_of_ones_own(tmp_path: Path) -> None:
     group = DenseSynapses(0, np.full((2, 3), 4), np.full((2, 3), 20))
     layer = IntegerLayer("readout", 2, (group,), dv=409, threshold=100)
@@ -104,7 +110,10 @@ def test_energy_needs_to_know_what_fires(tmp_path: Path) -> None:
     assert low == pytest.approx(sum(part[0] for part in record["energy_pj_by_kind"].values()))
     for arguments, message in (
         (["shd-2l-1kc", "--activity", 0.1], "give the frames of a sample, --frames N"),
-        (["digits", "--data", "digits"], "is no exported network to run; give --activity SHARE"),
+        (
+            ["digits", "--data", "digits"],
+            "digits is no exported network to run; train and export it, or give --activity",
+        ),
         (["digits", "--costs", "loihi1"], "--costs needs to know how much fires"),
         (["digits", "--activity", 0.1, "--data", "digits"], "leave one of them out"),
         (["digits", "--activity", 0.1, "--frames", 9, "--target", "ideal"], "names no constants"),

@@ -99,10 +99,32 @@ def test_what_netx_cannot_hold_is_named_and_no_old_file_is_left(run, call, tmp_p
     assert (tmp_path / "net.net").exists()
     result = call("export", run, "-o", tmp_path / "net.h5")
     assert result.exit_code == 0, result.output
-    assert "beside it no netx copy for lava-dl, whose format holds less than loihi2 does (layer" in result.output
-    assert "--target loihi2-netx" in result.output
+    output = " ".join(result.output.split())
+    assert "no netx file for Intel's lava-dl was written beside it, because that format cannot hold this net" in output
+    assert "to get a netx file (.net) for Intel's lava-dl, whose limits are narrower than loihi2's" in output
     assert not (tmp_path / "net.net").exists()
-    assert "net.net, of an earlier export, is removed" in " ".join(result.output.split())
+    assert "net.net, which was written by an earlier export, is removed" in output
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("model.kernel_count=2", "layer hidden1: taps per synapse 2 exceeds loihi2-netx's 1; retrain with --set mo"),
+        ("model.recurrent=true", "layer hidden1: synapse groups 2 exceeds loihi2-netx's 1; retrain without recurr"),
+        ("model.neuron=cuba", None),
+    ],
+)
+def test_a_netx_file_is_suggested_only_where_it_can_be_made(setting, refused, call, tmp_path):
+    small = ("--set", "model.hidden=[6]", "--set", "trainer.epochs=1", "--set", "trainer.threads=1")
+    assert call("train", "digits", "-o", tmp_path / "run", *small, "--set", setting).exit_code == 0
+    result = call("export", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert ("--target loihi2-netx" in result.output) == (refused is None)
+    result = call("export", tmp_path / "run", "--target", "loihi2-netx")
+    assert (result.exit_code, (tmp_path / "run" / "network-loihi2-netx.net").exists()) == (
+        (0, True) if refused is None else (2, False)
+    )
+    assert refused is None or refused in result.output
 
 
 @pytest.mark.parametrize("target", ["loihi2", "loihi2-netx"])

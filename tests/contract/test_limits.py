@@ -26,7 +26,7 @@ def network(*, weight: int = 2, delay: int = 0, target: str = "loihi2", **layer)
 
 BEYOND = [
     ({"delay": 63}, "layer hidden1: delay 63 exceeds loihi2's 62; retrain with --max-delay 62"),
-    ({"weight": 9999}, "layer hidden1: weight 9999 exceeds loihi2's 254; export again"),
+    ({"weight": 9999}, "layer hidden1: weight 9999 exceeds loihi2's 254; export the run for this target"),
     ({"weight": -258}, "layer hidden1: weight -258 exceeds loihi2's -256"),
     ({"weight": 37}, "layer hidden1: weight 37 is not a multiple of 2"),
     ({"dv": 4096}, "layer hidden1: dv 4096 exceeds loihi2's 4095"),

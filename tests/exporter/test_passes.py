@@ -173,6 +173,15 @@ def test_weights_that_are_all_zero_are_named(make_model, frames):
         choose_scale(program, LOIHI2, frames, run_layer)
 
 
+def test_a_threshold_that_rounds_to_0_at_every_scale_is_named(make_model, frames):
+    model, encoding = make_model()
+    program = round_delays(fold_batch_norm(program_of_network(model, encoding)), LOIHI2)
+    layers = (replace(program.layers[0], threshold=1e-6), *program.layers[1:])
+    message = r"no scale fits loihi2: its largest weight is .* threshold 1e-06 rounds to 0; retrain with a larger model"
+    with pytest.raises(ExportError, match=message):
+        choose_scale(replace(program, layers=layers), LOIHI2, frames, run_layer)
+
+
 @pytest.fixture
 def exported(make_model, frames):
     model, encoding = make_model()
@@ -251,6 +260,6 @@ def test_a_tau_of_one_keeps_as_little_of_v_as_the_chip_can():
 def test_every_limit_of_every_chip_names_its_source():
     for name in target_names():
         target = load_target(name)
-        assert all(target.sources[limit] for limit in vars(target.limits))
+        assert all(target.sources[limit] for limit, value in vars(target.limits).items() if value is not None)
     with pytest.raises(ExportError, match="target 'abacus' is unknown; choose one of ideal, loihi2"):
         load_target("abacus")

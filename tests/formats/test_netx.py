@@ -16,7 +16,7 @@ from delaytool.contract.network import IntegerNetwork
 from delaytool.contract.synapses import DenseSynapses, SparseSynapses
 from delaytool.contract.values import file_values
 from delaytool.errors import ExportError, NetworkError
-from delaytool.formats.netx import read_netx, write_netx
+from delaytool.formats.netx import has_netx_structure, read_netx, write_netx
 from delaytool.runtime import reference
 
 
@@ -312,3 +312,16 @@ def test_the_digest_is_that_of_the_network_file(tmp_path):
             continue
         with pytest.raises(NetworkError, match="not as it was written"):
             read_netx(path)
+
+
+def test_structure_is_all_but_weights_and_biases():
+    network = dense_network()
+    group = network.layers[0].synapses[0]
+    other_integers = replace(group, exponent=7)
+    odd_bias = replace(network.layers[0], bias_mantissa=np.full(5, 3), bias_exponent=0)
+    for possible in (with_group(network, other_integers), replace(network, layers=(odd_bias, network.layers[1]))):
+        with pytest.raises(ExportError):
+            write_netx(possible, "never")
+        assert has_netx_structure(possible)
+    assert not has_netx_structure(with_group(network, (group, group)))
+    assert not has_netx_structure(replace(network, encoding=InputEncoding(6, max_count=7)))

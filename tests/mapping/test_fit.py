@@ -309,3 +309,24 @@ def test_one_core_that_may_not_fit_is_named_once() -> None:
     assert result.doubts[0].startswith("layers hidden1+hidden2+readout: memory per core may be up to ")
     # In KiB both would read 0.0.
     assert result.doubts[0].endswith(" bytes (Loihi 1's packing), above 24 bytes")
+
+
+@pytest.mark.parametrize("what", ["taps per synapse", "synapse groups"])
+def test_connections_that_a_target_has_no_place_for(what: str, tmp_path: Path) -> None:
+    network, netx = three_neurons(bias_exponent=6), load_target("loihi2-netx")
+    hidden, readout = network.layers
+    readout = replace(readout, bias_exponent=6)
+    recurrent = DenseSynapses(1, np.full((2, 2), 2), np.zeros((2, 2), int))
+    twice = SparseSynapses(0, 2, 3, *np.array([[0, 0], [1, 1], [2, 2], [0, 1]]))
+    changed = replace(hidden, synapses=(twice,) if what == "taps per synapse" else (*hidden.synapses, recurrent))
+    encoding = InputEncoding(3, values="binary")
+    one, two = (replace(network, encoding=encoding, layers=(layer, readout)) for layer in (hidden, changed))
+    assert fit(shape_of_network(one), netx).fits
+    check_limits(one, netx)
+    assert fit(shape_of_network(two), netx).reasons == (f"layer hidden1: {what} 2 exceeds 1 by 1",)
+    with pytest.raises(ExportError, match=f"layer hidden1: {what} 2 exceeds loihi2-netx's 1; retrain with"):
+        check_limits(two, netx)
+    assert fit(shape_of_network(two), LOIHI2).fits
+    kept = replace(two, target="loihi2-netx")  # as earlier versions wrote them
+    kept.save(tmp_path / "net.h5")
+    assert IntegerNetwork.load(tmp_path / "net.h5") == kept

@@ -158,3 +158,17 @@ def test_units_of_recordings_are_filters_or_channels_of_the_ear(preset: str, ove
 def test_as_many_connections_as_the_trainer_draws(n_taps: int, sparsity: float) -> None:
     connectivity = pytest.importorskip("delaytool.models.connectivity", exc_type=ImportError)
     assert n_connections(n_taps, sparsity) == connectivity.n_connections(n_taps, sparsity)
+
+
+def test_taps_and_recurrence_that_a_target_has_no_place_for() -> None:
+    netx = load_target("loihi2-netx")
+    for changes, needed in (
+        (["model.kernel_count=3"], ("model.kernel_count=1",)),
+        (["model.recurrent=true"], ("model.recurrent=false",)),
+        (["model.delays=dense"], ("model.delays=learned",)),
+        (["model.kernel_count=2", "model.recurrent=true"], ("model.recurrent=false", "model.kernel_count=1")),
+    ):
+        subject = find_subject("digits", netx, ["data.values=binary", *changes])
+        assert not fit_subject(subject, netx).fits
+        assert fit_subject(subject, LOIHI2).fits
+        assert [way.settings for way in checked_ways_out(subject, netx)] == [needed]
