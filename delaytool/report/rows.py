@@ -60,8 +60,8 @@ def verdict_rows(figures: Figures) -> list[tuple[str, ...]]:
     comparisons = figures.comparisons if isinstance(figures, Verdict) else {}
     rows: list[tuple[str, ...]] = []
     if figures.floats is not None:
-        for name, accuracy in (("as trained", figures.floats.as_trained), ("delays rounded", figures.floats.rounded)):
-            rows.append((f"float, {name}", *_accuracy(figures, accuracy), "", "", "", ""))
+        for what, accuracy in figures.floats.by_network().items():
+            rows.append((what, *_accuracy(figures, accuracy), "", "", "", ""))
     for name, accuracy in figures.accuracy.items():
         comparison = comparisons.get(name)
         if comparison is None:

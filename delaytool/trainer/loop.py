@@ -270,8 +270,8 @@ class _Training:
         if self.widths.single_taps_from is not None:
             missing = f"the single taps that the recipe ends on, from epoch {self.widths.single_taps_from + 1} on"
         return (
-            f"no epoch has reached {missing}: the last epoch, which was chosen, has sigma {self.last_sigma:.3g}, so that "
-            f"rounding its delays may cost accuracy; {', or '.join(self._ways_to_final_epoch())}"
+            f"no epoch has reached {missing}: the last epoch, which was chosen, has sigma {self.last_sigma:.3g}, so "
+            f"that rounding its delays may cost accuracy; {', or '.join(self._ways_to_final_epoch())}"
         )
 
     def _ways_to_final_epoch(self) -> list[str]:
