@@ -167,8 +167,9 @@ def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]
             if count == 0:
                 rows.append((part, stage, "-", "-", "-", "-", "-"))
                 continue
-            error = figures["morans_i_deviation"] / count**0.5
-            row = [part, stage, f"{figures['morans_i_mean']:.4f} ± {error:.4f}"]
+            deviation = figures["morans_i_deviation"]
+            error = "" if deviation is None else f" ± {deviation / count**0.5:.4f}"
+            row = [part, stage, f"{figures['morans_i_mean']:.4f}{error}"]
             for null in ("cells", "weights"):
                 shuffled = figures[f"{null}_shuffled"]
                 row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]
