@@ -74,7 +74,7 @@ def test_a_run_stopped_earlier_is_trained_to_its_end(written: Path) -> None:
 def test_a_page_and_an_analysis_are_made_of_a_run(written: Path) -> None:
     assert call("report", written / "run", "--samples", 5).exit_code == 0
     assert (written / "run" / "report.html").is_file()
-    assert call("analyse", written / "run", "--permutations", 9, "--neurons", 2).exit_code == 0  # the verb's old name
+    assert call("analyse", written / "run", "--permutations", 19, "--neurons", 2).exit_code == 0  # the verb's old name
 
 
 def test_sweeps_and_comparisons_are_shown(written: Path) -> None:

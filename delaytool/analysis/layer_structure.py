@@ -17,7 +17,10 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class MoranSettings:
-    """How Moran's I is tested (`morans_i.permutation_test`)."""
+    """How Moran's I is tested (`morans_i.permutation_test`).
+
+    permutations   of each test; with fewer than 19 nothing is significant, as p is at least 1 / (permutations + 1)
+    """
 
     contiguity: Contiguity = "queen"
     permutations: int = 999
@@ -36,7 +39,7 @@ class LayerStructure:
     tests: dict[str, dict[Null, PermutationTest]]
 
     def summary(self) -> dict[str, Any]:
-        """By part: means over neurons and the share of them that are significant at 5 %, as JSON values."""
+        """By part, as JSON values: means over neurons, their deviation (None of one), the share significant at 5 %."""
         return {part: _summary(tests) for part, tests in self.tests.items()}
 
     def neurons(self) -> list[dict[str, Any]]:
@@ -93,7 +96,7 @@ def _summary(tests: dict[Null, PermutationTest]) -> dict[str, Any]:
     return {
         "neurons": count,
         "morans_i_mean": float(i[defined].mean()),
-        "morans_i_deviation": float(i[defined].std(ddof=1)) if count > 1 else 0.0,
+        "morans_i_deviation": float(i[defined].std(ddof=1)) if count > 1 else None,
         **{
             f"{null}_shuffled": {
                 "morans_i_mean": float(test.mean[defined].mean()),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.option("--layer", "layers", multiple=True, help="Layer to analyze; may be repeated. Default: the first.")
 @click.option("--contiguity", type=click.Choice(["queen", "rook"]), default="queen", show_default=True,
               help="Which cells are neighbors: with diagonal ones (queen), or without (rook).")  # fmt: skip
-@click.option("--permutations", type=click.IntRange(1, 20_000), default=999, show_default=True,
-              help="Shuffles for each test.")  # fmt: skip
+@click.option("--permutations", type=click.IntRange(19, 20_000), default=999, show_default=True,
+              help="Shuffles for each test; with fewer than 19 no p could be 5 % or less.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the shuffles.")
 @click.option("--neurons", type=click.IntRange(1, 120), default=24, show_default=True, help="Neurons in a picture.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True,

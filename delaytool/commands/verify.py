@@ -221,7 +221,10 @@ def _print(path: Path, result: Verification) -> None:
     console.print(f"{path} on {result.samples.describe()}")
     console.print(verdict_table(verdict))
     if verdict.floats is not None:
-        console.print(f"float accuracies: {verdict.floats.origin}")
+        target, what = verdict.floats.quantized_for, "float accuracies"
+        if target is not None:
+            what = f"trained through {target}'s integers, so that no float network was run; the accuracy as trained"
+        console.print(f"{what}: {verdict.floats.origin}")
     else:
         console.print(f"no float accuracies: {result.why_no_floats}")
     if "torch" in verdict.accuracy:
@@ -242,7 +245,10 @@ def _print(path: Path, result: Verification) -> None:
     agreed = ", ".join(verdict.accuracy)
     if verdict.passed:
         recorded = " (as recorded)" if verdict.floats is not None and verdict.floats.recorded else ""
-        drop = "" if verdict.drop is None else f"; integers {format_drop(verdict.drop)} points of accuracy{recorded}"
+        than = " against those that were trained" if verdict.floats is not None and verdict.floats.quantized_for else ""
+        drop = (
+            "" if verdict.drop is None else f"; integers {format_drop(verdict.drop)} points of accuracy{than}{recorded}"
+        )
         console.print(styled(f"bold {color}", "PASS", f": {agreed} agree on every bit{drop}"))
     elif not verdict.reasons:
         unknown = f"; {verdict.accuracy_unknown}"

@@ -445,15 +445,15 @@ def _check_held_out(
             f"data.held_out_speaker {speaker}: protocol 'cross-validated' makes folds of all speakers of the training "
             "part; leave it out, or set data.held_out_as to 'test'"
         )
-    if protocol == "paper":
-        raise DataError(
-            f"data.held_out_speaker {speaker}: protocol 'paper' chooses on the test set, so that no speaker is held "
-            "out for it; choose protocol 'honest'"
-        )
     if has_validation:  # whose speakers need not be the training part's
         raise DataError(
             f"{train.name}: the data have a validation part of their own, so no speaker is held out; leave "
             f"data.held_out_speaker {speaker} out"
+        )
+    if protocol == "paper":
+        raise DataError(
+            f"data.held_out_speaker {speaker}: protocol 'paper' chooses on the test set, so that no speaker is held "
+            "out for it; choose protocol 'honest'"
         )
 
 

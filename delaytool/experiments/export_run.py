@@ -15,6 +15,7 @@ from delaytool.exporter.compile import Export, export
 from delaytool.exporter.record import CHECKPOINTS
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
+from delaytool.quantization.integer_training import quantized_for
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.evaluation import evaluate_both
@@ -100,10 +101,12 @@ def origin_of(saved: Checkpoint, source: Path) -> dict[str, Any]:
 
 
 def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[str, Any]:
-    """Where the network came from, and the float network's predictions on the test samples."""
+    """Where the network came from, and the trained network's predictions on the test samples."""
+    model = saved.network()
     test, batch = loaded.test, saved.recipe.trainer.batch_size
-    trained, rounded = evaluate_both(saved.network(), test.frames, test.labels, batch, saved.sigma)
+    trained, rounded = evaluate_both(model, test.frames, test.labels, batch, saved.sigma)
     origin = origin_of(saved, source)
     samples = digest(test.frames.numpy(), test.labels.numpy())
     predictions = (trained.predictions.tolist(), rounded.predictions.tolist())
-    return {**origin, "float": float_record(origin["checkpoint_sha256"], samples, *predictions)}
+    record = float_record(origin["checkpoint_sha256"], samples, *predictions, quantized_for=quantized_for(model))
+    return {**origin, "float": record}

@@ -299,11 +299,14 @@ def _float_figures(
         return f"{binding.checkpoint} has other inputs or outputs than the network, so its accuracy is not measured"
     import torch
 
+    from delaytool.quantization.integer_training import quantized_for
     from delaytool.trainer.evaluation import evaluate_both
 
+    model = saved.network()
     frames, labels = torch.from_numpy(samples.frames), torch.from_numpy(samples.labels)
-    trained, rounded = evaluate_both(saved.network(), frames, labels, saved.recipe.trainer.batch_size, saved.sigma)
-    return FloatFigures(trained.accuracy, rounded.accuracy, origin=f"measured now with {binding.checkpoint}")
+    trained, rounded = evaluate_both(model, frames, labels, saved.recipe.trainer.batch_size, saved.sigma)
+    origin = f"measured now with {binding.checkpoint}"
+    return FloatFigures(trained.accuracy, rounded.accuracy, origin, quantized_for=quantized_for(model))
 
 
 def torch_backend() -> Backend:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
+from delaytool.errors import ExportError
 from delaytool.files import atomic_path
 from delaytool.formats.onnx.float_sequence import FloatStage, FloatSynapses, float_model
+from delaytool.models.config import why_no_integers
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.program import Program
-from delaytool.quantization.program_of_network import exportable_program
+from delaytool.quantization.program_of_network import program_of_network
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,13 @@ def write_float_onnx(
     trace   the graph gives out spikes and membranes too
     Raises ExportError for neurons that the graph does not have, MissingExtraError without onnx.
     """
-    program = fold_batch_norm(exportable_program(model, encoding))
+    neuron = model.config.neuron
+    if why_no_integers(neuron):  # the graph's neurons are those of the integer contract, in floats
+        raise ExportError(
+            f"network: the ONNX graph has one constant threshold per layer, and model.neuron is {neuron!r}; evaluate "
+            "the network in PyTorch (delaytool.load_run(RUN).model())"
+        )
+    program = fold_batch_norm(program_of_network(model, encoding))
     made = float_model(encoding, float_stages(program), classes, trace=trace)
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(made.SerializeToString(deterministic=True))

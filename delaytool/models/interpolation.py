@@ -21,7 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from delaytool.errors import ModelError
 from delaytool.models.differentiable import DifferentiableFunction
+from delaytool.models.synapse_settings import INTERPOLATIONS
 
 SIGMA_OFFSET = 0.27  # dcls adds it to |sigma|, so that the width never reaches zero
 NORMALIZATION = 1e-7
@@ -42,8 +44,20 @@ def _height(distance: Tensor, sigma: float, interpolation: str) -> Tensor:
         exponent = distance.square().mul_(-0.5 / width**2) if gauss else distance.abs().mul_(-1 / width)
         # An exponential that underflows takes several times longer, and what it leaves slows down what follows.
         return exponent.clamp_(min=_NEGLIGIBLE_EXPONENT).exp_()
-    reach = 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
-    return torch.relu(reach - distance.abs())
+    return torch.relu(_reach(sigma, interpolation) - distance.abs())
+
+
+def _reach(sigma: float, interpolation: str) -> float:
+    """Steps either side of a delay beyond which a bump of straight sides is 0."""
+    if interpolation == "triangle":
+        return 1.0
+    if interpolation == "max":
+        return 1.0 + abs(sigma)
+    raise _unknown(interpolation)
+
+
+def _unknown(interpolation: str) -> ModelError:
+    return ModelError(f"interpolation {interpolation!r} is unknown; choose one of {', '.join(INTERPOLATIONS)}")
 
 
 def _slope(height: Tensor, distance: Tensor, sigma: float, interpolation: str) -> Tensor:
@@ -53,7 +67,9 @@ def _slope(height: Tensor, distance: Tensor, sigma: float, interpolation: str) -
         return (height * distance).mul_(1 / width**2)
     if interpolation == "laplace":
         return torch.sign(distance).mul_(height).mul_(1 / width)
-    return torch.sign(distance).mul_(height > 0)
+    if interpolation in ("triangle", "max"):
+        return torch.sign(distance).mul_(height > 0)
+    raise _unknown(interpolation)
 
 
 def half_width(sigma: float, interpolation: str, discarded: float) -> float:
@@ -66,7 +82,7 @@ def half_width(sigma: float, interpolation: str, discarded: float) -> float:
         # Beside d heights fall by one factor per step, so what is left out is to what is kept as their first ones are,
         # and the first one kept stands at most one step from d.
         return 1.0 - (abs(sigma) + SIGMA_OFFSET) * math.log(discarded)
-    return 1.0 if interpolation == "triangle" else 1.0 + abs(sigma)
+    return _reach(sigma, interpolation)
 
 
 class _Taps(DifferentiableFunction):

@@ -33,6 +33,17 @@ COARSER = 8
 THRESHOLD_SHIFTS = (0.0, -0.02, -0.01, -0.005, 0.005, 0.01, 0.02)
 
 
+class SilentLayerError(ExportError):
+    """A hidden layer, `layer`, that never fires on the calibration samples."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__(
+            f"layer {layer}: it never fires on the calibration samples, so nothing reaches the readout; train longer, "
+            "or check that the data is the one that it was trained on"
+        )
+        self.layer = layer
+
+
 class SimulatedLayer(Protocol):
     """spikes bool, v int32, each (sample, step, neuron)."""
 
@@ -228,7 +239,4 @@ def _other_thresholds(layer: FloatLayer, target: Target) -> Iterator[FloatLayer]
 def _refuse_silence(program: Program, floats: list[Tensor]) -> None:
     for layer, spikes in zip(program.layers, floats, strict=True):
         if layer.threshold is not None and not bool(spikes.any()):
-            raise ExportError(
-                f"layer {layer.name}: it never fires on the calibration samples, so nothing reaches the readout; "
-                "train longer, or check that the data is the one that it was trained on"
-            )
+            raise SilentLayerError(layer.name)

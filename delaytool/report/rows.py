@@ -60,8 +60,8 @@ def verdict_rows(figures: Figures) -> list[tuple[str, ...]]:
     comparisons = figures.comparisons if isinstance(figures, Verdict) else {}
     rows: list[tuple[str, ...]] = []
     if figures.floats is not None:
-        for name, accuracy in (("as trained", figures.floats.as_trained), ("delays rounded", figures.floats.rounded)):
-            rows.append((f"float, {name}", *_accuracy(figures, accuracy), "", "", "", ""))
+        for what, accuracy in figures.floats.by_network().items():
+            rows.append((what, *_accuracy(figures, accuracy), "", "", "", ""))
     for name, accuracy in figures.accuracy.items():
         comparison = comparisons.get(name)
         if comparison is None:
@@ -167,8 +167,9 @@ def structure_rows(stages: Mapping[str, LayerStructure]) -> list[tuple[str, ...]
             if count == 0:
                 rows.append((part, stage, "-", "-", "-", "-", "-"))
                 continue
-            error = figures["morans_i_deviation"] / count**0.5
-            row = [part, stage, f"{figures['morans_i_mean']:.4f} ± {error:.4f}"]
+            deviation = figures["morans_i_deviation"]
+            error = "" if deviation is None else f" ± {deviation / count**0.5:.4f}"
+            row = [part, stage, f"{figures['morans_i_mean']:.4f}{error}"]
             for null in ("cells", "weights"):
                 shuffled = figures[f"{null}_shuffled"]
                 row += [f"{shuffled['morans_i_mean']:.4f}", f"{100 * shuffled['share_significant']:.1f} %"]

@@ -119,7 +119,8 @@ def _accuracies(content: Content) -> list[Figure]:
     verdict = content.verification.whole
     figures = []
     if verdict.floats is not None:
-        for name, value in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
+        for what, value in verdict.floats.by_network().items():
+            name = what.removeprefix("float, ")
             figures.append(Figure(f"accuracy, {name}", _percent(value), _error(value, verdict.samples)))
     integer = verdict.accuracy[verdict.backend]
     figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
@@ -226,8 +227,12 @@ def describe_measurement(content: Content) -> list[str]:
         f"Accuracies and costs are of all {verdict.samples:,} samples of {name}; ± is one binomial standard error."
     )
     if verdict.floats is not None:
-        origin = verdict.floats.origin
-        sentences.append(f"The float network's accuracies were {origin}.")
+        target, origin = verdict.floats.quantized_for, verdict.floats.origin
+        whose = "The float network's accuracies were"
+        if target is not None:
+            whose = f"No float network was run: the accuracy as trained is that of {target}'s integers, through which "
+            whose += "the network was trained. It was"
+        sentences.append(f"{whose} {origin}.")
     return sentences
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from delaytool.contract.layer import Readout
 from delaytool.contract.network import IntegerNetwork
-from delaytool.errors import DataError
+from delaytool.errors import DataError, NetworkError
 
 
 def decode(network: IntegerNetwork, v_readout: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +29,8 @@ def window_scores(readout: Readout, window: np.ndarray) -> np.ndarray:
     """Scores (sample, class) float64 of readout membranes (sample, step, class) of some steps, all of which count."""
     if readout.method == "sum":
         return window.sum(axis=1, dtype=np.int64).astype(np.float64)
+    if readout.method != "softmax-sum":
+        raise NetworkError(f"readout: method {readout.method!r} is not decoded; give 'softmax-sum' or 'sum'")
     logits = window.astype(np.float64) / readout.scale
     logits -= logits.max(axis=2, keepdims=True)
     np.exp(logits, out=logits)

@@ -11,6 +11,7 @@ import torch
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.data import Part, TrainingData, load_data
 from delaytool.trainer.evaluation import evaluate
+from delaytool.trainer.idle_keys import may_stop_early
 from delaytool.trainer.impossible_settings import refuse_impossible_settings
 from delaytool.trainer.initial_network import initial_network
 from delaytool.trainer.loop import refuse_early_end, training_device
@@ -117,7 +118,7 @@ def dry_run(
         last_step_s=last,
         first_width_epochs=final.count(False),
         evaluation_s=evaluation,
-        not_measured=_not_measured(recipe),
+        not_measured=_not_measured(recipe, final.count(False)),
     )
 
 
@@ -150,20 +151,21 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _not_measured(recipe: Recipe) -> tuple[str, ...]:
+def _not_measured(recipe: Recipe, first_width_epochs: int) -> tuple[str, ...]:
     config, sentences = recipe.trainer, []
     if config.quantize is not None:
-        count = config.epochs - config.first_quantized_epoch
-        sentences.append(f"the last {count} epochs go through {config.quantize}'s integers, which takes longer")
-    if config.early_stopping_patience is not None:
+        count = config.epochs_to_train - config.first_quantized_epoch
+        last = "the last epoch goes" if count == 1 else f"the last {count} epochs go"
+        sentences.append(f"{last} through {config.quantize}'s integers, which takes longer")
+    if may_stop_early(config):
         sentences.append("training may stop early (trainer.early_stopping_patience)")
     if recipe.needs_folds:
         count = recipe.data.folds
         sentences.append(f"before that {count} folds are trained, each on about {count - 1} / {count} of the samples")
     if config.test_every_epoch:
         sentences.append("the test part is evaluated after every epoch")
-    if config.average_epochs:
-        sentences.append(
-            f"after each of the last {config.average_epochs} epochs their mean takes one more pass, for batch norm"
-        )
+    averaged = config.epochs_to_train - max(config.epochs - config.average_epochs, first_width_epochs)
+    if averaged > 0 and config.quantize is None:  # through integers the mean's batch norm stays as it is
+        which = "the last epoch the" if averaged == 1 else f"each of the last {averaged} epochs their"
+        sentences.append(f"after {which} mean takes one more pass, for batch norm")
     return tuple(sentences)

@@ -145,6 +145,8 @@ def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
         yield schedule, ["trainer.sigma_factor", "trainer.sigma_patience"]
     if trainer.rate_target is None:
         yield "no trainer.rate_target is set", ["trainer.rate_weight"]
+    elif trainer.rate_weight == 0:
+        yield "trainer.rate_weight is 0, so that the distance from it is only recorded", ["trainer.rate_target"]
     if trainer.time_mask == 0 and trainer.channel_mask == 0:
         yield "neither trainer.time_mask nor trainer.channel_mask is set", ["trainer.mask_probability"]
     elif trainer.mask_probability == 0:
@@ -153,3 +155,14 @@ def _of_trainer(recipe: Recipe) -> Iterator[tuple[str, Iterable[str]]]:
         yield "trainer.cut_mix is 0", ["trainer.cut_mix_weight"]
     if trainer.quantize is None:
         yield "no trainer.quantize is set", ["trainer.quantize_epochs"]
+    if not may_stop_early(trainer):
+        why = f"training ends with epoch {trainer.epochs_to_train}, before it could"
+        yield why, ["trainer.early_stopping_patience"]
+    if trainer.last_epoch == trainer.epochs and recipe.protocol != "cross-validated":  # there it stands for folds
+        yield f"trainer.epochs is {trainer.epochs}", ["trainer.last_epoch"]
+
+
+def may_stop_early(trainer: TrainerConfig) -> bool:
+    """Whether epochs are left when a patience that began with the first epoch is over."""
+    patience = trainer.early_stopping_patience
+    return patience is not None and 1 + patience < trainer.epochs_to_train

@@ -10,7 +10,9 @@ from torch import Tensor
 from delaytool.contract.encoding import InputEncoding
 from delaytool.errors import RecipeError
 from delaytool.hw_configs import load_target
+from delaytool.models.config import why_no_integers
 from delaytool.models.delay_network import DelayNetwork
+from delaytool.quantization.choose_scale import SilentLayerError
 from delaytool.quantization.choose_training_scales import choose_training_scales
 from delaytool.quantization.scales import IntegerScales
 from delaytool.runtime.backends.torch import run_layer
@@ -32,6 +34,8 @@ def refuse_what_the_chip_lacks(recipe: Recipe, encoding: InputEncoding) -> None:
             f"model.max_delay: {recipe.model.max_delay} exceeds {target.name}'s {longest}, through whose integers "
             f"trainer.quantize trains; train with --max-delay {longest} or without trainer.quantize"
         )
+    if why := why_no_integers(recipe.model.neuron):
+        raise RecipeError(f"{why}, of which trainer.quantize takes only 'lif'; or train without it, for floats alone")
     if recipe.model.neuron != "lif":
         raise RecipeError(
             f"model.neuron: {recipe.model.neuron!r} is not trained through integers, only 'lif' is; train without "
@@ -60,6 +64,7 @@ def scales_to_train_through(
     """Settle batch norm on single taps and choose the integer scales that the rest of training keeps.
 
     frames (sample, time, channel): the training part; some of it calibrates, so that validation stays unseen.
+    Raises RecipeError where a hidden layer never fires on it, ExportError where the chip cannot hold the network.
     """
     assert recipe.trainer.quantize is not None
     torch.manual_seed((recipe.seed + 1) * 1_000_003 - 1)  # before the seed of epoch 0, which no epoch draws from
@@ -68,5 +73,14 @@ def scales_to_train_through(
     pass_over(model, frames, order, recipe.trainer.batch_size, team)
     calibration = frames[order[:CALIBRATION_SAMPLES]].cpu().numpy()
     target = load_target(recipe.trainer.quantize)
-    scales = choose_training_scales(model, encoding, target, calibration, run_layer, progress)
+    try:
+        scales = choose_training_scales(model, encoding, target, calibration, run_layer, progress)
+    except SilentLayerError as silent:
+        config = recipe.trainer
+        raise RecipeError(
+            f"layer {silent.layer}: it never fires where training through {target.name}'s integers begins, after "
+            f"{config.first_quantized_epoch} of {config.epochs} epochs, so nothing reaches the readout; train anew "
+            f"with a smaller model.threshold (now {recipe.model.threshold:g}), or with a smaller "
+            f"trainer.quantize_epochs (now {config.quantize_epochs:g}), which begins later"
+        ) from None
     return team.gather(scales)[0]  # should processes' last bits differ, their scales do not

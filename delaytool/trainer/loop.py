@@ -181,6 +181,7 @@ class _Training:
         self.best = ChosenEpoch()
         self.average: WeightAverage | None = None  # of the last epochs, from the first of them on
         self.stopped_after: int | None = None
+        self.last_sigma: float | None = None  # that the last epoch was trained with
         self.widths = SigmaSchedule.of_recipe(recipe, self.model)
 
     def run(self, saved: Checkpoint | None) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class _Training:
                     progress["final"] = self.widths.is_final
                 self.widths.load_state_dict(state)
                 self.best = ChosenEpoch(**progress)
-            done = saved.epoch
+            done, self.last_sigma = saved.epoch, saved.sigma
         writes = self.team.is_first
         if writes:
             self.run_folder.cut_metrics(done, complete=saved is not None and saved.is_signed)
@@ -220,6 +221,7 @@ class _Training:
                 if epoch == self.recipe.trainer.first_quantized_epoch:
                     self._begin_integers()
                 metrics = self._epoch(epoch)
+                self.last_sigma = metrics["sigma"]
                 is_best = self.best.improved_by(
                     metrics, self._can_be_chosen(epoch), last_counts=not self.recipe.chooses_epoch
                 )
@@ -259,8 +261,7 @@ class _Training:
             self.reporter.warning(sentence)
 
     def _no_final_epoch(self) -> str:
-        sigma = self.widths.sigma  # after the last epoch it is still that epoch's
-        if sigma is None:  # of a run that version 0.1.0 has trained
+        if self.last_sigma is None:  # of a run that version 0.1.0 has trained
             return (
                 f"the best epoch, {self.best.epoch}, was chosen by an earlier version, before training reached single "
                 "taps, so that rounding its delays may cost accuracy; train again to choose among later epochs"
@@ -269,21 +270,25 @@ class _Training:
         if self.widths.single_taps_from is not None:
             missing = f"the single taps that the recipe ends on, from epoch {self.widths.single_taps_from + 1} on"
         return (
-            f"no epoch has reached {missing}: the last epoch, which was chosen, has sigma {sigma:.3g}, so that "
-            f"rounding its delays may cost accuracy; {', or '.join(self._ways_to_final_epoch())}"
+            f"no epoch has reached {missing}: the last epoch, which was chosen, has sigma {self.last_sigma:.3g}, so "
+            f"that rounding its delays may cost accuracy; {', or '.join(self._ways_to_final_epoch())}"
         )
 
     def _ways_to_final_epoch(self) -> list[str]:
         """What leads to an epoch of the final width, where a run has none."""
-        config, ways = self.recipe.trainer, []
-        falls = config.sigma_schedule not in ("plateau", "constant") and self.widths.single_taps_from is None
-        if falls and config.epochs_to_train > 1:
-            ways.append(f"with a smaller trainer.sigma_epochs (now {config.sigma_epochs})")
-            if config.sigma_epochs == 1:  # however many epochs there are, it falls until the last of them is over
-                return [f"train {ways[0]}"]
-        if config.last_epoch is None:
-            return [f"train for more epochs (now {config.epochs})", *ways]
-        return [f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})", *ways]
+        config = self.recipe.trainer
+        ends_early = config.epochs_to_train < config.epochs
+        longer = f"train for more epochs (now {config.epochs})"
+        if ends_early:
+            longer = f"train to a later trainer.last_epoch (now {config.last_epoch} of {config.epochs})"
+        if config.sigma_schedule in ("plateau", "constant") or self.widths.single_taps_from is not None:
+            return [longer]
+        sooner = f"with a smaller trainer.sigma_epochs (now {config.sigma_epochs})"
+        has_several = config.epochs_to_train > 1  # the first epoch's width is the start, however fast it falls
+        ends_on_taps = config.single_tap_share > 0 and not ends_early  # where there are more epochs
+        if config.sigma_epochs == 1 and not ends_on_taps:  # it falls until the last of any number of epochs is over
+            return [f"train {sooner}" if has_several else f"{longer} and {sooner}"]
+        return [longer, sooner] if has_several else [longer]
 
     def _begin_integers(self) -> None:
         """From here on training goes through the chip's integers; earlier epochs are of another network."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
+from delaytool.errors import RecipeError
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.recipe import TrainerConfig
 
@@ -79,4 +80,6 @@ def _schedule(optimizer: Optimizer, config: TrainerConfig) -> LRScheduler:
         return OneCycleLR(optimizer, max_lr=config.lr, total_steps=max(2, config.epochs))
     if config.lr_schedule == "cosine":
         return CosineAnnealingLR(optimizer, config.epochs)
-    return LambdaLR(optimizer, lambda _: 1.0)
+    if config.lr_schedule == "constant":
+        return LambdaLR(optimizer, lambda _: 1.0)
+    raise RecipeError(f"trainer.lr_schedule {config.lr_schedule!r} is no schedule of the learning rate")

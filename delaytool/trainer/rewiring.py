@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from delaytool.errors import ModelError
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork
 from delaytool.trainer.optimizers import Optimizers
@@ -28,7 +29,11 @@ def growth_score(grad: Tensor | None, sign: Tensor, rule: str) -> Tensor:
     """Each tap's score for growing, from the gradient by its weight; 0 for all with 'deep-r' or without a gradient."""
     if rule == "deep-r" or grad is None:
         return torch.zeros_like(sign, dtype=torch.float32)
-    return grad.abs() if rule == "rigl" else -grad * sign
+    if rule == "rigl":
+        return grad.abs()
+    if rule == "rigl-signed":
+        return -grad * sign
+    raise ModelError(f"rewiring {rule!r} does not say where taps grow; choose one of deep-r, rigl, rigl-signed")
 
 
 def highest(score: Tensor, count: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Accuracies of the float network, measured now or recorded by the exporter."""
+"""Accuracies of the network that was trained, measured now or recorded by the exporter."""
 
 from __future__ import annotations
 
@@ -12,34 +12,55 @@ import numpy as np
 from delaytool.contract.digests import canonical_json
 
 _SIGNED = ("digest", "samples", "as_trained", "rounded")
+_QUANTIZED = "quantized_for"  # of a network that was trained in floats it is not there
 
 
 @dataclass(frozen=True)
 class FloatFigures:
-    """Accuracies (0..1) of the float checkpoint on the same samples, and where the figures come from.
+    """Accuracies (0..1) of the checkpoint on the same samples, and where the figures come from.
 
-    recorded   read from the network file, which nothing but its digest vouches for; else measured now
+    recorded        read from the network file, which nothing but its digest vouches for; else measured now
+    quantized_for   the target through whose integers the checkpoint was trained: both are then of these, one figure
     """
 
     as_trained: float
     rounded: float
     origin: str
     recorded: bool = False
+    quantized_for: str | None = None
+
+    def by_network(self) -> dict[str, float]:
+        """Each accuracy by the network that has it.
+
+        >>> FloatFigures(0.9, 0.8, "made up").by_network()
+        {'float, as trained': 0.9, 'float, delays rounded': 0.8}
+        >>> FloatFigures(0.8, 0.8, "made up", quantized_for="loihi2").by_network()
+        {"as trained, loihi2's integers": 0.8}
+        """
+        if self.quantized_for is None:
+            return {"float, as trained": self.as_trained, "float, delays rounded": self.rounded}
+        return {f"as trained, {self.quantized_for}'s integers": self.rounded}
 
 
 def float_record(
-    checkpoint_sha256: str, samples_digest: str, as_trained: Sequence[int], rounded: Sequence[int]
+    checkpoint_sha256: str,
+    samples_digest: str,
+    as_trained: Sequence[int],
+    rounded: Sequence[int],
+    quantized_for: str | None = None,
 ) -> dict[str, Any]:
-    """What the exporter keeps of the float network's predictions, with a digest that binds them to the checkpoint.
+    """What the exporter keeps of the trained network's predictions, with a digest that binds them to the checkpoint.
 
     samples_digest   of the frames and labels (`datasets.digest`)
     as_trained, rounded   a class for each sample
+    quantized_for    the target through whose integers the network was trained; None: in floats
     """
     record: dict[str, Any] = {
         "digest": samples_digest,
         "samples": len(rounded),
         "as_trained": [int(value) for value in as_trained],
         "rounded": [int(value) for value in rounded],
+        **({} if quantized_for is None else {_QUANTIZED: quantized_for}),
     }
     return {**record, "sha256": _sha256(checkpoint_sha256, record)}
 
@@ -68,10 +89,12 @@ def recorded_figures(
     if any(array.shape != labels.shape or array.dtype.kind not in "iu" for array in answers.values()):
         return "the float accuracy that the file records is damaged"
     accuracy = {name: float((array[chosen] == labels[chosen]).mean()) for name, array in answers.items()}
-    return FloatFigures(**accuracy, origin="recorded by the exporter, not measured now", recorded=True)
+    origin, quantized_for = "recorded by the exporter, not measured now", record.get(_QUANTIZED)
+    return FloatFigures(**accuracy, origin=origin, recorded=True, quantized_for=quantized_for)
 
 
 def _sha256(checkpoint_sha256: str, record: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of the checkpoint's digest and the recorded fields."""
-    signed = {"checkpoint_sha256": checkpoint_sha256, **{name: record[name] for name in _SIGNED}}
+    names = (*_SIGNED, _QUANTIZED) if _QUANTIZED in record else _SIGNED
+    signed = {"checkpoint_sha256": checkpoint_sha256, **{name: record[name] for name in names}}
     return hashlib.sha256(canonical_json(signed).encode()).hexdigest()

@@ -48,7 +48,7 @@ class Figures:
     accuracy      0..1, by backend; seconds, summed over workers, likewise
     predictions   (sample,) of `backend`; labels (sample,)
     static, operations   NeuroBench's metrics of the network, and of the first backend's run
-    floats        the float network's accuracies on the same samples; None: not known
+    floats        the trained network's accuracies on the same samples; None: not known
     methods       by backend, for those that have several methods: which one ran
     class_names   one for each class, or empty
     """
@@ -82,7 +82,7 @@ class Figures:
 
     @property
     def drop(self) -> float | None:
-        """Points of accuracy that integers cost, against the float network with rounded delays."""
+        """Points of accuracy that integers cost, against the network as trained with rounded delays."""
         return None if self.floats is None else 100 * (self.floats.rounded - self.accuracy[self.backend])
 
     @property
@@ -233,6 +233,8 @@ class Verdict(Figures):
             "chance": self.chance.as_dict(),
             "float_origin": self.floats.origin if self.floats else None,
             "float_recorded": self.floats.recorded if self.floats else None,
+            # Of a checkpoint that was trained through integers no float network is run: these are its own integers'.
+            "quantized_for": self.floats.quantized_for if self.floats else None,
             "drop_points": self.drop,
             "max_drop_points": self.max_drop,
             "mismatches": {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from delaytool.analysis.layer_structure import MoranSettings, layer_structure
+from delaytool.report.rows import structure_rows
 
 SETTINGS = MoranSettings(permutations=99, seed=1)
 
@@ -53,6 +54,20 @@ def test_a_layer_without_synapses_has_nothing_to_measure() -> None:
     structure = layer_structure(np.zeros((3, 4, 5)), SETTINGS)
     assert structure.summary() == {part: {"neurons": 0} for part in ("signed", "excitation", "inhibition")}
     assert len(structure.most_tuned(2)) == 2
+
+
+def test_one_neuron_has_no_standard_error(fields: np.ndarray) -> None:
+    structure = layer_structure(fields[35:36], SETTINGS)
+    signed = structure.summary()["signed"]
+    assert (signed["neurons"], signed["morans_i_deviation"]) == (1, None)
+    (row, *_) = structure_rows({"before": structure})
+    assert row[2] == f"{signed['morans_i_mean']:.4f}"
+
+
+def test_with_fewer_than_19_permutations_nothing_is_significant(fields: np.ndarray) -> None:
+    for count, expected in ((18, 0.0), (19, 1.0)):
+        found = layer_structure(fields[35:36], MoranSettings(permutations=count, seed=1)).summary()["signed"]
+        assert found["cells_shuffled"]["share_significant"] == expected
 
 
 def test_progress_rises_to_the_end(fields: np.ndarray) -> None:

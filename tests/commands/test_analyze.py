@@ -70,7 +70,7 @@ def test_a_run_without_a_past_is_analyzed_as_it_is(call, run, tmp_path):
     imported.mkdir()
     for name in ("best.pt", "recipe.toml"):
         shutil.copy(run / name, imported / name)
-    result = call("analyze", imported, "--permutations", 9, "--neurons", 2, "--layer", "readout")
+    result = call("analyze", imported, "--permutations", 19, "--neurons", 2, "--layer", "readout")
     assert result.exit_code == 0, result.output
     assert "its network before training is unknown" in result.output
     assert "have no order of their own" in result.output
@@ -84,8 +84,14 @@ def test_another_version_of_pytorch_is_noted(call, run, tmp_path):
     shutil.copytree(run, copy)
     environment, _ = read_signed_json(copy / "environment.json")
     write_signed_json(copy / "environment.json", {**environment, "torch": "1.0"})
-    result = call("analyze", copy, "--permutations", 9, "--neurons", 2)
+    result = call("analyze", copy, "--permutations", 19, "--neurons", 2)
     assert "the run's by 1.0: another version may draw other numbers" in result.output
+
+
+def test_too_few_permutations_for_any_p_below_5_percent_are_refused(call, run):
+    result = call("analyze", run, "--permutations", 18)
+    assert result.exit_code == 2
+    assert "19<=x<=20000" in result.output
 
 
 def test_an_unknown_layer_is_named_with_those_that_there_are(call, run, tmp_path):

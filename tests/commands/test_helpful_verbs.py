@@ -27,7 +27,9 @@ def test_a_dry_run_measures_and_writes_nothing(
     call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = call("train", "digits", "--dry-run", *SMALL, "--set", "trainer.early_stopping_patience=1")
+    early = ("trainer.epochs=3", "trainer.early_stopping_patience=1")
+    settings = [one for setting in ("model.hidden=[6]", "trainer.batch_size=256", *early) for one in ("--set", setting)]
+    result = call("train", "digits", "--dry-run", *settings)
     assert result.exit_code == 0, result.output
     assert list(tmp_path.iterdir()) == []
     lines = result.output.splitlines()
@@ -60,6 +62,27 @@ def test_the_estimate_adds_up(tmp_path: Path) -> None:
     assert found.total_s == pytest.approx(steps + 10 * found.evaluation_s)
     assert min(found.first_step_s, found.last_step_s, found.evaluation_s) > 0
     assert found.frame_bytes == (1151 + 287 + 359) * 9 * 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentences"),
+    [
+        (["quantize=loihi2", "average_epochs=5"], ["the last epoch goes through loihi2's integers"]),
+        (["quantize=loihi2", "quantize_epochs=0.7"], ["the last 3 epochs go through loihi2's integers"]),
+        (["average_epochs=5"], ["after the last epoch the mean takes one more pass"]),
+        (["average_epochs=9"], ["after each of the last 4 epochs their mean takes one more pass"]),
+        (["early_stopping_patience=5"], []),  # it could end training after epoch 6 at the soonest, which is the last
+        (["early_stopping_patience=4"], ["training may stop early"]),
+    ],
+)
+def test_a_dry_run_counts_the_epochs_to_the_last_that_is_trained(settings: list[str], sentences: list[str]) -> None:
+    from delaytool.trainer.dry_run import dry_run
+
+    schedule = ("epochs=10", "last_epoch=6", "quantize_epochs=0.5", "sigma_epochs=0.2", "single_tap_epochs=0")
+    recipe = load_recipe("digits", ["model.hidden=[6]", *(f"trainer.{setting}" for setting in (*schedule, *settings))])
+    found = dry_run(recipe).not_measured
+    assert len(found) == len(sentences)
+    assert all(sentence.startswith(start) for sentence, start in zip(found, sentences, strict=True))
 
 
 def test_keys_are_listed_within_80_columns(call: Callable[..., Any]) -> None:

@@ -26,6 +26,25 @@ def test_the_integers_go_through_export_and_verify_without_a_difference(run, cal
     verdict = json.loads(result.stdout)
     assert verdict["drop_points"] == 0
     assert verdict["mismatches"] == {name: {"spikes": 0, "u": 0, "v": 0} for name in ("reference", "torch")}
+    assert (verdict["float_recorded"], verdict["quantized_for"]) == (True, "loihi2")
+
+
+def test_verify_calls_the_trained_integers_no_float_network(run, call):
+    for how, origin in (((), "recorded by the exporter"), (("--run", run), "measured now with")):
+        result = call("verify", run / "network-loihi2.h5", *how)
+        assert result.exit_code == 0, result.output
+        shown = " ".join(result.output.split())
+        assert "as trained, loihi2's integers" in shown
+        assert f"so that no float network was run; the accuracy as trained: {origin}" in shown
+        assert "integers cost 0.00 points of accuracy against those that were trained" in shown
+        assert "float, " not in shown
+    verdict = json.loads(call("verify", run / "network-loihi2.h5", "--run", run, "--json").stdout)
+    assert (verdict["float_recorded"], verdict["quantized_for"]) == (False, "loihi2")
+    page = run / "report.html"
+    assert call("report", run, "--samples", 4, "-o", page).exit_code == 0
+    text = page.read_text()
+    assert "accuracy, as trained, loihi2&#39;s integers" in text
+    assert "The float network&#39;s accuracies were" not in text
 
 
 def test_export_names_a_checkpoint_from_before_the_integers(call, tmp_path):

@@ -91,6 +91,8 @@ def test_a_held_out_speaker_needs_a_part_to_be(write: Writer, tmp_path: Path) ->
     write("valid.h5", n_samples=20)
     with pytest.raises(DataError, match=r"validation part of their own, .* leave data.held_out_speaker 0 out"):
         load(DataSpec(tmp_path, held_out_speaker=0))
+    with pytest.raises(DataError, match=r"validation part of their own, .* leave data.held_out_speaker 0 out"):
+        load(DataSpec(tmp_path, held_out_speaker=0, protocol="paper"))
 
 
 def test_folder_without_test(write: Writer, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from oracles import plain
 from oracles.plain import spread
 
+from delaytool.errors import ModelError
 from delaytool.models.convolution import Windows
 from delaytool.models.interpolation import (
     NEGLIGIBLE,
+    half_width,
     kernel,
     single_tap_kernel,
     windows,
@@ -52,6 +54,13 @@ def test_kernel_and_gradients_equal_dcls(interpolation, seed, n_out, n_in, taps,
     (theirs.flip(-1) * probe).sum().backward()
     torch.testing.assert_close(weight.grad, their_weight.grad, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(delay.grad, -position.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_an_unknown_interpolation_is_refused():
+    taps = random_taps(0, 1, 1, 1, 4)
+    for refused in (lambda: kernel(*taps, 0.5, 4, "cosine"), lambda: half_width(0.5, "cosine", 1e-6)):
+        with pytest.raises(ModelError, match="interpolation 'cosine' is unknown; choose one of gauss, triangle, max"):
+            refused()
 
 
 @pytest.mark.parametrize("interpolation", ["gauss", "laplace"])

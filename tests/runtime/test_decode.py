@@ -8,8 +8,8 @@ import pytest
 from delaytool.contract.encoding import InputEncoding
 from delaytool.contract.layer import IntegerLayer, Readout
 from delaytool.contract.network import IntegerNetwork
-from delaytool.errors import DataError
-from delaytool.runtime.decode import decode
+from delaytool.errors import DataError, NetworkError
+from delaytool.runtime.decode import decode, window_scores
 
 
 def network(method: str, scale: float = 64.0, start: int = 1, stop: int = 4) -> IntegerNetwork:
@@ -34,6 +34,13 @@ def test_largest_membranes_do_not_overflow() -> None:
     predictions, scores = decode(network("softmax-sum", scale=1.0), v)
     assert predictions.tolist() == [2]
     np.testing.assert_array_equal(scores, [[0.0, 0.0, 3.0]])
+
+
+def test_a_method_that_nothing_decodes_is_refused() -> None:
+    readout = network("sum").readout
+    object.__setattr__(readout, "method", "mean")
+    with pytest.raises(NetworkError, match="method 'mean' is not decoded; give 'softmax-sum' or 'sum'"):
+        window_scores(readout, np.zeros((1, 3, 3), np.int32))
 
 
 def test_sum_is_the_integer_sum() -> None:

@@ -175,6 +175,10 @@ IDLE = [
     ("", "trainer.sigma_factor=0.3"),
     ("trainer.sigma_schedule=linear", "trainer.sigma_patience=1"),
     ("", "trainer.rate_weight=1"),
+    ("trainer.rate_weight=0", "trainer.rate_target=[1,3]"),
+    ("", "trainer.early_stopping_patience=3"),
+    ("trainer.last_epoch=3", "trainer.early_stopping_patience=2"),
+    ("", "trainer.last_epoch=4"),
     ("", "trainer.mask_probability=0.5"),
     ("trainer.mask_probability=0", "trainer.time_mask=3"),
     ("", "trainer.cut_mix_weight=spikes"),
@@ -225,8 +229,8 @@ def _digest(run: RunFolder) -> str:
         for name, tensor in sorted(Checkpoint.load(path).model.items()):
             sha.update(name.encode() + tensor.numpy().tobytes())
     for line in run.read_metrics():
-        # The learning rate of delays is recorded where none is moved, too.
-        kept = {name: value for name, value in line.items() if name not in ("seconds", "delay_lr")}
+        # The learning rate of delays is recorded where none is moved, too, and how far rates are from their target.
+        kept = {name: value for name, value in line.items() if name not in ("seconds", "delay_lr", "rate_penalty")}
         sha.update(json.dumps(kept).encode())
     sha.update(json.dumps(run.read_summary()["split"]).encode())
     return sha.hexdigest()

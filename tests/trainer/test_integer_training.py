@@ -159,6 +159,10 @@ def test_the_share_is_of_the_last_epochs_and_those_have_single_taps(epochs, shar
         (["trainer.quantize=abacus"], r"trainer\.quantize: value 'abacus' is not possible; choose one of ideal, loih"),
         (["trainer.quantize=loihi2", "model.max_delay=63"], r"model\.max_delay: 63 exceeds loihi2's 62.*-max-delay 62"),
         (["trainer.quantize=loihi2", "model.neuron=plif"], r"model\.neuron: 'plif' is not trained through integers"),
+        (
+            ["trainer.quantize=loihi2", "model.neuron=adaptive"],
+            r"'adaptive', .* constant threshold .*'lif', 'plif' or 'cuba', of which trainer\.quantize takes only 'lif'",
+        ),
         (["trainer.quantize=loihi2", "model.recurrent=true"], r"model\.recurrent: recurrent layers are not trained"),
         (
             ["trainer.quantize=loihi2-netx", "data.time_step_ms=9"],
@@ -170,6 +174,16 @@ def test_what_the_chip_cannot_hold_is_refused_before_training(overrides, message
     with pytest.raises(RecipeError, match=message):
         train(load_recipe("digits", ["data.max_count=3", *overrides]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_layer_that_never_fires_where_integers_begin_is_named_with_what_can_be_changed(tmp_path):
+    silent = ["model.threshold=50", "model.batch_norm=false", "trainer.quantize_epochs=1"]
+    message = (
+        r"layer hidden1: it never fires where training through loihi2's integers begins, after 0 of 4 epochs, .*"
+        r"smaller model\.threshold \(now 50\), or with a smaller trainer\.quantize_epochs \(now 1\), which begins"
+    )
+    with pytest.raises(RecipeError, match=message):
+        train(load_recipe("digits", [*QUANTIZED, *silent]), tmp_path / "run")
 
 
 def test_without_delays_the_longest_delay_is_a_length_that_any_chip_has():

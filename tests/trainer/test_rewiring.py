@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles import plain
 from torch.nn import functional
 
-from delaytool.errors import RecipeError
+from delaytool.errors import ModelError, RecipeError
 from delaytool.models.config import ModelConfig
 from delaytool.models.connectivity import n_connections
 from delaytool.models.delay_network import DelayNetwork, class_scores
@@ -67,6 +67,8 @@ def test_the_signed_rule_grows_where_theta_would_rise_and_the_plain_one_where_th
     assert growth_score(grad, sign, "rigl-signed").tolist() == [1.0, 2.0, -3.0, -4.0]
     assert growth_score(grad, sign, "rigl").tolist() == [1.0, 2.0, 3.0, 4.0]
     assert len(set(growth_score(grad, sign, "deep-r").tolist())) == 1
+    with pytest.raises(ModelError, match="rewiring 'none' does not say where taps grow"):
+        growth_score(grad, sign, "none")
 
 
 @given(seed=seeds, shape=st.tuples(*[st.integers(1, 5)] * 3), sparsity=st.floats(0, 0.99))
