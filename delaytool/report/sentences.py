@@ -9,14 +9,14 @@ import numpy as np
 from delaytool.accuracy_errors import binomial_standard_error
 from delaytool.contract.limits import placement
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.splits import listed
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
 from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.run_folder import RunFolder
+from delaytool.verification.compare import MOST_EVENTS
 from delaytool.verification.verdict import Verdict, drop_reasons
-
-MOST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def describe_verdict(content: Content) -> PageVerdict:
         bound = f"{PageVerdict.bound}: {why_not}"
     if verification.reasons:
         return PageVerdict("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
-    agreed = _listed(list(verification.bits.accuracy))
+    agreed = listed(verification.bits.accuracy)
     drop = verification.whole.drop
     if drop is None:
         return PageVerdict(
@@ -235,7 +235,7 @@ def describe_comparison(verification: TwoPartVerification) -> str:
     """Which backends, samples and values were compared."""
     bits, total = verification.bits, verification.whole.samples
     which = f"all {total:,}" if verification.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
-    ran = _listed([bits.backend.capitalize(), *bits.comparisons])
+    ran = listed([bits.backend.capitalize(), *bits.comparisons])
     return (
         f"{ran} ran {which} samples, and every spike, current u and membrane v of "
         f"every neuron at each of {bits.steps} chip steps was compared: {verification.values_compared:,} values."
@@ -252,26 +252,19 @@ def describe_duration(network: IntegerNetwork) -> str:
 
 def describe_divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
     """The first difference from each backend that differs, and the spikes that reach the neuron there."""
-    differences = []
-    for name, comparison in verdict.comparisons.items():
-        first = comparison.first
-        if first is not None:
-            differences.append(
-                (
-                    f"First difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
-                    f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
-                    f"{len(first.arriving)} spikes arrive there"
-                    + (f", the first {MOST_EVENTS} of them:" if len(first.arriving) > MOST_EVENTS else "."),
-                    [str(event) for event in first.arriving[:MOST_EVENTS]],
-                )
-            )
-    return differences
+    return [
+        (
+            f"F{sentence[1:]}" + (f", the first {MOST_EVENTS} of them:" if len(arriving) > MOST_EVENTS else "."),
+            [str(event) for event in arriving[:MOST_EVENTS]],
+        )
+        for sentence, arriving in verdict.first_differences
+    ]
 
 
 def describe_rounding(before: dict[str, np.ndarray]) -> str:
     """How far rounding moves the delays of each layer. before: delays by layer, in steps."""
     moved = [(name, float(np.abs(delay - np.round(delay)).mean())) for name, delay in before.items()]
-    means = _listed([f"{value:.2f} steps in {name}" for name, value in moved])
+    means = listed([f"{value:.2f} steps in {name}" for name, value in moved])
     return f"Rounding moves a delay by {means} on average (evenly spread delays would move by 0.25)."
 
 
@@ -288,7 +281,3 @@ def _short(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {name}"
     return f"{number:,}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
