@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delaytool.accuracy_errors import binomial_standard_error
+from delaytool.accuracy_errors import binomial_standard_error, format_percent
 from delaytool.contract.limits import placement
 from delaytool.contract.network import IntegerNetwork
 from delaytool.datasets.splits import listed
@@ -112,7 +112,7 @@ def _accuracies(content: Content) -> list[Figure]:
         summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
-            Figure(f"test accuracy, {delays}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
+            _accuracy(f"test accuracy, {delays}", summary[name], summary["test_samples"])
             for name, delays in names.items()
             if name in summary and summary.get("test_samples")
         ]
@@ -120,9 +120,8 @@ def _accuracies(content: Content) -> list[Figure]:
     figures = []
     if verdict.floats is not None:
         for name, value in (("as trained", verdict.floats.as_trained), ("delays rounded", verdict.floats.rounded)):
-            figures.append(Figure(f"accuracy, {name}", _percent(value), _error(value, verdict.samples)))
-    integer = verdict.accuracy[verdict.backend]
-    figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
+            figures.append(_accuracy(f"accuracy, {name}", value, verdict.samples))
+    figures.append(_accuracy("accuracy, integers", verdict.accuracy[verdict.backend], verdict.samples))
     if verdict.drop is not None:
         allowed = content.verification.max_drop
         limit = "not limited" if allowed is None else f"points; {allowed:g} allowed"
@@ -268,12 +267,9 @@ def describe_rounding(before: dict[str, np.ndarray]) -> str:
     return f"Rounding moves a delay by {means} on average (evenly spread delays would move by 0.25)."
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _error(value: float, samples: int) -> str:
-    return f"± {100 * binomial_standard_error(value, samples):.2f} on {samples:,} samples"
+def _accuracy(name: str, value: float, samples: int) -> Figure:
+    error = 100 * binomial_standard_error(value, samples)
+    return Figure(name, format_percent(value), f"± {error:.2f} on {samples:,} samples")
 
 
 def _short(number: int) -> str:
