@@ -24,7 +24,7 @@ def fold_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def describe_choice(record: Mapping[str, Any]) -> str:
+def describe_chosen_epoch(record: Mapping[str, Any]) -> str:
     """The chosen epoch, what the folds' mean is there, and what that figure is not."""
     folds = [fold["best_epoch"] for fold in record["folds"]]
     return (

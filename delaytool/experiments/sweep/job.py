@@ -8,8 +8,9 @@ from typing import Protocol
 from delaytool.datasets import Splits
 from delaytool.errors import SweepError
 from delaytool.experiments.sweep.setting import describe_changes
-from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import Recipe, all_values
+from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
 
