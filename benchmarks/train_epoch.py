@@ -22,8 +22,9 @@ import h5py
 import numpy as np
 import torch
 
-from delaytool.trainer.loop import Reporter, train
+from delaytool.trainer.loop import train
 from delaytool.trainer.recipe import load_recipe
+from delaytool.trainer.reporter import Reporter
 
 # name: (preset, classes, training samples of the real data set)
 SIZES = {"SHD": ("shd-2l-1kc", 20, 8156), "SSC": ("ssc-3l-1kc", 35, 75466)}

@@ -168,15 +168,22 @@ def exact_mean(accuracies: Sequence[float], samples: Sequence[int]) -> Fraction:
     return sum(parts, Fraction(0)) / len(parts)
 
 
+def format_percent(share: float) -> str:
+    """A share in percent: `97.50 %`."""
+    return f"{100 * share:.2f} %"
+
+
 def format_accuracy(accuracy: float, samples: int) -> str:
     """An accuracy and its binomial standard error in percent: `97.50 % ± 0.82`."""
-    return f"{100 * accuracy:.2f} % ± {100 * binomial_standard_error(accuracy, samples):.2f}"
+    return f"{format_percent(accuracy)} ± {100 * binomial_standard_error(accuracy, samples):.2f}"
 
 
-def format_seed_mean(result: SeedMean) -> str:
+def format_seed_mean(result: SeedMean | None) -> str:
     """A mean over seeds and its standard error in percent: `96.84 % ± 0.40`; without ± where there is one seed."""
+    if result is None:
+        return "-"
     error = "" if result.standard_error is None else f" ± {100 * result.standard_error:.2f}"
-    return f"{100 * result.mean:.2f} %{error}"
+    return f"{format_percent(result.mean)}{error}"
 
 
 def format_points(points: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from delaytool.analysis.figures import receptive_fields
 from delaytool.analysis.run_analysis import RunAnalysis
 from delaytool.figure_style import save_png
-from delaytool.report.content import PageRequest, gather
+from delaytool.report.content import PageRequest, gather_content
 from delaytool.report.page import write_page
 from delaytool.report.sample_figure import raster
 
@@ -22,7 +22,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def main(run: Path, sample: int = 0) -> None:
-    content = gather(run, PageRequest(sample=sample))
+    content = gather_content(run, PageRequest(sample=sample))
     if content.file is None or not content.samples:
         raise SystemExit(f"{run}: {content.why_not_verified}")
     network = content.file.network

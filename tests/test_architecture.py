@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             "version", "installation", "errors", "files", "digests", "printable", "progress", "accuracy_errors",
-            "figure_style", "hw_configs", "interrupts", "cores",
+            "figure_style", "hw_configs", "interrupts", "cores", "toml",
         ),
         0,
     ),
@@ -59,7 +59,8 @@ PACKAGES: dict[str, set[str]] = {
     "progress": {"rich"},
     "accuracy_errors": {"numpy"},
     "figure_style": {"matplotlib"},
-    "hw_configs": {"tomli"},
+    "toml": {"tomli"},
+    "hw_configs": set(),
     "contract": {"numpy", "h5py"},
     "models": {"numpy", "torch", "numba", "llvmlite"},
     "models.config": {"pydantic"},
@@ -80,7 +81,7 @@ PACKAGES: dict[str, set[str]] = {
     "exporter": {"numpy", "torch"},
     "trainer": {"numpy", "torch", "filelock", "tensorboard"},
     # Recipes are read, listed and checked without PyTorch.
-    "trainer.recipe": {"pydantic", "tomli", "tomli_w"},
+    "trainer.recipe": {"pydantic", "tomli_w"},
     "trainer.recipe_keys": {"pydantic"},
     "trainer.run_folder": {"numpy", "torch", "filelock", "pydantic"},
     "trainer.run_records": {"pydantic"},
@@ -96,7 +97,7 @@ PACKAGES: dict[str, set[str]] = {
     "experiments.import_nir": {"nir"},
     "experiments.measure_run": {"numpy", "pydantic"},
     "experiments.run_network": {"numpy"},
-    "experiments.sweep": {"torch", "optuna", "filelock", "tomli"},
+    "experiments.sweep": {"torch", "optuna", "filelock"},
     "report": {"numpy", "matplotlib", "jinja2", "markupsafe"},
     "commands": {"click", "rich"},
     "commands.error_lines": set(),

@@ -18,7 +18,7 @@ from delaytool.experiments.cross_validation.begin import (
 )
 from delaytool.experiments.cross_validation.choice import EpochChoice
 from delaytool.experiments.cross_validation.folds import TrainFold, choose_from_folds, chosen_recipe, fold_settings
-from delaytool.report.cross_validation import FOLD_HEADINGS, describe_choice, fold_rows
+from delaytool.report.cross_validation import FOLD_HEADINGS, describe_chosen_epoch, fold_rows
 from delaytool.trainer.parallel import process_count
 from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.run_folder import RunFolder
@@ -66,4 +66,4 @@ def print_choice(choice: EpochChoice) -> None:
     """A line per fold, and the epoch that their mean chooses."""
     console = PlainConsole()
     console.print(plain_table("", FOLD_HEADINGS, fold_rows(choice.as_dict())))
-    console.print(describe_choice(choice.as_dict()))
+    console.print(describe_chosen_epoch(choice.as_dict()))

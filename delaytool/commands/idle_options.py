@@ -49,5 +49,13 @@ def refuse_key_given_twice(overrides: tuple[str, ...], short: Mapping[str, str] 
             raise click.UsageError(f"{option[0]} and --set {keys[key]} set the same key; leave one of them out")
 
 
+def settings_with_data(overrides: tuple[str, ...], data: str | None) -> list[str]:
+    """`--set` and `--data`, each as `key=value`. Raises UsageError for a key that is set twice."""
+    from delaytool.trainer.recipe import override_of
+
+    refuse_key_given_twice(overrides)
+    return [*overrides, *([] if data is None else [override_of("data.source", data)])]
+
+
 def _it(options: list[str]) -> str:
     return "it" if len(options) == 1 else "them"

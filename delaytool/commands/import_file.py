@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delaytool.commands.console import echo, print_wrapped
-from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
+from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice, settings_with_data
 from delaytool.commands.quiet import quiet_option
 from delaytool.errors import OutputError
 from delaytool.files import require_writable_file
@@ -108,9 +108,7 @@ def _import_nir(
             f"{file} holds a float network of another tool, which becomes a run: give the run folder with -o, the "
             "length of a step with --time-step-ms, and its data with --data"
         )
-    from delaytool.trainer.recipe import override_of
-
-    given = [*overrides, *([] if data is None else [override_of("data.source", data)])]
+    given = settings_with_data(overrides, data)
     _import_run(
         graph, file, output, recipe=recipe, overrides=given, time_step_ms=time_step_ms, time_unit=time_unit, quiet=quiet
     )

@@ -8,7 +8,7 @@ from shlex import quote
 import click
 
 from delaytool.commands.console import echo
-from delaytool.commands.idle_options import refuse_key_given_twice
+from delaytool.commands.idle_options import settings_with_data
 
 
 @click.command("import-snn-delays")
@@ -44,11 +44,9 @@ def command(
     from delaytool.accuracy_errors import format_accuracy
     from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.import_run import import_run
-    from delaytool.trainer.recipe import load_recipe, override_of
+    from delaytool.trainer.recipe import load_recipe
 
-    refuse_key_given_twice(overrides)
-    source = [] if data is None else [override_of("data.source", data)]
-    wanted = load_recipe(recipe, [*overrides, *source])
+    wanted = load_recipe(recipe, settings_with_data(overrides, data))
     run = import_run(checkpoint, wanted, interpolation, output, overrides)
     show_warnings(run.warnings)
     sizes, taps, sigma = "-".join(map(str, run.model.sizes)), run.model.taps, run.model.sigma

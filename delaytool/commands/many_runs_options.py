@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delaytool.commands.completion import complete_settings
-from delaytool.commands.idle_options import refuse_key_given_twice
+from delaytool.commands.idle_options import settings_with_data
 from delaytool.commands.option_groups import option_group
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ class ManyRuns:
 
     def settings(self) -> list[str]:
         """What is set in every recipe, as `key=value`. Raises UsageError for a key that is set twice."""
-        from delaytool.trainer.recipe import override_of
-
-        refuse_key_given_twice(self.overrides)
-        return [*self.overrides, *([] if self.data is None else [override_of("data.source", self.data)])]
+        return settings_with_data(self.overrides, self.data)
 
     def fitting(self, settings: list[Setting]) -> list[Setting]:
         """Those that fit the chip, if one was named."""

@@ -54,7 +54,7 @@ def command(
     """
     from delaytool.files import require_writable_file
     from delaytool.progress import StepBars
-    from delaytool.report.content import PageRequest, gather
+    from delaytool.report.content import PageRequest, gather_content
     from delaytool.report.page import write_page
     from delaytool.report.sentences import describe_verdict
     from delaytool.trainer.run_folder import RunFolder
@@ -68,7 +68,7 @@ def command(
             names = ("samples", "data", "sample", "with_torch", "max_drop")
             refuse_idle(*names, why=f"{run_or_net} has not been exported yet, so that there is nothing to run")
     with StepBars(not quiet) as progress:
-        content = gather(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
+        content = gather_content(run_or_net, PageRequest(samples, data, sample, with_torch, max_drop), progress)
     write_page(content, output)
     verdict = describe_verdict(content)
     print_wrapped(f"{verdict.word}: {verdict.sentence}")

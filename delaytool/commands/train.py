@@ -13,7 +13,7 @@ import click
 
 from delaytool.commands.completion import complete_recipes, complete_settings
 from delaytool.commands.console import echo
-from delaytool.commands.idle_options import refuse_key_given_twice
+from delaytool.commands.idle_options import settings_with_data
 from delaytool.commands.option_groups import option_group
 from delaytool.commands.quiet import quiet_option
 from delaytool.commands.recipe_verb import RecipeVerb
@@ -35,12 +35,10 @@ class Settings:
         """Each as `key=value`. Raises UsageError for a key that is set twice."""
         from delaytool.trainer.recipe import override_of
 
-        refuse_key_given_twice(self.overrides)
-        short = {
-            "data.source": self.data, "model.max_delay": self.max_delay, "seed": self.seed, "protocol": self.protocol
-        }  # fmt: skip
-        given = [override_of(key, value) for key, value in short.items() if value is not None]
-        return [*self.overrides, *given, *["trainer.gradient_checkpointing=true"] * self.gradient_checkpointing]
+        given = settings_with_data(self.overrides, self.data)
+        short = {"model.max_delay": self.max_delay, "seed": self.seed, "protocol": self.protocol}
+        given += [override_of(key, value) for key, value in short.items() if value is not None]
+        return [*given, *["trainer.gradient_checkpointing=true"] * self.gradient_checkpointing]
 
 
 setting_options = option_group(

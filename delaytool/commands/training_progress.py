@@ -17,9 +17,9 @@ from delaytool.printable import printable
 from delaytool.progress import live_bars
 from delaytool.report.three_accuracies import three_accuracy_rows
 from delaytool.trainer.data import TrainingData
-from delaytool.trainer.loop import Reporter
 from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.recipe import Recipe
+from delaytool.trainer.reporter import Reporter
 
 
 class TrainingProgress(Reporter):

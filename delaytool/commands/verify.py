@@ -216,6 +216,7 @@ def _refuse_idle_options(backends: set[str], no_drop: bool) -> None:
 def _print(path: Path, result: Verification) -> None:
     from delaytool.commands.console import PlainConsole, styled
     from delaytool.commands.tables import cost_table, neurobench_table, verdict_table
+    from delaytool.verification.compare import MOST_EVENTS
 
     verdict, console = result.verdict, PlainConsole()
     console.print(f"{path} on {result.samples.describe()}")
@@ -231,16 +232,10 @@ def _print(path: Path, result: Verification) -> None:
         console.print("torch: a second simulation of the same file; it reads nothing of the trained run")
     console.print(cost_table(verdict))
     console.print(neurobench_table(verdict))
-    for name, comparison in verdict.comparisons.items():
-        if comparison.first is not None:
-            first = comparison.first
-            console.print(
-                f"first difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
-                f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
-                f"{len(first.arriving)} spikes arrive there" + (":" if first.arriving else "")
-            )
-            for event in first.arriving[:20]:
-                console.print(f"  {event}")
+    for sentence, arriving in verdict.first_differences:
+        console.print(sentence + (":" if arriving else ""))
+        for event in arriving[:MOST_EVENTS]:
+            console.print(f"  {event}")
     color = "yellow" if verdict.warnings else "green"
     agreed = ", ".join(verdict.accuracy)
     if verdict.passed:

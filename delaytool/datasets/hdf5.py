@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,11 @@ def find_files(path: str | os.PathLike[str], needed: str | None = "train") -> di
     found: dict[str, list[Path]] = {}
     families: set[str] = set()
     for split, stems in SPLIT_STEMS.items():
-        for family in FAMILIES:
-            for stem in stems:
-                for extension in EXTENSIONS:
-                    file = folder / f"{family}{stem}{extension}"
-                    if file.exists():
-                        found.setdefault(split, []).append(file)
-                        families.add(family)
+        for family, stem, extension in product(FAMILIES, stems, EXTENSIONS):
+            file = folder / f"{family}{stem}{extension}"
+            if file.exists():
+                found.setdefault(split, []).append(file)
+                families.add(family)
     several = [file.name for files in found.values() if len(files) > 1 for file in files]
     if several or len(families) > 1:
         names = several or [file.name for files in found.values() for file in files]

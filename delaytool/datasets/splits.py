@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
 import numpy as np
@@ -69,9 +70,9 @@ def hold_out_speaker(data: Data, speaker: int) -> tuple[Data, Data]:
     return rest, held_out
 
 
-def listed(speakers: np.ndarray) -> str:
-    """Speakers in a sentence: `0, 1 and 2`."""
-    names = [str(speaker) for speaker in speakers]
+def listed(items: Iterable[object]) -> str:
+    """In a sentence: `0, 1 and 2`."""
+    names = [str(item) for item in items]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

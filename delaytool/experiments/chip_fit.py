@@ -17,7 +17,7 @@ from delaytool.mapping.design import Design
 from delaytool.mapping.fit import Fit, fit
 from delaytool.mapping.shape import NetworkShape, shape_of_design, shape_of_network
 from delaytool.mapping.ways_out import WayOut, ways_out
-from delaytool.trainer.recipe import Recipe, load_recipe, preset_names, recipe_of_run, validated, with_overrides
+from delaytool.trainer.recipe import Recipe, load_recipe, preset_names, validated, with_overrides
 from delaytool.trainer.run_folder import RunFolder
 
 # Of the data that have a name (docs/data.md): classes; units of events, and the frames that recordings become.
@@ -89,7 +89,7 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
     exported = path / f"network-{target.name}.h5"
     if exported in run.networks():
         return _of_network(name, "run", exported)
-    recipe = recipe_of_run(run.read_recipe(), str(run.recipe))
+    recipe = run.load_recipe()
     known = run.read_summary().get("data", {})
     sizes = Sizes(known.get("n_units"), known.get("n_classes"), known.get("n_steps"), known.get("max_payload"))
     return Subject(name, "run", recipe, None, design_of(recipe, sizes))

@@ -19,9 +19,9 @@ from delaytool.printable import printable
 from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
-from delaytool.trainer.loop import Reporter
 from delaytool.trainer.loop import train as train_recipe
-from delaytool.trainer.recipe import Recipe, load_recipe, recipe_of_run, validated, with_overrides
+from delaytool.trainer.recipe import Recipe, load_recipe, validated, with_overrides
+from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -51,8 +51,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        folder = RunFolder(self.path)
-        return recipe_of_run(folder.read_recipe(), str(folder.recipe))
+        return RunFolder(self.path).load_recipe()
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -10,12 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from delaytool import toml
 from delaytool.errors import ExportError, TargetError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAX_BYTES = 1_000_000
 MAX_LIMIT = (1 << 63) - 1
@@ -153,7 +148,7 @@ def target_from(name_or_path: str) -> Target:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TargetError(f"{path}: over the limit of {MAX_BYTES:,} bytes; give a chip's TOML file")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = toml.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TargetError(
             f"{path}: no such file; give a chip's TOML file, or one of {', '.join(target_names())}"
@@ -177,7 +172,7 @@ def target_from(name_or_path: str) -> Target:
 
 def _read(name: str) -> dict[str, Any]:
     """A chip's file; where it extends another, that one's limits come first."""
-    values = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    values = toml.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
     return _extended(_read(values["extends"]), values, name) if "extends" in values else values
 
 

@@ -38,7 +38,7 @@ class LayerActivity:
         return int((self.rates >= SATURATED).sum())
 
 
-def measure_activity(
+def measure_firing_rates(
     network: IntegerNetwork, frames: np.ndarray, run: Backend, progress: Progress | None = None
 ) -> tuple[LayerActivity, ...]:
     """Firing rates of every layer but the readout, which never fires. frames (sample, time, channel)."""

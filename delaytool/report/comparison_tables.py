@@ -85,11 +85,6 @@ def format_fit(method: Method) -> str:
     return f"fits: {cores} core{'s' * (cores != 1)}, {size:,.1f} KiB"
 
 
-def _runs(method: Method) -> str:
-    done, all_of_them = len(method.finished), len(method.result.runs)
-    return str(done) if done == all_of_them else f"{done} of {all_of_them}"
-
-
 def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
@@ -113,7 +108,7 @@ def _neurobench(name: str, factor: float, form: str, method: Method) -> str:
 # What a method has in each column; a last one, `columns`, is of the target.
 COLUMNS: dict[str, Callable[[Method], str]] = {
     "method": lambda method: method.name,
-    "runs": _runs,
+    "runs": lambda method: method.result.runs_finished,
     "parameters": lambda method: _count(method.parameters),
     "synapses": lambda method: _mean(method.mean(lambda one: one.synapses)),
     "validation": lambda method: _percent(method.validation),

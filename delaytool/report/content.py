@@ -15,7 +15,7 @@ from delaytool.errors import DataError, NetworkError
 from delaytool.experiments.evaluated_samples import SampleChoice
 from delaytool.experiments.verify_run import TwoPartVerification, VerifyRequest, verify_in_two_parts
 from delaytool.files import sha256_of
-from delaytool.report.activity import LayerActivity, measure_activity, time_decisions
+from delaytool.report.activity import LayerActivity, measure_firing_rates, time_decisions
 from delaytool.report.samples import SampleTrace, trace_samples
 from delaytool.runtime.backends import backend_named
 from delaytool.trainer.run_folder import RunFolder
@@ -86,7 +86,7 @@ class PageRequest:
 Progress = Callable[[str, int, int], None]
 
 
-def gather(path: Path, request: PageRequest | None = None, progress: Progress | None = None) -> Content:
+def gather_content(path: Path, request: PageRequest | None = None, progress: Progress | None = None) -> Content:
     """From a run folder or a network file to what the page shows.
 
     progress: called with (what, done, of how many). Raises DelaytoolError. Without data that belong to the network and
@@ -128,7 +128,7 @@ def _with_measurements(
     return replace(
         content,
         samples=trace_samples(verification, request.sample),
-        activity=measure_activity(verification.network, few.frames, backend, progress),
+        activity=measure_firing_rates(verification.network, few.frames, backend, progress),
         activity_samples=len(few.frames),
         decision_seconds=time_decisions(verification.network, few.frames, backend),
     )

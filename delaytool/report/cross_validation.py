@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from delaytool.accuracy_errors import format_accuracy
+from delaytool.accuracy_errors import format_accuracy, format_percent
 
 FOLD_HEADINGS = ("fold", "held out", "best epoch", "accuracy there", "at the chosen epoch")
 
@@ -18,13 +18,13 @@ def fold_rows(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
             fold["held_out"],
             str(fold["best_epoch"]),
             format_accuracy(fold["accuracy"], fold["samples"]),
-            f"{100 * fold['accuracy_at_chosen']:.2f} %",
+            format_percent(fold["accuracy_at_chosen"]),
         )
         for fold in record["folds"]
     ]
 
 
-def describe_choice(record: Mapping[str, Any]) -> str:
+def describe_chosen_epoch(record: Mapping[str, Any]) -> str:
     """The chosen epoch, what the folds' mean is there, and what that figure is not."""
     folds = [fold["best_epoch"] for fold in record["folds"]]
     return (

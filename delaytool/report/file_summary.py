@@ -20,9 +20,10 @@ from delaytool.contract.values import SCHEMA as NETWORK_SCHEMA
 from delaytool.datasets.events import EventData
 from delaytool.datasets.hdf5 import find_files, read_file
 from delaytool.datasets.recordings import FORMATS, Recording, known_speakers, read_sound
-from delaytool.digests import read_signed_toml
 from delaytool.errors import DataError, NetworkError, first_line
 from delaytool.formats.netx import read_netx
+from delaytool.models.config import ModelConfig
+from delaytool.trainer.recipe import Recipe, load_recipe
 from delaytool.trainer.run_folder import RunFolder
 
 KINDS = "a network, a run folder, a checkpoint, events, a recording, a .npy file, a stream's state or a recipe"
@@ -200,11 +201,9 @@ def _is_nested(value: object) -> bool:
 
 
 def _run(path: Path) -> dict[str, Any]:
-    from delaytool.trainer.recipe import recipe_of_run
-
     run = RunFolder(path)
     unsigned = run.unsigned_files()
-    recipe = recipe_of_run(run.read_recipe(), str(run.recipe))
+    recipe = run.load_recipe()
     metrics, summary = run.read_metrics(), run.read_summary()
     facts = {
         **_recipe_facts(recipe),
@@ -227,10 +226,8 @@ def _run(path: Path) -> dict[str, Any]:
 
 def _run_in_folds(path: Path) -> dict[str, Any]:
     """Of a cross-validated run whose epoch is not chosen yet."""
-    from delaytool.trainer.recipe import recipe_of_run
-
     run = RunFolder(path)
-    recipe = recipe_of_run(read_signed_toml(run.folds_recipe).text, str(run.folds_recipe))
+    recipe = run.load_folds_recipe()
     finished = sum(1 for _ in (run.folds_folder / "runs").glob("*/summary.json"))
     return {
         **_recipe_facts(recipe),
@@ -241,20 +238,18 @@ def _run_in_folds(path: Path) -> dict[str, Any]:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    from delaytool.trainer.recipe import load_recipe
-
     recipe = load_recipe(str(path))
     return {**_recipe_facts(recipe), "epochs": recipe.trainer.epochs, "seed": recipe.seed}
 
 
-def _delays(model: Any) -> str:
+def _delays(model: ModelConfig) -> str:
     if model.delays == "none":
         return "none: every delay is 0"
     within = f"; within recurrent layers 0..{model.recurrent_synapses.max_delay}" if model.has_recurrent_layers else ""
     return f"{model.delays}, 0..{model.max_delay}{within}"
 
 
-def _recipe_facts(recipe: Any) -> dict[str, Any]:
+def _recipe_facts(recipe: Recipe) -> dict[str, Any]:
     model = recipe.model
     return {
         "recipe": recipe.name,

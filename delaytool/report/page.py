@@ -19,7 +19,7 @@ from delaytool.report.activity import SATURATED
 from delaytool.report.chip import chip_section
 from delaytool.report.confusion_figure import confusion
 from delaytool.report.content import Content
-from delaytool.report.cross_validation import FOLD_HEADINGS, describe_choice, fold_rows
+from delaytool.report.cross_validation import FOLD_HEADINGS, describe_chosen_epoch, fold_rows
 from delaytool.report.inline_svg import inline_svg
 from delaytool.report.render import render
 from delaytool.report.sample_figure import raster
@@ -121,7 +121,7 @@ def _folds(run: RunFolder) -> dict[str, Any] | None:
         "figure": inline_svg(training_figures.fold_means(record), "Mean accuracy of the folds over epochs"),
         "headings": FOLD_HEADINGS,
         "rows": fold_rows(record),
-        "sentence": describe_choice(record),
+        "sentence": describe_chosen_epoch(record),
     }
 
 
@@ -284,11 +284,11 @@ def _export(content: Content) -> dict[str, Any] | None:
 
 
 def _provenance(content: Content) -> dict[str, Any]:
-    rows: list[tuple[str, str]] = []
+    facts: list[tuple[str, str]] = []
     recipe, changes, environment = "", None, {}
     if content.file is not None:
         file, kept = content.file, content.file.network.provenance
-        rows += [("network file", file.path.name), ("its SHA-256", file.sha256), ("target", file.network.target)]
+        facts += [("network file", file.path.name), ("its SHA-256", file.sha256), ("target", file.network.target)]
         for key, name in (
             ("tool", "exported with"),
             ("checkpoint_sha256", "checkpoint SHA-256"),
@@ -297,18 +297,18 @@ def _provenance(content: Content) -> dict[str, Any]:
             ("calibration_samples", "calibration samples"),
         ):
             if kept.get(key) is not None:
-                rows.append((name, str(kept[key])))
+                facts.append((name, str(kept[key])))
         if file.others:
-            rows.append(("other networks here", ", ".join(file.others)))
+            facts.append(("other networks here", ", ".join(file.others)))
         if kept.get("recipe"):
             recipe, changes = json.dumps(kept["recipe"], indent=2), _changes_of_values(kept["recipe"])
     if content.run is not None:
         recipe, environment = content.run.read_recipe(), content.run.read_environment()
         changes = _changes_of_run(recipe)
         if unsigned := content.run.unsigned_files():
-            rows.append(("files without a SHA-256", ", ".join(unsigned)))
+            facts.append(("files without a SHA-256", ", ".join(unsigned)))
     return {
-        "rows": rows,
+        "rows": facts,
         "recipe": recipe,
         "changes": changes,
         "environment": [(key, _format_setting(value)) for key, value in environment.items()],

@@ -213,11 +213,9 @@ def sweep_rows(results: Results) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for setting in results.settings:
         cells = [format_value(value) for value in setting.values.values()] or ["all runs"]
-        done = setting.count("finished")
-        runs = str(done) if done == len(setting.runs) else f"{done} of {len(setting.runs)}"
         binomial = "" if setting.binomial is None else f"± {100 * setting.binomial:.2f}"
-        accuracies = ("-" if mean is None else format_seed_mean(mean) for mean in (setting.validation, setting.test))
-        rows.append((*cells, runs, *accuracies, binomial))
+        accuracies = map(format_seed_mean, (setting.validation, setting.test))
+        rows.append((*cells, setting.runs_finished, *accuracies, binomial))
     return rows
 
 

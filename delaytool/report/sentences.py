@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delaytool.accuracy_errors import binomial_standard_error
+from delaytool.accuracy_errors import binomial_standard_error, format_percent
 from delaytool.contract.limits import placement
 from delaytool.contract.network import IntegerNetwork
+from delaytool.datasets.splits import listed
 from delaytool.experiments.verify_run import TwoPartVerification
 from delaytool.hw_configs import load_target, target_names
 from delaytool.report.content import Content
 from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.run_folder import RunFolder
+from delaytool.verification.compare import MOST_EVENTS
 from delaytool.verification.verdict import Verdict, drop_reasons
-
-MOST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def describe_verdict(content: Content) -> PageVerdict:
         bound = f"{PageVerdict.bound}: {why_not}"
     if verification.reasons:
         return PageVerdict("FAIL", "; ".join(verification.reasons), "bad", warnings, bound)
-    agreed = _listed(list(verification.bits.accuracy))
+    agreed = listed(verification.bits.accuracy)
     drop = verification.whole.drop
     if drop is None:
         return PageVerdict(
@@ -112,7 +112,7 @@ def _accuracies(content: Content) -> list[Figure]:
         summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         return [
-            Figure(f"test accuracy, {delays}", _percent(summary[name]), _error(summary[name], summary["test_samples"]))
+            _accuracy(f"test accuracy, {delays}", summary[name], summary["test_samples"])
             for name, delays in names.items()
             if name in summary and summary.get("test_samples")
         ]
@@ -121,9 +121,8 @@ def _accuracies(content: Content) -> list[Figure]:
     if verdict.floats is not None:
         for what, value in verdict.floats.by_network().items():
             name = what.removeprefix("float, ")
-            figures.append(Figure(f"accuracy, {name}", _percent(value), _error(value, verdict.samples)))
-    integer = verdict.accuracy[verdict.backend]
-    figures.append(Figure("accuracy, integers", _percent(integer), _error(integer, verdict.samples)))
+            figures.append(_accuracy(f"accuracy, {name}", value, verdict.samples))
+    figures.append(_accuracy("accuracy, integers", verdict.accuracy[verdict.backend], verdict.samples))
     if verdict.drop is not None:
         allowed = content.verification.max_drop
         limit = "not limited" if allowed is None else f"points; {allowed:g} allowed"
@@ -240,7 +239,7 @@ def describe_comparison(verification: TwoPartVerification) -> str:
     """Which backends, samples and values were compared."""
     bits, total = verification.bits, verification.whole.samples
     which = f"all {total:,}" if verification.on_all else f"{bits.samples:,} evenly spaced of these {total:,}"
-    ran = _listed([bits.backend.capitalize(), *bits.comparisons])
+    ran = listed([bits.backend.capitalize(), *bits.comparisons])
     return (
         f"{ran} ran {which} samples, and every spike, current u and membrane v of "
         f"every neuron at each of {bits.steps} chip steps was compared: {verification.values_compared:,} values."
@@ -257,35 +256,25 @@ def describe_duration(network: IntegerNetwork) -> str:
 
 def describe_divergences(verdict: Verdict) -> list[tuple[str, list[str]]]:
     """The first difference from each backend that differs, and the spikes that reach the neuron there."""
-    differences = []
-    for name, comparison in verdict.comparisons.items():
-        first = comparison.first
-        if first is not None:
-            differences.append(
-                (
-                    f"First difference of {verdict.backend} and {name}: sample {first.sample}, step {first.step}, "
-                    f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
-                    f"{len(first.arriving)} spikes arrive there"
-                    + (f", the first {MOST_EVENTS} of them:" if len(first.arriving) > MOST_EVENTS else "."),
-                    [str(event) for event in first.arriving[:MOST_EVENTS]],
-                )
-            )
-    return differences
+    return [
+        (
+            f"F{sentence[1:]}" + (f", the first {MOST_EVENTS} of them:" if len(arriving) > MOST_EVENTS else "."),
+            [str(event) for event in arriving[:MOST_EVENTS]],
+        )
+        for sentence, arriving in verdict.first_differences
+    ]
 
 
 def describe_rounding(before: dict[str, np.ndarray]) -> str:
     """How far rounding moves the delays of each layer. before: delays by layer, in steps."""
     moved = [(name, float(np.abs(delay - np.round(delay)).mean())) for name, delay in before.items()]
-    means = _listed([f"{value:.2f} steps in {name}" for name, value in moved])
+    means = listed([f"{value:.2f} steps in {name}" for name, value in moved])
     return f"Rounding moves a delay by {means} on average (evenly spread delays would move by 0.25)."
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _error(value: float, samples: int) -> str:
-    return f"± {100 * binomial_standard_error(value, samples):.2f} on {samples:,} samples"
+def _accuracy(name: str, value: float, samples: int) -> Figure:
+    error = 100 * binomial_standard_error(value, samples)
+    return Figure(name, format_percent(value), f"± {error:.2f} on {samples:,} samples")
 
 
 def _short(number: int) -> str:
@@ -293,7 +282,3 @@ def _short(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {name}"
     return f"{number:,}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from delaytool.accuracy_errors import SeedMean, format_seed_mean
+from delaytool.accuracy_errors import SeedMean, format_percent, format_seed_mean
 from delaytool.experiments.sweep.folder import SweepFolder
 from delaytool.experiments.sweep.results import Results, RunResult, SettingResult
 from delaytool.experiments.sweep.same_data import changed_data
@@ -84,7 +84,7 @@ def _key_figures(results: Results, best: list[SettingResult]) -> list[Figure]:
     figures = []
     if best:
         first = best[0]
-        figures.append(Figure("best on validation", _name(first), _accuracy(first.validation), "name"))
+        figures.append(Figure("best on validation", _name(first), format_seed_mean(first.validation), "name"))
         figures.append(Figure("its test accuracy", _percent(first.test), _of_runs(first.test)))
     failed = results.count("failed")
     figures.append(Figure("runs that failed", str(failed), f"of {len(results.runs)}", "bad" if failed else "good"))
@@ -108,10 +108,6 @@ def _name(setting: SettingResult) -> str:
     return ", ".join(f"{names[key]}={format_value(value)}" for key, value in setting.values.items()) or "all runs"
 
 
-def _accuracy(mean: SeedMean | None) -> str:
-    return "-" if mean is None else format_seed_mean(mean)
-
-
 def _drawn(results: Results) -> str:
     """What the picture shows of each setting."""
     return "Mean accuracy of the folds" if results.are_cross_validated else "Test accuracy"
@@ -124,7 +120,7 @@ def _of_runs(mean: SeedMean | None) -> str:
 
 
 def _percent(mean: SeedMean | None) -> str:
-    return "-" if mean is None else f"{100 * mean.mean:.2f} %"
+    return "-" if mean is None else format_percent(mean.mean)
 
 
 def _run_row(run: RunResult) -> tuple[str, ...]:
@@ -134,5 +130,5 @@ def _run_row(run: RunResult) -> tuple[str, ...]:
         run.setting.name,
         run.state,
         str(summary.get("best_epoch", "-")),
-        *("-" if value is None else f"{100 * value:.2f} %" for value in accuracies),
+        *("-" if value is None else format_percent(value) for value in accuracies),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from delaytool.accuracy_errors import format_percent
+
 CHOSEN_ON_TEST = "chosen on the test set"
 
 
@@ -31,11 +33,7 @@ def three_accuracy_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     # With 'paper' it is the same figure, unless the data have a validation part of their own.
     note = f": {CHOSEN_ON_TEST}" if CHOSEN_ON_TEST in summary["protocol"] else ""
     return [
-        (f"protocol {name}, epoch {epoch}{note}", _percent(summary["test_accuracy_rounded"])),
-        (f"mean of the last {count} epochs", _percent(summary["test_accuracy_last_epochs"])),
-        (f"best epoch on test, {best}: {CHOSEN_ON_TEST}", _percent(summary["test_accuracy_best_on_test"])),
+        (f"protocol {name}, epoch {epoch}{note}", format_percent(summary["test_accuracy_rounded"])),
+        (f"mean of the last {count} epochs", format_percent(summary["test_accuracy_last_epochs"])),
+        (f"best epoch on test, {best}: {CHOSEN_ON_TEST}", format_percent(summary["test_accuracy_best_on_test"])),
     ]
-
-
-def _percent(accuracy: float) -> str:
-    return f"{100 * accuracy:.2f} %"

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from delaytool import toml
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.graded import DEFAULT_BITS
 from delaytool.datasets.spec import (
@@ -34,11 +34,6 @@ from delaytool.errors import RecipeError
 from delaytool.hw_configs import target_names
 from delaytool.models.config import ModelConfig, RecipeSection
 from delaytool.printable import printable
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PRESETS = resources.files("delaytool.models") / "presets"
 PRESET_OF_EXAMPLES = "digits"
@@ -490,8 +485,8 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str] | Mapping[str, Any])
 def recipe_of_run(text: str, origin: str) -> Recipe:
     """The recipe that a run folder's recipe.toml holds: TOML with every key that has a value. Raises RecipeError."""
     try:
-        return validated(tomllib.loads(text), origin)
-    except tomllib.TOMLDecodeError as error:
+        return validated(toml.loads(text), origin)
+    except toml.TOMLDecodeError as error:
         raise RecipeError(f"{origin}: not valid TOML ({error}); the run is damaged") from None
 
 
@@ -538,7 +533,7 @@ def _text(name_or_path: str, is_preset: bool) -> str:
 
 def _parsed(name_or_path: str, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return toml.loads(text)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError as error:  # TOMLDecodeError is one, and so is a number of more than 4,300 digits
@@ -599,8 +594,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise RecipeError(f"--set {override}: not of the form section.key=value, for example trainer.epochs=5")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = toml.loads(f"value = {text}")["value"]
+    except toml.TOMLDecodeError:
         value = text.strip()  # a bare word is a string, so that no second pair of quotes is needed in a shell
     except (ValueError, RecursionError):
         raise RecipeError(f"--set {key.strip()}: its value is too long a number, or nested too deeply") from None

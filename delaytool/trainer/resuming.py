@@ -12,7 +12,7 @@ from delaytool.datasets.spec import absolute_source
 from delaytool.errors import CheckpointError, first_line
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import changed_parts
-from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
+from delaytool.trainer.recipe import Recipe, all_values
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -30,7 +30,7 @@ def begun_run(run: RunFolder) -> Begun:
     last.pt is the latest state. A run that was killed in its first epoch, between the two checkpoints, has best.pt
     alone, which is the same state.
     """
-    recipe = recipe_of_run(run.read_recipe(), str(run.recipe)) if run.is_run else None
+    recipe = run.load_recipe() if run.is_run else None
     saved = next((Checkpoint.load(path) for path in (run.last, run.best) if path.exists()), None)
     if saved is None:
         return Begun(recipe)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -29,6 +29,7 @@ from delaytool.digests import (
 from delaytool.errors import CheckpointError
 from delaytool.files import append_durably, os_reason, way_out, write_bytes_atomically
 from delaytool.trainer.protocols import ChosenEpoch, is_chosen_on_test
+from delaytool.trainer.recipe import Recipe, recipe_of_run
 from delaytool.trainer.run_records import (
     ClassNames,
     Environment,
@@ -39,9 +40,6 @@ from delaytool.trainer.run_records import (
     check_record,
 )
 from delaytool.version import __version__
-
-if TYPE_CHECKING:
-    from delaytool.trainer.recipe import Recipe
 
 DAMAGED = "the run is damaged: put the file back as it was, or train again into another folder"
 _KINDS: dict[str, type[BaseModel]] = {
@@ -109,6 +107,14 @@ class RunFolder:
         """The recipe as TOML."""
         with _naming(self.recipe):
             return read_signed_toml(self.recipe).text
+
+    def load_recipe(self) -> Recipe:
+        """Raises RecipeError where this version cannot use it."""
+        return recipe_of_run(self.read_recipe(), str(self.recipe))
+
+    def load_folds_recipe(self) -> Recipe:
+        """The recipe whose folds choose the epoch of a run."""
+        return recipe_of_run(read_signed_toml(self.folds_recipe).text, str(self.folds_recipe))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One dictionary per epoch, in order; empty before the first epoch has ended."""

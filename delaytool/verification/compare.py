@@ -13,6 +13,7 @@ from delaytool.runtime.trace import Trace
 
 # In the order in which a step computes them, so that the first difference found is the cause of the others.
 QUANTITIES = ("u", "v", "spikes")
+MOST_EVENTS = 20  # of the spikes that reach a neuron, which are listed
 
 
 @dataclass(frozen=True)

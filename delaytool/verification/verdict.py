@@ -18,7 +18,7 @@ from delaytool.runtime.backends import Backend
 from delaytool.runtime.counters import Counters
 from delaytool.runtime.neurobench import Operations, Static, static_metrics
 from delaytool.verification.binding import Binding
-from delaytool.verification.compare import TraceComparison
+from delaytool.verification.compare import ArrivingEvent, TraceComparison
 from delaytool.verification.executor import Executor, InProcess
 from delaytool.verification.float_figures import FloatFigures
 
@@ -151,6 +151,20 @@ class Verdict(Figures):
         """Why it fails; empty where it does not."""
         binding = () if self.binding is None or self.binding.is_equal else (self.binding.describe(),)
         return (*binding, *bit_reasons(self), *drop_reasons(self, self.max_drop))
+
+    @property
+    def first_differences(self) -> list[tuple[str, tuple[ArrivingEvent, ...]]]:
+        """Of each backend that differs: a sentence without its end, and the spikes that reach the neuron there."""
+        return [
+            (
+                f"first difference of {self.backend} and {name}: sample {first.sample}, step {first.step}, "
+                f"layer {first.layer}, neuron {first.neuron}: {first.quantity} is {first.left} and {first.right}; "
+                f"{len(first.arriving)} spikes arrive there",
+                first.arriving,
+            )
+            for name, comparison in self.comparisons.items()
+            if (first := comparison.first) is not None
+        ]
 
     @property
     def accuracy_unknown(self) -> str:

@@ -6,14 +6,10 @@ A mutant is listed by its name as the campaign prints it, `line of source  chang
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from delaytool import toml
 
 LIST = Path(__file__).with_name("equivalent_mutants.toml")
 
@@ -27,7 +23,7 @@ class Equivalents:
 
     @staticmethod
     def read(path: Path = LIST) -> Equivalents:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = toml.loads(path.read_text(encoding="utf-8"))
         return Equivalents(
             [
                 (target, function, pattern, entry["reason"])

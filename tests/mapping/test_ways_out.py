@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.datasets.spec import DIGITS, DOWNLOADS, RECORDINGS
 from delaytool.errors import RecipeError
-from delaytool.experiments.chip_fit import Sizes, checked_ways_out, design_of, find_subject, fit_subject
+from delaytool.experiments.chip_fit import Sizes, checked_ways_out, design_of, find_subject, fit_subject, knows_sizes
 from delaytool.hw_configs import Axons, load_target
 from delaytool.mapping.design import Design
 from delaytool.mapping.fit import fit
@@ -128,6 +129,11 @@ def test_data_of_unknown_size_are_asked_for(tmp_path) -> None:
     with pytest.raises(RecipeError, match=r"how many classes .* --classes N"):
         design_of(recipe, Sizes(units=30))
     assert design_of(recipe, Sizes(units=30, classes=4)).n_channels == 30
+
+
+@pytest.mark.parametrize("source", [DIGITS, *DOWNLOADS, *RECORDINGS])
+def test_data_that_have_a_name_have_known_sizes(source: str) -> None:
+    assert knows_sizes(load_recipe("digits", [f"data.source={source}"]))
 
 
 def test_sizes_of_named_data_are_those_of_the_data() -> None:

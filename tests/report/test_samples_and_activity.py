@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from delaytool.report.activity import LayerActivity, measure_activity, time_decisions
+from delaytool.report.activity import LayerActivity, measure_firing_rates, time_decisions
 from delaytool.report.network_figures import firing_rates
 from delaytool.report.rows import activity_rows, class_rows
 from delaytool.report.samples import SHOWN, WRONG_SHOWN, choose_samples
@@ -45,7 +45,7 @@ def test_wrong_samples_are_of_different_classes() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_firing_rates_are_those_of_the_reference(random_network: Callable, seed: int) -> None:
     network, frames = random_network(np.random.default_rng(seed))
-    layers = measure_activity(network, frames, reference.run)
+    layers = measure_firing_rates(network, frames, reference.run)
     trace = reference.run(network, frames)
     assert [layer.name for layer in layers] == [layer.name for layer in network.layers[:-1]]
     for index, layer in enumerate(layers):

@@ -1,7 +1,6 @@
 """Recipes: presets, overrides, and one clear line for what is wrong."""
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -10,15 +9,11 @@ from typing import Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from delaytool import toml
 from delaytool.datasets.mel import MELS
 from delaytool.errors import RecipeError
 from delaytool.experiments.sweep.combinations import combinations
 from delaytool.trainer.recipe import DataConfig, Recipe, load_recipe, override_of, preset_names, with_overrides
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -51,7 +46,7 @@ def value_of(recipe, key):
 
 def written(recipe, key):
     """A key's value in the recipe.toml that a run gets; None where it is not there."""
-    values = tomllib.loads(recipe.to_toml())
+    values = toml.loads(recipe.to_toml())
     for part in key.split("."):
         values = values.get(part) if values is not None else None
     return values
@@ -243,8 +238,8 @@ def test_a_command_of_the_docs_writes_what_it_sets(recipe, overrides):
     for override in overrides:
         key, _, text = override.partition("=")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = toml.loads(f"value = {text}")["value"]
+        except toml.TOMLDecodeError:
             value = text
         assert written(loaded, key) == ("fixed-random" if value == "fixed" else value)  # its former name
 

@@ -17,7 +17,7 @@ from delaytool.analysis.run_analysis import _by_epoch
 from delaytool.digests import signed_line, write_signed_json
 from delaytool.errors import CheckpointError
 from delaytool.report import training_figures
-from delaytool.report.cross_validation import describe_choice, fold_rows
+from delaytool.report.cross_validation import describe_chosen_epoch, fold_rows
 from delaytool.report.learning_curves import draw_learning_curves
 from delaytool.report.sentences import describe_kept_epoch
 from delaytool.report.three_accuracies import three_accuracy_rows
@@ -241,7 +241,7 @@ def test_whatever_a_record_of_folds_holds_it_is_refused_or_every_reader_takes_it
         found = run.read_folds()
         training_figures.fold_means(found)
         fold_rows(found)
-        describe_choice(found)
+        describe_chosen_epoch(found)
         describe_kept_epoch(run)
 
     use(FOLDS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from delaytool.datasets import Splits
-from delaytool.digests import read_signed_toml, write_signed_json, write_signed_toml
+from delaytool.digests import write_signed_json, write_signed_toml
 from delaytool.errors import RecipeError
 from delaytool.files import require_writable_folder
 from delaytool.trainer.data import TrainingData, digests_of, load_data
 from delaytool.trainer.impossible_settings import refuse_impossible_settings
 from delaytool.trainer.loop import training_device
-from delaytool.trainer.recipe import Recipe, recipe_of_run
+from delaytool.trainer.recipe import Recipe
 from delaytool.trainer.resuming import refuse_other_data
 from delaytool.trainer.run_folder import RunFolder
 
@@ -49,9 +49,7 @@ def require_begun_data(folder: Path, recipe: Recipe, splits: Splits | None = Non
 def begun_folds(folder: Path) -> Recipe | None:
     """The recipe whose folds have been begun in a folder and are not over; None where the run itself has begun."""
     run = RunFolder(folder)
-    if run.is_run or not run.has_folds:
-        return None
-    return recipe_of_run(read_signed_toml(run.folds_recipe).text, str(run.folds_recipe))
+    return run.load_folds_recipe() if run.has_folds and not run.is_run else None
 
 
 def refuse_several_processes(size: int) -> None:

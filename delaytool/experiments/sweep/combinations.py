@@ -5,18 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
+from delaytool import toml
 from delaytool.errors import RecipeError, SweepError
 from delaytool.experiments.sweep.setting import Setting, refuse_twins
 from delaytool.trainer.recipe import all_values, load_recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FORM = "not of the form KEY=FIRST..LAST, KEY=FIRST..LAST..STEP or KEY=VALUE,VALUE,…"
 # More combinations than this are more likely a slip of the keyboard than a plan.
@@ -68,8 +63,8 @@ def axis(word: str) -> tuple[str, list[str]]:
     if re.match(r"[^\[\],'\"]*\.\.", text) and not re.search(r"[/\\]", text):  # paths hold '..' too
         return key, _range(word, text)
     try:
-        values = [json.dumps(value, ensure_ascii=False) for value in tomllib.loads(f"values = [{text}]")["values"]]
-    except (tomllib.TOMLDecodeError, TypeError):
+        values = [json.dumps(value, ensure_ascii=False) for value in toml.loads(f"values = [{text}]")["values"]]
+    except (toml.TOMLDecodeError, TypeError):
         values = [part.strip() for part in text.split(",")]  # bare words, as --set takes them
     if not all(values):
         raise SweepError(f"--over {word}: a value is missing; {FORM}")

@@ -8,8 +8,9 @@ from typing import Protocol
 from delaytool.datasets import Splits
 from delaytool.errors import SweepError
 from delaytool.experiments.sweep.setting import describe_changes
-from delaytool.trainer.loop import Reporter, train
-from delaytool.trainer.recipe import Recipe, all_values, recipe_of_run
+from delaytool.trainer.loop import train
+from delaytool.trainer.recipe import Recipe, all_values
+from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
 
@@ -51,8 +52,7 @@ class Train:
         folder = RunFolder(run)
         if not folder.is_run:
             return
-        there = recipe_of_run(folder.read_recipe(), str(folder.recipe))
-        changed = describe_changes(all_values(there), all_values(recipe))
+        changed = describe_changes(all_values(folder.load_recipe()), all_values(recipe))
         if changed:
             raise SweepError(
                 f"{run}: this run was made with another recipe: {changed}; give the same recipe, or another folder "

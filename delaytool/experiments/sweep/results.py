@@ -69,6 +69,12 @@ class SettingResult:
         return _finished(self.runs)
 
     @property
+    def runs_finished(self) -> str:
+        """'3', or '2 of 3'."""
+        done, of = len(self.finished), len(self.runs)
+        return str(done) if done == of else f"{done} of {of}"
+
+    @property
     def chose_on_test(self) -> bool:
         """Whether the test part served as validation, so that no accuracy of it can choose a setting."""
         return any(is_chosen_on_test(run.summary["protocol"]) for run in self.finished)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from delaytool import toml
 from delaytool.errors import TargetError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAX_BYTES = 1_000_000
 
@@ -100,7 +95,7 @@ def costs_from(name_or_path: str) -> Costs:
         except UnicodeDecodeError as error:
             raise TargetError(f"{path}: not valid TOML ({error}); give a TOML file of constants") from None
     try:
-        values = tomllib.loads(text)
+        values = toml.loads(text)
     except (ValueError, RecursionError) as error:
         raise TargetError(f"{name_or_path}: not valid TOML ({error}); mend that line") from None
     return _costs(values, name_or_path)
