@@ -129,7 +129,8 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
     binding, saved = (None, None) if request.run is None else bind(network, request.network, request.run)
     samples = load_samples(network, request.network, request.samples, progress)
     for name, count in request.few.items():
-        if samples.frames.any() and not samples.frames[evenly_spaced(len(samples.frames), count)].any():
+        frames = samples.frames[:, : network.n_steps]
+        if frames.any() and not frames[evenly_spaced(len(frames), count)].any():
             raise VerificationError(
                 f"backend {name}: the input of its {count} samples holds no spike, so comparing them would prove "
                 f"nothing; give more with {name}:N"
