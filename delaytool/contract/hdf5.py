@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from shlex import quote
 from typing import Any, TypeVar
 
 import h5py
@@ -44,7 +45,7 @@ Network = TypeVar("Network", bound=NetworkContent)
 
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
 DAMAGED = "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
-GIVE = "give the network that `delaytool export` wrote"
+GIVE = "give the network file (.h5) that `delaytool export` wrote"
 MAX_OBJECTS = 1 << 18
 MAX_DEPTH = 16
 
@@ -146,7 +147,12 @@ def load(path: str | os.PathLike[str], build: Callable[..., Network]) -> Network
         has_block = _check_block(content)
         with open_strict_image(content, path, NetworkError, GIVE) as group:
             found = _flattened(group) if _is_network(group) else None
+            other = other_format(group)
         if found is None:
+            if other is not None:
+                raise NetworkError(
+                    f"this is a {other} file, which becomes a network file with: delaytool import {quote(str(path))}"
+                )
             raise NetworkError(f"this HDF5 file is not a delaytool network; {GIVE}")
         version = _checked_version(found, has_block)
         if version > 1:
@@ -192,6 +198,11 @@ def _unknown_version(version: object) -> str:
 def _is_network(group: StrictGroup) -> bool:
     schema = group.attribute("schema") if group.has_attribute("schema") else None
     return isinstance(schema, str) and schema == SCHEMA
+
+
+def other_format(group: StrictGroup) -> str | None:
+    """'NIR' or 'netx', whose files are HDF5 too; None where the file is neither."""
+    return "NIR" if "node" in group else "netx" if "layer" in group else None
 
 
 def _checked_version(found: Values, has_block: bool) -> int:
