@@ -181,6 +181,15 @@ def test_a_float_graph_needs_a_run_folder_and_a_step(foreign, call):
     assert "--time-step-ms" in result.output
 
 
+def test_data_that_cannot_be_the_graphs_are_not_downloaded(foreign, call, tmp_path, monkeypatch):
+    """The default recipe's are SHD, of 700 channels."""
+    monkeypatch.setattr("delaytool.experiments.import_nir.load_data", lambda *_: pytest.fail("data were asked for"))
+    result = call("import", foreign, "-o", tmp_path / "run", "--time-step-ms", 10)
+    assert result.exit_code == 2
+    assert "the graph has 64 inputs, the data 140 (shd); give the data" in " ".join(result.output.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_is_not_supported_is_named(call, tmp_path):
     graph = nir.NIRGraph.from_list(nir.Threshold(np.ones(64)), nir.Linear(np.ones((10, 64))), nir.IF(*np.ones((2, 10))))
     nir.write(str(tmp_path / "odd.nir"), graph)
