@@ -73,6 +73,8 @@ def command(
         "overrides",
         why=f"{file} is netx, and only a float NIR graph needs more to be read",
     )
+    if output is not None:
+        require_writable_file(output, reads=(file,))
     network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     _save(network, file, output)
 
