@@ -353,8 +353,8 @@ def _read_dense(
     if weight.size and (weight.min() < MIN_WEIGHT or weight.max() > MAX_WEIGHT):
         worst = weight.min() if weight.min() < MIN_WEIGHT else weight.max()
         raise NetworkError(
-            f"{where}: weight {worst} is outside {MIN_WEIGHT}..{MAX_WEIGHT}, which is all that Loihi's synapses of mixed "
-            "signs hold"
+            f"{where}: weight {worst} is outside {MIN_WEIGHT}..{MAX_WEIGHT}, which is all that Loihi's synapses of "
+            "mixed signs hold"
         )
     delay = _read_delay(group, where, weight.shape, clip_delays)
     if "neuron" not in group:
