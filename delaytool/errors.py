@@ -18,7 +18,7 @@ class DelaytoolError(Exception):
     ...     dt.load("no-such-file.h5")
     ... except dt.DelaytoolError as error:
     ...     print(type(error).__name__, error.exit_code, error)
-    NetworkError 2 no-such-file.h5: no such file; give the network that `delaytool export` wrote
+    NetworkError 2 no-such-file.h5: no such file; give the network file (.h5) that `delaytool export` wrote
     """
 
     exit_code = 2

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from delaytool.commands.console import echo
-from delaytool.commands.warnings import show_warnings
+from delaytool.commands.warnings import show_warnings, warn_if_unsigned
 from delaytool.errors import ExportError
 from delaytool.files import require_writable_file
 
@@ -80,6 +80,7 @@ def write_format(
     path = output or file.with_suffix(f".{target}")
     for written in FORMATS[target].files(path):
         require_writable_file(written, reads=(file,))
+    warn_if_unsigned(network, file)
     FORMATS[target].write(ToWrite(network, file, path, trace, verify_options))
 
 

@@ -11,6 +11,7 @@ import click
 from delaytool.commands.console import echo, print_wrapped
 from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice, settings_with_data
 from delaytool.commands.quiet import quiet_option
+from delaytool.commands.warnings import show_warnings, warn_if_unsigned
 from delaytool.errors import OutputError
 from delaytool.files import require_writable_file
 
@@ -58,7 +59,9 @@ def command(
     becomes a run folder (-o), with --data and --time-step-ms: it is not calibrated to any chip until it is exported.
     """
     refuse_key_given_twice(overrides)
-    if file.suffix == ".nir":
+    from delaytool.formats.detection import format_of
+
+    if format_of(file) == "NIR":
         _import_nir(file, output, time_step_ms, time_unit, recipe, overrides, data, quiet=quiet)
         return
     from delaytool.formats.netx import read_netx
@@ -70,10 +73,8 @@ def command(
         "overrides",
         why=f"{file} is netx, and only a float NIR graph needs more to be read",
     )
-    if file.exists():  # else it is this that is missing
-        output = _free(output, file)
+    if output is not None:
         require_writable_file(output, reads=(file,))
-    output = output or file.with_suffix(".h5")
     network = read_netx(file, n_steps=steps, time_step_ms=time_step_ms, clip_delays=clip_delays)
     _save(network, file, output)
 
@@ -99,8 +100,6 @@ def _import_nir(
             "time_step_ms", "time_unit", "recipe", "data", "overrides",
             why=f"{file} holds an integer network, whose steps and delays are written in it",
         )  # fmt: skip
-        output = _free(output, file)
-        require_writable_file(output, reads=(file,))
         _save(network, file, output)
         return
     if output is None or time_step_ms is None:
@@ -131,7 +130,6 @@ def _import_run(
     graph: Any, file: Path, output: Path, *, time_step_ms: float, time_unit: str, quiet: bool, **options: Any
 ) -> None:
     from delaytool.accuracy_errors import format_accuracy
-    from delaytool.commands.warnings import show_warnings
     from delaytool.experiments.import_nir import import_nir_run
     from delaytool.progress import StepBars
 
@@ -154,8 +152,11 @@ def _import_run(
     echo(f"run: {output}    next: delaytool export {quote(str(output))} --target loihi2")
 
 
-def _save(network: IntegerNetwork, file: Path, output: Path) -> None:
+def _save(network: IntegerNetwork, file: Path, output: Path | None) -> None:
+    output = _free(output, file)
+    require_writable_file(output, reads=(file,))
     network.save(output)
+    warn_if_unsigned(network, file)
     sizes = "-".join(
         str(size) for size in (network.encoding.n_channels, *(layer.n_neurons for layer in network.layers))
     )

@@ -13,6 +13,7 @@ from delaytool.commands.console import PlainConsole, echo
 from delaytool.commands.idle_options import refuse_idle, refuse_key_given_twice
 from delaytool.commands.option_groups import option_group
 from delaytool.commands.recipe_verb import RecipeVerb
+from delaytool.commands.warnings import warn_if_unsigned
 from delaytool.errors import TargetError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def command(
         if cost.placement is None or found.network is None:
             raise TargetError(f"{chip.name}: its mesh is not known or too small, so there is no placement to keep")
         with_placement(found.network, result, cost.placement).save(output, chip_limits=False)
+        warn_if_unsigned(found.network, found.path or subject)
     if as_json:
         echo(json.dumps({**fit_as_dict(found, result, ways), **costs_as_dict(cost)}, indent=2))
     else:

@@ -8,6 +8,8 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
+from shlex import quote
 from typing import Any, TypeVar
 
 import h5py
@@ -27,7 +29,15 @@ from delaytool.contract.strict_hdf5 import (
     open_strict_image,
     read_whole,
 )
-from delaytool.contract.values import MAX_GROUPS, MAX_LAYERS, SCHEMA, SCHEMA_VERSION, Values, network_fields
+from delaytool.contract.values import (
+    MAX_GROUPS,
+    MAX_LAYERS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    Values,
+    file_values,
+    network_fields,
+)
 from delaytool.errors import NetworkError
 from delaytool.files import write_bytes_atomically
 
@@ -35,7 +45,7 @@ Network = TypeVar("Network", bound=NetworkContent)
 
 BLOCK_BYTES = 512  # the least that HDF5 admits before its own beginning
 DAMAGED = "its bytes are not those that were written: the file was cut, damaged or edited; export it again"
-GIVE = "give the network that `delaytool export` wrote"
+GIVE = "give the network file (.h5) that `delaytool export` wrote"
 MAX_OBJECTS = 1 << 18
 MAX_DEPTH = 16
 
@@ -137,17 +147,21 @@ def load(path: str | os.PathLike[str], build: Callable[..., Network]) -> Network
         has_block = _check_block(content)
         with open_strict_image(content, path, NetworkError, GIVE) as group:
             found = _flattened(group) if _is_network(group) else None
+            other = other_format(group)
         if found is None:
+            if other is not None:
+                way = f"delaytool import {quote(str(path))}"
+                raise NetworkError(f"{path}: this is a {other} file, which becomes a network file with: {way}")
             raise NetworkError(f"this HDF5 file is not a delaytool network; {GIVE}")
         version = _checked_version(found, has_block)
         if version > 1:
             _check_content(found)
-        stored = found.get("@integers_sha256")
+        stored = dict(found)
         for name in ("@schema", "@schema_version", "@content_sha256"):
             found.pop(name, None)
         network = build(**network_fields(found, version))
-        if version > 1 and network.integers_sha256() != stored:
-            raise NetworkError("its integers are not those of its digest, integers_sha256; export it again")
+        if version > 1:
+            _check_integers(stored, network)
         return network
     except NetworkError as error:
         text = str(error)
@@ -185,6 +199,11 @@ def _is_network(group: StrictGroup) -> bool:
     return isinstance(schema, str) and schema == SCHEMA
 
 
+def other_format(group: StrictGroup) -> str | None:
+    """'NIR' or 'netx', whose files are HDF5 too; None where the file is neither."""
+    return "NIR" if "node" in group else "netx" if "layer" in group else None
+
+
 def _checked_version(found: Values, has_block: bool) -> int:
     version = found.get("@schema_version")
     if type(version) is not int or version not in (1, SCHEMA_VERSION):
@@ -200,6 +219,24 @@ def _check_content(found: Values) -> None:
     stored = found.pop("@content_sha256", None)
     if not isinstance(stored, str) or stored != content_sha256(found):
         raise NetworkError("its content is not that of its digest, content_sha256; export it again")
+
+
+def _check_integers(stored: Values, network: NetworkContent) -> None:
+    if stored["@integers_sha256"] == network.integers_sha256():
+        return
+    canonical = file_values(network)
+    for name in ("@encoding", "@readout"):  # their digest is that of one text for one value
+        theirs, ours = str(stored[name]), str(canonical[name])
+        if theirs != ours:
+            same = next(place for place, pair in enumerate(zip_longest(theirs, ours)) if pair[0] != pair[1])
+            begin = max(
+                0, *(ours.rfind(mark, 0, same) for mark in ("{", ","))
+            )  # of the value in which they first differ
+            raise NetworkError(
+                f"{name} is not the canonical JSON that integers_sha256 is taken of: it holds {shown(theirs[begin:])} "
+                f"where {shown(ours[begin:])} is canonical; write it as docs/file-formats.md describes"
+            )
+    raise NetworkError("its integers are not those of its digest, integers_sha256; export it again")
 
 
 @dataclass

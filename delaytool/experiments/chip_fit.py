@@ -97,14 +97,14 @@ def find_subject(name: str, target: Target, overrides: Iterable[str] = (), sizes
 
 def _refuse_other_sizes(recipe: Recipe, sizes: Sizes) -> None:
     """Raise RecipeError for sizes that differ from those that the recipe, or its data's name, has set."""
-    known = _own_sizes(recipe)
+    known = sizes_of(recipe)
     for option, value in asdict(sizes).items():
         own = getattr(known, option)
         if None not in (value, own) and value != own:
             raise RecipeError(f"--{option} {value}: the recipe's data have {own} {option}; leave it out")
 
 
-def _own_sizes(recipe: Recipe) -> Sizes:
+def sizes_of(recipe: Recipe) -> Sizes:
     """What the recipe or its data's name decides; units of recordings are the filters or the ear's channels."""
     data = recipe.data
     units = data.n_units or UNITS.get(data.source)
@@ -161,7 +161,7 @@ def design_of(recipe: Recipe, sizes: Sizes | None = None) -> Design:
 
 
 def _data_sizes(recipe: Recipe, sizes: Sizes) -> tuple[int, int]:
-    own = _own_sizes(recipe)
+    own = sizes_of(recipe)
     units, classes = sizes.units or own.units, sizes.classes or own.classes
     named = ", ".join((DIGITS, *DOWNLOADS, *RECORDINGS))
     for what, value, option in (("units", units, "--units"), ("classes", classes, "--classes")):

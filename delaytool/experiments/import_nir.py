@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delaytool.adapters.nir import parameters_of, settings_of
-from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_values
+from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_data, refuse_other_values
 from delaytool.files import require_writable_folder
 from delaytool.formats.nir.float_network import FloatNetwork, float_network
 from delaytool.trainer.checkpoint import Checkpoint
@@ -65,6 +65,7 @@ def import_nir_run(
     refuse_other_values("--time-step-ms", overrides, wanted, binned)
     loaded = recipe_of(network, binned)
     refuse_other_values("the graph", overrides, binned, loaded)
+    refuse_other_data("the graph", _sizes(network), loaded)
     data = load_data(loaded, None, progress)
     made = checkpoint_of(network, loaded, data)
     found = evaluate(made.network(), data.test.frames, data.test.labels, loaded.trainer.batch_size)
@@ -84,5 +85,8 @@ def recipe_of(network: FloatNetwork, recipe: Recipe) -> Recipe:
 
 def checkpoint_of(network: FloatNetwork, recipe: Recipe, data: TrainingData) -> Checkpoint:
     """The graph's numbers as a checkpoint of delaytool. Raises CheckpointError where the data do not fit the graph."""
-    sizes = (network.n_channels, network.layers[-1].n_neurons)
-    return imported_checkpoint("the graph", sizes, recipe, data, lambda: parameters_of(network, recipe.model))
+    return imported_checkpoint("the graph", _sizes(network), recipe, data, lambda: parameters_of(network, recipe.model))
+
+
+def _sizes(network: FloatNetwork) -> tuple[int, int]:
+    return network.n_channels, network.layers[-1].n_neurons

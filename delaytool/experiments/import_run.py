@@ -9,7 +9,7 @@ from pathlib import Path
 
 from delaytool.adapters.snn_delays import SnnDelaysModel, network_of, read_snn_delays, settings_of
 from delaytool.errors import CheckpointError
-from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_values
+from delaytool.experiments.imported_checkpoint import imported_checkpoint, refuse_other_data, refuse_other_values
 from delaytool.files import require_writable_folder
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData, load_data
@@ -54,6 +54,7 @@ def import_run(
         )
     wanted, recipe = recipe, recipe_of(model, recipe, interpolation)
     refuse_other_values("the file", overrides, wanted, recipe)
+    refuse_other_data("the file", _sizes(model), recipe)
     data = load_data(recipe)
     checkpoint = checkpoint_of(model, recipe, data)
     test, batch_size = data.test, recipe.trainer.batch_size
@@ -74,7 +75,10 @@ def recipe_of(model: SnnDelaysModel, recipe: Recipe, interpolation: str) -> Reci
 
 def checkpoint_of(model: SnnDelaysModel, recipe: Recipe, data: TrainingData) -> Checkpoint:
     """The model as a checkpoint of delaytool. Raises CheckpointError where data or max_delay do not fit the file."""
-    sizes = (model.sizes[0], model.sizes[-1])
     return imported_checkpoint(
-        "the file", sizes, recipe, data, lambda: dict(network_of(model, recipe.model).state_dict()), model.sigma
+        "the file", _sizes(model), recipe, data, lambda: dict(network_of(model, recipe.model).state_dict()), model.sigma
     )
+
+
+def _sizes(model: SnnDelaysModel) -> tuple[int, int]:
+    return model.sizes[0], model.sizes[-1]

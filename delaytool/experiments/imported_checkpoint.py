@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from delaytool.errors import CheckpointError, RecipeError
+from delaytool.experiments.chip_fit import sizes_of
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.recipe import Recipe, all_values
@@ -25,6 +26,22 @@ def refuse_other_values(origin: str, overrides: Sequence[str], wanted: Recipe, m
             raise RecipeError(f"--set {override}: {origin} decides {key}, which is {values[key]!r}; leave it out")
 
 
+def refuse_other_data(origin: str, sizes: tuple[int, int], recipe: Recipe) -> None:
+    """Raise CheckpointError where data do not fit whose name states their sizes, before they are downloaded."""
+    known = sizes_of(recipe)
+    inputs = None if known.units is None else recipe.data.encoding(known.units).n_channels
+    _check_sizes(origin, sizes, (inputs, known.classes), f" ({recipe.data.source})")
+
+
+def _check_sizes(origin: str, sizes: tuple[int, int], expected: tuple[int | None, int | None], of: str = "") -> None:
+    for name, found, wanted in zip(("inputs", "outputs"), sizes, expected, strict=True):
+        if wanted not in (None, found):
+            raise CheckpointError(
+                f"{origin} has {found} {name}, the data {wanted}{of}; give the data that it was trained on "
+                "and its data.channel_bins"
+            )
+
+
 def imported_checkpoint(
     origin: str,
     sizes: tuple[int, int],
@@ -40,13 +57,7 @@ def imported_checkpoint(
     parameters   makes the state of the recipe's DelayNetwork, once the sizes are known to fit
     Raises CheckpointError where the data do not fit the sizes.
     """
-    expected = (data.encoding.n_channels, data.n_classes)
-    for name, found, wanted in zip(("inputs", "outputs"), sizes, expected, strict=True):
-        if found != wanted:
-            raise CheckpointError(
-                f"{origin} has {found} {name}, the data {wanted}; give the data that it was trained on "
-                "and its data.channel_bins"
-            )
+    _check_sizes(origin, sizes, (data.encoding.n_channels, data.n_classes))
     return Checkpoint(
         recipe=recipe,
         encoding=data.encoding,

@@ -129,7 +129,8 @@ def verify_network(request: VerifyRequest, progress: Progress | None = None) -> 
     binding, saved = (None, None) if request.run is None else bind(network, request.network, request.run)
     samples = load_samples(network, request.network, request.samples, progress)
     for name, count in request.few.items():
-        if samples.frames.any() and not samples.frames[evenly_spaced(len(samples.frames), count)].any():
+        frames = samples.frames[:, : network.n_steps]
+        if frames.any() and not frames[evenly_spaced(len(frames), count)].any():
             raise VerificationError(
                 f"backend {name}: the input of its {count} samples holds no spike, so comparing them would prove "
                 f"nothing; give more with {name}:N"
@@ -247,11 +248,19 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
         comparison = compare_integers(network, compiled)
     except (ExportError, NetworkError) as error:
         failure = str(error)
-    names: tuple[ValueDifference, ...] | None = ()
-    if network.class_names:  # not of a file of schema version 1, or of one that leaves classes to their numbers
-        trained = class_names_of(run, saved)
-        names = compare_class_names(network.class_names, trained) if trained else None
-    return Binding(str(source), comparison, failure, sha256_of(source), recorded, names), saved
+    names, nameless = _compared_names(network, class_names_of(run, saved))
+    return Binding(str(source), comparison, failure, sha256_of(source), recorded, names, nameless), saved
+
+
+def _compared_names(
+    network: IntegerNetwork, trained: tuple[str, ...]
+) -> tuple[tuple[ValueDifference, ...] | None, str]:
+    """Classes that the file and the run name differently; or None, and which of the two holds no names."""
+    if network.class_names and not trained:
+        return None, "the run"
+    if trained and not network.class_names and not network.export:
+        return None, "the file"  # of an earlier version: one that recorded exports wrote the names, too
+    return compare_class_names(network.class_names, trained), ""
 
 
 def _check(request: VerifyRequest) -> None:

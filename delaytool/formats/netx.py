@@ -352,7 +352,10 @@ def _read_dense(
         raise NetworkError(f"{where}: its weights are for {weight.shape[1]} inputs, the layer before has {n_in}")
     if weight.size and (weight.min() < MIN_WEIGHT or weight.max() > MAX_WEIGHT):
         worst = weight.min() if weight.min() < MIN_WEIGHT else weight.max()
-        raise NetworkError(f"{where}: weight {worst} is outside {MIN_WEIGHT}..{MAX_WEIGHT}, to which netx clips it")
+        raise NetworkError(
+            f"{where}: weight {worst} is outside {MIN_WEIGHT}..{MAX_WEIGHT}, which is all that Loihi's synapses of "
+            "mixed signs hold"
+        )
     delay = _read_delay(group, where, weight.shape, clip_delays)
     if "neuron" not in group:
         raise NetworkError(f"{where}: it has no neuron description, so netx would never let its current decay")

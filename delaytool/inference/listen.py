@@ -73,7 +73,8 @@ class Listener:
     the final decision is that of the window there. So the final decision about an input that is no longer than a
     sample is, in every bit of its scores, that of `predict` about the whole input. Frames of zeros at its end count
     as that silence, and may go on up to the end of the readout's window; where they go on longer, the window has moved
-    on, and the final decision is about its last steps as any other is.
+    on, and the final decision is about its last steps as any other is. Where the window ends before the sample's last
+    frame, the final decision about such an input is that of the window, which is kept.
 
         listener = Listener(network, encoder_for(network.encoding, rate=16000), every=10)
         for portion in microphone:
@@ -89,6 +90,7 @@ class Listener:
         readout = network.readout
         self._n_window = readout.stop - readout.start
         self._membranes = np.zeros((self._n_window, network.n_classes), np.int32)  # of step t at t % n_window
+        self._of_sample = self._membranes  # those of the readout's window, once it has ended
         self._silence = np.zeros(network.encoding.n_channels, np.uint8)
         self._stream = Stream(network)
         self._stream.step(self._silence)  # compiles or loads the kernel: no input has to wait for it
@@ -125,15 +127,15 @@ class Listener:
         decisions = self._run(self.encoder.finish(), started)
         begun = perf_counter()
         stop = self.network.readout.stop
-        n_frames = min(self.network.encoding.n_steps or stop, stop)
+        n_frames = self.network.encoding.n_steps or stop
         # No longer than a sample, but for silence within the window: up to the window's end. Else the same silence
         # after the last frame.
-        is_sample = self._n_until_silence <= n_frames and self.n_steps <= stop
-        end = stop if is_sample else self.n_steps + stop - n_frames
+        is_sample = self._n_until_silence <= n_frames and self.n_steps <= max(stop, n_frames)
+        end = stop if is_sample else self.n_steps + max(0, stop - n_frames)
         while self.n_steps < end:
             self._step(self._silence)
         self._count_time(perf_counter() - begun)
-        decisions.append(self._decision(perf_counter() - started, is_final=True))
+        decisions.append(self._decision(perf_counter() - started, stop if is_sample else self.n_steps, is_final=True))
         return decisions
 
     def _run(self, frames: np.ndarray, started: float) -> list[Decision]:
@@ -146,26 +148,30 @@ class Listener:
                 now = perf_counter()
                 self._count_time(now - counted)
                 counted = now
-                decisions.append(self._decision(now - started))
+                decisions.append(self._decision(now - started, self.n_steps))
         self._count_time(perf_counter() - counted)
         return decisions
 
     def _step(self, frame: np.ndarray) -> None:
         at = self._stream.n_steps % self._n_window
         self._membranes[at] = self._stream.step(frame).readout
+        if self.n_steps == self.network.readout.stop:
+            self._of_sample = self._membranes.copy()
 
     def _count_time(self, seconds: float) -> None:
         self._busy_s += seconds
         self._total_busy_s += seconds
 
-    def _decision(self, waited_s: float, is_final: bool = False) -> Decision:
-        n_steps, network = self.n_steps, self.network
+    def _decision(self, waited_s: float, n_steps: int, is_final: bool = False) -> Decision:
+        """About the window that ends at `n_steps`: now, or where the sample's ends."""
+        network = self.network
+        membranes = self._membranes if n_steps == self.n_steps else self._of_sample
         count = min(self._n_window, n_steps - network.readout.start)
         last = np.arange(n_steps - count, n_steps) % self._n_window
-        scores = window_scores(network.readout, self._membranes[last][None])[0]
+        scores = window_scores(network.readout, membranes[last][None])[0]
         label = int(scores.argmax())
-        per_step = self._busy_s / max(1, n_steps - self._n_decided)
-        self._n_decided, self._busy_s = n_steps, 0.0
+        per_step = self._busy_s / max(1, self.n_steps - self._n_decided)
+        self._n_decided, self._busy_s = self.n_steps, 0.0
         return Decision(
             n_steps=n_steps,
             time_s=n_steps * network.encoding.time_step_ms / 1000,

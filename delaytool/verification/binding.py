@@ -19,7 +19,8 @@ class Binding:
                       such a network at all
     failure           why it does not; '' where it does
     checkpoint_sha256, recorded_sha256   of the checkpoint's bytes now, and as the file records them (None: it does not)
-    names             classes that the two name differently; None where the file names them and the run does not
+    names             classes that the two name differently; None where they are not compared
+    nameless          where they are not, which of the two holds none: 'the file' or 'the run'
     """
 
     checkpoint: str
@@ -28,6 +29,7 @@ class Binding:
     checkpoint_sha256: str
     recorded_sha256: str | None
     names: tuple[ValueDifference, ...] | None = ()
+    nameless: str = ""
 
     @property
     def is_equal(self) -> bool:
@@ -54,7 +56,7 @@ class Binding:
         if self.comparison is None:
             return f"the integers are not those of {self.checkpoint}, which does not compile: {self.failure}{note}"
         if self.names is None:
-            note = f"; class names are not compared: the run holds none{note}"
+            note = f"; class names are not compared: {self.nameless} holds none{note}"
         named = f"{len(self.names)} class names are not those of the run; " if self.names else ""
         if self._has_equal_integers:
             return (

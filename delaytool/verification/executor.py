@@ -66,6 +66,7 @@ class ChunkResult:
     """What is kept of a chunk of samples: predictions and seconds by backend, comparisons with the first backend.
 
     operations   NeuroBench's counts of the first backend's run
+    readout_has_current   whether the readout's current left 0 there, in any step of any sample
     methods   by backend, for those that have several methods: which one ran
     """
 
@@ -74,6 +75,7 @@ class ChunkResult:
     comparisons: dict[str, TraceComparison]
     counters: Counters
     operations: Operations
+    readout_has_current: bool
     methods: dict[str, str]
 
 
@@ -119,9 +121,10 @@ def run_chunk(
             comparisons[name] = compare(network, frames, first, trace)
         if finished is not None:
             finished(name, len(frames))
-    if counters is None or operations is None:
+    if first is None or counters is None or operations is None:
         raise BackendError("no backend was named; name at least one")
-    return ChunkResult(predictions, seconds, comparisons, counters, operations, methods)
+    has_current = bool(first.u[-1].any())
+    return ChunkResult(predictions, seconds, comparisons, counters, operations, has_current, methods)
 
 
 class InProcess:

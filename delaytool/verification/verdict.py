@@ -291,9 +291,10 @@ def verify(
     max_drop   points, finite and not negative; None: the drop does not count
     binding    the comparison of the network's integers with the trained checkpoint, where there was one
     progress   called with (backend, samples done, samples in all)
-    may_be_silent   admit layers that never fire: the samples are some of many on which they have been seen to
+    may_be_silent   admit layers that never fire and a readout without current: the samples are some of many on which
+                    the layers have been seen to fire
     Raises VerificationError where nothing would be compared and for an impossible max_drop, DataError for labels
-    beyond the network's classes, BackendError for a network that never fires.
+    beyond the network's classes, BackendError where a layer never fires or nothing reaches the readout.
 
         verdict = verify(network, frames, labels, {name: backend_named(name) for name in ("engine", "reference")})
         verdict.passed
@@ -301,9 +302,7 @@ def verify(
     check_max_drop(max_drop)
     executor: Executor = InProcess(backends) if isinstance(backends, Mapping) else backends
     check_different(executor.names, list(backends.values()) if isinstance(backends, Mapping) else [])
-    figures, comparisons = _run(network, frames, labels, executor, floats, progress)
-    if not may_be_silent:
-        _refuse_silence(network, figures.counters)
+    figures, comparisons = _run(network, frames, labels, executor, floats, progress, may_be_silent)
     return Verdict(**vars(figures), comparisons=comparisons, max_drop=max_drop, binding=binding)
 
 
@@ -319,7 +318,6 @@ def evaluate(
 ) -> Figures:
     """Accuracy and cost on one backend, with which nothing is compared; arguments and errors as for `verify`."""
     figures, _ = _run(network, frames, labels, InProcess({name: backend}), floats, progress)
-    _refuse_silence(network, figures.counters)
     return figures
 
 
@@ -372,6 +370,7 @@ def _run(
     executor: Executor,
     floats: FloatFigures | None,
     progress: Progress | None,
+    may_be_silent: bool = False,
 ) -> tuple[Figures, dict[str, TraceComparison]]:
     _check(network, frames, labels)
     chunk = _samples_at_once(network)
@@ -396,6 +395,8 @@ def _run(
         begin += result.counters.spikes.shape[0]
     seconds = {name: sum(result.seconds[name] for result in results) for name in executor.names}
     counters = _all([result.counters for result in results])
+    if not may_be_silent:
+        _refuse_silence(network, counters, any(result.readout_has_current for result in results))
     answers = {name: np.concatenate([result.predictions[name] for result in results]) for name in executor.names}
     figures = Figures(
         samples=len(frames),
@@ -430,15 +431,29 @@ def _check(network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray) -> N
         )
     if not frames.any():
         raise DataError("the input frames hold no spike; check that the data are of the network's kind")
+    if not frames[:, : network.n_steps].any():
+        raise DataError(
+            f"the input frames hold no spike before the run ends (n_steps {network.n_steps}); check that the data are "
+            "of the network's kind"
+        )
 
 
-def _refuse_silence(network: IntegerNetwork, counters: Counters) -> None:
+def _refuse_silence(network: IntegerNetwork, counters: Counters, readout_has_current: bool) -> None:
+    """Raise BackendError for zeros that would be compared with zeros."""
     for index, layer in enumerate(network.layers[:-1]):
         if not counters.spikes[:, index].any():
             raise BackendError(
                 f"layer {layer.name}: it never fires on these samples, so the verdict would mean nothing; "
                 "check that the data are of the network's kind, or train longer"
             )
+    readout = network.layers[-1]
+    # Without synapses a bias is all that it computes with.
+    if not readout_has_current and (readout.n_synapses or not readout.bias.any()):
+        raise BackendError(
+            f"layer {readout.name}: no current reaches it on these samples, so the verdict would mean nothing; check "
+            f"that it has synapses, that their delays end before the run does (n_steps {network.n_steps}) and that "
+            "the data are of the network's kind"
+        )
 
 
 def _samples_at_once(network: IntegerNetwork) -> int:

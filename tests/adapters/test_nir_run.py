@@ -128,6 +128,28 @@ def imported(made, n_frames: int = 30):
     return checkpoint_of(network, recipe, TrainingData(part, part, part, encoding, n_classes, "none"))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_parameter_that_is_no_number_is_named(value):
+    """A single one, the first: whatever is compared with it must not hide it."""
+    fields = {
+        "lif": {"lif": ("tau", "r", "v_leak", "v_threshold"), "affine": ("weight", "bias"), "delay": ("delay",)},
+        "cubalif": {"cubalif": ("tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "w_in")},
+        "if": {"if": ("r", "v_threshold")},
+    }
+    neurons = {"lif": lambda: lif(6), "cubalif": lambda: cuba(6), "if": lambda: nir.IF(np.ones(6), np.ones(6))}
+    for kind, nodes in fields.items():
+        for node, names in nodes.items():
+            for field in names:
+                made = chain(
+                    nir.Delay(np.full(4, DT)), nir.Affine(weights(6, 4), np.zeros(6)), neurons[kind](),
+                    nir.Linear(weights(3, 6)), lif(3),
+                )  # fmt: skip
+                assert float_network(made, time_step_ms=1000 * DT).n_channels == 4
+                getattr(made.nodes[node], field).reshape(-1)[0] = value
+                with pytest.raises(NetworkError, match=f"nir: {node}'s {field} holds values that are NaN or infinite"):
+                    float_network(made, time_step_ms=1000 * DT)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_run_follows_the_equations(name):
     made = GRAPHS[name]()

@@ -101,6 +101,17 @@ def test_exchanged_class_names_fail(run: Path, network: Path, call: Call, tmp_pa
     assert found["binding"]["differing_class_names"] == 2
 
 
+def test_class_names_that_are_gone_fail(run: Path, network: Path, call: Call, tmp_path: Path) -> None:
+    stripped = tmp_path / "stripped.h5"
+    replace(IntegerNetwork.load(network), class_names=()).save(stripped)
+    result = call("verify", stripped, "--run", run, "--max-drop", 100)
+    assert result.exit_code == 1, result.output
+    assert "FAIL: 10 class names are not those of the run; the integers are those of " in result.output
+    assert "class 0: name is absent in the file and 0 in the run" in result.output
+    code, found = verdict(call, stripped, run, "--samples", 20)
+    assert (code, found["binding"]["bound"], found["binding"]["differing_class_names"]) == (1, False, 10)
+
+
 def test_a_run_without_class_names_is_named(run: Path, network: Path, call: Call, tmp_path: Path) -> None:
     """Versions before wrote none."""
     other = tmp_path / "run"
@@ -189,6 +200,8 @@ def test_a_file_of_version_1_is_compared_by_its_report(run: Path, network: Path,
     code, found = verdict(call, net, run, "--samples", 20)
     assert code == 0
     assert found["binding"]["bound"]
+    assert "; class names are not compared: the file holds none" in found["binding"]["statement"]
+    assert found["binding"]["differing_class_names"] is None
     recorded = IntegerNetwork.load(net).provenance["checkpoint_sha256"]
     assert recorded == sha256_of(run / "last.pt")  # which may be best.pt's, too
     assert sha256_of(found["binding"]["checkpoint"]) == recorded

@@ -1,6 +1,7 @@
 """Other formats and simulators as a user types them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from delaytool.runtime.decode import decode
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 nir = pytest.importorskip("nir")
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def test_onnx_of_a_network_file_runs_on_its_own(network, call, tmp_path):
@@ -79,6 +82,48 @@ def test_nir_comes_back(network, call, tmp_path):
     assert IntegerNetwork.load(tmp_path / "digits.h5") == IntegerNetwork.load(network)
 
 
+def test_what_export_wrote_in_another_format_is_named(network, call, tmp_path):
+    """A NIR file is known by what it holds, whatever its name; both are refused where a network file is asked for."""
+    for name in ("digits.nir", "DIGITS.NIR", "digits.net"):
+        result = call("export", network, "--target", "nir", "-o", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        result = call("import", tmp_path / name, "-o", tmp_path / "again.h5")
+        assert result.exit_code == 0, result.output
+        assert IntegerNetwork.load(tmp_path / "again.h5") == IntegerNetwork.load(network)
+    for file, kind in ((tmp_path / "digits.nir", "NIR"), (FIXTURES / "netx-v1.net", "netx")):
+        for arguments in (("verify",), ("map",), ("export", "--target", "nir"), ("predict", "--sample", 0, tmp_path)):
+            result = call(arguments[0], file, *arguments[1:])
+            assert result.exit_code == 2
+            expected = f"this is a {kind} file, which becomes a network file with: delaytool import {file}"
+            assert expected in " ".join(result.output.split()), arguments
+
+
+def test_what_cannot_be_imported_is_named_before_its_output(network, call, tmp_path):
+    """Also where a file of the default name is there."""
+    for name, content in (("net.h5", network.read_bytes()), ("net.onnx", b"onnx"), ("none.net", None)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        for more in ((), ("-o", tmp_path / "other.h5")):
+            result = call("import", tmp_path / name, *more)
+            assert result.exit_code == 2
+            expected = "no such file" if content is None else "this is neither a netx file nor a NIR file"
+            assert f"{tmp_path / name}: {expected}; give a netx file (.net) or a NIR file (.nir)" in result.output
+
+
+def test_what_is_made_of_a_file_without_digests_is_called_so(call, tmp_path):
+    warning = "carries no digests: those of the file that is written cover the numbers as they were read"
+    graph = tmp_path / "net.nir"
+    for arguments, source in (
+        (("export", FIXTURES / "network-v1-sparse.h5", "--target", "nir", "-o", graph), "network-v1-sparse.h5"),
+        (("import", FIXTURES / "netx-v1.net", "-o", tmp_path / "net.h5"), "netx-v1.net"),
+    ):
+        result = call(*arguments)
+        assert result.exit_code == 0, result.output
+        assert f"warning: {FIXTURES / source} {warning}" in " ".join(result.stderr.split())
+    result = call("import", graph, "-o", tmp_path / "again.h5")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_nir_has_no_trace(network, call, tmp_path):
     result = call("export", network, "--target", "nir", "--trace", "-o", tmp_path / "digits.nir")
     assert result.exit_code == 2
@@ -134,6 +179,15 @@ def test_a_float_graph_needs_a_run_folder_and_a_step(foreign, call):
     assert result.exit_code == 2
     assert "holds a float network of another tool" in result.output
     assert "--time-step-ms" in result.output
+
+
+def test_data_that_cannot_be_the_graphs_are_not_downloaded(foreign, call, tmp_path, monkeypatch):
+    """The default recipe's are SHD, of 700 channels."""
+    monkeypatch.setattr("delaytool.experiments.import_nir.load_data", lambda *_: pytest.fail("data were asked for"))
+    result = call("import", foreign, "-o", tmp_path / "run", "--time-step-ms", 10)
+    assert result.exit_code == 2
+    assert "the graph has 64 inputs, the data 140 (shd); give the data" in " ".join(result.output.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_not_supported_is_named(call, tmp_path):

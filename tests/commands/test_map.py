@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,12 +172,19 @@ def test_without_scipy_cores_lie_row_by_row(monkeypatch: pytest.MonkeyPatch) -> 
     assert "placed row by row: placing cores on the mesh needs scipy" in done.stdout
 
 
-def test_a_placement_is_kept_in_a_copy_of_the_network(network: Path, call, tmp_path: Path) -> None:
+def test_a_placement_is_kept_in_a_copy_of_the_network(
+    network: Path, call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     placed = tmp_path / "placed.h5"
     done = call("map", network, "--data", "digits", "--samples", 5, "-o", placed)
     assert done.exit_code == 0, done.output
     assert IntegerNetwork.load(placed).integers_sha256() == IntegerNetwork.load(network).integers_sha256()
     assert call("verify", placed, "--samples", 3, "--no-drop").exit_code == 0
+    assert done.stderr == ""
+    values = IntegerNetwork.load(network)
+    monkeypatch.setattr(IntegerNetwork, "load", lambda *_, **__: replace(values, signed=False))
+    done = call("map", network, "--data", "digits", "--samples", 5, "-o", placed)
+    assert f"warning: {network} carries no digests" in " ".join(done.stderr.split())
     refused = run(network, "-o", placed)
     assert refused.exit_code == 2
     assert "add --data" in refused.output

@@ -75,7 +75,7 @@ OUTPUTS = [
     ("export", "RUN", "-o", "PLACE/n.h5"),
     ("report", "RUN", "-o", "PLACE/page.html"),
     ("analyze", "RUN", "-o", "PLACE/analysis"),
-    ("import", "RUN/network-loihi2.h5", "-o", "PLACE/n.h5"),
+    ("import", str(FIXTURES / "netx-v1.net"), "-o", "PLACE/n.h5"),
     ("sweep", "digits", "--over", "seed=0..1", "-o", "PLACE/sweep"),
     ("compare", "digits", "--seeds", "1", "-o", "PLACE/comparison"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delaytool.contract import hdf5
+from delaytool.contract.encoding import InputEncoding
+from delaytool.contract.layer import Readout
 from delaytool.contract.network import IntegerNetwork
+from delaytool.contract.values import file_values
+from delaytool.errors import NetworkError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
@@ -68,6 +74,43 @@ def integers_by_the_page(example: dict[str, Any], file: Any) -> str:
             records += [(f"{inner}/{name}", columns[:, k]) for name, k in zip(("target", "pre"), (0, 1), strict=True)]
             records += [(f"{inner}/weight", columns[:, 3]), (f"{inner}/delay", columns[:, 2])]
     return str(example["sha256_of_records"](records))
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical", "other"),
+    [
+        ("readout", '"scale":1000.0', '"scale":1000'),
+        ("readout", '"scale":1000.0', '"scale":1e3'),
+        ("readout", '"method":"sum",', '"method": "sum",'),
+        ("readout", '{"method":"sum","scale":1000.0,', '{"scale":1000.0,"method":"sum",'),
+        ("encoding", '"time_step_ms":10.0', '"time_step_ms":10'),
+        ("encoding", '"max_count":null,', ""),
+    ],
+)
+def test_another_text_of_the_same_values_is_named(
+    example, random_network, tmp_path: Path, name: str, canonical: str, other: str
+) -> None:
+    network, _ = random_network(np.random.default_rng(1))
+    network = replace(
+        network,
+        readout=Readout("sum", 1000.0, 0, network.n_steps),
+        encoding=InputEncoding(network.encoding.n_channels, n_steps=1),
+    )
+    values = file_values(network)
+    changed = {**values, f"@{name}": str(values[f"@{name}"]).replace(canonical, other)}
+    assert changed != values
+    hdf5.save(changed, tmp_path / "net.h5")  # its integers' digest is that of the canonical text
+    assert IntegerNetwork.load(tmp_path / "net.h5") == network
+    with h5py.File(tmp_path / "net.h5") as file:
+        changed["@integers_sha256"] = integers_by_the_page(example, file)
+    hdf5.save(changed, tmp_path / "net.h5")
+    with pytest.raises(
+        NetworkError, match=f"net.h5: @{name} is not the canonical JSON that integers_sha256 is taken of"
+    ):
+        IntegerNetwork.load(tmp_path / "net.h5")
+    hdf5.save({**values, "@integers_sha256": "0" * 64}, tmp_path / "net.h5")
+    with pytest.raises(NetworkError, match="its integers are not those of its digest"):
+        IntegerNetwork.load(tmp_path / "net.h5")
 
 
 def test_of_a_golden_vector(example) -> None:

@@ -28,11 +28,16 @@ def events(rng: np.random.Generator, seconds: float, n_units: int = 40) -> tuple
     seed=st.integers(0, 2**32 - 1),
     start=st.sampled_from(["zero", "first-spike"]),
     method=st.sampled_from(["sum", "softmax-sum"]),
+    n_frames=st.sampled_from([30, 100]),
+    stop=st.sampled_from([4, 20, 30, 43]),
 )
-@settings(max_examples=30)
-def test_the_final_decision_is_that_of_the_file(seed: int, start: str, method: str) -> None:
+@settings(max_examples=60)
+def test_the_final_decision_is_that_of_the_file(seed: int, start: str, method: str, n_frames: int, stop: int) -> None:
+    """Also where the readout's window ends before the input does."""
     rng = np.random.default_rng(seed)
     network = network_of(InputEncoding(40, channel_bins=2, max_count=3, n_steps=30, start=start), seed, method)
+    encoding, readout = replace(network.encoding, n_steps=n_frames), replace(network.readout, stop=stop)
+    network = replace(network, encoding=encoding, readout=readout)
     times, units = events(rng, float(rng.uniform(0.01, 0.29)))
     (whole,) = predict(network, (times, units))
     listener = Listener(network, EventEncoder(network.encoding), every=7)

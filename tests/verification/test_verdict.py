@@ -175,6 +175,35 @@ def test_a_verdict_without_meaning_is_refused(case):
         verify(silent, frames, labels, BOTH)
 
 
+def test_zeros_prove_nothing(case):
+    network, frames, labels = case
+    group = DenseSynapses(0, np.full((3, 6), 2), np.zeros((3, 6), int))
+
+    def readout_alone(*synapses, bias=0, n_steps=20):
+        readout = replace(network.layers[1], synapses=synapses, bias_mantissa=np.full(3, bias))
+        return replace(network, layers=(readout,), readout=Readout("sum", 1.0, 0, n_steps), n_steps=n_steps)
+
+    assert verify(readout_alone(group), frames, labels, BOTH, max_drop=None).passed
+    without_weights, late = replace(group, weight=group.weight * 0), replace(group, delay=group.delay + 62)
+    for silent in (
+        readout_alone(),
+        readout_alone(without_weights),
+        readout_alone(late),
+        readout_alone(late, bias=3),
+        readout_alone(group, n_steps=1),
+    ):
+        with pytest.raises(BackendError, match="layer readout: no current reaches it on these samples"):
+            verify(silent, frames, labels, BOTH, max_drop=None)
+        with pytest.raises(BackendError, match="layer readout: no current reaches it on these samples"):
+            evaluate(silent, frames, labels, "reference", reference.run)
+        assert verify(silent, frames, labels, BOTH, max_drop=None, may_be_silent=True).passed
+    assert verify(readout_alone(bias=3), frames, labels, BOTH, max_drop=None).passed
+    assert verify(readout_alone(without_weights, bias=3), frames, labels, BOTH, max_drop=None).passed
+    after_the_run = np.concatenate([np.zeros((9, 20, 6), np.uint8), frames], axis=1)
+    with pytest.raises(DataError, match="no spike before the run ends"):
+        verify(network, after_the_run, labels, BOTH, max_drop=None)
+
+
 def test_unknown_backends_are_named():
     with pytest.raises(BackendError, match="backend 'abacus' is unknown; choose one of engine, reference, lava"):
         backend_named("abacus")

@@ -80,7 +80,8 @@ def float_network(graph: nir.NIRGraph, *, time_step_ms: float, time_unit: str = 
     bias v_leak dt / tau. Delays are counted in steps.
 
     Raises NetworkError naming every node or value that is not supported: populations in another order
-    than a chain (a layer may be recurrent), time constants that differ within a layer, a v_reset that is not 0.
+    than a chain (a layer may be recurrent), time constants that differ within a layer, a v_reset that is not 0,
+    parameters that are NaN or infinite.
     """
     if time_unit not in (*SECONDS_PER, "step"):
         raise NetworkError(f"nir: time unit {time_unit!r} is unknown; choose 's', 'ms' or 'step'")
@@ -204,47 +205,55 @@ class _Reader:
             raise NetworkError(
                 f"nir: from {source} to {name} there are {len(linear)} Linear or Affine nodes; one is supported"
             )
-        node = self.nodes[linear[0]]
-        weight = np.asarray(node.weight, np.float64)
+        weight = self._values(linear[0], "weight")
         if weight.shape != (n_out, n_in):
             raise NetworkError(f"nir: {linear[0]}'s weight has shape {weight.shape}, not ({n_out}, {n_in})")
         at = path.index(linear[0])
-        waits = [
-            np.asarray(self.nodes[step].delay, np.float64).reshape(-1) / self.dt for step in path if step != linear[0]
-        ]
+        waits = [self._values(step, "delay").reshape(-1) / self.dt for step in path if step != linear[0]]
         before, after = sum(waits[:at], np.zeros(n_in)), sum(waits[at:], np.zeros(n_out))
         delay = _whole_where_near(after[:, None] + before[None, :])
         if (delay < 0).any() or not np.isfinite(delay).all():
             raise NetworkError(f"nir: from {source} to {name} a delay is {delay.min():g} steps; delays are 0 or more")
-        bias = np.asarray(node.bias, np.float64).reshape(-1) if self._kind(linear[0]) == "Affine" else np.zeros(n_out)
+        bias = self._values(linear[0], "bias").reshape(-1) if self._kind(linear[0]) == "Affine" else np.zeros(n_out)
         return Branch(weight, delay), bias
 
     def _neurons(self, name: str) -> tuple[np.ndarray, np.ndarray, float, float]:
         """(what weights are multiplied by (n,), bias (n,), tau, current_tau) of a neuron node, in steps."""
         node, kind = self.nodes[name], self._kind(name)
-        threshold = np.ones_like(np.asarray(node.r, np.float64).reshape(-1))
+        r = self._values(name, "r").reshape(-1)
+        threshold = np.ones_like(r)
         if kind in FIRING:
-            threshold = np.asarray(node.v_threshold, np.float64).reshape(-1)
+            threshold = self._values(name, "v_threshold").reshape(-1)
             if (threshold <= 0).any():
                 raise NetworkError(f"nir: {name}'s v_threshold is {threshold.min():g}; it must be above 0")
             if np.any(node.v_reset):
                 worst = np.asarray(node.v_reset).reshape(-1)
                 raise NetworkError(f"nir: {name}'s v_reset is {worst[worst != 0][0]:g}; a reset to 0 is supported")
-        r = np.asarray(node.r, np.float64).reshape(-1)
         if kind == "IF":
             return r * self.dt / threshold, np.zeros_like(r), float("inf"), 1.0
         cuba = kind in ("CubaLIF", "CubaLI")
         tau = self._common(name, "tau_mem" if cuba else "tau")
         factor = r / tau / threshold
-        bias = np.asarray(node.v_leak, np.float64).reshape(-1) / tau / threshold
+        bias = self._values(name, "v_leak").reshape(-1) / tau / threshold
         if not cuba:
             return factor, bias, tau, 1.0
         current_tau = self._common(name, "tau_syn")
-        return factor * np.asarray(node.w_in, np.float64).reshape(-1) / current_tau, bias, tau, current_tau
+        return factor * self._values(name, "w_in").reshape(-1) / current_tau, bias, tau, current_tau
+
+    def _values(self, name: str, field: str) -> np.ndarray:
+        """A node's parameter, finite numbers."""
+        values = np.asarray(getattr(self.nodes[name], field), np.float64)
+        strange = np.count_nonzero(~np.isfinite(values))
+        if strange:
+            raise NetworkError(
+                f"nir: {name}'s {field} holds values that are NaN or infinite ({strange} of {values.size}); "
+                "give finite numbers"
+            )
+        return values
 
     def _common(self, name: str, field: str) -> float:
         """A time constant in steps, which all neurons of the node share."""
-        values = _whole_where_near(np.asarray(getattr(self.nodes[name], field), np.float64).reshape(-1) / self.dt)
+        values = _whole_where_near(self._values(name, field).reshape(-1) / self.dt)
         if np.ptp(values) > 1e-6 * abs(values[0]):
             raise NetworkError(
                 f"nir: {name}'s {field} differs within the layer ({values.min():g} to {values.max():g} steps); one "
