@@ -16,16 +16,19 @@ import torch
 from torch import nn
 
 from delaytool.errors import ExportError
-from delaytool.models.stages import Neurons, Stage, Synapses, read_torch_module
+from delaytool.models.stages import Neurons, Stage, Synapses, norm_of, synapses_of_linear
 
 # Neurons with a threshold as high as this never fire: it is how spikingjelly's users read a membrane.
 NEVER = 1e6
 
 
-def read_spikingjelly(module: nn.Module) -> Sequence[Stage] | None:
+def read_spikingjelly(module: nn.Module) -> Sequence[nn.Module | Stage] | None:
     """The stages of a module of spikingjelly or dcls; None for one of neither. Raises ExportError."""
-    package = type(module).__module__.split(".")[0]
-    kind = type(module).__name__
+    known = type(module)
+    if isinstance(module, nn.Linear | nn.BatchNorm1d | nn.Sequential):
+        # One derived from theirs is theirs, unless it has another forward pass.
+        known = next(parent for parent in known.__mro__ if "forward" in vars(parent))
+    package, kind = known.__module__.split(".")[0], known.__name__
     if package == "DCLS":
         return (_dcls(module, kind),)
     if package != "spikingjelly":
@@ -34,10 +37,12 @@ def read_spikingjelly(module: nn.Module) -> Sequence[Stage] | None:
         return (_neurons(module, kind),)
     if kind in ("Dropout", "Dropout2d"):
         return ()
-    if kind == "Linear" or kind == "BatchNorm1d":
-        return read_torch_module(module)
-    if isinstance(module, nn.Sequential):
-        return None
+    if kind == "Linear" and isinstance(module, nn.Linear):
+        return (synapses_of_linear(module),)
+    if kind == "BatchNorm1d" and isinstance(module, nn.BatchNorm1d):
+        return (norm_of(module),)
+    if isinstance(module, nn.Sequential):  # its containers, which differ in how they go over time
+        return tuple(module)
     raise ExportError(
         f"spikingjelly's {kind} has no counterpart in the integer contract; use LIFNode, ParametricLIFNode, IFNode, "
         "layer.Linear, layer.BatchNorm1d, layer.Dropout, and Dcls1d for delays"

@@ -21,7 +21,8 @@ from delaytool.models.synapse_settings import SynapseSettings
 def delayed_linear(n_in: int, n_out: int, synapses: SynapseSettings) -> DelayedLinear:
     """A layer of these settings."""
     options = asdict(synapses)
-    return DelayedLinear(n_in, n_out, taps=options.pop("kernel_count"), **options)
+    kernel_count = options.pop("kernel_count")
+    return DelayedLinear(n_in, n_out, taps=1 if synapses.whole_kernels else kernel_count, **options)
 
 
 class HiddenLayer(nn.Module):

@@ -11,10 +11,20 @@ from torch import Tensor, nn
 
 from delaytool.errors import ModelError
 from delaytool.models.connectivity import connected, distinct_delays, draw_mask, draw_signs, n_connections
-from delaytool.models.convolution import Windows, Work, choose, delayed_sum, density, through_events, whole
+from delaytool.models.convolution import (
+    COMPILED_TYPES,
+    Windows,
+    Work,
+    choose,
+    delayed_sum,
+    density,
+    through_events,
+    whole,
+)
 from delaytool.models.interpolation import kernel, single_tap_kernel, single_taps, window_width, windows
 from delaytool.models.neurons import leaky_integrator
-from delaytool.models.synapse_settings import SynapseSettings
+from delaytool.models.synapse_settings import SynapseSettings, whole_number
+from delaytool.models.uncompiled import uncompiled
 
 
 class Unset(Enum):
@@ -55,7 +65,7 @@ class DelayedLinear(nn.Module):
 
     in_features, out_features   neurons before and after
     max_delay       longest delay, in time steps
-    taps            weights, each with a delay, per synapse
+    taps            weights, each with a delay, per synapse; 1 with 'none' and 'dense'
     bias            whether a number is added to each output in every step
     batch_first     input and output are (batch, time, feature) instead of (time, batch, feature)
     delays          'learned'; 'fixed-random': whole numbers, drawn once; 'none': 0; 'dense': a weight for every delay
@@ -126,6 +136,8 @@ class DelayedLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        in_features, out_features = whole_number("in_features", in_features), whole_number("out_features", out_features)
+        max_delay, taps = whole_number("max_delay", max_delay), whole_number("taps", taps)
         for name, count in (("in_features", in_features), ("out_features", out_features)):
             if count < 1:
                 raise ModelError(f"{name} {count} is impossible; give 1 or more")
@@ -136,11 +148,14 @@ class DelayedLinear(nn.Module):
             convolution=convolution, discarded_mass=discarded_mass,
         )  # fmt: skip
         config.check()
+        if config.whole_kernels and taps != 1:
+            raise ModelError(f"taps {taps} would have no effect with delays {delays!r}; leave it out")
         self._sigma: float | Unset | None = UNSET
         shape = (out_features, in_features, config.taps_per_synapse)
         self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         if config.whole_kernels:
-            every = torch.arange(config.kernel_size, device=device, dtype=self.weight.dtype)
+            # Integers, which no conversion of the layer to another type rounds.
+            every = torch.arange(config.kernel_size, device=device, dtype=torch.int32)
             self.register_buffer("delay", every.expand(shape).contiguous(), persistent=False)
         else:
             of = {"presynaptic": (1, *shape[1:]), "postsynaptic": (out_features, 1, shape[2])}
@@ -252,14 +267,26 @@ class DelayedLinear(nn.Module):
 
         The parameter is projected to 0..max_delay before it is read.
         """
+        if self.config.whole_kernels:
+            return self.delay.to(torch.promote_types(self.weight.dtype, torch.float32)).expand_as(self.weight)
         self.clamp_delays()
         return self.delay.expand_as(self.weight)
 
     def clamp_delays(self) -> None:
-        """Project the delays to 0..max_delay, in place; whatever uses them does it by itself."""
-        if self.delay.requires_grad:
-            # Past autograd's count of versions: a second projection before the backward pass changes no number.
-            self.delay.data.clamp_(0, self.config.max_delay)
+        """Project the delays to 0..max_delay, in place, frozen ones too; whatever uses them does it by itself.
+
+        Raises ModelError where their type has no such whole number.
+        """
+        if self.config.whole_kernels:
+            return
+        longest = int(2 / torch.finfo(self.delay.dtype).eps)  # beyond it whole numbers are rounded to even ones
+        if self.config.max_delay > longest:
+            raise ModelError(
+                f"max_delay {self.config.max_delay}: {self.delay.dtype} has every whole delay to {longest} alone; keep "
+                "the layer in float32, or choose a shorter one"
+            )
+        # Past autograd's count of versions: a second projection before the backward pass changes no number.
+        self.delay.data.clamp_(0, self.config.max_delay)
 
     def kernel(self, sigma: float | None, weight: Tensor | None = None) -> Tensor:
         """(n_out, n_in, kernel_size); sigma None: delays rounded, one tap each, the weights exactly.
@@ -289,6 +316,7 @@ class DelayedLinear(nn.Module):
         )
         return Windows(taps, start, config.kernel_size)
 
+    @uncompiled
     def forward(self, x: Tensor, n_steps: int | None = None, sigma: float | Unset | None = UNSET) -> Tensor:
         """(time, batch, in_features) to (n_steps, batch, out_features); without batch, or with it first, alike.
 
@@ -301,7 +329,7 @@ class DelayedLinear(nn.Module):
             raise ModelError(
                 f"n_steps {steps} of an input of {len(x)} steps: a DelayedLinear takes and returns 1 step or more"
             )
-        with _without_autocast(x.device.type):
+        with without_autocast(x.device.type):
             out = self.convolved(x if x.dim() == 3 else x.unsqueeze(1), steps, self.width(sigma))
             if self.config.current_tau > 1:  # the chip's currents decay, and its biases go to the membrane past them
                 out = leaky_integrator(out, self.config.current_tau)
@@ -318,13 +346,19 @@ class DelayedLinear(nn.Module):
                 f"input of shape {tuple(x.shape)}: a DelayedLinear of {self.in_features} inputs takes "
                 f"({layout}, {self.in_features}), or (time, {self.in_features})"
             )
-        if x.is_floating_point() and x.dtype != self.weight.dtype:
-            if not torch.is_autocast_enabled(x.device.type):
-                raise ModelError(
-                    f"input of {x.dtype} for weights of {self.weight.dtype}; convert one of them, with .to(dtype)"
-                )
-            x = x.to(self.weight.dtype)
+        if x.is_floating_point():
+            x = self.in_own_type(x)
         return x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
+
+    def in_own_type(self, x: Tensor) -> Tensor:
+        """Input in the weights' type: converted under autocast, refused elsewhere where it has another."""
+        if x.dtype == self.weight.dtype:
+            return x
+        if not torch.is_autocast_enabled(x.device.type):
+            raise ModelError(
+                f"input of {x.dtype} for weights of {self.weight.dtype}; convert one of them, with .to(dtype)"
+            )
+        return x.to(self.weight.dtype)
 
     def width(self, sigma: float | Unset | None = UNSET) -> float | None:
         """The width of a forward pass: `sigma` where it is given, else as the mode has it."""
@@ -346,6 +380,7 @@ class DelayedLinear(nn.Module):
             return through_events(x.to(self.weight.dtype), self.windows(sigma, weight), n_steps)
         return delayed_sum(x, self.kernel(sigma, weight), n_steps, form)
 
+    @uncompiled
     def taps(self, sigma: float | Unset | None = UNSET) -> Windows:
         """The kernels in the fewest numbers: windows, unless whole kernels are as short or the settings want them.
 
@@ -374,7 +409,15 @@ class DelayedLinear(nn.Module):
 
     def _form(self, x: Tensor, n_steps: int, sigma: float | None) -> str:
         """The form of the convolution that the recipe names, or the cheapest one."""
-        return choose(self.work(x, n_steps, sigma)) if self.config.convolution == "auto" else self.config.convolution
+        form = self.config.convolution
+        if form == "auto":
+            return choose(self.work(x, n_steps, sigma))
+        if form in ("windowed", "events") and self.weight.dtype not in COMPILED_TYPES:
+            raise ModelError(
+                f"convolution {form!r} computes in float32 or float64, and the layer is of {self.weight.dtype}; choose "
+                "'auto'"
+            )
+        return form
 
     def work(self, x: Tensor, n_steps: int, sigma: float | None) -> Work:
         """What `choose` has to know of the convolution of this input."""
@@ -393,10 +436,12 @@ class DelayedLinear(nn.Module):
             device=x.device.type,
             training=torch.is_grad_enabled(),
             input_grad=torch.is_grad_enabled() and x.requires_grad,
+            events=self.weight.dtype in COMPILED_TYPES,
         )
 
 
-def _without_autocast(device: str) -> AbstractContextManager[object]:
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Within it, PyTorch's operations on this kind of device compute in their input's own type."""
     on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if on else nullcontext()
 
@@ -407,7 +452,7 @@ def delayed_layers(model: nn.Module) -> list[DelayedLinear]:
 
 
 def delay_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The delays that any module learns: those of its DelayedLinear layers.
+    """The delays that any module learns: those of its DelayedLinear layers, each once.
 
     In steps, so that they want a learning rate of their own, some 0.1, and no weight decay.
 
@@ -415,8 +460,8 @@ def delay_parameters(model: nn.Module) -> list[nn.Parameter]:
     >>> [tuple(delay.shape) for delay in delay_parameters(model)]
     [(3, 4, 1)]
     """
-    delays = [layer.delay for layer in delayed_layers(model)]
-    return [delay for delay in delays if isinstance(delay, nn.Parameter) and delay.requires_grad]
+    delays = {id(layer.delay): layer.delay for layer in delayed_layers(model)}  # layers may share theirs
+    return [delay for delay in delays.values() if isinstance(delay, nn.Parameter) and delay.requires_grad]
 
 
 def weight_parameters(model: nn.Module) -> list[nn.Parameter]:

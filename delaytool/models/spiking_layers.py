@@ -8,8 +8,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from delaytool.errors import ModelError
-from delaytool.models.delayed_linear import DelayedLinear
+from delaytool.models.delayed_linear import DelayedLinear, without_autocast
 from delaytool.models.neurons import LifConstants, leak_of, leaky_integrator, spiking
+from delaytool.models.uncompiled import uncompiled
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -42,7 +43,8 @@ class LIF(nn.Module):
     recurrent   a DelayedLinear from the neurons to themselves: r[t] is its output for s, one step later than its delays
     batch_first input and output are (batch, time, neuron) instead of (time, batch, neuron)
 
-    Raises ModelError for impossible arguments and input of another shape.
+    Raises ModelError for impossible arguments, input of another shape, and input of another type than the recurrent
+    synapses', to which it is converted under autocast.
 
     >>> import torch
     >>> LIF(tau=2.0)(torch.tensor([[0.6], [0.6], [0.6], [0.0]])).flatten().tolist()  # v: 0.6, 0.9, 1.05 -> 0, 0
@@ -76,11 +78,16 @@ class LIF(nn.Module):
     def extra_repr(self) -> str:
         return f"tau={self.tau:g}, threshold={self.threshold:g}"
 
+    @uncompiled
     def forward(self, x: Tensor) -> Tensor:
         """Currents (time, batch, neuron), or (time, neuron), to spikes of the same shape, 0.0 or 1.0."""
         constants = LifConstants(leak_of(self.tau), self.threshold, self.alpha, detach_reset=True)
-        taps = None if self.recurrent is None else self.recurrent.taps()
-        return _over_time(x, self.batch_first, lambda current: spiking(current, constants, recurrent=taps))
+        if self.recurrent is None:
+            return _over_time(x, self.batch_first, lambda current: spiking(current, constants))
+        x = self.recurrent.in_own_type(x)
+        with without_autocast(x.device.type):
+            taps = self.recurrent.taps()
+            return _over_time(x, self.batch_first, lambda current: spiking(current, constants, recurrent=taps))
 
 
 class LeakyReadout(nn.Module):

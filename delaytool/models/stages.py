@@ -6,20 +6,26 @@ it has a method `stages()` that returns modules and stages in the order in which
     class Net(nn.Module):
         def stages(self):
             return [self.synapses, self.norm, self.neurons, self.readout]
+
+A class is known by its forward pass: a subclass that has another one is another module. A module whose forward pass was
+replaced, or that has hooks, which may change its numbers, is refused.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from delaytool.errors import ExportError
 from delaytool.models.delayed_linear import DelayedLinear
-from delaytool.models.spiking_layers import LIF, LeakyReadout
+from delaytool.models.spiking_layers import LIF, BatchNorm, LeakyReadout
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +121,8 @@ class Padding:
 
 
 Stage: TypeAlias = Synapses | Norm | Neurons | Padding
-# A module to its stages; None: the module is of no class that this reader knows.
-Reader: TypeAlias = Callable[[nn.Module], "Sequence[Stage] | None"]
+# A module to its stages, or to the parts that it runs in order; None: it is of no class that this reader knows.
+Reader: TypeAlias = Callable[[nn.Module], "Sequence[nn.Module | Stage] | None"]
 
 
 class Staged(Protocol):
@@ -159,23 +165,73 @@ def _walk(module: object, readers: Sequence[Reader], names: dict[int, str], plac
                 raise ExportError(f"module {label}: its stages() returns itself; return its parts in order")
             yield from _walk(part, readers, names, f"stage {index}")
     elif isinstance(module, nn.Module):
+        _compute_parameters(module)
         found = next((stages for reader in readers if (stages := _read(reader, module, label)) is not None), None)
-        if found is not None:
-            yield from (NamedStage(label, stage) for stage in found)
-        elif isinstance(module, nn.Sequential):
-            _refuse_wrong_norm(module, names)
-            for name, part in module.named_children():
-                yield from _walk(part, readers, names, name)
-        else:
+        if found is None:
             raise ExportError(
-                f"module {label}: the exporter does not know this class; give it, or the model, a method stages() "
-                "that returns its synapses, norm and neurons in order (docs/python.md)"
+                f"module {label}: the exporter does not know this {_kind(module)}; give it, or the model, a method "
+                "stages() that returns its synapses, norm and neurons in order (docs/python.md)"
             )
+        _refuse_changed_pass(module, label)
+        if isinstance(module, nn.Sequential):
+            _refuse_wrong_norm(module, names)
+        for index, part in enumerate(found):
+            if isinstance(part, nn.Module):
+                yield from _walk(part, readers, names, f"{place}.{index}")
+            else:
+                yield NamedStage(label, part)
     else:
         raise ExportError(f"module {label}: neither a torch.nn.Module nor a stage; see docs/python.md")
 
 
-def _read(reader: Reader, module: nn.Module, label: str) -> Sequence[Stage] | None:
+def has_forward_of(module: nn.Module, known: type[M]) -> TypeGuard[M]:
+    """Whether a module of this class, or of one derived from it, has its forward pass."""
+    return isinstance(module, known) and type(module).forward is known.forward
+
+
+def _kind(module: nn.Module) -> str:
+    """What is unknown of a module: its class, or the forward pass that it has in place of its parent's."""
+    for parent in type(module).__mro__[1:]:
+        if parent is nn.Module:
+            break
+        if vars(parent).get("forward", type(module).forward) is not type(module).forward:
+            return f"class, whose forward pass is not that of {parent.__name__}"
+    return "class"
+
+
+def _refuse_changed_pass(module: nn.Module, label: str) -> None:
+    """Raise ExportError for a module that is not called as its class has it."""
+    known, forward = type(module).forward, vars(module).get("forward", type(module).forward)
+    if hasattr(forward, "_torchdynamo_orig_callable"):  # what torch.compile made of a forward pass computes the same
+        forward = inspect.unwrap(forward)
+    change = ""
+    if getattr(forward, "__func__", forward) not in (known, inspect.unwrap(known)):
+        change = f"a forward pass in place of that of {type(module).__name__}"
+    for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values()):
+        if not _is_of_torch(hook):
+            change = f"the hook {getattr(hook, '__qualname__', type(hook).__qualname__)}, which may change its numbers"
+    if change:
+        raise ExportError(
+            f"module {label}: it has {change}, and the exporter would not see it; remove it first (a hook by its "
+            "handle.remove()), or let a method stages() return Synapses, Norm or Neurons in place of this module"
+        )
+
+
+def _is_of_torch(hook: object) -> bool:
+    """Whether it computes a parameter before each forward pass and nothing else: prune, weight_norm, spectral_norm."""
+    return any(parent.__module__.startswith("torch.nn.utils.") for parent in type(hook).__mro__)
+
+
+def _compute_parameters(module: nn.Module) -> None:
+    """What such hooks compute, of the parameters as they are: an optimizer may have stepped since the last pass."""
+    was_training, module.training = module.training, False  # spectral_norm changes its estimate in training
+    for hook in module._forward_pre_hooks.values():
+        if _is_of_torch(hook):
+            hook(module, ())
+    module.training = was_training
+
+
+def _read(reader: Reader, module: nn.Module, label: str) -> Sequence[nn.Module | Stage] | None:
     try:
         return reader(module)
     except ExportError as error:
@@ -185,7 +241,7 @@ def _read(reader: Reader, module: nn.Module, label: str) -> Sequence[Stage] | No
 def _refuse_wrong_norm(model: nn.Sequential, names: dict[int, str]) -> None:
     before: nn.Module | None = None
     for part in model:
-        if type(part) is nn.BatchNorm1d and isinstance(before, DelayedLinear):
+        if has_forward_of(part, nn.BatchNorm1d) and isinstance(before, DelayedLinear):
             raise ExportError(
                 f"module {names.get(id(part), '')} (BatchNorm1d): behind a DelayedLinear it normalizes dimension 1 of "
                 "(time, batch, neuron), which are not the neurons; use delaytool.BatchNorm"
@@ -205,13 +261,15 @@ def synapses_of(layer: DelayedLinear) -> Synapses:
 
 def read_own_module(module: nn.Module) -> Sequence[Stage] | None:
     """The stages of this package's layers."""
-    if isinstance(module, DelayedLinear):
+    if has_forward_of(module, DelayedLinear):
         return (synapses_of(module),)
-    if isinstance(module, LIF):
+    if has_forward_of(module, LIF):
         recurrent = None if module.recurrent is None else synapses_of(module.recurrent)
         return (Neurons(module.tau, module.threshold, recurrent=recurrent),)
-    if isinstance(module, LeakyReadout):
+    if has_forward_of(module, LeakyReadout):
         return (Neurons(module.tau, None),)
+    if has_forward_of(module, BatchNorm):
+        return (norm_of(module),)
     return None
 
 
@@ -219,17 +277,17 @@ def read_own_module(module: nn.Module) -> Sequence[Stage] | None:
 _AT_REST = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
-def read_torch_module(module: nn.Module) -> Sequence[Stage] | None:
+def read_torch_module(module: nn.Module) -> Sequence[nn.Module | Stage] | None:
     """The stages of PyTorch's own layers: Linear is synapses without delay, padding is for the next synapses."""
-    if isinstance(module, _AT_REST):
+    if any(has_forward_of(module, known) for known in _AT_REST):
         return ()
-    if isinstance(module, nn.Linear):
-        weight = module.weight.detach().unsqueeze(-1)
-        bias = None if module.bias is None else module.bias.detach()
-        return (Synapses(weight, torch.zeros_like(weight), bias),)
-    if isinstance(module, nn.BatchNorm1d):
-        return (_norm_of(module),)
-    if isinstance(module, nn.ConstantPad1d):
+    if has_forward_of(module, nn.Sequential):
+        return tuple(module)
+    if has_forward_of(module, nn.Linear):
+        return (synapses_of_linear(module),)
+    if has_forward_of(module, nn.BatchNorm1d):
+        return (norm_of(module),)
+    if has_forward_of(module, nn.ConstantPad1d):
         if module.value != 0:
             raise ExportError(
                 f"it pads with {module.value:g}, and a chip's input is silent before it begins; pad with 0"
@@ -239,7 +297,14 @@ def read_torch_module(module: nn.Module) -> Sequence[Stage] | None:
     return None
 
 
-def _norm_of(module: nn.BatchNorm1d) -> Norm:
+def synapses_of_linear(module: nn.Linear) -> Synapses:
+    """A linear layer as a stage."""
+    weight = module.weight.detach().unsqueeze(-1)
+    return Synapses(weight, torch.zeros_like(weight), None if module.bias is None else module.bias.detach())
+
+
+def norm_of(module: nn.BatchNorm1d) -> Norm:
+    """Batch norm as a stage, whatever the layout of its input. Raises ExportError without running statistics."""
     if module.running_mean is None or module.running_var is None:
         raise ExportError(
             "it has no running statistics, so that what it does depends on the batch; build it with "

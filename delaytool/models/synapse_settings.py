@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 from delaytool.errors import ModelError
 
@@ -24,6 +25,14 @@ INTERPOLATIONS = get_args(Interpolation)
 # The final width of arXiv 2306.17670's reference code leaves 21 % of the mass of a gauss on a whole delay beside it,
 # which is what rounding changes. The others' leave as much; a triangle on a whole delay has nothing beside it.
 FINAL_SIGMA = {"gauss": 0.23, "triangle": 0.0, "max": 0.16, "laplace": 0.20}
+
+
+def whole_number(name: str, value: SupportsIndex) -> int:
+    """The value as Python's int, so that one of NumPy is none. Raises ModelError, with this name, for any other."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ModelError(f"{name} {value!r} is no whole number; give an int") from None
 
 
 @dataclass(frozen=True)

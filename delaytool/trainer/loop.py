@@ -382,7 +382,7 @@ class _Training:
         for layer in self.model.delayed_layers():
             layer.clamp_delays()
         moved = [
-            float((layer.delay.detach() - old).abs()[layer.existing_delays()].mean())
+            float((layer.delay.detach() - old).abs()[layer.existing_delays()].float().mean())
             for layer, old in zip(self.model.delayed_layers(), before, strict=True)
         ]
         return {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -22,6 +23,8 @@ from delaytool.models.delayed_linear import (
     weight_parameters,
 )
 from delaytool.models.interpolation import SIGMA_OFFSET
+from delaytool.models.spiking_layers import LIF, LeakyReadout
+from delaytool.models.stages import synapses_of
 from delaytool.trainer.sigma_schedules import SigmaSchedule
 
 
@@ -77,7 +80,7 @@ def test_it_is_whole_when_constructed(options):
     layers = []
     for _ in range(20):
         torch.manual_seed(7)
-        layers.append(DelayedLinear(5, 6, 8, 2, **options))
+        layers.append(DelayedLinear(5, 6, 8, 1 if options.get("delays") in ("dense", "none") else 2, **options))
     for layer in layers:
         for name, tensor in (*layer.named_parameters(), *layer.named_buffers()):
             assert torch.isfinite(tensor).all(), name
@@ -167,6 +170,70 @@ def test_two_passes_before_one_backward_pass():
     assert torch.equal(layer.delay, torch.full_like(layer.delay, 4.0))
 
 
+def test_frozen_delays_out_of_range_are_projected_in_training_evaluation_and_export():
+    layer = DelayedLinear(2, 2, 4)
+    layer.sigma = 0.2
+    with torch.no_grad():
+        layer.delay[0], layer.delay[1] = 7.0, -3.0
+    layer.delay.requires_grad_(False)
+    exported = synapses_of(layer).delay.clone()
+    assert exported[0].unique().tolist() == [4.0]
+    assert exported[1].unique().tolist() == [0.0]
+    x = torch.zeros(8, 1, 2)
+    x[0] = 1.0
+    with torch.no_grad():
+        layer.delay[0], layer.delay[1] = 7.0, -3.0
+    trained_at, evaluated_at = (each.abs().argmax(0).flatten().tolist() for each in (layer(x), layer.eval()(x)))
+    assert trained_at == evaluated_at == [4, 0]
+
+
+def test_dense_kernels_keep_their_delays_in_every_type():
+    layer = DelayedLinear(1, 1, 300, delays="dense")
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        assert synapses_of(layer.to(dtype)).delay.flatten().tolist() == list(range(301))
+    assert "delay" not in layer.state_dict()
+
+
+def test_delays_that_their_type_cannot_hold_are_refused():
+    for dtype, longest in ((torch.bfloat16, 256), (torch.float16, 2048)):
+        x = torch.zeros(3, 1, 1, dtype=dtype)
+        DelayedLinear(1, 1, longest, dtype=dtype).eval()(x)
+        layer = DelayedLinear(1, 1, longest + 1, dtype=dtype).eval()
+        for use in (lambda layer=layer, x=x: layer(x), lambda layer=layer: synapses_of(layer)):
+            with pytest.raises(ModelError, match=f"{longest + 1}: {dtype} has every whole delay to {longest}"):
+                use()
+
+
+def test_numbers_of_numpy_are_numbers():
+    layer = DelayedLinear(np.int64(3), np.int32(2), np.int64(4), np.int64(2))
+    assert layer.config.learns_delays is True
+    layer.sigma = 1.0
+    layer(torch.rand(5, 1, 3)).sum().backward()
+    assert layer.delay.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_never_take_the_compiled_loops(dtype):
+    torch.manual_seed(0)
+    spikes = (torch.rand(100, 32, 140) < 0.02).to(dtype)
+    layer = DelayedLinear(140, 128, 60)
+    layer.sigma = 0.5
+    layer(spikes.float())
+    assert layer.form == "windowed"
+    layer.to(dtype)(spikes[:, :2]).sum().backward()
+    assert layer.weight.grad.dtype == dtype
+    layer(spikes)
+    assert layer.form != "windowed"
+    for form in ("windowed", "events"):
+        named = DelayedLinear(3, 2, 4, convolution=form, dtype=dtype).eval()
+        with pytest.raises(ModelError, match=f"convolution '{form}' computes in float32 or float64.* of {dtype}"):
+            named(torch.zeros(5, 1, 3, dtype=dtype))
+    recurrent = DelayedLinear(8, 8, 20, dtype=dtype)
+    recurrent.sigma = 0.5
+    LIF(recurrent=recurrent)(torch.rand(20, 2, 8, dtype=dtype) * 2).sum().backward()
+    assert recurrent.weight.grad.dtype == dtype
+
+
 def test_training_raises_until_sigma_is_set():
     model = model_of_ones_own()
     x = torch.rand(5, 2, 6)
@@ -215,6 +282,11 @@ def test_batch_first_and_unbatched_input_are_the_same_numbers():
         (lambda: DelayedLinear(0, 2, 3), "in_features 0 is impossible; give 1 or more"),
         (lambda: DelayedLinear(2, 2, -1), "max_delay -1 is impossible"),
         (lambda: DelayedLinear(2, 2, 3, 0), "taps 0 is impossible"),
+        (lambda: DelayedLinear(2, 2, 2.5), "max_delay 2.5 is no whole number; give an int"),
+        (lambda: DelayedLinear(2, 2, 3, 2.0), "taps 2.0 is no whole number"),
+        (lambda: DelayedLinear(2, 2.0, 3), "out_features 2.0 is no whole number"),
+        (lambda: DelayedLinear(2, 2, 3, 2, delays="none"), "taps 2 would have no effect with delays 'none'"),
+        (lambda: DelayedLinear(2, 2, 3, 3, delays="dense"), "taps 3 would have no effect with delays 'dense'"),
         (lambda: DelayedLinear(2, 2, 3, sparsity=1.0), "sparsity 1.0 is impossible"),
         (lambda: DelayedLinear(2, 2, 3, interpolation="box"), "interpolation 'box' is unknown; choose one of gauss"),
         (lambda: DelayedLinear(2, 2, 3, dale=True), "dale True needs taps of fixed sign"),
@@ -299,6 +371,30 @@ def test_delays_and_weights_are_all_that_is_learned_each_once():
     assert [id(delay) for delay in delay_parameters(model)] == [id(model[0].delay)]
     both = [id(each) for each in (*delay_parameters(model), *weight_parameters(model))]
     assert sorted(both) == sorted(id(each) for each in model.parameters() if each.requires_grad)
+
+
+def test_a_delay_that_layers_share_is_one_parameter():
+    first, second = DelayedLinear(3, 3, 4), DelayedLinear(3, 3, 4)
+    second.delay = first.delay
+    assert [id(each) for each in delay_parameters(nn.Sequential(first, second))] == [id(first.delay)]
+
+
+@pytest.mark.filterwarnings("ignore")  # of what PyTorch's compiler says of itself
+def test_layers_within_a_compiled_module_compute_what_they_do_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        DelayedLinear(4, 6, 9, convolution="windowed"), LIF(2.0, 0.3, recurrent=DelayedLinear(6, 6, 3)),
+        DelayedLinear(6, 2, 9), LeakyReadout(),
+    )  # fmt: skip
+    SigmaSchedule(model, epochs=5)
+    x = (torch.rand(20, 3, 4) < 0.3).float()
+    compiled = torch.compile(model, backend="eager")
+    results = []
+    for run in (model, compiled, compiled):
+        out = run(x)
+        results.append([out, *torch.autograd.grad(out.square().sum(), list(model.parameters()))])
+    for ours, expected in zip([*results[1], *results[2]], [*results[0], *results[0]], strict=True):
+        assert torch.equal(ours, expected)
 
 
 def train_as_a_user_does(joined, rank=0, size=1):

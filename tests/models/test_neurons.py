@@ -4,13 +4,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 from oracles import plain
 
+from delaytool.errors import ModelError
 from delaytool.models.config import ModelConfig
 from delaytool.models.convolution import Windows
+from delaytool.models.delayed_linear import DelayedLinear
 from delaytool.models.neurons import (
     LifConstants,
     Population,
+    compiled,
     leak_of,
     leaky_integrator,
     lif,
@@ -19,6 +23,7 @@ from delaytool.models.neurons import (
     surrogate_gradient,
 )
 from delaytool.models.neurons import integrate_and_fire as fast
+from delaytool.models.spiking_layers import LIF
 
 
 def both(function, oracle, x, seed, *parameters, tolerance=1e-10):
@@ -33,6 +38,30 @@ def both(function, oracle, x, seed, *parameters, tolerance=1e-10):
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
     return results[0][0]
+
+
+@pytest.mark.parametrize(("of_input", "of_synapses"), [("float32", "float64"), ("float64", "float32")])
+def test_recurrent_synapses_of_another_type_than_the_input_s_are_refused(of_input, of_synapses):
+    synapses = DelayedLinear(2, 2, 0, dtype=getattr(torch, of_synapses)).eval()
+    torch.nn.init.constant_(synapses.weight, 0.5)
+    first = [[1.0, 1.0], *[[0.0, 0.0]] * 3]  # each of the two keeps the other firing
+    x = torch.tensor(first, dtype=getattr(torch, of_input))
+    assert LIF(1.0, recurrent=synapses)(x.to(synapses.weight.dtype)).all()
+    with pytest.raises(ModelError, match=f"input of torch.{of_input} for weights of torch.{of_synapses}; convert one"):
+        LIF(1.0, recurrent=synapses)(x)
+    windows = Windows(synapses.weight.unsqueeze(2), torch.zeros(2, 2, 1, dtype=torch.long), 1)
+    with pytest.raises(TypingError, match="into holds"):
+        compiled.events_forward(x.unsqueeze(1), windows, LifConstants(0.0, 1.0, 5.0, True))
+
+
+def test_recurrent_neurons_under_autocast_compute_in_the_type_of_their_synapses():
+    torch.manual_seed(0)
+    synapses = DelayedLinear(5, 5, 3).eval()
+    x = (2 * torch.rand(12, 2, 5)).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spikes = LIF(3.0, recurrent=synapses)(x)
+    assert spikes.dtype == torch.float32
+    assert torch.equal(spikes, LIF(3.0, recurrent=synapses)(x.float()))
 
 
 inputs = dict(

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from delaytool.models.convolution.choice import Work, choose, density, events_are_cheaper
+from delaytool.models.convolution.choice import COMPILED_TYPES, Work, choose, density, events_are_cheaper
 from delaytool.models.convolution.direct import lengthened, through_conv1d
 from delaytool.models.convolution.events import Windows, taps_gradient, through_events, whole
 from delaytool.models.convolution.staged import through_stages
 from delaytool.models.convolution.transform import through_transform
 
 __all__ = [
+    "COMPILED_TYPES",
     "Windows",
     "Work",
     "choose",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from delaytool.models.convolution import transform
@@ -24,6 +25,7 @@ COMPILED_NS = 5e6  # work below which compiling the event loops is not worth the
 RECURRENT_EVENT_NS = (1.0, 0.16)
 PRODUCT_NS = 1 / 64
 STEP_NS = 1.5e5  # PyTorch's calls of one step
+COMPILED_TYPES = (torch.float32, torch.float64)  # of numbers that compiled loops take
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Work:
     density     share of the input that is not zero
     window      steps of a tap's window, at most `size`
     input_grad  whether a gradient to the input is wanted
+    events      whether the event loops take the layer's type
     """
 
     time: int
@@ -47,6 +50,7 @@ class Work:
     device: str
     training: bool
     input_grad: bool
+    events: bool = True
 
     @property
     def passes(self) -> int:
@@ -80,7 +84,7 @@ def choose(work: Work) -> str:
     if work.device != "cpu":
         return "fft"
     counted = costs(work)
-    if min(counted["direct"], counted["fft"]) < COMPILED_NS:
+    if not work.events or min(counted["direct"], counted["fft"]) < COMPILED_NS:
         del counted["windowed"]
     return min(counted, key=lambda form: counted[form])
 

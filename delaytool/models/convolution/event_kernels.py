@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 # A wider window is several of the widest.
@@ -33,6 +34,9 @@ def add_scaled_of(width: int) -> Callable[..., None]:
 
     @intrinsic  # type: ignore[misc]
     def add_scaled(typing_context: Any, into: Any, at: Any, values: Any, first: Any, scale: Any) -> Any:
+        if into.dtype != values.dtype:  # vectors of one would be read from the other's memory
+            raise TypingError(f"into holds {into.dtype}, values {values.dtype}")
+
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             number = context.get_value_type(signature.args[0].dtype)
             vector = ir.VectorType(number, width)

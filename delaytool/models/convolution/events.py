@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delaytool.models.convolution.choice import events_are_cheaper
+from delaytool.models.convolution.choice import COMPILED_TYPES, events_are_cheaper
 from delaytool.models.convolution.event_kernels import backward_loop, forward_loop, laid_out_width
 from delaytool.models.convolution.transform import through_transform
 from delaytool.models.differentiable import DifferentiableFunction
@@ -91,7 +91,7 @@ def taps_gradient(x: Tensor, grad_y: Tensor, windows: Windows) -> Tensor:
     x (time, batch, n_in), grad_y (n_steps, batch, n_out). Products over all of x, tap by tap, or, on a CPU where
     that is less, work for what is not zero in x.
     """
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and x.dtype in COMPILED_TYPES:
         rows, spikes = x[..., 0].numel(), int(torch.count_nonzero(x))
         if events_are_cheaper(spikes, rows, windows.size, windows.taps.shape, windows.size):
             return _gathered(x, grad_y, windows)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 from functools import cache
 
-import torch
 from torch import Tensor
 
+from delaytool.models.convolution import COMPILED_TYPES
 from delaytool.models.neurons import stepwise
 from delaytool.models.neurons.loops import Loops
 
@@ -17,8 +17,7 @@ def loops_for(tensor: Tensor) -> Loops:
 
     Types other than float32 and float64, and every other device, take PyTorch's own operations, step by step.
     """
-    floating = tensor.dtype in (torch.float32, torch.float64)
-    return _implementation(tensor.device.type if floating else "any")
+    return _implementation(tensor.device.type if tensor.dtype in COMPILED_TYPES else "any")
 
 
 @cache

@@ -10,6 +10,7 @@ from delaytool.models.convolution import Windows, taps_gradient
 from delaytool.models.differentiable import DifferentiableFunction
 from delaytool.models.neurons.device import loops_for
 from delaytool.models.neurons.loops import LifConstants
+from delaytool.models.uncompiled import uncompiled
 
 
 class _Spiking(DifferentiableFunction):
@@ -121,6 +122,7 @@ def leak_of(tau: float | Tensor) -> float | Tensor:
     return 1.0 - 1.0 / tau
 
 
+@uncompiled
 def spiking(x: Tensor, constants: LifConstants, mask: Tensor | None = None, recurrent: Windows | None = None) -> Tensor:
     """Input currents (time, batch, neuron) to spikes (time, batch, neuron), 0.0 or 1.0; see `loops.Loops`.
 
@@ -148,6 +150,7 @@ def lif(
     return spiking(x, LifConstants(leak_of(tau), threshold, alpha, detach_reset), mask)
 
 
+@uncompiled
 def leaky_integrator(x: Tensor, tau: float | Tensor) -> Tensor:
     """Input currents (time, batch, neuron) to the membrane of neurons that never fire, same shape.
 
