@@ -59,6 +59,18 @@ OURS_ALONE = (
     Factor("target for firing rates", ("trainer.rate_target=none",), ("trainer.rate_target=[1,20]",)),
     Factor("current filter", ("model.neuron=lif",), ("model.neuron=cuba", "model.tau_current=2")),
 )
+# Tried after the search, over the recipe of the name's first word: what might be worth more in 40 epochs.
+_SHIFTS = ("trainer.time_shift=8", "trainer.channel_shift=8")
+_BATCHES_OF_64 = ("trainer.batch_size=64",)
+FURTHER: dict[str, tuple[str, ...]] = {
+    "own": (),
+    "own, shifts": _SHIFTS,
+    "own, shifts, batches of 64": (*_SHIFTS, *_BATCHES_OF_64),
+    "own, shifts, batches of 64, surrogate of sharpness 2": (*_SHIFTS, *_BATCHES_OF_64, "model.surrogate_alpha=2"),
+    "own, recurrent": ("model.recurrent=true", "model.recurrent_max_delay=24"),
+    "augmented": (),
+    "augmented, batches of 64": _BATCHES_OF_64,
+}
 RUNS = 24
 SPACES = {"ours": (*SHARED, *OURS_ALONE), "reference": SHARED}
 # Of the least certain factors so many are tried at their other level.
@@ -134,6 +146,15 @@ def candidates(space: str, data: str, lines: list[dict[str, Any]]) -> list[Job]:
         Job("candidate", f"{space}-{name}", data, 1, "paper", settings_of(space, levels), fold=fold)
         for fold in range(FOLDS)
         for name, levels in variants.items()
+    ]
+
+
+def further(data: str, folds: Iterable[int]) -> list[Job]:
+    """The runs of `FURTHER`, one fold after the other."""
+    return [
+        Job("further", name, data, 1, name.partition(",")[0], settings, fold=fold)
+        for fold in folds
+        for name, settings in FURTHER.items()
     ]
 
 

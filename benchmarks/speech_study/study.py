@@ -7,15 +7,16 @@
     python benchmarks/speech_study/study.py unpack packs -o data
     python benchmarks/speech_study/study.py search --packs packs -o found --seconds 150 --jobs 12
     python benchmarks/speech_study/study.py choose found/results.jsonl
+    python benchmarks/speech_study/study.py further --packs packs -o further --folds 0 1
     python benchmarks/speech_study/study.py rows --packs packs -o rows --seconds 240 --jobs 12
     python benchmarks/speech_study/study.py evaluate networks-*.tar --packs packs -o evaluated.jsonl
 
 'search' screens settings and tries candidates on folds of the training part's speakers; 'choose' writes the best into
-recipes/own.toml and recipes/augmented.toml; 'rows' trains what the tables compare; 'unpack' writes the HDF5 files
-that `delaytool train --data` and `measure_networks.py` read. 'evaluate' makes the lines of networks that were kept
-anew, where only the networks came back from another machine: with the last epoch's accuracy, without curves. Each takes
-up what its folder has already; runs whose data have no pack are left out. `--tiny` makes every run small, to see that
-all goes through; its figures mean nothing.
+recipes/own.toml and recipes/augmented.toml; 'further' tries candidates that came up after it; 'rows' trains what the
+tables compare; 'unpack' writes the HDF5 files that `delaytool train --data` and `measure_networks.py` read.
+'evaluate' makes the lines of networks that were kept anew, where only the networks came back from another machine:
+with the last epoch's accuracy, without curves. Each takes up what its folder has already; runs whose data have no
+pack are left out. `--tiny` makes every run small, to see that all goes through; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ import tomli_w
 from jobs import RECIPES, evaluated_line
 from runner import Runner, read_lines, unpack_networks
 from spike_sets import differing_frames, pack, read_pack, write_hdf5, write_part
-from study_data import DIGITS_SPEAKERS, HELD_OUT, StudyData
+from study_data import DIGITS_SPEAKERS, FOLDS, HELD_OUT, StudyData
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.files import write_bytes_atomically
@@ -65,7 +66,7 @@ def main() -> None:
     unpacking = verbs.add_parser("unpack", help="write HDF5 files for `delaytool train --data`")
     unpacking.add_argument("packs", type=Path, help="folder with digits.pack and ten.pack")
     unpacking.add_argument("-o", "--output", type=Path, required=True)
-    for name in ("search", "rows"):
+    for name in ("search", "further", "rows"):
         verb = verbs.add_parser(name)
         verb.add_argument("--packs", type=Path, required=True)
         verb.add_argument("-o", "--output", type=Path, required=True)
@@ -77,7 +78,9 @@ def main() -> None:
             "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="in all runs"
         )
         verb.add_argument("--tiny", action="store_true")
-    verbs.choices["search"].add_argument("--data", default="ten", help="what settings are chosen on")
+    for name in ("search", "further"):
+        verbs.choices[name].add_argument("--data", default="ten", help="what settings are chosen on")
+    verbs.choices["further"].add_argument("--folds", nargs="+", type=int, choices=range(FOLDS), default=[*range(FOLDS)])
     verbs.choices["rows"].add_argument("--stages", nargs="+", default=["compare", "ablation", "delays", "structure"])
     verbs.choices["rows"].add_argument("--only", nargs="+", help="rows of these names alone")
     verbs.choices["rows"].add_argument("--seeds", type=int, help="the first seeds alone")
@@ -93,8 +96,8 @@ def main() -> None:
     choice.add_argument("results", type=Path)
     options = parser.parse_args()
     actions = {
-        "select": _select, "pack": _pack, "unpack": _unpack, "search": _search, "choose": _choose, "rows": _rows,
-        "evaluate": _evaluate,
+        "select": _select, "pack": _pack, "unpack": _unpack, "search": _search, "further": _further, "choose": _choose,
+        "rows": _rows, "evaluate": _evaluate,
     }  # fmt: skip
     actions[options.verb](options)
 
@@ -191,6 +194,21 @@ def _search(options: argparse.Namespace) -> None:
         for row, (mean, error) in means.items():
             print(f"{row:<50} {mean:.2f} ± {error:.2f} %{'   chosen' if row == best else ''}")
         print("  " + " ".join(settings))
+
+
+def _further(options: argparse.Namespace) -> None:
+    begun = time.monotonic()
+    jobs = choosing.further(options.data, options.folds)
+    with tempfile.TemporaryDirectory() as working:
+        runner = _runner(options, working, begun)
+        runner.run(jobs)
+    wanted = {job.name for job in jobs}
+    found: dict[str, list[float]] = {}
+    for line in runner.lines:
+        if line["name"] in wanted and "error" not in line:
+            found.setdefault(line["row"], []).append(100 * line["mean_of_last"])
+    for row, values in found.items():
+        print(f"{row:<55} {sum(values) / len(values):.2f} %, folds: {', '.join(f'{value:.2f}' for value in values)}")
 
 
 def _print_effects(space: str, lines: list[dict]) -> None:  # type: ignore[type-arg]

@@ -165,6 +165,19 @@ def test_levels_of_every_factor_are_recipes():
             recipe_for("ten", *settings_of(space, [level] * len(factors)))
 
 
+def test_further_candidates_are_trained_on_the_same_folds_and_seed():
+    from search import FURTHER, further
+
+    jobs = further("ten", (0, 1))
+    assert [(job.row, job.fold) for job in jobs] == [(name, fold) for fold in (0, 1) for name in FURTHER]
+    for job in jobs:
+        recipe = job.load("cpu")
+        assert recipe.seed == 1
+        assert (recipe.model.recurrent is not False) == ("recurrent" in job.row)
+        assert recipe.trainer.batch_size == (64 if "64" in job.row else 128)
+        assert recipe.trainer.time_shift == (8 if "shifts" in job.row or job.row.startswith("augmented") else 0)
+
+
 def test_the_reference_trains_as_delaytool_does(monkeypatch, tmp_path):
     pytest.importorskip("DCLS.construct.modules", reason="the oracle dcls 0.1.1 is not installed")
     pytest.importorskip("spikingjelly.activation_based", reason="the oracle spikingjelly 2.0.0 is not installed")
