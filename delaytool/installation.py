@@ -7,8 +7,7 @@ def install_command(extra: str) -> str:
     """The command that adds an extra to this installation.
 
     From a checkout or another folder that pip installed from, it names that folder (`direct_url.json`, PEP 610); else
-    the package. Example: `pip install "delaytool[plots]"`. Windows' cmd.exe takes double
-    quotes off, but no single ones.
+    the package, as in `pip install "delaytool[plots]"`: Windows' cmd.exe takes double quotes off, but no single ones.
     """
     # Imported here: they take longer than the rest of the command line's start.
     import json

@@ -168,7 +168,7 @@ def test_the_digits_come_with_the_package(tmp_path: Path) -> None:
         (["verify", "NETWORK", "--data", "EVENTS", "--backend", "onnx", "--no-drop"], "onnx"),
         (["export", "NETWORK", "--target", "onnx"], "onnx"),
         (["export", "NETWORK", "--target", "nir"], "nir"),
-        (["import", "GRAPH.nir"], "nir"),
+        (["import", "GRAPH"], "nir"),
     ],
 )
 def test_the_error_for_a_missing_extra_is_one_line(
@@ -177,13 +177,15 @@ def test_the_error_for_a_missing_extra_is_one_line(
     recordings = event_file.parent / "recordings"
     (recordings / "up").mkdir(parents=True)
     (recordings / "up" / "1_nohash_0.wav").touch()
-    files = {"NETWORK": str(network_file), "EVENTS": str(event_file), "RECORDINGS": str(recordings)}
-    result = python(MAIN, *(files.get(argument, argument) for argument in arguments))
+    graph = event_file.with_name("graph.nir")
+    graph.touch()  # known by its name
+    files = {"NETWORK": network_file, "EVENTS": event_file, "RECORDINGS": recordings, "GRAPH": graph}
+    result = python(MAIN, *(str(files.get(argument, argument)) for argument in arguments))
     assert result.returncode == 2, result.stdout + result.stderr
     line = result.stderr.strip()
     assert "\n" not in line
     assert line.startswith("error: ")
-    assert f"[{extra}]'" in line
+    assert f'[{extra}]"' in line
 
 
 def test_predicts_and_shows(network_file: Path, event_file: Path) -> None:

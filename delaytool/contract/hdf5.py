@@ -150,8 +150,8 @@ def load(path: str | os.PathLike[str], build: Callable[..., Network]) -> Network
             other = other_format(group)
         if found is None:
             if other is not None:
-                way = f"delaytool import {quote(str(path))}"
-                raise NetworkError(f"{path}: this is a {other} file, which becomes a network file with: {way}")
+                way = f"delaytool import {quote(str(path))} -o OUTPUT"
+                raise NetworkError(f"{path}: this is a {other} file; read it with: {way}")
             raise NetworkError(f"this HDF5 file is not a delaytool network; {GIVE}")
         version = _checked_version(found, has_block)
         if version > 1:

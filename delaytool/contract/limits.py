@@ -210,11 +210,12 @@ def _violations(network: NetworkParts, target: Target, whole_neurons: bool) -> I
 def _connection_violations(layer: IntegerLayer, target: Target) -> Iterator[Violation]:
     limits, where = target.limits, f"layer {layer.name}"
     if limits.groups_per_layer_max is not None and len(layer.synapses) > limits.groups_per_layer_max:
-        remedy = "retrain without recurrence (--set model.recurrent=false)"
+        remedy = "export for another target, or retrain without recurrence (--set model.recurrent=false)"
         yield _beyond(where, "synapse groups", len(layer.synapses), limits.groups_per_layer_max, target, remedy)
     most = 0 if limits.taps_per_synapse_max is None else max(map(taps_per_synapse, layer.synapses), default=0)
     if limits.taps_per_synapse_max is not None and most > limits.taps_per_synapse_max:
-        remedy = f"retrain with --set model.kernel_count={limits.taps_per_synapse_max}, and model.delays not dense"
+        fewer = f"--set model.kernel_count={limits.taps_per_synapse_max}, and model.delays not dense"
+        remedy = f"export for another target, or retrain with {fewer}"
         yield _beyond(where, "taps per synapse", most, limits.taps_per_synapse_max, target, remedy)
 
 

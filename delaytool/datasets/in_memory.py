@@ -17,7 +17,7 @@ without samples too, in their own order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -349,10 +349,10 @@ def _refuse_pairs_in_lists(samples: Any) -> None:
 
 
 def _refuse_other_tuples(samples: Any) -> None:
-    """Raise DataError for tuples of another length than events have, such as (times, units, polarities)."""
+    """Raise DataError for tuples of three or four arrays, such as (times, units, polarities): no events of ours."""
     if isinstance(samples, list | tuple):
         for index, one in enumerate(samples):
-            if isinstance(one, tuple):
+            if isinstance(one, tuple) and len(one) in (3, 4) and all(map(_is_sequence, one)):
                 raise DataError(
                     f"sample {index}: it is a tuple of {len(one)}; events are tuples (times, units), in every sample, "
                     "and frames arrays or lists (steps, channels)"
@@ -387,8 +387,8 @@ def _pair(item: Any, index: int) -> tuple[Any, Any]:
 def _of_loader(loader: Any) -> tuple[list[Any], list[Any]]:
     samples: list[Any] = []
     labels: list[Any] = []
-    with _same_order(loader):
-        for index, batch in enumerate(loader):
+    with _same_order(loader) as batches:
+        for index, batch in enumerate(batches):
             x, y = _pair(batch, index)
             samples.extend(array_of(x))
             labels.extend(_listed(y))
@@ -396,29 +396,56 @@ def _of_loader(loader: Any) -> tuple[list[Any], list[Any]]:
 
 
 @contextmanager
-def _same_order(loader: Any) -> Iterator[None]:
-    """Read a DataLoader in the order that it has every time. Raises DataError where it has none.
+def _same_order(loader: Any) -> Iterator[Iterable[Any]]:
+    """A DataLoader's batches in an order that is the same every time. Raises DataError where there is none.
 
     Parts are cut by the order of samples: in another one, the test part of the same data would be another, and a run
-    could not go on. A sampler's own generator fixes the order, and is put back for the next time.
+    could not go on. A sampler's own generator fixes the order, and is put back for the next time; where the loader
+    shuffles without one, its data set's own order is taken, as training shuffles by itself.
     """
     sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", getattr(loader, "sampler", None))
     kinds = {kind.__name__ for kind in type(sampler).__mro__}  # PyTorch is not imported here
     generator = getattr(sampler, "generator", None)
     if kinds.isdisjoint(_RANDOM_SAMPLERS):
-        yield
+        yield loader
         return
     if generator is None:
+        if _only_shuffles(loader, sampler):
+            yield _in_order(loader)
+            return
         raise DataError(
-            f"{MEMORY}: the DataLoader draws its samples in another order every time ({type(sampler).__name__}), by "
-            "which every run would get another test part; give its data set (loader.dataset) or shuffle=False, as "
-            "training shuffles by itself"
+            f"{MEMORY}: the DataLoader draws other samples, or in another order, every time "
+            f"({type(sampler).__name__}), so that no run could be repeated or go on; give its data set "
+            "(loader.dataset), or the sampler a generator with a seed"
         )
     state = generator.get_state()
     try:
-        yield
+        yield loader
     finally:
         generator.set_state(state)
+
+
+def _only_shuffles(loader: Any, sampler: Any) -> bool:
+    """Whether each sample of the data set is drawn once, and batches are those of the loader's own settings."""
+    return (
+        type(sampler).__name__ == "RandomSampler"
+        and not sampler.replacement
+        and len(sampler) == len(loader.dataset)
+        and type(loader.batch_sampler).__name__ in ("BatchSampler", "NoneType")
+        and loader.sampler is sampler
+    )
+
+
+def _in_order(loader: Any) -> Iterator[Any]:
+    """The batches of a loader that does not shuffle; its last one is whole or left out, as it is set."""
+    data, size = loader.dataset, loader.batch_size
+    if size is None:
+        for index in range(len(data)):
+            yield loader.collate_fn(data[index])
+        return
+    end = len(data) - len(data) % size if loader.drop_last else len(data)
+    for begin in range(0, end, size):
+        yield loader.collate_fn([data[index] for index in range(begin, min(begin + size, len(data)))])
 
 
 def _is_of_tonic(data: Any) -> bool:

@@ -28,7 +28,7 @@ def refuse_mel(spec: DataSpec) -> None:
     """Raise DataError where mel settings are set for data that are no recordings."""
     if spec.mel is not None:
         raise DataError(
-            f"{spec.source}: data.mel is for recordings, which become mel frames; leave it out, or give recordings"
+            f"{spec.source}: data.mel is for recordings, which become mel frames; set data.mel=none, or give recordings"
         )
 
 

@@ -308,7 +308,7 @@ def _refuse_poor_classes(
     name, n_classes = train.name, train.n_classes
     if wanted is not None and wanted != n_classes:
         ways = f"name all {wanted} in class_names, or " if in_memory and wanted > n_classes else ""
-        raise DataError(f"{name}: it has {n_classes} classes, data.classes is {wanted}; {ways}leave data.classes out")
+        raise DataError(f"{name}: it has {n_classes} classes, data.classes is {wanted}; {ways}set data.classes=none")
     present = np.unique(train.labels)
     if present.size < 2:
         raise DataError(

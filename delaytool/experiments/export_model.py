@@ -26,7 +26,7 @@ from delaytool.experiments.run import Run
 from delaytool.exporter.compile import READOUTS, export_stages
 from delaytool.exporter.compile import export as export_delay_network
 from delaytool.hw_configs import Target, load_target
-from delaytool.models.stages import Staged, stages_of
+from delaytool.models.stages import Staged, refuse_changed_parts, stages_of
 from delaytool.quantization.float_simulation import simulate_float
 from delaytool.quantization.fold_batch_norm import fold_batch_norm
 from delaytool.quantization.integer_training import TrainedNetwork
@@ -111,6 +111,7 @@ def export(
     encoding = _resolved(encoding, frames, 10.0 if time_step_ms is None else time_step_ms)
     names = tuple(map(str, class_names))
     if isinstance(model, TrainedNetwork):
+        refuse_changed_parts(model)
         was_training = model.training
         try:
             return export_delay_network(
@@ -151,6 +152,7 @@ def simulate_stages(model: nn.Module | Staged, frames: Any) -> list[np.ndarray]:
     given = count_frames(frames)
     encoding = _resolved(None, given, 10.0)
     if isinstance(model, TrainedNetwork):
+        refuse_changed_parts(model)
         program = exportable_program(model, encoding)
     else:
         program = program_of_stages(stages_of(model, READERS), encoding)

@@ -15,7 +15,6 @@ from delaytool.exporter.compile import Export, export
 from delaytool.exporter.record import CHECKPOINTS
 from delaytool.files import sha256_of
 from delaytool.hw_configs import Target
-from delaytool.quantization.integer_training import quantized_for
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.evaluation import evaluate_both
@@ -108,5 +107,5 @@ def _provenance(saved: Checkpoint, source: Path, loaded: TrainingData) -> dict[s
     origin = origin_of(saved, source)
     samples = digest(test.frames.numpy(), test.labels.numpy())
     predictions = (trained.predictions.tolist(), rounded.predictions.tolist())
-    record = float_record(origin["checkpoint_sha256"], samples, *predictions, quantized_for=quantized_for(model))
+    record = float_record(origin["checkpoint_sha256"], samples, *predictions)
     return {**origin, "float": record}

@@ -20,7 +20,7 @@ from delaytool.quantization.integer_training import TrainedNetwork
 from delaytool.trainer.checkpoint import Checkpoint
 from delaytool.trainer.data import TrainingData
 from delaytool.trainer.loop import train as train_recipe
-from delaytool.trainer.recipe import Recipe, load_recipe, validated, with_overrides
+from delaytool.trainer.recipe import Recipe, load_recipe, preset_names, validated, with_overrides
 from delaytool.trainer.reporter import Reporter
 from delaytool.trainer.run_folder import RunFolder
 
@@ -118,11 +118,12 @@ def train(
     reporter      called as training goes on (`delaytool.Reporter`); not for folds
     jobs          of protocol 'cross-validated': how many folds are trained at the same time; None: 1
 
-    Frames of spike counts keep their steps and channels: data.start is 'zero', data.n_steps the longest sample's, and
-    data.channel_bins 1 unless `overrides` has it. Real numbers are quantized (data.values 'graded'), floats that are
-    whole too where the recipe asks for that. Events are binned as the recipe sets. One run is trained at a time in a
-    process. Raises RecipeError, also where `overrides` has a key that these data decide otherwise, for an argument that
-    would have no effect and while another thread trains, DataError, CheckpointError.
+    Frames of spike counts keep their steps and channels: data.start is 'zero', data.n_steps the longest sample's,
+    and a preset's data.channel_bins becomes 1 unless `overrides` has it. Real numbers are quantized (data.values
+    'graded'), floats that are whole too where the recipe asks for that. Events are binned as the recipe sets. One
+    run is trained at a time in a process. Raises RecipeError, also where `overrides` has a key that these data
+    decide otherwise, for an argument that would have no effect and while another thread trains, DataError,
+    CheckpointError.
 
     >>> import numpy as np
     >>> labels = np.arange(60) % 2
@@ -172,7 +173,9 @@ def train(
         read = in_memory(data, spec, class_names=class_names, n_units=loaded.data.n_units, graded=graded)
         given = read.splits
         if not resume:
-            changes = _as_given(loaded, read, overrides or {})
+            is_preset = recipe is None or (isinstance(recipe, str) and recipe in preset_names())
+            bins = loaded.data.channel_bins if "data.channel_bins" in (overrides or {}) or not is_preset else 1
+            changes = _as_given(loaded, read, bins)
             _refuse_other_values(loaded, changes, overrides or {})
             loaded = _with_data(loaded, changes)
     where = Path("runs") / loaded.name if folder is None else Path(folder)
@@ -206,8 +209,11 @@ def _begun_class_names(folder: Path, given: Sequence[str] | None) -> Sequence[st
     return begun or given
 
 
-def _as_given(recipe: Recipe, given: MemoryData, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a recipe's data part with which data in memory are read as they are, but for what was asked for."""
+def _as_given(recipe: Recipe, given: MemoryData, channel_bins: int) -> dict[str, Any]:
+    """The keys of a recipe's data part with which data in memory are read as they are.
+
+    channel_bins   of spike counts: how many channels are summed into one
+    """
     train = given.splits.train
     if isinstance(train, FrameData):
         made_of_recordings = {} if train.mel is not None else {"mel": None}
@@ -216,8 +222,14 @@ def _as_given(recipe: Recipe, given: MemoryData, overrides: Mapping[str, Any]) -
     if given.n_steps is None:
         return {"source": MEMORY}
     n_steps = recipe.data.n_steps or given.n_steps
-    bins = recipe.data.channel_bins if "data.channel_bins" in overrides else 1
-    return {"source": MEMORY, "start": "zero", "n_steps": n_steps, "channel_bins": bins, "ear": False, "mel": None}
+    return {
+        "source": MEMORY,
+        "start": "zero",
+        "n_steps": n_steps,
+        "channel_bins": channel_bins,
+        "ear": False,
+        "mel": None,
+    }
 
 
 def _refuse_other_values(recipe: Recipe, changes: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -132,14 +132,20 @@ def _backends(
             f"backends {backends!r} is one name; give a list of at least two, as ['engine', 'reference']"
         )
     if isinstance(backends, Mapping):
-        return {name: _backend(backend, options) for name, backend in backends.items()}
-    unnamed = next((one for one in backends if not isinstance(one, str)), None)
+        wrong = next((name for name in backends if not isinstance(name, str)), None)
+        if wrong is not None:
+            raise BackendError(f"backends has the key {shown(wrong)}, which is no text; name each backend by a text")
+        # A name that stands twice is one function, so that it is not compared with itself.
+        made = {one: _backend(one, options) for one in backends.values() if isinstance(one, str)}
+        return {name: made[one] if isinstance(one, str) else _backend(one, options) for name, one in backends.items()}
+    names = list(backends)
+    unnamed = next((one for one in names if not isinstance(one, str)), None)
     if unnamed is not None:
         raise BackendError(
             f"backends holds {shown(unnamed)}, which is no name; give functions by name, as {{'mine': function, "
             "'engine': 'engine'}"
         )
-    return {name: _backend(name, options) for name in backends}
+    return {name: _backend(name, options) for name in names}
 
 
 def _backend(backend: str | Backend, options: BackendOptions | None) -> Backend:

@@ -248,18 +248,18 @@ def bind(network: IntegerNetwork, path: Path, run: Path) -> tuple[Binding, Check
         comparison = compare_integers(network, compiled)
     except (ExportError, NetworkError) as error:
         failure = str(error)
-    names, nameless = _compared_names(network, class_names_of(run, saved))
+    names, nameless = _compared_names(network, class_names_of(run, saved), is_of_a_run=recorded is not None)
     return Binding(str(source), comparison, failure, sha256_of(source), recorded, names, nameless), saved
 
 
 def _compared_names(
-    network: IntegerNetwork, trained: tuple[str, ...]
+    network: IntegerNetwork, trained: tuple[str, ...], *, is_of_a_run: bool
 ) -> tuple[tuple[ValueDifference, ...] | None, str]:
     """Classes that the file and the run name differently; or None, and which of the two holds no names."""
     if network.class_names and not trained:
         return None, "the run"
-    if trained and not network.class_names and not network.export:
-        return None, "the file"  # of an earlier version: one that recorded exports wrote the names, too
+    if trained and not network.class_names and not (network.export and is_of_a_run):
+        return None, "the file"  # of an earlier version, or exported from a model, which knows no names
     return compare_class_names(network.class_names, trained), ""
 
 

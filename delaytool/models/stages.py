@@ -189,6 +189,19 @@ def has_forward_of(module: nn.Module, known: type[M]) -> TypeGuard[M]:
     return isinstance(module, known) and type(module).forward is known.forward
 
 
+def refuse_changed_parts(network: nn.Module) -> None:
+    """Raise ExportError where a module of delaytool's own network is not called as delaytool or PyTorch have it."""
+    for name, module in network.named_modules():
+        label = f"{name} ({type(module).__name__})" if name else type(module).__name__
+        if not type(module).forward.__module__.startswith(("delaytool.", "torch.")):
+            raise ExportError(
+                f"module {label}: it has a forward pass of its own, and the exporter would not see it; give an object "
+                "whose method stages() returns the network's synapses, norm and neurons in order (docs/python.md)"
+            )
+        _compute_parameters(module)
+        _refuse_changed_pass(module, label)
+
+
 def _kind(module: nn.Module) -> str:
     """What is unknown of a module: its class, or the forward pass that it has in place of its parent's."""
     for parent in type(module).__mro__[1:]:

@@ -64,7 +64,9 @@ def describe_verdict(content: Content) -> PageVerdict:
             bound,
         )
     mood = "warn" if warnings else "good"
-    return PageVerdict("PASS", f"{agreed} agree on every bit, and {_cost(drop)}", mood, warnings, bound)
+    floats = verification.whole.floats
+    than = " against those that were trained" if floats is not None and floats.quantized_for else ""
+    return PageVerdict("PASS", f"{agreed} agree on every bit, and {_cost(drop)}{than}", mood, warnings, bound)
 
 
 def _warnings(content: Content) -> tuple[str, ...]:
@@ -111,6 +113,8 @@ def _accuracies(content: Content) -> list[Figure]:
     if content.verification is None:
         summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
+        if "quantized_for" in summary:  # both are of the integers
+            names = {"test_accuracy_rounded": "as trained, integers"}
         return [
             _accuracy(f"test accuracy, {delays}", summary[name], summary["test_samples"])
             for name, delays in names.items()

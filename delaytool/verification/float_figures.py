@@ -12,7 +12,6 @@ import numpy as np
 from delaytool.contract.digests import canonical_json
 
 _SIGNED = ("digest", "samples", "as_trained", "rounded")
-_QUANTIZED = "quantized_for"  # of a network that was trained in floats it is not there
 
 
 @dataclass(frozen=True)
@@ -35,32 +34,26 @@ class FloatFigures:
         >>> FloatFigures(0.9, 0.8, "made up").by_network()
         {'float, as trained': 0.9, 'float, delays rounded': 0.8}
         >>> FloatFigures(0.8, 0.8, "made up", quantized_for="loihi2").by_network()
-        {"as trained, loihi2's integers": 0.8}
+        {'as trained, integers': 0.8}
         """
         if self.quantized_for is None:
             return {"float, as trained": self.as_trained, "float, delays rounded": self.rounded}
-        return {f"as trained, {self.quantized_for}'s integers": self.rounded}
+        return {"as trained, integers": self.rounded}
 
 
 def float_record(
-    checkpoint_sha256: str,
-    samples_digest: str,
-    as_trained: Sequence[int],
-    rounded: Sequence[int],
-    quantized_for: str | None = None,
+    checkpoint_sha256: str, samples_digest: str, as_trained: Sequence[int], rounded: Sequence[int]
 ) -> dict[str, Any]:
     """What the exporter keeps of the trained network's predictions, with a digest that binds them to the checkpoint.
 
     samples_digest   of the frames and labels (`datasets.digest`)
     as_trained, rounded   a class for each sample
-    quantized_for    the target through whose integers the network was trained; None: in floats
     """
     record: dict[str, Any] = {
         "digest": samples_digest,
         "samples": len(rounded),
         "as_trained": [int(value) for value in as_trained],
         "rounded": [int(value) for value in rounded],
-        **({} if quantized_for is None else {_QUANTIZED: quantized_for}),
     }
     return {**record, "sha256": _sha256(checkpoint_sha256, record)}
 
@@ -74,6 +67,7 @@ def recorded_figures(
     changed by mistake or by hand, not what somebody signed anew: only `--run` measures.
     """
     record = provenance.get("float")
+    quantized_for = provenance.get("quantized_for", provenance.get("trained_through"))  # its former key
     if not isinstance(record, Mapping):
         return "the file records no float accuracy"
     if record.get("digest") != samples_digest or record.get("samples") != len(labels):
@@ -89,12 +83,11 @@ def recorded_figures(
     if any(array.shape != labels.shape or array.dtype.kind not in "iu" for array in answers.values()):
         return "the float accuracy that the file records is damaged"
     accuracy = {name: float((array[chosen] == labels[chosen]).mean()) for name, array in answers.items()}
-    origin, quantized_for = "recorded by the exporter, not measured now", record.get(_QUANTIZED)
+    origin = "recorded by the exporter, not measured now"
     return FloatFigures(**accuracy, origin=origin, recorded=True, quantized_for=quantized_for)
 
 
 def _sha256(checkpoint_sha256: str, record: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of the checkpoint's digest and the recorded fields."""
-    names = (*_SIGNED, _QUANTIZED) if _QUANTIZED in record else _SIGNED
-    signed = {"checkpoint_sha256": checkpoint_sha256, **{name: record[name] for name in names}}
+    signed = {"checkpoint_sha256": checkpoint_sha256, **{name: record[name] for name in _SIGNED}}
     return hashlib.sha256(canonical_json(signed).encode()).hexdigest()

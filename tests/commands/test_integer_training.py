@@ -34,7 +34,7 @@ def test_verify_calls_the_trained_integers_no_float_network(run, call):
         result = call("verify", run / "network-loihi2.h5", *how)
         assert result.exit_code == 0, result.output
         shown = " ".join(result.output.split())
-        assert "as trained, loihi2's integers" in shown
+        assert "as trained, integers" in shown
         assert f"so that no float network was run; the accuracy as trained: {origin}" in shown
         assert "integers cost 0.00 points of accuracy against those that were trained" in shown
         assert "float, " not in shown
@@ -43,7 +43,7 @@ def test_verify_calls_the_trained_integers_no_float_network(run, call):
     page = run / "report.html"
     assert call("report", run, "--samples", 4, "-o", page).exit_code == 0
     text = page.read_text()
-    assert "accuracy, as trained, loihi2&#39;s integers" in text
+    assert "accuracy, as trained, integers" in text
     assert "The float network&#39;s accuracies were" not in text
 
 

@@ -94,7 +94,7 @@ def test_what_export_wrote_in_another_format_is_named(network, call, tmp_path):
         for arguments in (("verify",), ("map",), ("export", "--target", "nir"), ("predict", "--sample", 0, tmp_path)):
             result = call(arguments[0], file, *arguments[1:])
             assert result.exit_code == 2
-            expected = f"this is a {kind} file, which becomes a network file with: delaytool import {file}"
+            expected = f"this is a {kind} file; read it with: delaytool import {file} -o OUTPUT"
             assert expected in " ".join(result.output.split()), arguments
 
 

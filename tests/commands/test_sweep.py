@@ -80,4 +80,4 @@ def test_without_optuna_the_extra_is_named(call, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     result = call("sweep", *TINY, "--over", "seed=0", "-o", tmp_path / "sweep")
     assert result.exit_code == 2
-    assert "[sweep]'" in result.output
+    assert '[sweep]"' in result.output

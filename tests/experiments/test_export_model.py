@@ -11,6 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import prune
 
 import delaytool as dt
 from delaytool.contract.encoding import InputEncoding
@@ -433,3 +434,40 @@ def test_the_delay_that_is_named_is_of_a_tap_that_exists():
     first["weight"][0, 0], first["delay"][0, 0], first["delay"][1, 1] = 0.0, 200.0, 71.0
     with pytest.raises(ExportError, match=r"delay 71 exceeds loihi2's 62 \(1 of 54 taps do\)"):
         dt.export(Stages(first=first), "loihi2", samples()[0])
+
+
+def small_delay_network(kind=dt.DelayNetwork):
+    return kind(4, 2, ModelConfig(hidden=(5,), max_delay=6)).eval()
+
+
+class Silenced(dt.DelayNetwork):
+    def forward(self, *arguments, **options):
+        return 0 * super().forward(*arguments, **options)
+
+
+def test_a_delay_network_that_computes_something_else_is_refused():
+    frames = np.random.default_rng(0).random((4, 20, 4)) < 0.4
+    hooked = small_delay_network()
+    hook = hooked.hidden[0].register_forward_hook(lambda module, given, out: 0 * out)
+    for network, message in (
+        (small_delay_network(Silenced), "module Silenced: it has a forward pass of its own"),
+        (hooked, r"module hidden.0 \(HiddenLayer\): it has the hook .*, which may change its numbers"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            dt.export(network, "ideal", calibration=frames)
+        with pytest.raises(ExportError, match=message):
+            dt.simulate_stages(network, frames)
+    hook.remove()
+    assert dt.export(hooked, "ideal", calibration=frames)
+
+
+def test_a_pruned_layer_of_a_delay_network_is_exported_as_the_next_pass_has_it():
+    frames = np.random.default_rng(0).random((4, 20, 4)) < 0.4
+    network = small_delay_network()
+    layer = network.delayed_layers()[0]
+    prune.random_unstructured(layer, "weight", 0.5)
+    with torch.no_grad():
+        layer.weight_orig.mul_(2)  # as an optimizer steps
+    before = dt.export(network, "ideal", calibration=frames)
+    network(torch.from_numpy(frames).float(), sigma=None)
+    assert dt.export(network, "ideal", calibration=frames) == before

@@ -51,6 +51,8 @@ def test_spike_counts_keep_their_channels_unless_bins_are_asked_for(tmp_path: Pa
     assert export(run, calibration=FRAMES).encoding.n_channels == 6
     run = train("shd-2l-1kc", (FRAMES, LABELS), folder=tmp_path / "bins", overrides=SMALL | {"data.channel_bins": 3})
     assert (run.encoding.n_channels, run.recipe.data.channel_bins) == (2, 3)
+    again = train(run.recipe, (FRAMES, LABELS), folder=tmp_path / "again")  # a recipe that is no preset means it
+    assert (again.encoding.n_channels, again.recipe.data.channel_bins) == (2, 3)
 
 
 def test_whole_numbers_for_a_recipe_of_real_numbers(tmp_path: Path) -> None:

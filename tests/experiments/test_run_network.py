@@ -87,6 +87,7 @@ def test_backends_are_names_or_functions_by_name() -> None:
         (["engine", reference.run], r"backends holds <function run .*>, which is no name; give functions by name"),
         ({"a": 3, "b": "engine"}, "backend 3 is neither a name nor a function"),
         ({"a": "motor", "b": "engine"}, "backend 'motor' is unknown"),
+        ({1: "engine", "b": "reference"}, "backends has the key 1, which is no text"),
     ):
         with pytest.raises(BackendError, match=message):
             verify(NETWORK, FRAMES, LABELS, backends)

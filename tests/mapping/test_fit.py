@@ -324,7 +324,7 @@ def test_connections_that_a_target_has_no_place_for(what: str, tmp_path: Path) -
     assert fit(shape_of_network(one), netx).fits
     check_limits(one, netx)
     assert fit(shape_of_network(two), netx).reasons == (f"layer hidden1: {what} 2 exceeds 1 by 1",)
-    with pytest.raises(ExportError, match=f"layer hidden1: {what} 2 exceeds loihi2-netx's 1; retrain with"):
+    with pytest.raises(ExportError, match=f"layer hidden1: {what} 2 exceeds loihi2-netx's 1; export for another"):
         check_limits(two, netx)
     assert fit(shape_of_network(two), LOIHI2).fits
     kept = replace(two, target="loihi2-netx")  # as earlier versions wrote them

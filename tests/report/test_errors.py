@@ -64,7 +64,7 @@ def test_a_missing_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     page = tmp_path / "page.html"
-    _refused(delaytool("report", run, "-o", page), page, package, "[plots]'")
+    _refused(delaytool("report", run, "-o", page), page, package, '[plots]"')
 
 
 @pytest.mark.parametrize("option", [("--data", "gone.h5"), ("--samples", "3"), ("--torch",)])

@@ -16,12 +16,13 @@ def test_recorded_accuracies_are_those_of_the_chosen_samples() -> None:
 
 
 def test_the_record_of_a_network_that_was_trained_through_integers_says_so() -> None:
-    record = float_record("checkpoint", "samples", [0, 1], [0, 1], quantized_for="loihi2")
+    record = float_record("checkpoint", "samples", [0, 1], [0, 1])
     labels = np.array([0, 1])
-    provenance = {"checkpoint_sha256": "checkpoint", "float": record}
-    figures = recorded_figures(provenance, "samples", labels, labels)
-    assert isinstance(figures, FloatFigures)
-    assert figures.by_network() == {"as trained, loihi2's integers": 1.0}
-    for changed in ({**record, "quantized_for": "ideal"}, {k: v for k, v in record.items() if k != "quantized_for"}):
-        found = recorded_figures({**provenance, "float": changed}, "samples", labels, labels)
-        assert found == "the float accuracy that the file records does not have its digest: it was changed"
+    for name in ("quantized_for", "trained_through"):  # the second is the first's former name
+        provenance = {"checkpoint_sha256": "checkpoint", "float": record, name: "loihi2"}
+        figures = recorded_figures(provenance, "samples", labels, labels)
+        assert isinstance(figures, FloatFigures)
+        assert figures.by_network() == {"as trained, integers": 1.0}
+    changed = {**record, "rounded": [1, 1]}
+    found = recorded_figures({**provenance, "float": changed}, "samples", labels, labels)
+    assert found == "the float accuracy that the file records does not have its digest: it was changed"
