@@ -109,8 +109,8 @@ def test_what_netx_cannot_hold_is_named_and_no_old_file_is_left(run, call, tmp_p
 @pytest.mark.parametrize(
     ("setting", "refused"),
     [
-        ("model.kernel_count=2", "layer hidden1: taps per synapse 2 exceeds loihi2-netx's 1; retrain with --set mo"),
-        ("model.recurrent=true", "layer hidden1: synapse groups 2 exceeds loihi2-netx's 1; retrain without recurr"),
+        ("model.kernel_count=2", "layer hidden1: taps per synapse 2 exceeds loihi2-netx's 1; export for another"),
+        ("model.recurrent=true", "layer hidden1: synapse groups 2 exceeds loihi2-netx's 1; export for another"),
         ("model.neuron=cuba", None),
     ],
 )
