@@ -240,10 +240,8 @@ def _print(path: Path, result: Verification) -> None:
     agreed = ", ".join(verdict.accuracy)
     if verdict.passed:
         recorded = " (as recorded)" if verdict.floats is not None and verdict.floats.recorded else ""
-        than = " against those that were trained" if verdict.floats is not None and verdict.floats.quantized_for else ""
-        drop = (
-            "" if verdict.drop is None else f"; integers {format_drop(verdict.drop)} points of accuracy{than}{recorded}"
-        )
+        against = f"{verdict.drop_is_against}{recorded}"
+        drop = "" if verdict.drop is None else f"; integers {format_drop(verdict.drop)} points of accuracy{against}"
         console.print(styled(f"bold {color}", "PASS", f": {agreed} agree on every bit{drop}"))
     elif not verdict.reasons:
         unknown = f"; {verdict.accuracy_unknown}"

@@ -229,9 +229,7 @@ def _check_integers(stored: Values, network: NetworkContent) -> None:
         theirs, ours = str(stored[name]), str(canonical[name])
         if theirs != ours:
             same = next(place for place, pair in enumerate(zip_longest(theirs, ours)) if pair[0] != pair[1])
-            begin = max(
-                0, *(ours.rfind(mark, 0, same) for mark in ("{", ","))
-            )  # of the value in which they first differ
+            begin = max(0, ours.rfind("{", 0, same), ours.rfind(",", 0, same))  # of the value in which they differ
             raise NetworkError(
                 f"{name} is not the canonical JSON that integers_sha256 is taken of: it holds {shown(theirs[begin:])} "
                 f"where {shown(ours[begin:])} is canonical; write it as docs/file-formats.md describes"

@@ -97,9 +97,14 @@ class FrameData:
             )
         check_labels(self.name, self.labels, self.n_classes)
         for index in range(len(self)):
-            if not np.isfinite(self.sample(index)).all():
-                raise DataError(
-                    f"{self.name}: sample {index}: it holds a value that is not finite, or beyond "
-                    f"{np.finfo(self.values.dtype).max:,.6g}; correct or remove the sample"
-                )
+            check_finite(self.name, index, self.sample(index))
         return self
+
+
+def check_finite(name: str, sample: int, values: np.ndarray) -> None:
+    """Raise DataError where a sample of floats holds what their type does not."""
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{name}: sample {sample}: it holds a value that is not finite, or beyond "
+            f"{np.finfo(values.dtype).max:,.6g}; correct or remove the sample"
+        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from delaytool.contract.encoding import InputEncoding
 from delaytool.datasets.arrays import array_of, count_frames
+from delaytool.datasets.frames import check_finite
 from delaytool.datasets.graded import quantize_rows
 from delaytool.errors import DataError
 
@@ -40,10 +41,6 @@ def _quantized(frames: np.ndarray, encoding: InputEncoding) -> np.ndarray:
     for index, sample in enumerate(frames):
         with np.errstate(over="ignore"):  # what the type does not hold becomes infinite
             rows = sample.astype(kind)
-        if not np.isfinite(rows).all():
-            raise DataError(
-                f"frames: sample {index}: it holds a value that is not finite, or beyond {np.finfo(kind).max:,.6g}; "
-                "correct or remove the sample"
-            )
+        check_finite("frames", index, rows)
         quantized[index] = quantize_rows(rows, encoding)
     return quantized

@@ -175,7 +175,8 @@ def _of_sound(network: IntegerNetwork, sound: np.ndarray, rate: int, source: str
     seconds = sound.size / rate
     kept = mel.seconds if mel.seconds is not None else (network.encoding.n_steps or 0) * step_ms / 1000
     notes = (_cut_note(seconds, kept),) if seconds > kept + step_ms / 1000 else ()
-    return _of_values(network, _one_sample(mel_frames(sound, rate, mel, step_ms), network, source), source, notes)
+    data = _one_sample(mel_frames(sound, rate, mel, step_ms), network, source)
+    return _of_values(network, data, source, notes)
 
 
 def _cut_note(seconds: float, kept: float) -> str:
@@ -246,9 +247,7 @@ def _with_cut_notes(frames: Frames, cut: np.ndarray) -> Frames:
 
 
 def _one_sample(values: np.ndarray, network: IntegerNetwork, source: str) -> FrameData:
-    """(time, channel) real numbers as training has them, in the encoding's steps."""
-    with np.errstate(over="ignore"):  # what the type does not hold becomes infinite, which check() names
-        values = values.astype(np.float32 if network.encoding.mel is None else np.float16)
+    """A recording's mel frames (time, channel), in the encoding's steps."""
     return FrameData(
         values=values,
         starts=np.zeros(1, np.int64),

@@ -16,6 +16,7 @@ from delaytool.report.content import Content
 from delaytool.trainer.protocols import describe_cost
 from delaytool.trainer.run_folder import RunFolder
 from delaytool.verification.compare import MOST_EVENTS
+from delaytool.verification.float_figures import TRAINED_INTEGERS
 from delaytool.verification.verdict import Verdict, drop_reasons
 
 
@@ -64,9 +65,8 @@ def describe_verdict(content: Content) -> PageVerdict:
             bound,
         )
     mood = "warn" if warnings else "good"
-    floats = verification.whole.floats
-    than = " against those that were trained" if floats is not None and floats.quantized_for else ""
-    return PageVerdict("PASS", f"{agreed} agree on every bit, and {_cost(drop)}{than}", mood, warnings, bound)
+    cost = f"{_cost(drop)}{verification.whole.drop_is_against}"
+    return PageVerdict("PASS", f"{agreed} agree on every bit, and {cost}", mood, warnings, bound)
 
 
 def _warnings(content: Content) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def _accuracies(content: Content) -> list[Figure]:
         summary = {} if content.run is None else content.run.read_summary()
         names = {"test_accuracy_as_trained": "as trained", "test_accuracy_rounded": "delays rounded"}
         if "quantized_for" in summary:  # both are of the integers
-            names = {"test_accuracy_rounded": "as trained, integers"}
+            names = {"test_accuracy_rounded": TRAINED_INTEGERS}
         return [
             _accuracy(f"test accuracy, {delays}", summary[name], summary["test_samples"])
             for name, delays in names.items()

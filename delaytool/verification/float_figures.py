@@ -11,6 +11,8 @@ import numpy as np
 
 from delaytool.contract.digests import canonical_json
 
+# What the accuracy of a network that was trained through integers is called.
+TRAINED_INTEGERS = "as trained, integers"
 _SIGNED = ("digest", "samples", "as_trained", "rounded")
 
 
@@ -38,7 +40,7 @@ class FloatFigures:
         """
         if self.quantized_for is None:
             return {"float, as trained": self.as_trained, "float, delays rounded": self.rounded}
-        return {"as trained, integers": self.rounded}
+        return {TRAINED_INTEGERS: self.rounded}
 
 
 def float_record(

@@ -86,6 +86,11 @@ class Figures:
         return None if self.floats is None else 100 * (self.floats.rounded - self.accuracy[self.backend])
 
     @property
+    def drop_is_against(self) -> str:
+        """What ends a sentence on the drop: '', but where there is no float network that it could be against."""
+        return " against those that were trained" if self.floats is not None and self.floats.quantized_for else ""
+
+    @property
     def chance(self) -> ChanceTest:
         """Whether the integers do better than always giving the most frequent class."""
         return chance_test(self.predictions, self.labels)
